@@ -1,0 +1,258 @@
+//! Who may deliver to an endpoint.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use crate::Timestamp;
+use crate::signature::{self, Secret, SecretError, SignatureError, Tolerance};
+
+/// How an endpoint tells genuine requests from forged ones. There is no way to switch it off.
+///
+/// Each endpoint of a JaaS app has a secret of its own.
+///
+/// ```
+/// use jaas_core::Auth;
+///
+/// // The usual case; two secrets while you rotate.
+/// let auth = Auth::signature(["whsec_9635df66714a4cf088ee9d0979dd3bf6", "whsec_0a1b2c3d4e5f60718293a4b5c6d7e8f9"])?;
+/// // In addition, the static Authorization value configured for the endpoint, sent verbatim (documented).
+/// let both = auth.and_authorization(["Bearer 1234"])?;
+/// assert!(Auth::signature([""]).unwrap_err().to_string().contains("empty"));
+/// # Ok::<(), jaas_core::signature::SecretError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Auth {
+    policy: Policy,
+    tolerance: Tolerance,
+}
+
+#[derive(Debug, Clone)]
+enum Policy {
+    Signature(Vec<Secret>),
+    Authorization(Vec<Secret>),
+    Both { secrets: Vec<Secret>, values: Vec<Secret> },
+    Either { secrets: Vec<Secret>, values: Vec<Secret> },
+}
+
+impl Auth {
+    /// A valid `X-Jaas-Signature` made with any of these secrets.
+    ///
+    /// # Errors
+    /// When a secret is empty or has white space at an end, or there is none.
+    pub fn signature<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, SecretError> {
+        Ok(Self { policy: Policy::Signature(collect(secrets)?), tolerance: Tolerance::default() })
+    }
+
+    /// Any of these values, verbatim, in the `Authorization` header, and no signature. Prefer
+    /// [`signature`](Self::signature): a header value does not prove the body.
+    ///
+    /// # Errors
+    /// When a value is empty or has white space at an end, or there is none.
+    pub fn authorization<S: Into<String>>(values: impl IntoIterator<Item = S>) -> Result<Self, SecretError> {
+        Ok(Self { policy: Policy::Authorization(collect(values)?), tolerance: Tolerance::default() })
+    }
+
+    /// In addition, requires any of these values, verbatim, in the `Authorization` header.
+    ///
+    /// # Errors
+    /// When a value is empty or has white space at an end, or there is none.
+    pub fn and_authorization<S: Into<String>>(
+        self,
+        values: impl IntoIterator<Item = S>,
+    ) -> Result<Self, SecretError> {
+        let values = collect(values)?;
+        let policy = match self.policy {
+            Policy::Signature(secrets) | Policy::Both { secrets, .. } | Policy::Either { secrets, .. } => {
+                Policy::Both { secrets, values }
+            }
+            Policy::Authorization(_) => Policy::Authorization(values),
+        };
+        Ok(Self { policy, ..self })
+    }
+
+    /// As an alternative, accepts any of these values, verbatim, in the `Authorization` header.
+    ///
+    /// # Errors
+    /// When a value is empty or has white space at an end, or there is none.
+    pub fn or_authorization<S: Into<String>>(
+        self,
+        values: impl IntoIterator<Item = S>,
+    ) -> Result<Self, SecretError> {
+        let values = collect(values)?;
+        let policy = match self.policy {
+            Policy::Signature(secrets) | Policy::Both { secrets, .. } | Policy::Either { secrets, .. } => {
+                Policy::Either { secrets, values }
+            }
+            Policy::Authorization(_) => Policy::Authorization(values),
+        };
+        Ok(Self { policy, ..self })
+    }
+
+    /// How far a signature's time may lie from now. Defaults to 24 hours in the past and 5 minutes in the
+    /// future.
+    pub fn tolerance(mut self, tolerance: Tolerance) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// Decides whether a request is genuine.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn check(&self, credentials: Credentials<'_>, body: &[u8], now: Timestamp) -> Result<(), AuthError> {
+        let signature = |secrets: &[Secret]| {
+            let header = credentials.signature.ok_or(AuthError::SignatureMissing)?;
+            signature::verify(header, body, secrets, now, self.tolerance).map_err(AuthError::Signature)?;
+            Ok(())
+        };
+        let authorization = |values: &[Secret]| {
+            let sent = credentials.authorization.ok_or(AuthError::AuthorizationMissing)?;
+            if any_equals(values, sent) { Ok(()) } else { Err(AuthError::AuthorizationMismatch) }
+        };
+        match &self.policy {
+            Policy::Signature(secrets) => signature(secrets),
+            Policy::Authorization(values) => authorization(values),
+            Policy::Both { secrets, values } => authorization(values).and_then(|()| signature(secrets)),
+            Policy::Either { secrets, values } => authorization(values).or_else(|_| signature(secrets)),
+        }
+    }
+}
+
+fn collect<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Vec<Secret>, SecretError> {
+    let secrets = secrets.into_iter().map(Secret::new).collect::<Result<Vec<_>, _>>()?;
+    if secrets.is_empty() {
+        return Err(SecretError::None);
+    }
+    Ok(secrets)
+}
+
+/// Compares MACs under a fixed key instead of the values, so neither content nor length shows in the time.
+fn any_equals(values: &[Secret], sent: &str) -> bool {
+    let mac = |bytes: &[u8]| {
+        #[allow(clippy::expect_used)]
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(b"jaas authorization").expect("HMAC takes keys of every length");
+        mac.update(bytes);
+        mac
+    };
+    let sent = mac(sent.as_bytes()).finalize().into_bytes();
+    values.iter().fold(false, |found, value| mac(value.as_bytes()).verify_slice(&sent).is_ok() | found)
+}
+
+/// The headers of a request that can prove it genuine.
+#[derive(Clone, Copy, Default)]
+pub struct Credentials<'a> {
+    /// The value of `X-Jaas-Signature`.
+    pub signature: Option<&'a str>,
+    /// The value of `Authorization`.
+    pub authorization: Option<&'a str>,
+}
+
+impl<'a> Credentials<'a> {
+    /// Picks the credentials out of header names (of any case) and values.
+    ///
+    /// ```
+    /// # use jaas_core::Credentials;
+    /// let headers = [("Content-Type", &b"application/json"[..]), ("X-Jaas-Signature", b"t=1,v1=AAAA")];
+    /// assert_eq!(Credentials::from_headers(headers).signature, Some("t=1,v1=AAAA"));
+    /// ```
+    pub fn from_headers<N: AsRef<str>>(headers: impl IntoIterator<Item = (N, &'a [u8])>) -> Self {
+        let mut credentials = Self::default();
+        for (name, value) in headers {
+            let slot = if name.as_ref().eq_ignore_ascii_case(signature::HEADER) {
+                &mut credentials.signature
+            } else if name.as_ref().eq_ignore_ascii_case("authorization") {
+                &mut credentials.authorization
+            } else {
+                continue;
+            };
+            *slot = slot.or(std::str::from_utf8(value).ok());
+        }
+        credentials
+    }
+}
+
+/// Shows which credentials there are, not their values.
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("signature", &self.signature.is_some())
+            .field("authorization", &self.authorization.is_some())
+            .finish()
+    }
+}
+
+/// Why a request is not taken for genuine. For logs and metrics; the sender is told nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// There is no `X-Jaas-Signature`.
+    #[error("the X-Jaas-Signature header is missing")]
+    SignatureMissing,
+    /// The signature is not good.
+    #[error(transparent)]
+    Signature(SignatureError),
+    /// There is no `Authorization`.
+    #[error("the Authorization header is missing")]
+    AuthorizationMissing,
+    /// The `Authorization` value is not one of those configured.
+    #[error("the Authorization header has none of the configured values")]
+    AuthorizationMismatch,
+}
+
+impl AuthError {
+    /// A short name for metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::SignatureMissing => "signature_missing",
+            Self::Signature(SignatureError::Malformed) => "signature_malformed",
+            Self::Signature(SignatureError::Mismatch) => "signature_mismatch",
+            Self::Signature(SignatureError::TooOld { .. }) => "signature_too_old",
+            Self::Signature(SignatureError::FromTheFuture { .. }) => "signature_from_the_future",
+            Self::AuthorizationMissing => "authorization_missing",
+            Self::AuthorizationMismatch => "authorization_mismatch",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_760_000_000);
+
+    fn good_signature() -> String {
+        signature::sign(&Secret::new("s").expect("good"), NOW, b"x")
+    }
+
+    #[test]
+    fn policies_ask_for_what_they_say() {
+        let signature = good_signature();
+        let signed = Auth::signature(["s"]).expect("good");
+        let value = Auth::authorization(["Bearer 1"]).expect("good");
+        let both = signed.clone().and_authorization(["Bearer 1"]).expect("good");
+        let either = signed.clone().or_authorization(["Bearer 1"]).expect("good");
+        for (signature, authorization, expected) in [
+            (None, None, [false, false, false, false]),
+            (Some(&*signature), None, [true, false, false, true]),
+            (None, Some("Bearer 1"), [false, true, false, true]),
+            (Some(&*signature), Some("Bearer 1"), [true, true, true, true]),
+            (Some("t=1,v1=AAAA"), Some("Bearer 1"), [false, true, false, true]),
+            (Some(&*signature), Some("bearer 1"), [true, false, false, true]),
+        ] {
+            let credentials = Credentials { signature, authorization };
+            let decided =
+                [&signed, &value, &both, &either].map(|auth| auth.check(credentials, b"x", NOW).is_ok());
+            assert_eq!(decided, expected, "{signature:?} {authorization:?}");
+        }
+    }
+
+    #[test]
+    fn no_secret_at_all_is_refused() {
+        assert_eq!(Auth::signature(Vec::<String>::new()).expect_err("none"), SecretError::None);
+        assert_eq!(Auth::authorization([" "]).expect_err("blank"), SecretError::Empty);
+    }
+}

@@ -1,0 +1,30 @@
+//! Where the current time comes from.
+
+use std::time::SystemTime;
+
+use crate::Timestamp;
+
+/// Tells the current time. The receiver and the worker ask their clock and nothing else, so a test can
+/// move time by hand.
+///
+/// Any `Fn() -> Timestamp` is a clock.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's wall clock, and the only place in this crate that reads it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        SystemTime::now().into()
+    }
+}
+
+impl<F: Fn() -> Timestamp + Send + Sync + 'static> Clock for F {
+    fn now(&self) -> Timestamp {
+        self()
+    }
+}

@@ -1,0 +1,243 @@
+//! The dispatcher that calls the handlers inside the request.
+
+mod dedup;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use self::dedup::{Begun, Dedup, Finished, Key};
+use crate::attempt;
+use crate::config::ConfigError;
+use crate::delivery::{Delivery, Received, Unreadable};
+use crate::dispatcher::{DispatchError, Dispatcher};
+use crate::handler::{Handled, HandlerError, Next};
+use crate::handlers::{Handlers, Mode};
+use crate::reply::Disposition;
+
+/// How many unreadable bodies are kept to be looked at.
+const QUARANTINE: usize = 64;
+/// What the sender is asked to wait when the handler does not say.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Calls the handlers inside the request and answers what they say. No database, and so less safety than
+/// [`Inbox`](crate::Inbox): use it where losing what was in memory is acceptable.
+///
+/// - Handled, ignored: 200. Wants a retry, panics, exceeds the time limit: 503, and the sender delivers again;
+///   handlers that had succeeded are not run again then.
+/// - A permanent failure is answered 200 and logged as an error, because nothing would be gained by another
+///   delivery and there is nowhere to keep a dead letter.
+/// - The most recent keys are remembered in memory: a second copy is answered 200 without running the
+///   handlers, and 503 while the first is still running. After a restart, or once more keys than the capacity
+///   have come since, a copy is handled again.
+/// - Unreadable bodies are logged, and the last 64 can be looked at with [`quarantined`](Self::quarantined).
+/// - Once started, a handler is run to its end even if the sender hangs up.
+pub struct Direct {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    concurrency: Arc<Semaphore>,
+}
+
+struct Shared {
+    handlers: Handlers,
+    time_limit: Duration,
+    dedup: Mutex<Dedup>,
+    quarantine: Mutex<VecDeque<Unreadable>>,
+}
+
+impl Direct {
+    /// Starts a dispatcher for these handlers.
+    pub fn builder(handlers: Handlers) -> DirectBuilder {
+        DirectBuilder { handlers, capacity: 100_000, concurrency: 256, time_limit: Duration::from_secs(8) }
+    }
+
+    /// The last unreadable bodies, oldest first.
+    pub fn quarantined(&self) -> Vec<Unreadable> {
+        self.shared.quarantine.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Waits until every handler that was started has ended, at most `grace`; answers whether all have. Close
+    /// the receiver first.
+    pub async fn finish(&self, grace: Duration) -> bool {
+        self.tasks.close();
+        tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
+    }
+}
+
+#[async_trait]
+impl Dispatcher for Direct {
+    async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError> {
+        let delivery = match received {
+            Received::Event(delivery) => delivery,
+            Received::Unreadable(unreadable) => {
+                let mut quarantine = self.shared.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
+                if quarantine.len() == QUARANTINE {
+                    quarantine.pop_front();
+                }
+                quarantine.push_back(unreadable);
+                return Ok(Disposition::Quarantined);
+            }
+        };
+        let Ok(permit) = self.concurrency.clone().try_acquire_owned() else {
+            return Err(DispatchError::new("too many handlers are running", Duration::from_secs(1)));
+        };
+        let key = Key::of(&delivery);
+        let (attempt, completed) = match self.shared.dedup().begin(key) {
+            Begun::Run { attempt, completed } => (attempt, completed),
+            Begun::InProgress => {
+                return Err(DispatchError::new("another copy of this event is being handled", RETRY_AFTER));
+            }
+            Begun::Duplicate => return Ok(Disposition::Duplicate),
+            Begun::Conflict => {
+                tracing::warn!(endpoint = %delivery.endpoint, key = %delivery.envelope.idempotency_key, "another body came before under this key; that one stays");
+                return Ok(Disposition::Conflict);
+            }
+        };
+        let shared = self.shared.clone();
+        // A task of its own, because the request's future is dropped when the sender hangs up.
+        let task = self.tasks.spawn(async move {
+            let result = shared.handle(key, delivery.with_attempt(attempt), completed).await;
+            drop(permit);
+            result
+        });
+        match task.await {
+            Ok(result) => result,
+            // Handlers' panics are caught inside, so this is the runtime going down.
+            Err(_) => Err(DispatchError::new("the handler was cut off", RETRY_AFTER)),
+        }
+    }
+}
+
+impl Shared {
+    fn dedup(&self) -> std::sync::MutexGuard<'_, Dedup> {
+        self.dedup.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn handle(
+        &self,
+        key: Key,
+        delivery: Delivery,
+        mut completed: Vec<Arc<str>>,
+    ) -> Result<Disposition, DispatchError> {
+        // Whatever happens below, even this future being dropped, the key must not stay "in progress".
+        let guard = InProgress { shared: self, key };
+        let event = delivery.event();
+        let mut disposition = Disposition::Ignored;
+        let mut failures: Vec<(Arc<str>, HandlerError)> = Vec::new();
+        for mounted in
+            self.handlers.iter().filter(|mounted| !completed.contains(&mounted.name)).collect::<Vec<_>>()
+        {
+            let (Mode::Plain(handler) | Mode::Transactional(handler)) = &mounted.handler;
+            match attempt::run(&**handler, &delivery, &event, &mut (), self.time_limit).await {
+                Ok(Handled::Done) => {
+                    disposition = Disposition::Handled;
+                    completed.push(mounted.name.clone());
+                }
+                Ok(Handled::Ignored(_)) => {}
+                Err(error) => failures.push((mounted.name.clone(), error)),
+            }
+        }
+        for (handler, error) in &failures {
+            tracing::error!(
+                endpoint = %delivery.endpoint, event_type = %delivery.envelope.event_type,
+                key = %delivery.envelope.idempotency_key, attempt = delivery.attempt,
+                %handler, next = ?error.next(), error = attempt::error_text(error), "handler failed",
+            );
+        }
+        let retry = failures.iter().filter_map(|(_, error)| match error.next() {
+            Next::Retry => Some(RETRY_AFTER),
+            Next::RetryAfter(delay) => Some(delay),
+            Next::DeadLetter => None,
+        });
+        if let Some(retry_after) = retry.max() {
+            guard.finish(Finished::Again { completed });
+            return Err(DispatchError::new("a handler asked for a retry", retry_after));
+        }
+        guard.finish(Finished::Settled);
+        Ok(if failures.is_empty() { disposition } else { Disposition::Failed })
+    }
+}
+
+/// Frees the key if the run is cut off.
+struct InProgress<'a> {
+    shared: &'a Shared,
+    key: Key,
+}
+
+impl InProgress<'_> {
+    fn finish(self, finished: Finished) {
+        self.shared.dedup().finish(self.key, finished);
+    }
+}
+
+impl Drop for InProgress<'_> {
+    fn drop(&mut self) {
+        // After `finish` the key is no longer in progress, and this does nothing.
+        self.shared.dedup().cut_off(self.key);
+    }
+}
+
+impl fmt::Debug for Direct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Direct")
+            .field("handlers", &self.shared.handlers)
+            .field("running", &self.tasks.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`Direct`].
+#[derive(Debug)]
+#[must_use]
+pub struct DirectBuilder {
+    handlers: Handlers,
+    capacity: usize,
+    concurrency: usize,
+    time_limit: Duration,
+}
+
+impl DirectBuilder {
+    /// How many settled keys are remembered at least; up to twice as many may be. Defaults to 100,000.
+    pub fn capacity(mut self, keys: usize) -> Self {
+        self.capacity = keys;
+        self
+    }
+
+    /// How many events may be handled at once; more are answered 503. Defaults to 256.
+    pub fn concurrency(mut self, events: usize) -> Self {
+        self.concurrency = events;
+        self
+    }
+
+    /// How long one run of one handler may take. Defaults to 8 s, below the receiver's 10 s.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Checks the configuration and builds the dispatcher.
+    ///
+    /// # Errors
+    /// When there is no handler, two have the same name, or a limit is zero.
+    pub fn build(self) -> Result<Direct, ConfigError> {
+        self.handlers.check()?;
+        if self.capacity == 0 || self.concurrency == 0 || self.time_limit.is_zero() {
+            return Err(ConfigError::new("capacity, concurrency and time_limit must not be zero"));
+        }
+        Ok(Direct {
+            shared: Arc::new(Shared {
+                handlers: self.handlers,
+                time_limit: self.time_limit,
+                dedup: Mutex::new(Dedup::new(self.capacity)),
+                quarantine: Mutex::default(),
+            }),
+            tasks: TaskTracker::new(),
+            concurrency: Arc::new(Semaphore::new(self.concurrency.min(Semaphore::MAX_PERMITS))),
+        })
+    }
+}

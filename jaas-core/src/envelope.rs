@@ -1,0 +1,294 @@
+//! The common fields around every event.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::event::EventKind;
+use crate::lenient::{self, Field};
+use crate::{AppId, CustomerId, Fqn, IdempotencyKey, SessionId, Timestamp};
+
+/// The longest `idempotencyKey`, `eventType` and `sessionId` that is stored, in bytes. Every store must keep
+/// strings of this length apart; a longer one makes the envelope unreadable rather than be cut.
+pub const MAX_INDEXED_BYTES: usize = 255;
+
+/// The common fields of an event. `data` stays unread; see [`Delivery::data`](crate::Delivery::data).
+///
+/// Only `eventType` and `idempotencyKey` must be there. Everything else is `None` (or empty, for `fqn`) when
+/// absent or odd, because a mistake of the sender in them must not lose an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Envelope {
+    /// What makes two deliveries the same event.
+    pub idempotency_key: IdempotencyKey,
+    /// What happened.
+    pub kind: EventKind,
+    /// `eventType` as it came; differs from `kind` only when that is [`EventKind::Unknown`].
+    pub event_type: String,
+    /// The tenant: the part of `fqn` before its first `/`, or else `appId`.
+    ///
+    /// `fqn` decides because two of 8x8's published examples carry `appId` twice with different values, and
+    /// three carry none.
+    pub app_id: Option<AppId>,
+    /// The JaaS customer.
+    pub customer_id: Option<CustomerId>,
+    /// The sitting of the room.
+    pub session_id: Option<SessionId>,
+    /// The meeting's name; empty when absent.
+    pub fqn: Fqn,
+    /// When it happened: the source of truth for order (documented).
+    pub timestamp: Option<Timestamp>,
+    data: Option<Range<usize>>,
+}
+
+impl Envelope {
+    /// Reads the envelope of a body without reading its `data`.
+    ///
+    /// ```
+    /// use jaas_core::event::EventKind;
+    /// use jaas_core::Envelope;
+    ///
+    /// let body = br#"{"idempotencyKey":"k-1","eventType":"ROOM_CREATED","fqn":"vpaas-magic-cookie-1/math","data":{}}"#;
+    /// let envelope = Envelope::read(body)?;
+    /// assert_eq!(envelope.kind, EventKind::RoomCreated);
+    /// assert_eq!(envelope.app_id.as_ref().unwrap(), &"vpaas-magic-cookie-1");
+    /// # Ok::<(), jaas_core::EnvelopeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the body is not a JSON object, or `eventType` or `idempotencyKey` is missing, no string, empty,
+    /// or longer than [`MAX_INDEXED_BYTES`].
+    pub fn read(body: &[u8]) -> Result<Self, EnvelopeError> {
+        #[cfg(test)]
+        tests::READS.with(|reads| reads.set(reads.get() + 1));
+        let body = std::str::from_utf8(body).map_err(|e| EnvelopeError::NotUtf8 { at: e.valid_up_to() })?;
+        if !body.trim_ascii_start().starts_with('{') {
+            return Err(EnvelopeError::NotAnObject);
+        }
+        let mut json = serde_json::Deserializer::from_str(body);
+        let fields = json.deserialize_map(FieldsVisitor).map_err(EnvelopeError::not_json)?;
+        json.end().map_err(EnvelopeError::not_json)?;
+
+        let event_type = required("eventType", fields.event_type)?;
+        let fqn = Fqn::new(fields.fqn.and_then(|raw| lenient::string(raw.get())).unwrap_or_default());
+        let session_id = fields.session_id.and_then(|raw| SessionId::read(raw.get()));
+        if let Some(session) = &session_id {
+            check_length("sessionId", session.as_str())?;
+        }
+        Ok(Self {
+            idempotency_key: IdempotencyKey::new(required("idempotencyKey", fields.idempotency_key)?),
+            kind: EventKind::from_wire(&event_type),
+            event_type,
+            app_id: fqn
+                .app_id()
+                .map(AppId::from)
+                .or_else(|| fields.app_id.and_then(|raw| AppId::read(raw.get()))),
+            customer_id: fields.customer_id.and_then(|raw| CustomerId::read(raw.get())),
+            session_id,
+            fqn,
+            timestamp: fields.timestamp.and_then(|raw| Timestamp::read(raw.get())),
+            data: fields.data.map(|raw| range_within(body, raw.get())),
+        })
+    }
+
+    /// Where `data` stands in the body this envelope was read from.
+    pub(crate) fn data_range(&self) -> Option<Range<usize>> {
+        self.data.clone()
+    }
+}
+
+fn required(name: &'static str, raw: Option<&RawValue>) -> Result<String, EnvelopeError> {
+    let raw = raw.ok_or(EnvelopeError::Missing { name })?.get();
+    let text: String = serde_json::from_str(raw).map_err(|_| EnvelopeError::NotAString { name })?;
+    if text.is_empty() {
+        return Err(EnvelopeError::Missing { name });
+    }
+    check_length(name, &text)?;
+    Ok(text)
+}
+
+fn check_length(name: &'static str, text: &str) -> Result<(), EnvelopeError> {
+    if text.len() > MAX_INDEXED_BYTES {
+        return Err(EnvelopeError::TooLong { name, bytes: text.len() });
+    }
+    Ok(())
+}
+
+/// `part` was borrowed from `whole`, so its address tells where it stands.
+fn range_within(whole: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
+}
+
+/// Why authentic bytes are no readable envelope. They are quarantined, not refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The body is not UTF-8.
+    #[error("the body is not UTF-8 (byte {at})")]
+    NotUtf8 {
+        /// Offset of the first byte that is not, in bytes.
+        at: usize,
+    },
+    /// The body is no JSON object.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    /// The body is not JSON.
+    #[error("the body is not JSON: {reason}")]
+    NotJson {
+        /// What the parser found, with line and column.
+        reason: String,
+    },
+    /// A required field is missing or empty.
+    #[error("`{name}` is missing or empty")]
+    Missing {
+        /// The field.
+        name: &'static str,
+    },
+    /// A required field is not a string.
+    #[error("`{name}` is not a string")]
+    NotAString {
+        /// The field.
+        name: &'static str,
+    },
+    /// A field is too long to be stored unharmed.
+    #[error("`{name}` is {bytes} bytes long, and at most {MAX_INDEXED_BYTES} can be stored")]
+    TooLong {
+        /// The field.
+        name: &'static str,
+        /// Its length in bytes.
+        bytes: usize,
+    },
+}
+
+impl EnvelopeError {
+    fn not_json(error: serde_json::Error) -> Self {
+        Self::NotJson { reason: error.to_string() }
+    }
+}
+
+#[derive(Default)]
+struct RawFields<'a> {
+    idempotency_key: Option<&'a RawValue>,
+    event_type: Option<&'a RawValue>,
+    app_id: Option<&'a RawValue>,
+    customer_id: Option<&'a RawValue>,
+    session_id: Option<&'a RawValue>,
+    fqn: Option<&'a RawValue>,
+    timestamp: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = RawFields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    // By hand because a derived struct refuses a repeated key, and real bodies repeat `appId`.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = RawFields::default();
+        while let Some(lenient::Key(key)) = map.next_key()? {
+            let raw = Some(map.next_value()?);
+            match &*key {
+                "idempotencyKey" => fields.idempotency_key = raw,
+                "eventType" => fields.event_type = raw,
+                "appId" => fields.app_id = raw,
+                "customerId" => fields.customer_id = raw,
+                "sessionId" => fields.session_id = raw,
+                "fqn" => fields.fqn = raw,
+                "timestamp" => fields.timestamp = raw,
+                "data" => fields.data = raw,
+                _ => {}
+            }
+        }
+        Ok(fields)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        /// How many envelopes this thread has read: what accepting costs is a promise.
+        pub(crate) static READS: Cell<u32> = const { Cell::new(0) };
+    }
+
+    fn read(body: &str) -> Result<Envelope, EnvelopeError> {
+        Envelope::read(body.as_bytes())
+    }
+
+    #[test]
+    fn a_repeated_app_id_is_read_and_the_tenant_in_fqn_decides() {
+        let envelope = read(r#"{"appId":"a","idempotencyKey":"k","eventType":"X","appId":"b","fqn":"c/r"}"#)
+            .expect("readable");
+        assert_eq!(envelope.app_id, Some(AppId::new("c")));
+        let envelope =
+            read(r#"{"appId":"a","idempotencyKey":"k","eventType":"X","fqn":"r"}"#).expect("readable");
+        assert_eq!(envelope.app_id, Some(AppId::new("a")));
+    }
+
+    #[test]
+    fn odd_common_fields_are_absent() {
+        let envelope = read(
+            r#"{"idempotencyKey":"k","eventType":"X","sessionId":null,"timestamp":"soon","fqn":[],"customerId":{},"appId":true}"#,
+        )
+        .expect("readable");
+        assert_eq!(
+            (envelope.session_id, envelope.timestamp, envelope.customer_id, envelope.app_id),
+            (None, None, None, None)
+        );
+        assert_eq!(envelope.fqn, "");
+    }
+
+    #[test]
+    fn what_is_no_envelope_says_why() {
+        let long = format!(r#"{{"idempotencyKey":"{}","eventType":"X"}}"#, "k".repeat(300));
+        for (body, reason) in [
+            (&b""[..], "the body is not a JSON object"),
+            (b"[]", "the body is not a JSON object"),
+            (b"\xff\xfe{}", "the body is not UTF-8 (byte 0)"),
+            (b"{\"a\":", "the body is not JSON: EOF while parsing a value at line 1 column 5"),
+            (b"{} {}", "the body is not JSON: trailing characters at line 1 column 4"),
+            (b"{\"idempotencyKey\":\"k\"}", "`eventType` is missing or empty"),
+            (b"{\"eventType\":\"X\"}", "`idempotencyKey` is missing or empty"),
+            (b"{\"eventType\":\"X\",\"idempotencyKey\":\"\"}", "`idempotencyKey` is missing or empty"),
+            (b"{\"eventType\":\"X\",\"idempotencyKey\":1}", "`idempotencyKey` is not a string"),
+            (long.as_bytes(), "`idempotencyKey` is 300 bytes long, and at most 255 can be stored"),
+        ] {
+            assert_eq!(Envelope::read(body).expect_err("unreadable").to_string(), reason);
+        }
+    }
+
+    #[test]
+    fn data_is_found_byte_for_byte() {
+        let body = r#"{"idempotencyKey":"k","eventType":"X","data": {"a" : 1e999, "a":2} , "z":1}"#;
+        let range = read(body).expect("readable").data_range().expect("data");
+        assert_eq!(&body[range], r#"{"a" : 1e999, "a":2}"#);
+    }
+
+    #[test]
+    fn data_nested_without_end_is_not_followed() {
+        let body = format!(
+            r#"{{"idempotencyKey":"k","eventType":"X","data":{}{}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert!(read(&body).is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(body: Vec<u8>) {
+            let _ = Envelope::read(&body);
+        }
+    }
+}

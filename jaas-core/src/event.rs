@@ -1,0 +1,410 @@
+//! The events JaaS sends: their kinds, their payloads, and the one table both come from.
+//!
+//! 8x8 calls its own list "some of" the events, and it grows. What this version does not know reaches
+//! [`EventHandler::unknown`](crate::EventHandler::unknown) and is never an error.
+//!
+//! Wire facts in this module's docs say how they are known: *documented* (8x8's pages), *asserted by
+//! jitsi-meet's tests*, *seen in jitsi-meet's client*, *seen in the sender's modules* (its published Prosody
+//! modules) or *seen in receivers*.
+
+mod document;
+mod feedback;
+mod live_stream;
+mod lobby;
+mod participant;
+mod poll;
+mod reaction;
+mod recording;
+mod room;
+mod stats;
+mod telephony;
+mod transcript;
+mod usage;
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+pub use self::document::{DocumentAdded, DocumentDeleted};
+pub use self::feedback::Feedback;
+pub use self::live_stream::{LiveStreamEnded, LiveStreamStarted};
+pub use self::lobby::{ParticipantJoinedLobby, ParticipantLeftLobby};
+pub use self::participant::{
+    DisconnectReason, Participant, ParticipantJoined, ParticipantLeft, ParticipantSubjectUpdate, RoleChanged,
+    RoleParty,
+};
+pub use self::poll::{PollAnswer, PollChoice, PollCreated, PollOption, PollUser};
+pub use self::reaction::{AggregatedReaction, AggregatedReactions, Reaction, Reactions};
+pub use self::recording::{
+    RecordingEnded, RecordingParticipant, RecordingStarted, RecordingUploaded, ScreenSharingHistory,
+    VideoSegmentUploaded,
+};
+pub use self::room::{RoomCreated, RoomDestroyed};
+pub use self::stats::{RtcstatsUploaded, SpeakerStat, SpeakerStats};
+pub use self::telephony::{
+    CallDirection, DialInEnded, DialInStarted, DialOutEnded, DialOutStarted, SipCallInEnded,
+    SipCallInStarted, SipCallOutEnded, SipCallOutStarted,
+};
+pub use self::transcript::{
+    ChatUploaded, Speaker, TranscriptionChunkReceived, TranscriptionEnded, TranscriptionStarted,
+    TranscriptionUploaded,
+};
+pub use self::usage::{Usage, UsageEntry};
+use crate::handler::{Context, Handled, HandlerResult};
+use crate::lenient::Decode;
+pub use crate::lenient::DecodeError;
+
+/// Calls a macro with the table of events: one row per event with its doc line, its name in Rust (payload
+/// type and variant), its name on the wire, and its handler method.
+///
+/// This is the only list of events in the workspace. To add one, add a row, a payload struct with that name
+/// in `event/`, and a fixture `jaas-testkit/fixtures/<WIRE_NAME>.json`; leaving any of them out does not
+/// compile.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_event {
+    ($($callback:ident)::+) => { $($callback)::+! {
+        /// A room or breakout room opened.
+        RoomCreated "ROOM_CREATED" room_created;
+        /// A room or breakout room closed.
+        RoomDestroyed "ROOM_DESTROYED" room_destroyed;
+        /// Somebody joined a room or breakout room.
+        ParticipantJoined "PARTICIPANT_JOINED" participant_joined;
+        /// Somebody left a room or breakout room.
+        ParticipantLeft "PARTICIPANT_LEFT" participant_left;
+        /// Somebody began to wait in the lobby.
+        ParticipantJoinedLobby "PARTICIPANT_JOINED_LOBBY" participant_joined_lobby;
+        /// Somebody stopped waiting in the lobby.
+        ParticipantLeftLobby "PARTICIPANT_LEFT_LOBBY" participant_left_lobby;
+        /// A participant changed the room's subject.
+        ParticipantSubjectUpdate "PARTICIPANT_SUBJECT_UPDATE" participant_subject_update;
+        /// A participant was made moderator.
+        RoleChanged "ROLE_CHANGED" role_changed;
+        /// A recording started.
+        RecordingStarted "RECORDING_STARTED" recording_started;
+        /// A recording ended.
+        RecordingEnded "RECORDING_ENDED" recording_ended;
+        /// A recording can be downloaded, for 24 hours.
+        RecordingUploaded "RECORDING_UPLOADED" recording_uploaded;
+        /// A 90 second piece of a recording can be downloaded, for 24 hours.
+        VideoSegmentUploaded "VIDEO_SEGMENT_UPLOADED" video_segment_uploaded;
+        /// Screenshots of what was shared can be downloaded, for 24 hours.
+        ScreenSharingHistory "SCREEN_SHARING_HISTORY" screen_sharing_history;
+        /// A live stream started.
+        LiveStreamStarted "LIVE_STREAM_STARTED" live_stream_started;
+        /// A live stream ended.
+        LiveStreamEnded "LIVE_STREAM_ENDED" live_stream_ended;
+        /// A SIP device called in.
+        SipCallInStarted "SIP_CALL_IN_STARTED" sip_call_in_started;
+        /// A SIP device that had called in hung up.
+        SipCallInEnded "SIP_CALL_IN_ENDED" sip_call_in_ended;
+        /// A SIP device was called.
+        SipCallOutStarted "SIP_CALL_OUT_STARTED" sip_call_out_started;
+        /// A call to a SIP device ended.
+        SipCallOutEnded "SIP_CALL_OUT_ENDED" sip_call_out_ended;
+        /// A telephone called in.
+        DialInStarted "DIAL_IN_STARTED" dial_in_started;
+        /// A telephone that had called in hung up.
+        DialInEnded "DIAL_IN_ENDED" dial_in_ended;
+        /// A telephone was called.
+        DialOutStarted "DIAL_OUT_STARTED" dial_out_started;
+        /// A call to a telephone ended.
+        DialOutEnded "DIAL_OUT_ENDED" dial_out_ended;
+        /// A participant rated the meeting.
+        Feedback "FEEDBACK" feedback;
+        /// Devices that count towards the bill joined.
+        Usage "USAGE" usage;
+        /// How long each participant spoke.
+        SpeakerStats "SPEAKER_STATS" speaker_stats;
+        /// A participant's WebRTC statistics can be downloaded, for 48 hours.
+        RtcstatsUploaded "RTCSTATS_UPLOADED" rtcstats_uploaded;
+        /// A poll was opened.
+        PollCreated "POLL_CREATED" poll_created;
+        /// A participant answered a poll.
+        PollAnswer "POLL_ANSWER" poll_answer;
+        /// A participant reacted, once or several times in a short while.
+        Reactions "REACTIONS" reactions;
+        /// All reactions of a meeting.
+        AggregatedReactions "AGGREGATED_REACTIONS" aggregated_reactions;
+        /// A transcription started.
+        TranscriptionStarted "TRANSCRIPTION_STARTED" transcription_started;
+        /// A transcription ended.
+        TranscriptionEnded "TRANSCRIPTION_ENDED" transcription_ended;
+        /// A meeting's transcription can be downloaded, for 24 hours.
+        TranscriptionUploaded "TRANSCRIPTION_UPLOADED" transcription_uploaded;
+        /// Somebody said a phrase, transcribed.
+        TranscriptionChunkReceived "TRANSCRIPTION_CHUNK_RECEIVED" transcription_chunk_received;
+        /// A meeting's chat can be downloaded, for 24 hours.
+        ChatUploaded "CHAT_UPLOADED" chat_uploaded;
+        /// A document was added to the meeting.
+        DocumentAdded "DOCUMENT_ADDED" document_added;
+        /// A document was removed from the meeting.
+        DocumentDeleted "DOCUMENT_DELETED" document_deleted;
+    } };
+}
+
+/// The typed `data` of one event type.
+///
+/// Decoding is lenient: it fails only when `data` as a whole has the wrong shape. A field that is absent,
+/// `null`, empty or of an unexpected type is `None`; the raw data still has it.
+///
+/// ```
+/// use jaas_core::event::{ParticipantJoined, Payload};
+///
+/// let joined = ParticipantJoined::decode(r#"{"moderator":"true","name":{"odd":1},"participantId":"3988218d"}"#)?;
+/// assert_eq!(joined.participant.moderator, Some(true));
+/// assert_eq!(joined.participant.name, None);
+/// # Ok::<(), jaas_core::event::DecodeError>(())
+/// ```
+pub trait Payload: sealed::Sealed + Clone + fmt::Debug + Send + Sync + 'static {
+    /// The event type whose `data` this is.
+    const KIND: EventKind;
+
+    /// Reads the payload from `data`, which is JSON text.
+    ///
+    /// # Errors
+    /// When `data` is not an object (or list, for the types that are lists).
+    fn decode(data: &str) -> Result<Self, DecodeError>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Why an event is given to [`EventHandler::unknown`] instead of its own method.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnknownReason {
+    /// This version does not know the event type.
+    #[error("the event type is not known to this version")]
+    Type,
+    /// The type is known, but `data` has the wrong shape.
+    #[error(transparent)]
+    Data(#[from] DecodeError),
+}
+
+/// An event that could not be given to a method of its own.
+///
+/// The envelope is in the context as for any event; [`Context::data`] has the raw `data`.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct UnknownEvent<'a> {
+    /// `eventType` as it came.
+    pub event_type: &'a str,
+    /// Why it came here.
+    pub reason: &'a UnknownReason,
+}
+
+macro_rules! define_events {
+    ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {
+        /// What happened, as a name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum EventKind {
+            $(#[doc = $doc] $Event,)*
+            /// An event type that this version does not know.
+            Unknown,
+        }
+
+        impl EventKind {
+            /// Every kind this version knows.
+            pub const ALL: &'static [Self] = &[$(Self::$Event,)*];
+
+            /// The kind with this `eventType`; [`Unknown`](Self::Unknown) when there is none.
+            pub fn from_wire(event_type: &str) -> Self {
+                match event_type {
+                    $($wire => Self::$Event,)*
+                    _ => Self::Unknown,
+                }
+            }
+
+            /// The `eventType` on the wire; `UNKNOWN` for [`Unknown`](Self::Unknown).
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$Event => $wire,)*
+                    Self::Unknown => "UNKNOWN",
+                }
+            }
+        }
+
+        $(
+            impl sealed::Sealed for $Event {}
+
+            impl Payload for $Event {
+                const KIND: EventKind = EventKind::$Event;
+
+                fn decode(data: &str) -> Result<Self, DecodeError> {
+                    Decode::decode(data)
+                }
+            }
+        )*
+
+        /// One event with its typed payload.
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        pub enum Event {
+            $(#[doc = $doc] $Event($Event),)*
+            /// An event this version cannot type.
+            Unknown(UnknownReason),
+        }
+
+        impl Event {
+            /// Reads the payload of an event of this kind; what cannot be read is [`Unknown`](Self::Unknown).
+            pub fn read(kind: EventKind, data: &str) -> Self {
+                match kind {
+                    $(EventKind::$Event => match Payload::decode(data) {
+                        Ok(payload) => Self::$Event(payload),
+                        Err(error) => Self::Unknown(UnknownReason::Data(error)),
+                    },)*
+                    EventKind::Unknown => Self::Unknown(UnknownReason::Type),
+                }
+            }
+
+            /// The kind of this event; [`EventKind::Unknown`] also for a known type whose data could not be
+            /// read.
+            pub fn kind(&self) -> EventKind {
+                match self {
+                    $(Self::$Event(_) => EventKind::$Event,)*
+                    Self::Unknown(_) => EventKind::Unknown,
+                }
+            }
+
+            /// Calls the handler method of this event.
+            ///
+            /// # Errors
+            /// What the handler returns.
+            pub async fn handle<Tx: Send, H>(&self, handler: &H, cx: &mut Context<'_, Tx>) -> HandlerResult
+            where
+                H: EventHandler<Tx> + ?Sized,
+            {
+                match self {
+                    $(Self::$Event(payload) => handler.$method(cx, payload).await,)*
+                    Self::Unknown(reason) => {
+                        let delivery = cx.delivery();
+                        let event = UnknownEvent { event_type: &delivery.envelope.event_type, reason };
+                        handler.unknown(cx, &event).await
+                    }
+                }
+            }
+        }
+
+        /// What an application does when events arrive: one method per event type. Implement those you care
+        /// about.
+        ///
+        /// # What the framework promises
+        /// - Only authentic events arrive here.
+        /// - **Order**: within a session, events waiting at the same time are run one at a time, earliest
+        ///   `timestamp` first. An event that arrives late is still late: `PARTICIPANT_JOINED` can come before
+        ///   `ROOM_CREATED` (documented).
+        /// - **How often**: mounted with [`Handlers::transactional`](crate::Handlers::transactional), what a
+        ///   method writes through [`Context::tx`] is committed together with the event's completion or not at
+        ///   all, so its rows exist once. Everything else a method does (e-mails, HTTP calls, rows written
+        ///   over another connection, and anything mounted with [`Handlers::plain`](crate::Handlers::plain))
+        ///   happens *at least* once: a crash between the effect and the completion repeats it.
+        /// - A method that returns an error, panics or exceeds its time limit is run again later, until it
+        ///   succeeds or the event is dead-lettered; see [`HandlerError`](crate::HandlerError).
+        ///
+        /// # What the implementor owes
+        /// - Tolerate running twice for effects outside `tx`, keyed by
+        ///   [`idempotency_key`](crate::Envelope::idempotency_key).
+        /// - Do not block the thread.
+        /// - Expect fields to be absent.
+        ///
+        /// # Choosing `Tx`
+        /// `Tx` is the store's transaction. Implement `EventHandler` (that is, `EventHandler<()>`) when you do
+        /// not need one: such a handler runs on every store. Implement `EventHandler<SomeConnection>` to write
+        /// in the transaction that completes the event; the compiler then only lets you mount it on a store
+        /// that has such transactions.
+        ///
+        /// Methods left out answer [`Handled::Ignored`], so what was not handled can be found and replayed
+        /// when you implement the method.
+        ///
+        /// ```
+        /// use async_trait::async_trait;
+        /// use jaas_core::event::RecordingUploaded;
+        /// use jaas_core::{Context, EventHandler, Handled, HandlerResult};
+        ///
+        /// struct Archive;
+        ///
+        /// #[async_trait]
+        /// impl EventHandler for Archive {
+        ///     async fn recording_uploaded(&self, cx: &mut Context<'_>, event: &RecordingUploaded) -> HandlerResult {
+        ///         let link = event.pre_authenticated_link.as_ref().ok_or("a recording without a link")?;
+        ///         println!("room {} was recorded: {} bytes of link", cx.envelope().fqn, link.expose().len());
+        ///         Ok(Handled::Done)
+        ///     }
+        /// }
+        /// ```
+        #[async_trait]
+        pub trait EventHandler<Tx: Send = ()>: Send + Sync + 'static {
+            $(
+                #[doc = $doc]
+                #[doc = concat!("\n\nCalled for `", $wire, "`. The [payload](", stringify!($Event), ") says what is known of its fields.")]
+                async fn $method(&self, cx: &mut Context<'_, Tx>, event: &$Event) -> HandlerResult {
+                    let _ = (cx, event);
+                    Ok(Handled::unimplemented())
+                }
+            )*
+
+            /// An event without a method of its own: a type this version does not know, or a known type whose
+            /// `data` has the wrong shape.
+            ///
+            /// Called for every `eventType` not in [`EventKind::ALL`]. The raw data is in [`Context::data`].
+            async fn unknown(&self, cx: &mut Context<'_, Tx>, event: &UnknownEvent<'_>) -> HandlerResult {
+                let _ = (cx, event);
+                Ok(Handled::unimplemented())
+            }
+        }
+
+        define_events!(@forward Box [$($Event $method,)*]);
+        define_events!(@forward std::sync::Arc [$($Event $method,)*]);
+    };
+    (@forward $($Pointer:ident)::+ [$($Event:ident $method:ident,)*]) => {
+        /// Forwards every method.
+        #[async_trait]
+        impl<Tx: Send, H: EventHandler<Tx> + ?Sized> EventHandler<Tx> for $($Pointer)::+<H> {
+            $(
+                async fn $method(&self, cx: &mut Context<'_, Tx>, event: &$Event) -> HandlerResult {
+                    (**self).$method(cx, event).await
+                }
+            )*
+
+            async fn unknown(&self, cx: &mut Context<'_, Tx>, event: &UnknownEvent<'_>) -> HandlerResult {
+                (**self).unknown(cx, event).await
+            }
+        }
+    };
+}
+
+for_each_event!(define_events);
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+const _: fn(&dyn EventHandler<()>) = |_| {};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_wire_name_of_its_own_and_finds_back() {
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::from_wire(kind.as_str()), *kind);
+        }
+        assert_eq!(EventKind::ALL.len(), 38);
+        assert_eq!(EventKind::from_wire("UNKNOWN"), EventKind::Unknown);
+        assert_eq!(EventKind::from_wire("room_created"), EventKind::Unknown);
+    }
+
+    #[test]
+    fn data_of_the_wrong_shape_is_unknown_with_the_reason() {
+        let Event::Unknown(reason) = Event::read(EventKind::RoomCreated, "\"text\"") else {
+            panic!("unknown")
+        };
+        assert_eq!(reason.to_string(), "`data` is a string, where an object was expected");
+    }
+}

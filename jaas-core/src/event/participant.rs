@@ -1,0 +1,229 @@
+//! Participants who came, left, or changed something.
+
+use crate::lenient::{open_enum, payload};
+use crate::{Jid, ParticipantId, Personal, Room, UserId};
+
+payload! {
+    /// Who a participant is: what joining, leaving and the lobby events have in common.
+    ///
+    /// The sender starts from a copy of `context.user` in the participant's JWT and adds its own fields (seen
+    /// in the sender's modules). So any field can be absent, above all a guest's `name`, `email` and `id`;
+    /// claims of your own making are in the raw data.
+    ///
+    /// Two ids: [`id`](Self::id) is the user in *your* system and survives a new join;
+    /// [`participant_id`](Self::participant_id) is this one presence, and two tabs of one user have two.
+    pub struct Participant {
+        /// Whether the JWT makes the participant a moderator; on the wire a bool or `"true"`/`"false"`
+        /// (documented). It does not follow `ROLE_CHANGED`.
+        moderator: Option<bool> = "moderator",
+        /// The name given on the pre-join screen, else the JWT's (seen in the sender's modules).
+        name: Option<Personal> = "name",
+        /// The group of the JWT (`context.group`), in the documented examples the AppID.
+        group: Option<String> = "group",
+        /// The e-mail address of the JWT.
+        email: Option<Personal> = "email",
+        /// The user id of the JWT; can be absent for guests and for participants who were kicked.
+        id: Option<UserId> = "id",
+        /// The participant's address, bare.
+        participant_jid: Option<Jid> = "participantJid",
+        /// The participant's address with its resource: what chat files call `jid` (asserted by jitsi-meet's
+        /// tests).
+        participant_full_jid: Option<Jid> = "participantFullJid",
+        /// The endpoint id, new on every join; visitors have none (seen in the sender's modules).
+        participant_id: Option<ParticipantId> = "participantId",
+        /// The link to the participant's picture.
+        avatar: Option<Personal> = "avatar",
+        /// Whether recordings leave this participant out; a claim of the JWT.
+        hidden_from_recorder: Option<bool> = "hidden-from-recorder",
+        /// The address of the room that was entered or left: unlike in `ROOM_CREATED`, a breakout room's own
+        /// (seen in the sender's modules).
+        conference: Option<Jid> = "conference",
+        /// Whether the participant moved the call to another device: `true` on the join of the new device
+        /// and on the departure of the old one (seen in the sender's modules).
+        flip: Option<bool> = "flip",
+        /// Whether the participant is a visitor, who only watches (seen in the sender's modules).
+        is_visitor: Option<bool> = "isVisitor",
+    }
+
+    /// Somebody entered a room of the meeting.
+    ///
+    /// - It can arrive before `ROOM_CREATED` (documented).
+    /// - Coming back is a new participant id. Going to a breakout room and back is `PARTICIPANT_LEFT` with
+    ///   [`SwitchRoom`](DisconnectReason::SwitchRoom) and another join (seen in the sender's modules).
+    /// - Phones and SIP devices do not join with this event but with `DIAL_IN_STARTED`,
+    ///   `DIAL_OUT_STARTED`, `SIP_CALL_IN_STARTED` and `SIP_CALL_OUT_STARTED` (seen in the sender's modules).
+    ///
+    /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
+    pub struct ParticipantJoined {
+        ..flatten {
+            /// Who entered.
+            participant: Participant,
+            /// The room that was entered; visitors come without it and count as in the main room.
+            room: Room,
+        }
+    }
+
+    /// Somebody left a room of the meeting.
+    ///
+    /// - Pair it with `PARTICIPANT_JOINED` by session and participant id.
+    /// - It may never come; then the main room's `ROOM_DESTROYED` ends the presence.
+    /// - A change of rooms is a departure too: see [`is_room_switch`](Self::is_room_switch).
+    ///
+    /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
+    pub struct ParticipantLeft {
+        /// Why; visitors leave without a reason (seen in the sender's modules).
+        disconnect_reason: Option<DisconnectReason> = "disconnectReason",
+        ..flatten {
+            /// Who left.
+            participant: Participant,
+            /// The room that was left; visitors come without it and count as in the main room.
+            room: Room,
+        }
+    }
+
+    /// Somebody changed the subject of a room.
+    ///
+    /// - Not documented: everything here was seen in the sender's modules.
+    /// - It names the user, not the presence: there is no participant id. All fields about the person are
+    ///   absent when no participant stands behind the change.
+    /// - In a breakout room, session and `fqn` are those of the breakout room itself.
+    ///
+    /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
+    pub struct ParticipantSubjectUpdate {
+        /// The address of the one who changed it, bare.
+        participant_jid: Option<Jid> = "participantJid",
+        /// The e-mail address of the JWT.
+        email: Option<Personal> = "email",
+        /// The user id of the JWT.
+        id: Option<UserId> = "id",
+        /// The name of the one who changed it.
+        name: Option<Personal> = "name",
+        /// The new subject; absent when it was cleared.
+        subject: Option<Personal> = "subject",
+        /// The group of the JWT.
+        group: Option<String> = "group",
+        ..flatten {
+            /// The room whose subject changed.
+            room: Room,
+        }
+    }
+
+    /// A participant made another one a moderator.
+    ///
+    /// - Only what one participant grants to another is told: not the loss of the role, and not the role that
+    ///   a JWT brings along (seen in the sender's modules).
+    /// - It has no `isBreakout`; in a breakout room, session and `fqn` are those of the breakout room itself
+    ///   (seen in the sender's modules).
+    ///
+    /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
+    pub struct RoleChanged {
+        /// The role that was given: `moderator` in the documented example.
+        role: Option<String> = "role",
+        /// Who gave it.
+        granted_by: Option<RoleParty> = "grantedBy",
+        /// Who received it.
+        granted_to: Option<RoleParty> = "grantedTo",
+    }
+
+    /// One side of a [`RoleChanged`].
+    pub struct RoleParty {
+        /// The participant's address *with* its resource (documented): `participantFullJid` elsewhere.
+        participant_jid: Option<Jid> = "participantJid",
+        /// The endpoint id (asserted by jitsi-meet's tests).
+        participant_id: Option<ParticipantId> = "participantId",
+        /// The user id of the JWT (seen in the sender's modules).
+        id: Option<UserId> = "id",
+    }
+}
+
+open_enum! {
+    /// Why a participant left.
+    pub enum DisconnectReason {
+        /// The participant hung up or closed the page.
+        Left = "left",
+        /// A moderator removed the participant.
+        Kicked = "kicked",
+        /// The connection was lost. This is a word of the sender's; one that *this crate* does not know is
+        /// [`Other`](Self::Other).
+        Unknown = "unknown",
+        /// The participant went from the main room to a breakout room or back, and is still in the meeting.
+        SwitchRoom = "switch_room",
+        /// The participant's client gave up after an error.
+        UnrecoverableError = "unrecoverable_error",
+    }
+}
+
+impl ParticipantLeft {
+    /// Whether the participant only went to another room of the same meeting; a `PARTICIPANT_JOINED` for
+    /// that room belongs to it.
+    pub fn is_room_switch(&self) -> bool {
+        self.disconnect_reason == Some(DisconnectReason::SwitchRoom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::BreakoutRoomId;
+    use crate::lenient::Decode;
+
+    #[test]
+    fn moderator_is_read_from_a_bool_and_from_a_string() {
+        for (data, moderator) in [
+            (r#"{"moderator":true}"#, Some(true)),
+            (r#"{"moderator":"true"}"#, Some(true)),
+            (r#"{"moderator":false}"#, Some(false)),
+            (r#"{"moderator":"false"}"#, Some(false)),
+            (r#"{"moderator":null}"#, None),
+            (r#"{"moderator":""}"#, None),
+            ("{}", None),
+        ] {
+            let joined = ParticipantJoined::decode(data).expect("an object");
+            assert_eq!(joined.participant.moderator, moderator, "{data}");
+        }
+    }
+
+    #[test]
+    fn the_shared_fields_stand_beside_the_events_own() {
+        let left = ParticipantLeft::decode(
+            r#"{"id":7,"hidden-from-recorder":"true","participantId":"3988218d","flip":false,
+                "context":{"any":["claim"]},"disconnectReason":"switch_room","isBreakout":true,
+                "breakoutRoomId":"b1"}"#,
+        )
+        .expect("an object");
+        let participant = &left.participant;
+        assert_eq!(participant.id, Some(UserId::new("7")));
+        assert_eq!((participant.hidden_from_recorder, participant.flip), (Some(true), Some(false)));
+        assert_eq!(participant.participant_id, Some(ParticipantId::new("3988218d")));
+        assert_eq!(left.room, Room::Breakout { id: Some(BreakoutRoomId::new("b1")) });
+        assert!(left.is_room_switch());
+    }
+
+    #[test]
+    fn a_lost_connection_is_no_unheard_of_reason() {
+        let reason = |word: &str| {
+            let data = format!(r#"{{"disconnectReason":"{word}"}}"#);
+            ParticipantLeft::decode(&data).expect("an object").disconnect_reason
+        };
+        assert_eq!(reason("unknown"), Some(DisconnectReason::Unknown));
+        assert_eq!(reason("abducted"), Some(DisconnectReason::Other("abducted".to_owned())));
+        assert_eq!(reason(""), None);
+    }
+
+    #[test]
+    fn each_party_of_a_role_change_keeps_its_three_ids_apart() {
+        let changed = RoleChanged::decode(
+            r#"{"role":"moderator","grantedTo":{"participantJid":"u@8x8.vc/oGHh5j2yMsyj"},
+                "grantedBy":{"participantJid":"m@8x8.vc/dF6p","participantId":"m1","id":"google|1"}}"#,
+        )
+        .expect("an object");
+        let by = changed.granted_by.expect("a party");
+        assert_eq!(
+            (by.participant_id, by.id),
+            (Some(ParticipantId::new("m1")), Some(UserId::new("google|1")))
+        );
+        let to = changed.granted_to.expect("a party");
+        assert_eq!(to.participant_jid.as_ref().map(Jid::bare), Some("u@8x8.vc"));
+        assert_eq!((to.participant_id, to.id), (None, None));
+    }
+}

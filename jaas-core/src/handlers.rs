@@ -1,0 +1,111 @@
+//! The handlers an application mounts.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::config::ConfigError;
+use crate::event::EventHandler;
+
+/// The handlers that see every event, each under a name.
+///
+/// Each handler is run on its own, in the order they were added, whether or not the others succeed. What has
+/// succeeded is recorded per name, so when one fails, a later attempt runs only those that are not yet done.
+/// The event is settled when all are. If some failed, it is retried as long as one of them asks for a retry,
+/// and is a dead letter when all of them are permanent failures.
+///
+/// A name is stored with the events in flight: renaming a handler makes it run again for those.
+///
+/// ```
+/// use jaas_core::{EventHandler, Handlers};
+///
+/// struct Attendance;
+/// impl EventHandler for Attendance {}
+/// struct Audit;
+/// impl EventHandler for Audit {}
+///
+/// let handlers: Handlers = Handlers::new().plain("attendance", Attendance).plain("audit", Audit);
+/// # let _ = handlers;
+/// ```
+#[must_use]
+pub struct Handlers<Tx = ()> {
+    mounted: Vec<Mounted<Tx>>,
+}
+
+pub(crate) struct Mounted<Tx> {
+    pub(crate) name: Arc<str>,
+    pub(crate) handler: Mode<Tx>,
+}
+
+pub(crate) enum Mode<Tx> {
+    Plain(Arc<dyn EventHandler<()>>),
+    Transactional(Arc<dyn EventHandler<Tx>>),
+}
+
+impl<Tx: Send + 'static> Handlers<Tx> {
+    /// No handler yet.
+    pub fn new() -> Self {
+        Self { mounted: Vec::new() }
+    }
+
+    /// Adds a handler that is run outside any transaction. Its effects happen **at least once**: the
+    /// completion is recorded after it returns.
+    pub fn plain(mut self, name: impl Into<Arc<str>>, handler: impl EventHandler<()>) -> Self {
+        self.mounted.push(Mounted { name: name.into(), handler: Mode::Plain(Arc::new(handler)) });
+        self
+    }
+
+    /// Adds a handler that is run inside the store's transaction. What it writes through
+    /// [`Context::tx`](crate::Context::tx) and its completion are committed together, so those effects happen
+    /// **exactly once**.
+    ///
+    /// The transaction is open while the handler runs, so it should only read and write the database. Do
+    /// downloads and HTTP calls in a [plain](Self::plain) handler.
+    pub fn transactional(mut self, name: impl Into<Arc<str>>, handler: impl EventHandler<Tx>) -> Self {
+        self.mounted.push(Mounted { name: name.into(), handler: Mode::Transactional(Arc::new(handler)) });
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.mounted.is_empty() {
+            return Err(ConfigError::new(
+                "no handler was added; add one with Handlers::plain or transactional",
+            ));
+        }
+        let mut names = HashSet::new();
+        for mounted in &self.mounted {
+            let name = &*mounted.name;
+            if name.trim().is_empty() || name.contains(char::is_control) {
+                return Err(ConfigError::new(format!(
+                    "{name:?} cannot name a handler; use a short plain word"
+                )));
+            }
+            if !names.insert(name) {
+                return Err(ConfigError::new(format!(
+                    "two handlers are named {name:?}, and completion is recorded by name; give each its own"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mounted<Tx>> {
+        self.mounted.iter()
+    }
+}
+
+impl<Tx: Send + 'static> Default for Handlers<Tx> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<Tx> fmt::Debug for Handlers<Tx> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = |mounted: &Mounted<Tx>| match mounted.handler {
+            Mode::Plain(_) => "plain",
+            Mode::Transactional(_) => "transactional",
+        };
+        f.debug_map().entries(self.mounted.iter().map(|mounted| (&mounted.name, kind(mounted)))).finish()
+    }
+}

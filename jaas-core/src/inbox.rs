@@ -1,0 +1,49 @@
+//! The dispatcher that stores.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::delivery::Received;
+use crate::dispatcher::{DispatchError, Dispatcher};
+use crate::reply::Disposition;
+use crate::store::{Accepted, EventStore, StoreError, StoreErrorKind};
+
+/// Stores each event in an [`EventStore`] before it is acknowledged; a [`Worker`](crate::Worker) on the same
+/// store handles it after. A crash at any moment loses nothing.
+#[derive(Debug, Clone)]
+pub struct Inbox<S> {
+    store: S,
+}
+
+impl<S: EventStore> Inbox<S> {
+    /// An inbox over a store.
+    pub fn new(store: S) -> Self {
+        Self { store }
+    }
+}
+
+#[async_trait]
+impl<S: EventStore> Dispatcher for Inbox<S> {
+    async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError> {
+        match received {
+            Received::Event(delivery) => match self.store.accept(delivery).await.map_err(not_stored)? {
+                Accepted::New => Ok(Disposition::Stored),
+                Accepted::Duplicate => Ok(Disposition::Duplicate),
+                Accepted::Conflict => Ok(Disposition::Conflict),
+            },
+            Received::Unreadable(unreadable) => {
+                self.store.quarantine(unreadable).await.map_err(not_stored)?;
+                Ok(Disposition::Quarantined)
+            }
+        }
+    }
+}
+
+fn not_stored(error: StoreError) -> DispatchError {
+    let retry_after = match error.kind() {
+        StoreErrorKind::Overloaded => Duration::from_secs(1),
+        _ => Duration::from_secs(5),
+    };
+    DispatchError::new(error.to_string(), retry_after)
+}

@@ -1,0 +1,484 @@
+//! Reading payload fields without ever failing an event over one odd value.
+//!
+//! `data` is split into raw fields first; each field is then read on its own, and what cannot be read is
+//! absent in the typed value and still there in the raw data. Wire facts behind the rules: `moderator` is a
+//! bool or a string, ids can be numbers, `null` and `""` both mean none, an empty list may come as `{}` and
+//! an empty object as `[]`, and anything in a participant's data may be any JSON type because it starts as a
+//! copy of the customer's own JWT.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// A value that can be read from one raw JSON value; `None` when that is no such value.
+pub(crate) trait Field: Sized {
+    fn read(raw: &str) -> Option<Self>;
+}
+
+/// A place in a payload that a raw field can fill.
+pub(crate) trait Slot {
+    fn fill(&mut self, raw: &str);
+}
+
+impl<T: Field> Slot for Option<T> {
+    fn fill(&mut self, raw: &str) {
+        *self = T::read(raw);
+    }
+}
+
+impl<T: Field> Slot for Vec<T> {
+    fn fill(&mut self, raw: &str) {
+        *self = list(raw).unwrap_or_default();
+    }
+}
+
+/// A payload's fields by wire name.
+pub(crate) trait Fields {
+    /// Fills the field called `key`; `false` when there is none.
+    fn set(&mut self, key: &str, raw: &str) -> bool;
+}
+
+impl Fields for crate::Room {
+    fn set(&mut self, key: &str, raw: &str) -> bool {
+        match key {
+            "isBreakout" => {
+                if bool::read(raw) == Some(true) && !self.is_breakout() {
+                    *self = Self::Breakout { id: None };
+                }
+            }
+            "breakoutRoomId" => {
+                if let Some(id) = Field::read(raw) {
+                    *self = Self::Breakout { id: Some(id) };
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// A whole payload, read from the raw `data` of an event.
+pub(crate) trait Decode: Sized {
+    fn decode(data: &str) -> Result<Self, DecodeError>;
+}
+
+/// Why `data` could not be read as the payload of its event type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`data` is {found}, where {expected} was expected")]
+pub struct DecodeError {
+    expected: &'static str,
+    found: String,
+}
+
+/// Reads an object into `T`, field by field; `null` and an empty list are an empty object.
+pub(crate) fn object<T: Fields + Default>(raw: &str) -> Result<T, DecodeError> {
+    let mut value = T::default();
+    entries(raw, "an object", |key, raw| {
+        value.set(key, raw);
+    })?;
+    Ok(value)
+}
+
+/// Reads a list, leaving out elements that are not a `T`; `null` and an empty object are an empty list.
+pub(crate) fn list<T: Field>(raw: &str) -> Result<Vec<T>, DecodeError> {
+    let expected = "a list";
+    match shape(raw) {
+        Shape::List => {
+            let elements: Vec<&RawValue> = serde_json::from_str(raw).map_err(|e| malformed(expected, &e))?;
+            Ok(elements.into_iter().filter_map(|raw| T::read(raw.get())).collect())
+        }
+        Shape::Object if is_empty(raw) => Ok(Vec::new()),
+        Shape::Null => Ok(Vec::new()),
+        other => Err(DecodeError { expected, found: other.to_string() }),
+    }
+}
+
+/// Reads an object used as a map, leaving out entries that are not a `V`.
+pub(crate) fn map<K: From<String> + Ord, V: Field>(raw: &str) -> Result<BTreeMap<K, V>, DecodeError> {
+    let mut map = BTreeMap::new();
+    entries(raw, "an object", |key, raw| {
+        if let Some(value) = V::read(raw) {
+            map.insert(K::from(key.to_owned()), value);
+        }
+    })?;
+    Ok(map)
+}
+
+/// Reads a string, or a number as its digits; empty is `None`.
+pub(crate) fn string(raw: &str) -> Option<String> {
+    match shape(raw) {
+        Shape::String => {
+            let text = serde_json::from_str::<String>(raw)
+                .or_else(|_| serde_json::from_str::<LossyString>(raw).map(|lossy| lossy.0))
+                .ok()?;
+            (!text.is_empty()).then_some(text)
+        }
+        Shape::Number => Some(raw.to_owned()),
+        _ => None,
+    }
+}
+
+impl Field for String {
+    fn read(raw: &str) -> Option<Self> {
+        string(raw)
+    }
+}
+
+impl Field for bool {
+    fn read(raw: &str) -> Option<Self> {
+        let word = raw.trim_matches('"').trim();
+        if word.eq_ignore_ascii_case("true") {
+            Some(true)
+        } else if word.eq_ignore_ascii_case("false") {
+            Some(false)
+        } else {
+            None
+        }
+    }
+}
+
+/// Whole numbers; fractions are cut off, and a number in a string counts.
+impl Field for i64 {
+    fn read(raw: &str) -> Option<Self> {
+        let digits = match shape(raw) {
+            Shape::Number => raw,
+            Shape::String => raw.trim_matches('"').trim(),
+            _ => return None,
+        };
+        digits.parse().ok().or_else(|| {
+            let number: f64 = digits.parse().ok()?;
+            // The bounds are exact in f64, so the cast cannot saturate.
+            (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0)
+                .contains(&number)
+                .then_some(number as i64)
+        })
+    }
+}
+
+impl Field for crate::Timestamp {
+    fn read(raw: &str) -> Option<Self> {
+        i64::read(raw).map(Self::from_millis)
+    }
+}
+
+fn entries(raw: &str, expected: &'static str, each: impl FnMut(&str, &str)) -> Result<(), DecodeError> {
+    match shape(raw) {
+        Shape::Object => {
+            let mut json = serde_json::Deserializer::from_str(raw);
+            json.deserialize_map(Entries(each)).map_err(|e| malformed(expected, &e))
+        }
+        Shape::List if is_empty(raw) => Ok(()),
+        Shape::Null => Ok(()),
+        other => Err(DecodeError { expected, found: other.to_string() }),
+    }
+}
+
+fn malformed(expected: &'static str, error: &serde_json::Error) -> DecodeError {
+    DecodeError { expected, found: format!("malformed ({error})") }
+}
+
+/// What a raw JSON value is, told by its first character.
+#[derive(Clone, Copy)]
+enum Shape {
+    Object,
+    List,
+    String,
+    Number,
+    Bool,
+    Null,
+}
+
+fn shape(raw: &str) -> Shape {
+    match raw.as_bytes().first() {
+        Some(b'{') => Shape::Object,
+        Some(b'[') => Shape::List,
+        Some(b'"') => Shape::String,
+        Some(b't' | b'f') => Shape::Bool,
+        Some(b'-' | b'0'..=b'9') => Shape::Number,
+        _ => Shape::Null,
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Object => "an object",
+            Self::List => "a list",
+            Self::String => "a string",
+            Self::Number => "a number",
+            Self::Bool => "a bool",
+            Self::Null => "null",
+        })
+    }
+}
+
+/// Whether a raw object or list has nothing between its brackets.
+fn is_empty(raw: &str) -> bool {
+    raw.get(1..raw.len().saturating_sub(1)).is_some_and(|inside| inside.trim().is_empty())
+}
+
+struct Entries<F>(F);
+
+impl<'de, F: FnMut(&str, &str)> Visitor<'de> for Entries<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            let raw: &RawValue = map.next_value()?;
+            (self.0)(&key, raw.get());
+        }
+        Ok(())
+    }
+}
+
+/// An object key, borrowed unless it has escapes.
+pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor<'a>(PhantomData<&'a ()>);
+
+        impl<'de: 'a, 'a> Visitor<'de> for KeyVisitor<'a> {
+            type Value = Key<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, key: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(KeyVisitor(PhantomData))
+    }
+}
+
+/// A string whose lone surrogate escapes (half an emoji, cut by a length limit) become U+FFFD.
+struct LossyString(String);
+
+impl<'de> Deserialize<'de> for LossyString {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BytesVisitor;
+
+        impl Visitor<'_> for BytesVisitor {
+            type Value = LossyString;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<LossyString, E> {
+                Ok(LossyString(String::from_utf8_lossy(bytes).into_owned()))
+            }
+        }
+
+        deserializer.deserialize_bytes(BytesVisitor)
+    }
+}
+
+/// Defines payload structs whose fields are read leniently. A field is `name: Type = "wireName"`; after
+/// `..flatten`, fields whose own fields stand beside the others on the wire.
+macro_rules! payload {
+    ($(
+        $(#[$meta:meta])*
+        pub struct $Name:ident {
+            $($(#[$field_meta:meta])* $field:ident: $Type:ty = $wire:literal,)*
+            $(..flatten { $($(#[$flat_meta:meta])* $flat:ident: $Flat:ty,)* })?
+        }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, PartialEq)]
+        #[non_exhaustive]
+        pub struct $Name {
+            $($(#[$field_meta])* pub $field: $Type,)*
+            $($($(#[$flat_meta])* pub $flat: $Flat,)*)?
+        }
+
+        impl $crate::lenient::Fields for $Name {
+            fn set(&mut self, key: &str, raw: &str) -> bool {
+                match key {
+                    $($wire => {
+                        $crate::lenient::Slot::fill(&mut self.$field, raw);
+                        true
+                    })*
+                    _ => false $($(|| $crate::lenient::Fields::set(&mut self.$flat, key, raw))*)?,
+                }
+            }
+        }
+
+        impl $crate::lenient::Decode for $Name {
+            fn decode(data: &str) -> Result<Self, $crate::lenient::DecodeError> {
+                $crate::lenient::object(data)
+            }
+        }
+
+        impl $crate::lenient::Field for $Name {
+            fn read(raw: &str) -> Option<Self> {
+                if raw == "null" { None } else { $crate::lenient::object(raw).ok() }
+            }
+        }
+    )*};
+}
+pub(crate) use payload;
+
+/// Defines enums of documented words that keep an undocumented one as it came.
+macro_rules! open_enum {
+    ($(
+        $(#[$meta:meta])*
+        pub enum $Name:ident { $($(#[$variant_meta:meta])* $Variant:ident = $wire:literal,)* }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $Name {
+            $($(#[$variant_meta])* #[doc = concat!("\n\nOn the wire: `", $wire, "`.")] $Variant,)*
+            /// A word that this version does not know, as it came.
+            Other(String),
+        }
+
+        impl $Name {
+            /// The word on the wire.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$Variant => $wire,)*
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        impl From<&str> for $Name {
+            fn from(word: &str) -> Self {
+                match word {
+                    $($wire => Self::$Variant,)*
+                    other => Self::Other(other.to_owned()),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $Name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl $crate::lenient::Field for $Name {
+            fn read(raw: &str) -> Option<Self> {
+                $crate::lenient::string(raw).map(|word| Self::from(word.as_str()))
+            }
+        }
+    )*};
+}
+pub(crate) use open_enum;
+
+#[cfg(test)]
+#[allow(unreachable_pub)]
+mod tests {
+    use super::*;
+    use crate::{Room, UserId};
+
+    payload! {
+        /// A sample.
+        pub struct Sample {
+            /// Text.
+            id: Option<UserId> = "id",
+            /// A flag.
+            flag: Option<bool> = "flag",
+            /// A number.
+            count: Option<i64> = "count",
+            /// A list.
+            words: Vec<String> = "words",
+            ..flatten {
+                /// Where.
+                room: Room,
+            }
+        }
+    }
+
+    fn sample(raw: &str) -> Sample {
+        object(raw).expect("an object")
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_is_absent_and_its_neighbours_are_read() {
+        let read = sample(r#"{"id":{"a":[1]},"flag":"TRUE","count":"7","words":["a",1,null,{"b":2}]}"#);
+        assert_eq!((read.id, read.flag, read.count), (None, Some(true), Some(7)));
+        assert_eq!(read.words, ["a", "1"]);
+    }
+
+    #[test]
+    fn numbers_out_of_every_range_do_not_fail_their_neighbours() {
+        let read = sample(r#"{"count":1e999,"id":1e999,"flag":true}"#);
+        assert_eq!((read.count, read.flag), (None, Some(true)));
+        assert_eq!(read.id, Some(UserId::new("1e999")));
+    }
+
+    #[test]
+    fn whole_numbers_are_read_from_fractions_and_exponents() {
+        assert_eq!(i64::read("15.9"), Some(15));
+        assert_eq!(i64::read("1.6e12"), Some(1_600_000_000_000));
+        assert_eq!(i64::read("9223372036854775807"), Some(i64::MAX));
+        assert_eq!(i64::read("9223372036854775808"), None);
+        assert_eq!(i64::read("\"x\""), None);
+    }
+
+    #[test]
+    fn half_an_emoji_becomes_a_replacement_character() {
+        let read = string(r#""Zoë \ud83d""#).expect("text");
+        assert!(read.starts_with("Zoë ") && read.contains('\u{fffd}'), "{read:?}");
+    }
+
+    #[test]
+    fn empty_lists_and_objects_may_swap_brackets() {
+        assert_eq!(sample("[ ]"), Sample::default());
+        assert_eq!(list::<i64>("{ }"), Ok(vec![]));
+        assert_eq!(list::<i64>("null"), Ok(vec![]));
+        assert_eq!(
+            object::<Sample>("[1]").expect_err("a list").to_string(),
+            "`data` is a list, where an object was expected"
+        );
+    }
+
+    #[test]
+    fn a_repeated_key_counts_as_its_last_value() {
+        assert_eq!(sample(r#"{"count":1,"count":2}"#).count, Some(2));
+    }
+
+    #[test]
+    fn the_room_does_not_depend_on_the_order_of_its_two_fields() {
+        let id = Some(crate::BreakoutRoomId::new("b1"));
+        for raw in [
+            r#"{"isBreakout":true,"breakoutRoomId":"b1"}"#,
+            r#"{"breakoutRoomId":"b1","isBreakout":"true"}"#,
+            r#"{"breakoutRoomId":"b1","isBreakout":false}"#,
+        ] {
+            assert_eq!(sample(raw).room, Room::Breakout { id: id.clone() });
+        }
+        assert_eq!(sample(r#"{"isBreakout":false,"breakoutRoomId":""}"#).room, Room::Main);
+    }
+
+    #[test]
+    fn nesting_without_end_is_skipped_without_recursion() {
+        let deep = format!(r#"{{"id":{}1{},"count":3}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(sample(&deep).count, Some(3));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(raw in ".*") {
+            let _ = (string(&raw), bool::read(&raw), i64::read(&raw), list::<i64>(&raw).is_ok(), object::<Sample>(&raw).is_ok());
+        }
+    }
+}

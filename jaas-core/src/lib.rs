@@ -1,0 +1,48 @@
+#![doc = include_str!("../README.md")]
+
+mod attempt;
+mod auth;
+mod backoff;
+mod clock;
+mod config;
+mod delivery;
+mod direct;
+mod dispatcher;
+mod envelope;
+pub mod event;
+mod handler;
+mod handlers;
+mod id;
+mod inbox;
+mod lenient;
+mod private;
+mod receiver;
+mod reply;
+pub mod signature;
+pub mod store;
+mod timestamp;
+mod worker;
+
+pub use self::auth::{Auth, AuthError, Credentials};
+pub use self::backoff::Backoff;
+pub use self::clock::{Clock, SystemClock};
+pub use self::config::ConfigError;
+pub use self::delivery::{Delivery, Received, Unreadable};
+pub use self::direct::{Direct, DirectBuilder};
+pub use self::dispatcher::{DispatchError, Dispatcher};
+pub use self::envelope::{Envelope, EnvelopeError, MAX_INDEXED_BYTES};
+pub use self::event::EventHandler;
+pub use self::handler::{Context, Handled, HandlerError, HandlerResult, Next};
+pub use self::handlers::Handlers;
+pub use self::id::{
+    AppId, BreakoutRoomId, CustomerId, Fqn, IdempotencyKey, Jid, ParticipantId, PollId, RecordingSessionId,
+    Room, SessionId, UserId,
+};
+pub use self::inbox::Inbox;
+pub use self::private::{Link, Personal};
+pub use self::receiver::{Receiver, ReceiverBuilder};
+pub use self::reply::{Disposition, Reply};
+#[cfg(any(feature = "chrono", feature = "time"))]
+pub use self::timestamp::OutOfRange;
+pub use self::timestamp::Timestamp;
+pub use self::worker::{Stopped, Worker, WorkerBuilder, WorkerHandle};

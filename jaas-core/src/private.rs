@@ -1,0 +1,105 @@
+//! Text that must not reach a log by accident.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// Text about a person (a name, an e-mail address, a phone number, spoken words). `Debug` hides it and
+/// there is no `Display`; ask for it with [`expose`](Personal::expose).
+///
+/// ```
+/// # use jaas_core::Personal;
+/// let name = Personal::new("Ada");
+/// assert_eq!(format!("{name:?}"), "Personal(…)");
+/// assert_eq!(name.expose(), "Ada");
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(transparent)]
+pub struct Personal(String);
+
+impl Personal {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The text itself.
+    pub fn into_exposed(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Debug for Personal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Personal(…)")
+    }
+}
+
+impl crate::lenient::Field for Personal {
+    fn read(raw: &str) -> Option<Self> {
+        crate::lenient::string(raw).map(Self)
+    }
+}
+
+/// A download link that works without a login until it expires: whoever has it has the file. `Debug` shows
+/// the host only; ask for the link with [`expose`](Link::expose).
+///
+/// Links in events die after 24 hours (`statsUrl`: 48 hours) and the files behind them are deleted for good.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(transparent)]
+pub struct Link(String);
+
+impl Link {
+    /// Wraps a link.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The link itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The link itself.
+    pub fn into_exposed(self) -> String {
+        self.0
+    }
+
+    /// The host the link points to, which is no secret.
+    pub fn host(&self) -> Option<&str> {
+        let (_, rest) = self.0.split_once("://")?;
+        let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        (!host.is_empty()).then_some(host)
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Link({}/…)", self.host().unwrap_or("…"))
+    }
+}
+
+impl crate::lenient::Field for Link {
+    fn read(raw: &str) -> Option<Self> {
+        crate::lenient::string(raw).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_of_a_link_shows_only_its_host() {
+        let link = Link::new("https://user:pw@objectstorage.eu-frankfurt-1.oraclecloud.com/p/token?sig=1");
+        assert_eq!(format!("{link:?}"), "Link(objectstorage.eu-frankfurt-1.oraclecloud.com/…)");
+        assert_eq!(format!("{:?}", Link::new("/p/token")), "Link(…/…)");
+        assert_eq!(format!("{:?}", Link::new("https://?token")), "Link(…/…)");
+    }
+}

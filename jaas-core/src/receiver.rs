@@ -1,0 +1,251 @@
+//! From a request to a reply, whatever the web framework.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use crate::auth::{Auth, Credentials};
+use crate::clock::{Clock, SystemClock};
+use crate::config::ConfigError;
+use crate::delivery::{Delivery, Received};
+use crate::dispatcher::Dispatcher;
+use crate::envelope::MAX_INDEXED_BYTES;
+use crate::reply::Reply;
+
+/// Receives the deliveries of one endpoint: authenticates the raw bytes, reads the envelope, hands both to a
+/// [`Dispatcher`], and says what to answer.
+///
+/// An *endpoint* is one URL registered with JaaS, with a secret of its own. Its name becomes part of every
+/// stored key, so two endpoints may receive the same event independently. Build one receiver for each, and
+/// share the dispatcher.
+///
+/// ```
+/// use bytes::Bytes;
+/// use jaas_core::{Auth, Credentials, Inbox, Receiver, Reply, store::MemoryStore};
+/// use std::sync::Arc;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let inbox = Inbox::new(Arc::new(MemoryStore::new()));
+/// let auth = Auth::signature(["whsec_9635df66714a4cf088ee9d0979dd3bf6"])?;
+/// let receiver = Receiver::builder("main", auth, Arc::new(inbox)).build()?;
+///
+/// let reply = receiver.receive(Credentials::default(), Bytes::from_static(b"{}")).await;
+/// assert_eq!(reply, Reply::Unauthorized);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub struct Receiver {
+    endpoint: Arc<str>,
+    auth: Auth,
+    dispatcher: Arc<dyn Dispatcher>,
+    clock: Arc<dyn Clock>,
+    in_flight: Semaphore,
+    time_limit: Duration,
+    closed: AtomicBool,
+}
+
+impl Receiver {
+    /// Starts a receiver for the endpoint of this name. There is none without an [`Auth`].
+    pub fn builder(
+        endpoint: impl Into<Arc<str>>,
+        auth: Auth,
+        dispatcher: Arc<dyn Dispatcher>,
+    ) -> ReceiverBuilder {
+        ReceiverBuilder {
+            endpoint: endpoint.into(),
+            auth,
+            dispatcher,
+            clock: Arc::new(SystemClock),
+            max_in_flight: 1024,
+            time_limit: Duration::from_secs(10),
+        }
+    }
+
+    /// The endpoint's name.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Takes one `POST` request: its credentials and its raw body, exactly as it came.
+    pub async fn receive(&self, credentials: Credentials<'_>, body: Bytes) -> Reply {
+        let reply = self.decide(credentials, body).await;
+        self.count(reply);
+        reply
+    }
+
+    /// Counts and logs a reply that was decided before the body could be given to
+    /// [`receive`](Self::receive), and returns it. For adapters: too large, too slow, wrong method.
+    pub fn refuse(&self, reply: Reply) -> Reply {
+        tracing::warn!(endpoint = %self.endpoint, %reply, "refused before reading");
+        self.count(reply);
+        reply
+    }
+
+    /// From now on answers 503 to everything, so that the sender comes back after a restart.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    async fn decide(&self, credentials: Credentials<'_>, body: Bytes) -> Reply {
+        if self.is_closed() {
+            return Reply::Unavailable { retry_after: Duration::from_secs(5) };
+        }
+        let Ok(_permit) = self.in_flight.try_acquire() else {
+            tracing::warn!(endpoint = %self.endpoint, "too many requests in flight; answering 503");
+            return Reply::Unavailable { retry_after: Duration::from_secs(1) };
+        };
+        let now = self.clock.now();
+        if let Err(reason) = self.auth.check(credentials, &body, now) {
+            tracing::warn!(endpoint = %self.endpoint, bytes = body.len(), %reason, "refused");
+            metrics::counter!("jaas_refused_total", "endpoint" => self.endpoint.to_string(), "reason" => reason.as_str())
+                .increment(1);
+            return Reply::Unauthorized;
+        }
+        let received = match Delivery::read(self.endpoint.clone(), now, body) {
+            Ok(delivery) => {
+                tracing::debug!(endpoint = %self.endpoint, event_type = %delivery.envelope.event_type, key = %delivery.envelope.idempotency_key, "authentic");
+                Received::Event(delivery)
+            }
+            Err(unreadable) => {
+                tracing::warn!(endpoint = %self.endpoint, reason = %unreadable.reason, "authentic, but no readable envelope; going to quarantine");
+                Received::Unreadable(unreadable)
+            }
+        };
+        match tokio::time::timeout(self.time_limit, self.dispatcher.dispatch(received)).await {
+            Ok(Ok(disposition)) => Reply::Received(disposition),
+            Ok(Err(error)) => {
+                tracing::warn!(endpoint = %self.endpoint, %error, "not taken; answering 503");
+                Reply::Unavailable { retry_after: error.retry_after() }
+            }
+            Err(_) => {
+                tracing::warn!(endpoint = %self.endpoint, limit = ?self.time_limit, "not taken in time; answering 503");
+                Reply::Unavailable { retry_after: Duration::from_secs(5) }
+            }
+        }
+    }
+
+    fn count(&self, reply: Reply) {
+        metrics::counter!("jaas_deliveries_total", "endpoint" => self.endpoint.to_string(), "reply" => reply.as_str())
+            .increment(1);
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("endpoint", &self.endpoint)
+            .field("auth", &self.auth)
+            .field("in_flight_left", &self.in_flight.available_permits())
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`Receiver`].
+#[must_use]
+pub struct ReceiverBuilder {
+    endpoint: Arc<str>,
+    auth: Auth,
+    dispatcher: Arc<dyn Dispatcher>,
+    clock: Arc<dyn Clock>,
+    max_in_flight: usize,
+    time_limit: Duration,
+}
+
+impl ReceiverBuilder {
+    /// Where the time for checking signatures and stamping receipt comes from. Defaults to [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// How many requests may be between receipt and reply at once; more are answered 503. Defaults to 1024.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.max_in_flight = requests;
+        self
+    }
+
+    /// How long the dispatcher may take before the request is answered 503. Defaults to 10 s.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Checks the configuration and builds the receiver.
+    ///
+    /// # Errors
+    /// When the endpoint's name is empty or too long, or a limit is zero.
+    pub fn build(self) -> Result<Receiver, ConfigError> {
+        if self.endpoint.trim().is_empty() || self.endpoint.len() > MAX_INDEXED_BYTES {
+            return Err(ConfigError::new(format!(
+                "the endpoint's name must have 1 to {MAX_INDEXED_BYTES} bytes; give it a short word such as \"main\""
+            )));
+        }
+        if self.max_in_flight == 0 || self.max_in_flight > Semaphore::MAX_PERMITS {
+            return Err(ConfigError::new(
+                "max_in_flight must be at least 1, or every request is answered 503",
+            ));
+        }
+        if self.time_limit.is_zero() {
+            return Err(ConfigError::new("time_limit must not be zero, or every request is answered 503"));
+        }
+        Ok(Receiver {
+            endpoint: self.endpoint,
+            auth: self.auth,
+            dispatcher: self.dispatcher,
+            clock: self.clock,
+            in_flight: Semaphore::new(self.max_in_flight),
+            time_limit: self.time_limit,
+            closed: AtomicBool::new(false),
+        })
+    }
+}
+
+impl fmt::Debug for ReceiverBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceiverBuilder")
+            .field("endpoint", &self.endpoint)
+            .field("auth", &self.auth)
+            .field("max_in_flight", &self.max_in_flight)
+            .field("time_limit", &self.time_limit)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+    use crate::envelope::tests::READS;
+    use crate::inbox::Inbox;
+    use crate::reply::Disposition;
+    use crate::signature::{Secret, sign};
+    use crate::store::MemoryStore;
+
+    #[tokio::test]
+    async fn accepting_costs_one_parse_of_the_envelope_and_none_of_the_data() {
+        const NOW: Timestamp = Timestamp::from_secs(1_760_000_000);
+        let auth = Auth::signature(["s"]).expect("good");
+        let inbox = Inbox::new(Arc::new(MemoryStore::new()));
+        let receiver = Receiver::builder("main", auth, Arc::new(inbox)).clock(|| NOW).build().expect("good");
+        // Any attempt to read this data as numbers or text would fail.
+        let body = Bytes::from_static(
+            br#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","data":{"conference":1e999,"x":"\ud800"}}"#,
+        );
+        let signature = sign(&Secret::new("s").expect("good"), NOW, &body);
+        READS.set(0);
+        let credentials = Credentials { signature: Some(&signature), authorization: None };
+        let reply = receiver.receive(credentials, body).await;
+        assert_eq!(reply, Reply::Received(Disposition::Stored));
+        assert_eq!(READS.get(), 1);
+    }
+}

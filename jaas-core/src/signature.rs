@@ -1,0 +1,301 @@
+//! The `X-Jaas-Signature` header.
+//!
+//! `t=<unix seconds>,v1=<base64>[,v1=<base64>…]`, where
+//! `v1 = base64(HMAC-SHA256(secret, t + "." + body))` over the raw body (documented). The key is the whole
+//! secret string **including** its `whsec_` prefix, so Svix and Standard-Webhooks libraries, which strip the
+//! prefix and base64-decode the rest, compute something else.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+
+use crate::Timestamp;
+
+/// The name of the signature header.
+pub const HEADER: &str = "x-jaas-signature";
+
+/// The secret of an endpoint, as shown in the JaaS console: `whsec_` and 32 hex digits. Wiped from memory
+/// when dropped; `Debug` hides it.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Takes a secret exactly as it is shown, `whsec_` included.
+    ///
+    /// # Errors
+    /// When it is empty or has white space at an end: both are configuration mistakes that would refuse every
+    /// genuine request or accept a forged one.
+    pub fn new(secret: impl Into<String>) -> Result<Self, SecretError> {
+        let secret = SecretString::from(secret.into());
+        check(secret.expose_secret())?;
+        Ok(Self(secret))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
+    }
+}
+
+fn check(secret: &str) -> Result<(), SecretError> {
+    if secret.trim().is_empty() {
+        return Err(SecretError::Empty);
+    }
+    if secret.trim() != secret {
+        return Err(SecretError::WhiteSpace);
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Why a secret or an `Authorization` value was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// It is empty.
+    #[error(
+        "the secret is empty, and with an empty secret anybody could sign; copy it from the endpoint's page in \
+         the JaaS console, `whsec_` included"
+    )]
+    Empty,
+    /// It begins or ends with white space.
+    #[error(
+        "the secret begins or ends with white space, so no genuine request would match it; a line break at the \
+         end of a secrets file is the usual cause: trim it"
+    )]
+    WhiteSpace,
+    /// There is none at all.
+    #[error("no secret was given; give at least one")]
+    None,
+}
+
+/// How far the signature's `t` may lie from now.
+///
+/// Nobody documents whether a delivery that is repeated after an outage carries a fresh `t`, so the past side
+/// is generous; replays are stopped by the stored idempotency keys, not by this window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tolerance {
+    /// How old a signature may be. Defaults to 24 hours.
+    pub past: Duration,
+    /// How far ahead of our clock the sender's may be. Defaults to 5 minutes.
+    pub future: Duration,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self { past: Duration::from_secs(24 * 60 * 60), future: Duration::from_secs(5 * 60) }
+    }
+}
+
+/// A signature that was found good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified {
+    /// When the request was signed.
+    pub signed_at: Timestamp,
+    /// Which of the secrets matched: the index into the slice given to [`verify`]. When the old one of a
+    /// rotation has not matched for a while, it can go.
+    pub secret: usize,
+}
+
+/// Checks a signature header against the raw body.
+///
+/// Every `v1` is compared with the MAC of every secret, each in constant time. Elements other than `t` and
+/// `v1` are ignored, as documented. The age is checked last, so [`TooOld`](SignatureError::TooOld) is only
+/// said of a genuine signature.
+///
+/// ```
+/// use jaas_core::signature::{self, Secret, Tolerance};
+/// use jaas_core::Timestamp;
+///
+/// let secret = Secret::new("whsec_00000000000000000000000000000000")?;
+/// let now = Timestamp::from_secs(1_760_000_003);
+/// let header = "t=1760000000,v1=RIAGpkD1LqUBOM3g17quRvYJHkiZqnQH60PI+ZPILWE=";
+/// let verified = signature::verify(header, b"\xff\xfe{}", &[secret], now, Tolerance::default())?;
+/// assert_eq!(verified.signed_at, Timestamp::from_secs(1_760_000_000));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// Why the signature is not good.
+pub fn verify(
+    header: &str,
+    body: &[u8],
+    secrets: &[Secret],
+    now: Timestamp,
+    tolerance: Tolerance,
+) -> Result<Verified, SignatureError> {
+    let (t, candidates) = parse(header)?;
+    let signed_at = t.parse().map(Timestamp::from_secs).map_err(|_| SignatureError::Malformed)?;
+    let mut matching = None;
+    for (index, secret) in secrets.iter().enumerate() {
+        let mac = mac(secret, t, body);
+        for candidate in &candidates {
+            // Not short-circuited, and `verify_slice` is constant-time.
+            if mac.clone().verify_slice(candidate).is_ok() && matching.is_none() {
+                matching = Some(index);
+            }
+        }
+    }
+    let secret = matching.ok_or(SignatureError::Mismatch)?;
+    if signed_at < now.saturating_sub(tolerance.past) {
+        return Err(SignatureError::TooOld { age: now.duration_since(signed_at) });
+    }
+    if signed_at > now.saturating_add(tolerance.future) {
+        return Err(SignatureError::FromTheFuture { ahead: signed_at.duration_since(now) });
+    }
+    Ok(Verified { signed_at, secret })
+}
+
+/// Signs a body as JaaS does and returns the header's value; for tests and for the sender's side of a relay.
+///
+/// ```
+/// # use jaas_core::signature::{sign, Secret};
+/// # use jaas_core::Timestamp;
+/// let secret = Secret::new("whsec_00000000000000000000000000000000")?;
+/// assert_eq!(
+///     sign(&secret, Timestamp::from_secs(1_760_000_000), b"\xff\xfe{}"),
+///     "t=1760000000,v1=RIAGpkD1LqUBOM3g17quRvYJHkiZqnQH60PI+ZPILWE="
+/// );
+/// # Ok::<(), jaas_core::signature::SecretError>(())
+/// ```
+pub fn sign(secret: &Secret, at: Timestamp, body: &[u8]) -> String {
+    let t = at.as_secs().to_string();
+    let v1 = STANDARD.encode(mac(secret, &t, body).finalize().into_bytes());
+    format!("t={t},v1={v1}")
+}
+
+/// The `t` as written and the decoded `v1` values.
+fn parse(header: &str) -> Result<(&str, Vec<Vec<u8>>), SignatureError> {
+    let mut t = None;
+    let mut candidates = Vec::new();
+    let mut seen_v1 = false;
+    for element in header.split(',') {
+        // Only the first `=` separates: the base64 value ends in `=` itself.
+        let Some((name, value)) = element.trim().split_once('=') else { continue };
+        match name {
+            "t" if t.is_some() => return Err(SignatureError::Malformed),
+            "t" => t = Some(value),
+            "v1" => {
+                seen_v1 = true;
+                candidates.extend(STANDARD.decode(value).ok());
+            }
+            _ => {}
+        }
+    }
+    match t {
+        Some(t) if seen_v1 => Ok((t, candidates)),
+        _ => Err(SignatureError::Malformed),
+    }
+}
+
+fn mac(secret: &Secret, t: &str, body: &[u8]) -> Hmac<Sha256> {
+    #[allow(clippy::expect_used)]
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length");
+    mac.update(t.as_bytes());
+    mac.update(b".");
+    mac.update(body);
+    mac
+}
+
+/// Why a signature header was not accepted. For logs and metrics; the sender is told nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignatureError {
+    /// The header has no `t`, several, one that is no number, or no `v1`.
+    #[error("the signature header is not of the form t=<seconds>,v1=<base64>")]
+    Malformed,
+    /// No `v1` matches any secret.
+    #[error("no v1 of the signature header matches the body and any of the secrets")]
+    Mismatch,
+    /// The signature is genuine but older than the tolerance.
+    #[error("the signature is genuine but {} s old, more than the tolerance", age.as_secs())]
+    TooOld {
+        /// How old it is.
+        age: Duration,
+    },
+    /// The signature is genuine but from further ahead than the tolerance.
+    #[error("the signature is genuine but {} s ahead of this machine's clock, more than the tolerance", ahead.as_secs())]
+    FromTheFuture {
+        /// How far ahead it is.
+        ahead: Duration,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text).expect("a good secret")
+    }
+
+    const NOW: Timestamp = Timestamp::from_secs(1_760_000_000);
+
+    #[test]
+    fn an_empty_or_white_space_edged_secret_is_refused_and_told_why() {
+        assert_eq!(Secret::new("").expect_err("empty"), SecretError::Empty);
+        assert_eq!(Secret::new(" \n").expect_err("blank"), SecretError::Empty);
+        assert!(Secret::new("whsec_1\n").expect_err("line break").to_string().contains("white space"));
+        assert!(Secret::new(" whsec_1").is_err());
+    }
+
+    #[test]
+    fn debug_hides_the_secret() {
+        assert_eq!(format!("{:?}", secret("whsec_1")), "Secret(…)");
+    }
+
+    #[test]
+    fn any_of_several_secrets_may_match_and_is_named() {
+        let header = sign(&secret("old"), NOW, b"x");
+        let verified = verify(&header, b"x", &[secret("new"), secret("old")], NOW, Tolerance::default());
+        assert_eq!(verified, Ok(Verified { signed_at: NOW, secret: 1 }));
+    }
+
+    #[test]
+    fn the_tolerance_has_two_sides_and_includes_its_ends() {
+        let tolerance = Tolerance { past: Duration::from_secs(60), future: Duration::from_secs(5) };
+        let check = |at: i64| {
+            let header = sign(&secret("s"), Timestamp::from_secs(NOW.as_secs() + at), b"x");
+            verify(&header, b"x", &[secret("s")], NOW, tolerance)
+        };
+        assert!(check(-60).is_ok() && check(5).is_ok());
+        assert_eq!(check(-61), Err(SignatureError::TooOld { age: Duration::from_secs(61) }));
+        assert_eq!(check(6), Err(SignatureError::FromTheFuture { ahead: Duration::from_secs(6) }));
+    }
+
+    #[test]
+    fn a_t_that_is_no_number_or_comes_twice_is_malformed() {
+        let body = b"x";
+        for header in ["t=,v1=AAAA", "t=1e9,v1=AAAA", "t=1,t=2,v1=AAAA", "t=1", "", "v1=AAAA", "t"] {
+            let verified = verify(header, body, &[secret("s")], NOW, Tolerance::default());
+            assert_eq!(verified, Err(SignatureError::Malformed), "{header:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_is_refused_without_a_panic(header in ".*", body: Vec<u8>) {
+            proptest::prop_assert!(verify(&header, &body, &[secret("s")], NOW, Tolerance::default()).is_err());
+        }
+
+        #[test]
+        fn what_was_signed_verifies_and_one_changed_bit_does_not(body in proptest::collection::vec(0u8.., 1..200), at in 0usize.., bit in 0u8..8) {
+            let header = sign(&secret("s"), NOW, &body);
+            let verifies = |body: &[u8]| verify(&header, body, &[secret("s")], NOW, Tolerance::default()).is_ok();
+            proptest::prop_assert!(verifies(&body));
+            let mut changed = body.clone();
+            changed[at % body.len()] ^= 1 << bit;
+            proptest::prop_assert!(!verifies(&changed));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What goes wrong in a store.
+
+use std::error::Error;
+use std::fmt;
+
+/// An error of a store: what kind, which operation, and the cause.
+#[derive(Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What a store's error means to its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// The database cannot be reached, cannot write (full, read-only) or did not answer in time. Try later.
+    Unavailable,
+    /// More is waiting than the store lets queue. Try later.
+    Overloaded,
+    /// The store was closed.
+    Closed,
+    /// The lease is no longer held: it ran out and the event was claimed again or settled.
+    StaleLease,
+    /// There is no such row.
+    NotFound,
+    /// The event is waiting or running, so it cannot be replayed.
+    NotSettled,
+    /// The transaction could not be committed because of what was written in it.
+    Refused,
+    /// The store holds something this version cannot read.
+    Corrupt,
+}
+
+impl StoreError {
+    /// An error of this kind; the message names the operation and the remedy.
+    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What it means to the caller.
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind, StoreErrorKind::Unavailable | StoreErrorKind::Overloaded)
+    }
+
+    pub(crate) fn stale(operation: &str, lease: super::Lease) -> Self {
+        Self::new(
+            StoreErrorKind::StaleLease,
+            format!("cannot {operation}: claim {} of event {} is no longer held", lease.fence, lease.event),
+        )
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(source) = &self.source {
+            write!(f, ": {source}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // `Display` shows the first cause already, so the chain goes on behind it.
+        self.source.as_deref().and_then(Error::source)
+    }
+}

@@ -1,0 +1,237 @@
+//! What a store tells about what it holds.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{Fqn, IdempotencyKey, SessionId, Timestamp};
+
+/// A row of a store. Rows are numbered in the order they were stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowId(pub i64);
+
+impl fmt::Display for RowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum EventState {
+    /// Waits to be run, now or after a back-off.
+    Waiting,
+    /// Is being run.
+    Running,
+    /// Was handled.
+    Done,
+    /// Was handled by nobody, or by handlers that ignored it.
+    Ignored,
+    /// Was given up: a dead letter, kept for people to look at and replay.
+    Dead,
+}
+
+impl EventState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Running, Self::Done, Self::Ignored, Self::Dead];
+
+    /// The state's name, as stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Ignored => "ignored",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Whether the event is settled: nothing more happens to it unless it is replayed.
+    pub const fn is_settled(self) -> bool {
+        matches!(self, Self::Done | Self::Ignored | Self::Dead)
+    }
+}
+
+impl fmt::Display for EventState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An event in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its row.
+    pub id: RowId,
+    /// The endpoint it came to.
+    pub endpoint: Arc<str>,
+    /// Its key.
+    pub idempotency_key: IdempotencyKey,
+    /// `eventType` as it came.
+    pub event_type: String,
+    /// Its session.
+    pub session_id: Option<SessionId>,
+    /// Its meeting.
+    pub fqn: Fqn,
+    /// When it happened, or was received if it does not say.
+    pub occurred_at: Timestamp,
+    /// When it was first received.
+    pub received_at: Timestamp,
+    /// Where it stands.
+    pub state: EventState,
+    /// How often a handler failed.
+    pub failures: u32,
+    /// How often a lease ran out.
+    pub crashes: u32,
+    /// How often a stopping worker gave it back.
+    pub interruptions: u32,
+    /// The handlers that are done with it.
+    pub completed: Vec<String>,
+    /// When it may be run next; for waiting events.
+    pub due_at: Timestamp,
+    /// When it was settled.
+    pub settled_at: Option<Timestamp>,
+    /// The last error, or why it was ignored.
+    pub note: Option<String>,
+    /// Its body as it came.
+    pub body: Bytes,
+}
+
+/// Which events to list: those that match every field that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventQuery {
+    /// In this state.
+    pub state: Option<EventState>,
+    /// With this `eventType`.
+    pub event_type: Option<String>,
+    /// Of this session.
+    pub session_id: Option<SessionId>,
+    /// With this key.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Which page.
+    pub page: PageRequest,
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Rows after this one; from the first when `None`.
+    pub after: Option<RowId>,
+    /// How many rows at most, 1 to 1000. Defaults to 100.
+    pub limit: u32,
+}
+
+impl PageRequest {
+    /// The largest page.
+    pub const MAX_LIMIT: u32 = 1000;
+
+    /// The first page with the default number of rows.
+    pub const fn first() -> Self {
+        Self { after: None, limit: 100 }
+    }
+
+    /// The limit within its bounds.
+    pub fn clamped_limit(self) -> usize {
+        self.limit.clamp(1, Self::MAX_LIMIT) as usize
+    }
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self::first()
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Where the next page starts; `None` on the last one.
+    pub next: Option<RowId>,
+}
+
+impl<T> Page<T> {
+    /// Cuts a page out of rows read with a limit of one more than the page holds.
+    pub fn from_rows(mut rows: Vec<T>, limit: usize, id: impl Fn(&T) -> RowId) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = if more { rows.last().map(id) } else { None };
+        Self { items: rows, next }
+    }
+}
+
+/// A delivery whose key was taken by another body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// Its row.
+    pub id: RowId,
+    /// The endpoint it came to.
+    pub endpoint: Arc<str>,
+    /// The key both bodies carry.
+    pub idempotency_key: IdempotencyKey,
+    /// When this body first came.
+    pub first_received_at: Timestamp,
+    /// When this body last came.
+    pub last_received_at: Timestamp,
+    /// How often this body came.
+    pub seen: u32,
+    /// The body that was not accepted.
+    pub body: Bytes,
+}
+
+/// Authentic bytes without a readable envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Its row.
+    pub id: RowId,
+    /// The endpoint they came to.
+    pub endpoint: Arc<str>,
+    /// Why they cannot be read.
+    pub reason: String,
+    /// When they first came.
+    pub first_received_at: Timestamp,
+    /// When they last came.
+    pub last_received_at: Timestamp,
+    /// How often they came.
+    pub seen: u32,
+    /// The bytes.
+    pub body: Bytes,
+}
+
+/// How much a store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// Events waiting.
+    pub waiting: u64,
+    /// Events running.
+    pub running: u64,
+    /// Events done.
+    pub done: u64,
+    /// Events ignored.
+    pub ignored: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Conflicting deliveries.
+    pub conflicts: u64,
+    /// Bodies in quarantine.
+    pub quarantined: u64,
+    /// When the event waiting longest was received.
+    pub oldest_waiting: Option<Timestamp>,
+}
+
+impl StoreStats {
+    /// Sets the count of one state.
+    pub fn set(&mut self, state: EventState, count: u64) {
+        *match state {
+            EventState::Waiting => &mut self.waiting,
+            EventState::Running => &mut self.running,
+            EventState::Done => &mut self.done,
+            EventState::Ignored => &mut self.ignored,
+            EventState::Dead => &mut self.dead,
+        } = count;
+    }
+}

@@ -1,0 +1,190 @@
+//! What a worker does with one claimed event.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::attempt;
+use crate::backoff::Backoff;
+use crate::clock::Clock;
+use crate::delivery::Delivery;
+use crate::event::Event;
+use crate::handler::{Handled, HandlerError, HandlerResult, Next};
+use crate::handlers::{Handlers, Mode, Mounted};
+use crate::store::{Claim, EventStore, Failure, Lease, Step, StoreError, StoreErrorKind, TxWork};
+
+pub(super) struct Process<S: EventStore> {
+    pub(super) store: S,
+    pub(super) handlers: Handlers<S::Tx>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) time_limit: Duration,
+    pub(super) backoff: Backoff,
+}
+
+/// How long to wait between two tries to record an outcome while the store is unavailable.
+const RECORD_AGAIN: Duration = Duration::from_millis(500);
+
+impl<S: EventStore> Process<S> {
+    /// Runs the handlers that are not yet done with the event, and records how it ended.
+    pub(super) async fn run(self: Arc<Self>, claim: Claim) -> Lease {
+        let lease = claim.lease;
+        if let Err(error) = self.process(claim).await {
+            match error.kind() {
+                StoreErrorKind::StaleLease => {
+                    tracing::warn!(event = %lease.event, %error, "not recorded: another worker has taken over");
+                }
+                _ => {
+                    tracing::error!(event = %lease.event, %error, "not recorded; the event is run again when its lease ends")
+                }
+            }
+        }
+        lease
+    }
+
+    async fn process(&self, claim: Claim) -> Result<(), StoreError> {
+        let lease = claim.lease;
+        let delivery = match Delivery::read(claim.endpoint.clone(), claim.received_at, claim.body.clone()) {
+            Ok(delivery) => Arc::new(delivery.with_attempt(claim.attempt())),
+            Err(unreadable) => {
+                let error = format!("the stored body cannot be read any more: {}", unreadable.reason);
+                return self.fail(lease, Failure { error, next: None }).await;
+            }
+        };
+        let event = Arc::new(delivery.event());
+        let started = Instant::now();
+        let todo: Vec<_> = self
+            .handlers
+            .iter()
+            .filter(|mounted| !claim.completed.iter().any(|done| **done == *mounted.name))
+            .collect();
+        if todo.is_empty() {
+            // Every handler of today is done, and one that was to settle the event is not mounted any more.
+            let step = Step { handler: "".into(), last: true };
+            return self.complete(lease, &step, &Handled::ignored("every handler is done")).await;
+        }
+        let mut failures = Vec::new();
+        for (index, mounted) in todo.iter().enumerate() {
+            let last = failures.is_empty() && index + 1 == todo.len();
+            let step = Step { handler: mounted.name.clone(), last };
+            if let Err(error) = self.step(lease, &step, mounted, &delivery, &event).await? {
+                failures.push((mounted.name.clone(), error));
+            }
+        }
+        let kind = delivery.envelope.kind;
+        metrics::histogram!("jaas_handler_seconds", "kind" => kind.as_str())
+            .record(started.elapsed().as_secs_f64());
+        if failures.is_empty() {
+            tracing::debug!(
+                event = %lease.event, event_type = %delivery.envelope.event_type,
+                key = %delivery.envelope.idempotency_key, attempt = delivery.attempt, "handled",
+            );
+            metrics::counter!("jaas_events_total", "kind" => kind.as_str(), "outcome" => "handled")
+                .increment(1);
+            return Ok(());
+        }
+        self.failed(&claim, &delivery, &failures).await
+    }
+
+    /// Runs one handler and records its success. The outer error is the store's, the inner the handler's.
+    async fn step(
+        &self,
+        lease: Lease,
+        step: &Step,
+        mounted: &Mounted<S::Tx>,
+        delivery: &Arc<Delivery>,
+        event: &Arc<Event>,
+    ) -> Result<HandlerResult, StoreError> {
+        match &mounted.handler {
+            Mode::Plain(handler) => {
+                let result = attempt::run(&**handler, delivery, event, &mut (), self.time_limit).await;
+                if let Ok(handled) = &result {
+                    self.complete(lease, step, handled).await?;
+                }
+                Ok(result)
+            }
+            Mode::Transactional(handler) => {
+                let (handler, delivery, event, limit) =
+                    (handler.clone(), delivery.clone(), event.clone(), self.time_limit);
+                let work: TxWork<S::Tx> = Box::new(move |tx| {
+                    Box::pin(async move { attempt::run(&*handler, &delivery, &event, tx, limit).await })
+                });
+                match self.store.run(lease, step, self.clock.now(), work).await {
+                    Err(error) if error.kind() == StoreErrorKind::Refused => {
+                        Ok(Err(HandlerError::retry(error)))
+                    }
+                    Err(error) if error.is_transient() => {
+                        // Whether it was committed is not known. If it was, the lease is gone and this does
+                        // nothing; if not, the event waits again, and no failure of the handler is counted.
+                        self.recorded(|| self.store.release(std::slice::from_ref(&lease), self.clock.now()))
+                            .await?;
+                        Err(error)
+                    }
+                    result => result,
+                }
+            }
+        }
+    }
+
+    async fn failed(
+        &self,
+        claim: &Claim,
+        delivery: &Delivery,
+        failures: &[(Arc<str>, HandlerError)],
+    ) -> Result<(), StoreError> {
+        let count = claim.failures.saturating_add(1);
+        let wait = failures
+            .iter()
+            .filter_map(|(_, error)| match error.next() {
+                Next::Retry => Some(self.backoff.delay(count, claim.lease.event.0.unsigned_abs())),
+                Next::RetryAfter(delay) => Some(delay.min(self.backoff.max)),
+                Next::DeadLetter => None,
+            })
+            .max();
+        let mut error = failures
+            .iter()
+            .map(|(handler, error)| format!("{handler}: {}", attempt::error_text(error)))
+            .collect::<Vec<_>>()
+            .join("; ");
+        let exhausted = wait.is_some() && count >= self.backoff.max_failures;
+        if exhausted {
+            error = format!("given up after {count} failures; the last: {error}");
+        }
+        let wait = wait.filter(|_| !exhausted);
+        let (event_type, key) = (&delivery.envelope.event_type, &delivery.envelope.idempotency_key);
+        let kind = delivery.envelope.kind.as_str();
+        match wait {
+            Some(wait) => {
+                tracing::warn!(event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, ?wait, %error, "handler failed; it will be run again");
+                metrics::counter!("jaas_events_total", "kind" => kind, "outcome" => "retry").increment(1);
+            }
+            None => {
+                tracing::error!(event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, %error, "handler failed for good; dead letter");
+                metrics::counter!("jaas_events_total", "kind" => kind, "outcome" => "dead").increment(1);
+            }
+        }
+        let next = wait.map(|wait| self.clock.now().saturating_add(wait));
+        self.fail(claim.lease, Failure { error, next }).await
+    }
+
+    async fn complete(&self, lease: Lease, step: &Step, handled: &Handled) -> Result<(), StoreError> {
+        self.recorded(|| self.store.complete(lease, step, handled, self.clock.now())).await
+    }
+
+    async fn fail(&self, lease: Lease, failure: Failure) -> Result<(), StoreError> {
+        self.recorded(|| self.store.fail(lease, &failure, self.clock.now())).await
+    }
+
+    /// Tries until the store answers: what has happened must not be forgotten because of an outage. It ends
+    /// when the lease turns out to be lost, or the worker stops and cuts it off.
+    async fn recorded<F>(&self, record: impl Fn() -> F) -> Result<(), StoreError>
+    where
+        F: Future<Output = Result<(), StoreError>>,
+    {
+        loop {
+            match record().await {
+                Err(error) if error.is_transient() => tokio::time::sleep(RECORD_AGAIN).await,
+                result => return result,
+            }
+        }
+    }
+}
