@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 
 use crate::Timestamp;
 use crate::envelope::{Envelope, EnvelopeError};
@@ -53,6 +54,11 @@ impl Delivery {
         &self.body.0
     }
 
+    /// The SHA-256 of the body, by which a duplicate is told from a conflict.
+    pub fn body_hash(&self) -> [u8; 32] {
+        self.body.hash()
+    }
+
     /// The raw `data` as JSON text; `null` when the body has none.
     pub fn data(&self) -> &str {
         self.envelope
@@ -99,6 +105,11 @@ impl Unreadable {
     pub fn body(&self) -> &Bytes {
         &self.body.0
     }
+
+    /// The SHA-256 of the body, under which it is kept.
+    pub fn body_hash(&self) -> [u8; 32] {
+        self.body.hash()
+    }
 }
 
 /// What passed authentication.
@@ -113,6 +124,12 @@ pub enum Received {
 /// A body; its `Debug` shows the length only, because bodies hold names and links.
 #[derive(Clone)]
 struct Body(Bytes);
+
+impl Body {
+    fn hash(&self) -> [u8; 32] {
+        Sha256::digest(&self.0).into()
+    }
+}
 
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

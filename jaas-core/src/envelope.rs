@@ -58,8 +58,9 @@ impl Envelope {
     /// ```
     ///
     /// # Errors
-    /// When the body is not a JSON object, or `eventType` or `idempotencyKey` is missing, no string, empty,
-    /// or longer than [`MAX_INDEXED_BYTES`].
+    /// When the body is not a JSON object, or `eventType` or `idempotencyKey` is missing, no string or empty; or
+    /// when one of them or `sessionId` is longer than [`MAX_INDEXED_BYTES`]; or when one of them or `fqn` holds
+    /// U+0000, which not every database can store.
     pub fn read(body: &[u8]) -> Result<Self, EnvelopeError> {
         #[cfg(test)]
         tests::READS.with(|reads| reads.set(reads.get() + 1));
@@ -73,9 +74,12 @@ impl Envelope {
 
         let event_type = required("eventType", fields.event_type)?;
         let fqn = Fqn::new(fields.fqn.and_then(|raw| lenient::string(raw.get())).unwrap_or_default());
+        if fqn.as_str().contains('\0') {
+            return Err(EnvelopeError::Nul { name: "fqn" });
+        }
         let session_id = fields.session_id.and_then(|raw| SessionId::read(raw.get()));
         if let Some(session) = &session_id {
-            check_length("sessionId", session.as_str())?;
+            check_storable("sessionId", session.as_str())?;
         }
         Ok(Self {
             idempotency_key: IdempotencyKey::new(required("idempotencyKey", fields.idempotency_key)?),
@@ -105,11 +109,15 @@ fn required(name: &'static str, raw: Option<&RawValue>) -> Result<String, Envelo
     if text.is_empty() {
         return Err(EnvelopeError::Missing { name });
     }
-    check_length(name, &text)?;
+    check_storable(name, &text)?;
     Ok(text)
 }
 
-fn check_length(name: &'static str, text: &str) -> Result<(), EnvelopeError> {
+/// Refuses what a database would cut or not take at all.
+fn check_storable(name: &'static str, text: &str) -> Result<(), EnvelopeError> {
+    if text.contains('\0') {
+        return Err(EnvelopeError::Nul { name });
+    }
     if text.len() > MAX_INDEXED_BYTES {
         return Err(EnvelopeError::TooLong { name, bytes: text.len() });
     }
@@ -150,6 +158,12 @@ pub enum EnvelopeError {
     /// A required field is not a string.
     #[error("`{name}` is not a string")]
     NotAString {
+        /// The field.
+        name: &'static str,
+    },
+    /// A field holds the character U+0000, which not every database can store.
+    #[error("`{name}` contains U+0000")]
+    Nul {
         /// The field.
         name: &'static str,
     },
@@ -261,6 +275,7 @@ pub(crate) mod tests {
             (b"{\"idempotencyKey\":\"k\"}", "`eventType` is missing or empty"),
             (b"{\"eventType\":\"X\"}", "`idempotencyKey` is missing or empty"),
             (b"{\"eventType\":\"X\",\"idempotencyKey\":\"\"}", "`idempotencyKey` is missing or empty"),
+            (b"{\"eventType\":\"X\",\"idempotencyKey\":\"a\\u0000\"}", "`idempotencyKey` contains U+0000"),
             (b"{\"eventType\":\"X\",\"idempotencyKey\":1}", "`idempotencyKey` is not a string"),
             (long.as_bytes(), "`idempotencyKey` is 300 bytes long, and at most 255 can be stored"),
         ] {

@@ -1,1 +1,11 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+mod clock;
+pub mod conformance;
+pub mod fixture;
+mod recorder;
+mod signer;
+
+pub use self::clock::{ManualClock, TokioClock};
+pub use self::recorder::{Recorder, Seen};
+pub use self::signer::{SignedRequest, Signer};

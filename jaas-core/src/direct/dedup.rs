@@ -73,7 +73,7 @@ impl Key {
             .chain_update(endpoint)
             .chain_update(delivery.envelope.idempotency_key.as_str())
             .finalize();
-        Self { key: half(&key), body: half(&Sha256::digest(delivery.body())) }
+        Self { key: half(&key), body: half(&delivery.body_hash()) }
     }
 }
 

@@ -1,0 +1,3 @@
+DROP TABLE jaas_quarantine;
+DROP TABLE jaas_conflicts;
+DROP TABLE jaas_events;

@@ -1,0 +1,102 @@
+//! Opening connections to the file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection as _, SqliteConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use jaas_core::store::{StoreError, StoreErrorKind};
+
+use crate::error::unavailable;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// How to open the file.
+#[derive(Clone, Debug)]
+pub(super) struct Open {
+    path: PathBuf,
+    url: String,
+    pragmas: String,
+}
+
+impl Open {
+    pub(super) fn new(
+        path: PathBuf,
+        time_limit: Duration,
+        max_pages: Option<u32>,
+    ) -> Result<Self, StoreError> {
+        let refuse = |why: &str| {
+            StoreError::new(
+                StoreErrorKind::Unavailable,
+                format!("cannot open the SQLite file {path:?}: {why}"),
+            )
+        };
+        let url = path.to_str().ok_or_else(|| refuse("its name is not UTF-8"))?;
+        if url.is_empty() || url.contains(":memory:") || url.contains("mode=memory") {
+            return Err(refuse(
+                "a database in memory keeps nothing across restarts and cannot be shared by two connections; name a \
+                 file, or use jaas_core::store::MemoryStore in tests",
+            ));
+        }
+        let max_pages =
+            max_pages.map(|pages| format!("PRAGMA max_page_count = {pages};")).unwrap_or_default();
+        // Shorter than the limit of the calls, so that a lock held by another process shows as such.
+        let busy = (time_limit / 2).as_millis();
+        let pragmas = format!(
+            "PRAGMA busy_timeout = {busy}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; {max_pages}"
+        );
+        Ok(Self { url: url.to_owned(), pragmas, path })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A connection that may write.
+    pub(super) fn writer(&self) -> Result<SqliteConnection, StoreError> {
+        self.connect(|connection| connection.batch_execute("PRAGMA journal_mode = WAL"))
+    }
+
+    /// A connection that cannot write.
+    pub(super) fn reader(&self) -> Result<SqliteConnection, StoreError> {
+        self.connect(|connection| connection.batch_execute("PRAGMA query_only = ON"))
+    }
+
+    /// A connection that may write, after bringing the tables up to date. Two processes that start at once take
+    /// turns.
+    pub(super) fn migrated(&self) -> Result<SqliteConnection, StoreError> {
+        let mut connection = self.writer()?;
+        if connection.has_pending_migration(MIGRATIONS).map_err(|error| self.failed(error))? {
+            connection
+                .exclusive_transaction(|connection| {
+                    connection.run_pending_migrations(MIGRATIONS).map_err(MigrationError::Migration)?;
+                    Ok(())
+                })
+                .map_err(|error: MigrationError| self.failed(error))?;
+        }
+        Ok(connection)
+    }
+
+    fn connect(
+        &self,
+        prepare: impl FnOnce(&mut SqliteConnection) -> diesel::QueryResult<()>,
+    ) -> Result<SqliteConnection, StoreError> {
+        let mut connection = SqliteConnection::establish(&self.url).map_err(|error| self.failed(error))?;
+        connection.batch_execute(&self.pragmas).map_err(|error| self.failed(error))?;
+        prepare(&mut connection).map_err(|error| self.failed(error))?;
+        Ok(connection)
+    }
+
+    fn failed(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+        unavailable(&format!("open the SQLite file {:?}", self.path), error)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum MigrationError {
+    #[error("migration failed: {0}")]
+    Migration(Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Query(#[from] diesel::result::Error),
+}

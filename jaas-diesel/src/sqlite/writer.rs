@@ -1,0 +1,373 @@
+//! The thread that owns the writing connections.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::{QueryResult, SqliteConnection};
+use jaas_core::store::{Lease, Step, StoreError, StoreErrorKind, TxWork};
+use jaas_core::{HandlerResult, Timestamp};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::connection::Open;
+use super::{Connection, queries};
+use crate::error::unavailable;
+
+/// How many writes go into one commit at most.
+const MAX_GROUP: usize = 256;
+
+/// The way to the writing thread.
+pub(super) struct Writer {
+    commands: Mutex<Option<mpsc::Sender<Command>>>,
+    wakeups: Arc<watch::Sender<u64>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the thread is asked to do.
+pub(super) enum Command {
+    Write(Box<dyn Write>),
+    Run(Box<Run>),
+}
+
+/// Whom a committed write concerns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wake {
+    Workers,
+    Nobody,
+}
+
+/// One write among those of a group. It can be tried again on its own when the group fails.
+pub(super) trait Write: Send {
+    fn wake(&self) -> Wake;
+    fn apply(&mut self, connection: &mut SqliteConnection) -> QueryResult<()>;
+    fn answer(self: Box<Self>, committed: Result<(), &diesel::result::Error>);
+}
+
+struct Closure<T, F> {
+    operation: &'static str,
+    wake: Wake,
+    write: F,
+    result: Option<Result<T, StoreError>>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+/// A handler to be run in a transaction.
+pub(super) struct Run {
+    lease: Lease,
+    step: Step,
+    now: Timestamp,
+    work: TxWork<Connection>,
+    answer: oneshot::Sender<Result<HandlerResult, StoreError>>,
+}
+
+impl Command {
+    pub(super) fn write<T: Send + 'static>(
+        operation: &'static str,
+        wake: Wake,
+        write: impl FnMut(&mut SqliteConnection) -> QueryResult<Result<T, StoreError>> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
+        let (answer, answered) = oneshot::channel();
+        (Self::Write(Box::new(Closure { operation, wake, write, result: None, answer })), answered)
+    }
+
+    pub(super) fn run(
+        lease: Lease,
+        step: Step,
+        now: Timestamp,
+        work: TxWork<Connection>,
+    ) -> (Self, oneshot::Receiver<Result<HandlerResult, StoreError>>) {
+        let (answer, answered) = oneshot::channel();
+        (Self::Run(Box::new(Run { lease, step, now, work, answer })), answered)
+    }
+}
+
+impl<T, F> Write for Closure<T, F>
+where
+    T: Send,
+    F: FnMut(&mut SqliteConnection) -> QueryResult<Result<T, StoreError>> + Send,
+{
+    fn wake(&self) -> Wake {
+        self.wake
+    }
+
+    fn apply(&mut self, connection: &mut SqliteConnection) -> QueryResult<()> {
+        self.result = Some((self.write)(connection)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), &diesel::result::Error>) {
+        let operation = self.operation;
+        let result = match committed {
+            Ok(()) => self.result.unwrap_or_else(|| Err(closed(operation))),
+            Err(error) => Err(unavailable(operation, error.to_string())),
+        };
+        // The caller may have given up waiting.
+        let _ = self.answer.send(result);
+    }
+}
+
+impl Writer {
+    pub(super) fn start(open: Open, connection: SqliteConnection, queue: usize) -> Result<Self, StoreError> {
+        let failed = |error| unavailable("start the writing thread", error);
+        // Several threads, because diesel-async waits with `block_in_place` for a query whose future is dropped,
+        // as it is when a handler exceeds its time limit; that would panic on a current-thread runtime such as
+        // the application's may be.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("jaas-sqlite-tx")
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let (commands, queue) = mpsc::channel(queue);
+        let wakeups = Arc::new(watch::Sender::new(0));
+        let writing = Writing {
+            open,
+            connection: Some(connection),
+            transactions: None,
+            runtime,
+            queue,
+            runs: VecDeque::new(),
+            wakeups: wakeups.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("jaas-sqlite".to_owned())
+            .spawn(|| writing.until_closed())
+            .map_err(failed)?;
+        Ok(Self { commands: Mutex::new(Some(commands)), wakeups, thread: Mutex::new(Some(thread)) })
+    }
+
+    fn sender(&self) -> Result<mpsc::Sender<Command>, StoreError> {
+        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.clone().ok_or_else(|| closed("write"))
+    }
+
+    /// Queues a command, or refuses it when the queue is full.
+    pub(super) fn try_send(&self, command: Command) -> Result<(), StoreError> {
+        self.sender()?.try_send(command).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::new(
+                StoreErrorKind::Overloaded,
+                "cannot store the delivery: as many writes are waiting for the SQLite file as may queue",
+            ),
+            mpsc::error::TrySendError::Closed(_) => closed("write"),
+        })
+    }
+
+    /// Queues a command when there is room.
+    pub(super) async fn send(&self, command: Command) -> Result<(), StoreError> {
+        let sender = self.sender()?;
+        sender.send(command).await.map_err(|_| closed("write"))
+    }
+
+    pub(super) fn wakeups(&self) -> watch::Receiver<u64> {
+        self.wakeups.subscribe()
+    }
+
+    /// Lets the thread finish what is queued, and waits for it.
+    pub(super) async fn close(&self) {
+        drop(self.commands.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+pub(super) fn closed(operation: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Closed, format!("cannot {operation}: the store was closed"))
+}
+
+/// The thread's state.
+struct Writing {
+    open: Open,
+    connection: Option<SqliteConnection>,
+    /// The connection handlers write through; opened when the first one comes.
+    transactions: Option<Connection>,
+    runtime: tokio::runtime::Runtime,
+    queue: mpsc::Receiver<Command>,
+    runs: VecDeque<Box<Run>>,
+    wakeups: Arc<watch::Sender<u64>>,
+}
+
+impl Writing {
+    /// Alternates between a group of writes and one handler, so neither holds up the other for long.
+    fn until_closed(mut self) {
+        loop {
+            let mut group = Vec::new();
+            if self.runs.is_empty() {
+                match self.queue.blocking_recv() {
+                    Some(command) => self.take(command, &mut group),
+                    None => break,
+                }
+            }
+            while group.len() < MAX_GROUP {
+                match self.queue.try_recv() {
+                    Ok(command) => self.take(command, &mut group),
+                    Err(_) => break,
+                }
+            }
+            if !group.is_empty() {
+                self.commit(group);
+            }
+            if let Some(run) = self.runs.pop_front() {
+                self.run(*run);
+            }
+        }
+        // Not to wait for what a handler may have spawned.
+        self.runtime.shutdown_background();
+    }
+
+    fn take(&mut self, command: Command, group: &mut Vec<Box<dyn Write>>) {
+        match command {
+            Command::Write(write) => group.push(write),
+            Command::Run(run) => self.runs.push_back(run),
+        }
+    }
+
+    /// Commits writes together; if one of them fails, each on its own.
+    fn commit(&mut self, mut group: Vec<Box<dyn Write>>) {
+        let mut poisoned = false;
+        let committed = self.with_connection(|connection| {
+            connection.immediate_transaction(|connection| {
+                group
+                    .iter_mut()
+                    .try_for_each(|write| write.apply(connection))
+                    .inspect_err(|_| poisoned = true)
+            })
+        });
+        match committed {
+            Err(_) if poisoned && group.len() > 1 => {
+                group.into_iter().for_each(|write| self.commit(vec![write]))
+            }
+            committed => {
+                if committed.is_ok() && group.iter().any(|write| write.wake() == Wake::Workers) {
+                    self.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
+                }
+                for write in group {
+                    write.answer(committed.as_ref().map(|()| ()));
+                }
+            }
+        }
+    }
+
+    /// A connection that failed is not used again: SQLite may have rolled back on its own.
+    fn with_connection<T>(
+        &mut self,
+        work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
+    ) -> QueryResult<T> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.open.writer().map_err(as_query_error)?,
+        };
+        let result = work(&mut connection);
+        if result.is_ok() {
+            self.connection = Some(connection);
+        }
+        result
+    }
+
+    /// Runs a handler in a transaction on the other connection, so that it cannot disturb this one.
+    fn run(&mut self, run: Run) {
+        if run.answer.is_closed() {
+            return;
+        }
+        let connection = match self.transactions.take() {
+            Some(connection) => connection,
+            None => match self.open.writer() {
+                Ok(connection) => {
+                    let _runtime = self.runtime.enter();
+                    Connection::new(connection)
+                }
+                Err(error) => {
+                    let _ = run.answer.send(Err(error));
+                    return;
+                }
+            },
+        };
+        self.transactions = self.runtime.block_on(run.in_transaction(connection));
+    }
+}
+
+fn as_query_error(error: StoreError) -> diesel::result::Error {
+    diesel::result::Error::QueryBuilderError(Box::new(error))
+}
+
+impl Run {
+    /// Answers the caller, and gives the connection back unless it may still be in a transaction.
+    async fn in_transaction(self, mut connection: Connection) -> Option<Connection> {
+        const OPERATION: &str = "run a handler in a transaction";
+        let Self { lease, step, now, work, mut answer } = self;
+        let begun = connection
+            .spawn_blocking(|connection| {
+                AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")
+            })
+            .await;
+        if let Err(error) = begun {
+            let _ = answer.send(Err(unavailable(OPERATION, error)));
+            return None;
+        }
+        let result = tokio::select! {
+            result = work(&mut connection) => result,
+            // The worker has cut the handler off; the connection is dropped, and SQLite rolls back.
+            () = answer.closed() => return None,
+        };
+        let (result, back) = match result {
+            Ok(handled) => {
+                let outcome = handled.clone();
+                let completed = connection
+                    .spawn_blocking(move |connection| {
+                        let completed = queries::complete(connection, lease, &step, &outcome, now)?;
+                        if completed.is_ok() {
+                            AnsiTransactionManager::commit_transaction(connection)?;
+                        }
+                        Ok(completed)
+                    })
+                    .await;
+                match completed {
+                    Ok(Ok(())) => (Ok(Ok(handled)), Some(connection)),
+                    Ok(Err(stale)) => (Err(stale), rolled_back(connection).await),
+                    Err(error) => (Err(not_committed(OPERATION, error)), None),
+                }
+            }
+            Err(error) => (Ok(Err(error)), rolled_back(connection).await),
+        };
+        let _ = answer.send(result);
+        back
+    }
+}
+
+/// Rolls back however deep the handler left its own transactions.
+async fn rolled_back(mut connection: Connection) -> Option<Connection> {
+    let rolled_back = connection
+        .spawn_blocking(|connection| {
+            loop {
+                let status = AnsiTransactionManager::transaction_manager_status_mut(connection);
+                match status.transaction_depth()? {
+                    Some(_) => AnsiTransactionManager::rollback_transaction(connection)?,
+                    None => return Ok(()),
+                }
+            }
+        })
+        .await;
+    rolled_back.is_ok().then_some(connection)
+}
+
+/// A commit that failed for what the handler wrote will fail again; one that failed for the disk may not.
+fn not_committed(operation: &str, error: diesel::result::Error) -> StoreError {
+    use diesel::result::DatabaseErrorKind as Kind;
+    use diesel::result::Error;
+    match &error {
+        Error::DatabaseError(
+            Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::NotNullViolation | Kind::CheckViolation,
+            _,
+        )
+        | Error::BrokenTransactionManager
+        | Error::AlreadyInTransaction
+        | Error::NotInTransaction => StoreError::new(
+            StoreErrorKind::Refused,
+            format!("cannot {operation}: what it wrote cannot be committed"),
+        )
+        .with_source(error),
+        _ => unavailable(operation, error),
+    }
+}

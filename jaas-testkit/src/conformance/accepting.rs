@@ -1,0 +1,90 @@
+//! `accept` and `quarantine`.
+#![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
+
+use bytes::Bytes;
+use jaas_core::Unreadable;
+use jaas_core::store::PageRequest;
+
+use super::*;
+
+pub async fn accept_stores_one_row_per_key<H: Harness>() {
+    let harness = H::start().await;
+    let copies = (0..64).map(|_| {
+        let store = harness.store();
+        tokio::spawn(async move { store.accept(lone("k")).await.expect("accepted") })
+    });
+    let mut new = 0;
+    for copy in copies.collect::<Vec<_>>() {
+        match copy.await.expect("no panic") {
+            Accepted::New => new += 1,
+            other => assert_eq!(other, Accepted::Duplicate),
+        }
+    }
+    assert_eq!(new, 1);
+
+    let store = harness.store();
+    store.stored(lone("K")).await;
+    store.stored(lone("k ")).await;
+    store.stored(lone(&"k".repeat(jaas_core::MAX_INDEXED_BYTES))).await;
+    store.stored(lone(&format!("{}é", "k".repeat(jaas_core::MAX_INDEXED_BYTES - 2)))).await;
+    let elsewhere = Delivery::read("other", START, lone("k").body().clone()).expect("readable");
+    store.stored(elsewhere).await;
+    assert_eq!(store.all().await.len(), 6);
+}
+
+pub async fn accept_tells_a_duplicate_from_a_conflict<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    store.stored(lone("k")).await;
+    assert_eq!(store.accept(lone("k")).await.expect("accepted"), Accepted::Duplicate);
+    let other = event("k", Some("another session"), 5);
+    assert_eq!(store.accept(other.clone()).await.expect("accepted"), Accepted::Conflict);
+    assert_eq!(store.only().await.body, lone("k").body());
+    let conflicts = store.conflicts(PageRequest::first()).await.expect("listed").items;
+    assert_eq!(conflicts.len(), 1);
+    assert_eq!((&conflicts[0].body, conflicts[0].idempotency_key.as_str()), (other.body(), "k"));
+}
+
+pub async fn accept_keeps_the_body_byte_for_byte<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let body = "{\"idempotencyKey\" :\"k\",\t\"eventType\":\"X\",\n\"data\":{\"name\":\"Zo\u{eb} \u{674e} \\ud83d\\u0000\",\"n\":1e999}} ";
+    store.stored(delivery(body.to_owned(), START)).await;
+    assert_eq!(store.only().await.body, body);
+    assert_eq!(store.claimed_one(0).await.body, body);
+}
+
+pub async fn accept_wakes_those_who_wait<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let mut wakeups = store.wakeups();
+    wakeups.mark_unchanged();
+    store.stored(lone("k")).await;
+    wakeups.changed().await.expect("the store is there");
+}
+
+pub async fn quarantine_keeps_one_row_per_endpoint_and_body<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    for (body, millis) in [(&b"\xff\xfe\0"[..], 0), (b"{}", 1), (b"\xff\xfe\0", 2)] {
+        store.quarantine(unreadable("main", body, millis)).await.expect("quarantined");
+    }
+    store.quarantine(unreadable("other", b"{}", 3)).await.expect("quarantined");
+    let rows = store.quarantined(PageRequest::first()).await.expect("listed").items;
+    let told: Vec<_> = rows.iter().map(|row| (&*row.endpoint, &row.body[..], row.seen)).collect();
+    assert_eq!(told, [("main", &b"\xff\xfe\0"[..], 2), ("main", b"{}", 1), ("other", b"{}", 1)]);
+    assert_eq!((rows[0].first_received_at, rows[0].last_received_at), (at(0), at(2)));
+    assert!(rows[0].reason.contains("UTF-8"), "{}", rows[0].reason);
+}
+
+pub async fn quarantine_is_never_claimed<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    store.quarantine(unreadable("main", b"[]", 0)).await.expect("quarantined");
+    assert!(store.claimed(1_000_000).await.is_empty());
+    assert!(store.all().await.is_empty());
+}
+
+pub(super) fn unreadable(endpoint: &str, body: &'static [u8], millis: i64) -> Unreadable {
+    Delivery::read(endpoint, at(millis), Bytes::from_static(body)).expect_err("no readable envelope")
+}
