@@ -269,11 +269,11 @@ macro_rules! define_events {
                 }
             }
 
-            /// Calls the handler method of this event.
+            /// Calls the handler method of this event, past [`EventHandler::any_event`].
             ///
             /// # Errors
             /// What the handler returns.
-            pub async fn handle<Tx: Send, H>(&self, handler: &H, cx: &mut Context<'_, Tx>) -> HandlerResult
+            pub async fn dispatch<Tx: Send, H>(&self, handler: &H, cx: &mut Context<'_, Tx>) -> HandlerResult
             where
                 H: EventHandler<Tx> + ?Sized,
             {
@@ -337,6 +337,12 @@ macro_rules! define_events {
         /// ```
         #[async_trait]
         pub trait EventHandler<Tx: Send = ()>: Send + Sync + 'static {
+            /// Every event, whatever its type. The provided method calls the event's own method; override it for
+            /// what concerns all events, such as an audit log, and call [`Event::dispatch`] to go on.
+            async fn any_event(&self, cx: &mut Context<'_, Tx>, event: &Event) -> HandlerResult {
+                event.dispatch(self, cx).await
+            }
+
             $(
                 #[doc = $doc]
                 #[doc = concat!("\n\nCalled for `", $wire, "`. The [payload](", stringify!($Event), ") says what is known of its fields.")]
@@ -363,6 +369,10 @@ macro_rules! define_events {
         /// Forwards every method.
         #[async_trait]
         impl<Tx: Send, H: EventHandler<Tx> + ?Sized> EventHandler<Tx> for $($Pointer)::+<H> {
+            async fn any_event(&self, cx: &mut Context<'_, Tx>, event: &Event) -> HandlerResult {
+                (**self).any_event(cx, event).await
+            }
+
             $(
                 async fn $method(&self, cx: &mut Context<'_, Tx>, event: &$Event) -> HandlerResult {
                     (**self).$method(cx, event).await
