@@ -1,1 +1,8 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+mod body;
+mod health;
+mod webhook;
+
+pub use self::health::Health;
+pub use self::webhook::Webhook;

@@ -126,9 +126,10 @@ impl WorkerHandle {
         (&mut self.task).await.unwrap_or_default()
     }
 
-    /// Whether the worker still runs; for liveness checks.
-    pub fn is_running(&self) -> bool {
-        !self.task.is_finished()
+    /// A question that can be asked from anywhere: does the worker still run? For liveness checks.
+    pub fn liveness(&self) -> impl Fn() -> bool + Clone + Send + Sync + 'static + use<> {
+        let task = self.task.abort_handle();
+        move || !task.is_finished()
     }
 }
 

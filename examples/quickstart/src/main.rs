@@ -1,1 +1,117 @@
-fn main() {}
+//! A complete small server that receives 8x8 JaaS webhooks. Copy it, and put your own handler in place of
+//! `attendance.rs`.
+//!
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, `whsec_` included; several, separated by commas, while you rotate | a random one, and a demonstration |
+//! | `JAAS_BIND` | address to listen on | `127.0.0.1:8080` |
+//! | `JAAS_DATABASE` | SQLite file | `jaas.sqlite` |
+//! | `RUST_LOG` | what to log to standard error | `info` |
+//!
+//! `--once` plays the demonstration and ends.
+
+mod attendance;
+mod demo;
+
+use std::env;
+use std::error::Error;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer};
+use jaas_actix::{Health, Webhook};
+use jaas_core::store::EventStore as _;
+use jaas_core::{Auth, Handlers, Inbox, Receiver, Worker};
+use jaas_diesel::SqliteStore;
+
+use crate::attendance::Attendance;
+
+const PATH: &str = "/webhooks/jaas";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()))
+        .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "quickstart cannot go on");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let once = match env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        [flag] if flag == "--once" => true,
+        _ => return Err("usage: quickstart [--once]".into()),
+    };
+    let bind = env::var("JAAS_BIND").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
+    let database = env::var("JAAS_DATABASE").unwrap_or_else(|_| "jaas.sqlite".to_owned());
+    let (secrets, random) = secrets()?;
+
+    // From the socket to the committed row …
+    let store = SqliteStore::open(&database).await?;
+    let auth = Auth::signature(&secrets)?;
+    let receiver = Arc::new(Receiver::builder("main", auth, Arc::new(Inbox::new(store.clone()))).build()?);
+
+    // … and from the row to the handler.
+    attendance::create_tables(&database).await?;
+    let handlers = Handlers::new().transactional("attendance", Attendance);
+    let worker =
+        Worker::builder(store.clone(), handlers).handler_time_limit(Duration::from_secs(5)).build()?.spawn();
+
+    let webhook = Webhook::new(receiver.clone()).at(PATH);
+    let pinged = store.clone();
+    let health = Health::new()
+        .receiver(receiver.clone())
+        .check("store", move || {
+            let store = pinged.clone();
+            async move { store.ping().await }
+        })
+        .live_check("worker", worker.liveness());
+    let server = HttpServer::new(move || App::new().configure(webhook.config()).configure(health.config()))
+        .shutdown_timeout(10)
+        .bind(&bind)
+        .map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
+    let address = *server.addrs().first().ok_or("no address to listen on")?;
+    // Ends by itself on SIGTERM and Ctrl-C, after the requests in flight.
+    let server = server.run();
+    let handle = server.handle();
+    let server = tokio::spawn(server);
+    tracing::info!(%address, path = PATH, database, "listening");
+
+    if random || once {
+        let played = demo::play(address, PATH, &secrets[0], random, &store, &database).await;
+        if once || played.is_err() {
+            handle.stop(true).await;
+        }
+        played?;
+    }
+
+    server.await??;
+    receiver.close();
+    let stopped = worker.stop(Duration::from_secs(10)).await;
+    store.close().await;
+    tracing::info!(interrupted = stopped.interrupted, "stopped");
+    Ok(())
+}
+
+/// The secrets of the environment, or a random one.
+fn secrets() -> Result<(Vec<String>, bool), Box<dyn Error>> {
+    match env::var("JAAS_WEBHOOK_SECRET") {
+        Ok(secrets) => Ok((secrets.split(',').map(str::to_owned).collect(), false)),
+        Err(env::VarError::NotPresent) => {
+            let mut bytes = [0; 16];
+            getrandom::fill(&mut bytes)?;
+            Ok((vec![format!("whsec_{:032x}", u128::from_be_bytes(bytes))], true))
+        }
+        Err(error) => Err(format!("JAAS_WEBHOOK_SECRET: {error}").into()),
+    }
+}

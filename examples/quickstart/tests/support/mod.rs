@@ -1,0 +1,144 @@
+//! The quickstart server as a process of its own.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use jaas_core::{Clock as _, SystemClock};
+use jaas_testkit::Signer;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+pub const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
+
+/// Everything that should happen happens within this time.
+pub const SOON: Duration = Duration::from_secs(60);
+
+pub struct Server {
+    pub child: Child,
+    pub base: String,
+    client: reqwest::Client,
+    signer: Signer,
+    lines: watch::Receiver<Vec<String>>,
+}
+
+impl Server {
+    pub async fn start(database: &Path) -> Self {
+        Self::start_with(Command::new(env!("CARGO_BIN_EXE_quickstart")), database).await
+    }
+
+    pub async fn start_with(mut command: Command, database: &Path) -> Self {
+        let mut child = command
+            .env("JAAS_WEBHOOK_SECRET", SECRET)
+            .env("JAAS_BIND", "127.0.0.1:0")
+            .env("JAAS_DATABASE", database)
+            .env("RUST_LOG", "info")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("started");
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut stderr = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let address = timeout(SOON, address(&mut stderr)).await.expect("listening in time");
+        // Somebody has to read it, or the server blocks when the pipe is full.
+        tokio::spawn(async move { while let Ok(Some(_)) = stderr.next_line().await {} });
+        let (sender, lines) = watch::channel(Vec::new());
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = stdout.next_line().await {
+                sender.send_modify(|lines: &mut Vec<String>| lines.push(line));
+            }
+        });
+        Self {
+            child,
+            base: format!("http://{address}"),
+            client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client"),
+            signer: Signer::new(SECRET).expect("a good secret"),
+            lines,
+        }
+    }
+
+    /// Sends a signed body and answers the status.
+    pub async fn deliver(&self, body: &str) -> u16 {
+        self.try_deliver(body).await.expect("answered")
+    }
+
+    /// Sends a signed body; `None` when the server went away.
+    pub async fn try_deliver(&self, body: &str) -> Option<u16> {
+        let request = self.signer.sign(SystemClock.now(), body.to_owned());
+        let mut post = self.client.post(format!("{}/webhooks/jaas", self.base));
+        for (name, value) in request.headers() {
+            post = post.header(name, value);
+        }
+        Some(post.body(request.body).send().await.ok()?.status().as_u16())
+    }
+
+    pub async fn get(&self, path: &str) -> u16 {
+        let response = self.client.get(format!("{}{path}", self.base)).send().await.expect("answered");
+        response.status().as_u16()
+    }
+
+    /// Waits until `count` events were handled, and answers `handled` lines by key.
+    pub async fn handled(&mut self, count: usize) -> BTreeMap<String, Vec<String>> {
+        let enough = self.lines.wait_for(|lines| by_key(lines).len() >= count);
+        let in_time = timeout(SOON, enough).await.is_ok();
+        let handled = self.handled_so_far();
+        assert!(in_time, "{} of {count} events handled in time", handled.len());
+        handled
+    }
+
+    /// The `handled` lines so far, by key.
+    pub fn handled_so_far(&self) -> BTreeMap<String, Vec<String>> {
+        by_key(&self.lines.borrow())
+    }
+
+    /// `kill -9`.
+    pub async fn kill(mut self) -> BTreeMap<String, Vec<String>> {
+        self.child.kill().await.expect("killed");
+        // What it printed before is still in the pipe; its end closes the channel.
+        while self.lines.changed().await.is_ok() {}
+        self.handled_so_far()
+    }
+
+    /// SIGTERM; answers the exit code.
+    pub async fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().expect("running").to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("sent");
+        assert!(sent.success());
+        timeout(SOON, self.child.wait()).await.expect("stopped in time").expect("waited").code()
+    }
+}
+
+/// `<EVENT_TYPE> attempt=<n>` of each `handled` line, by key.
+fn by_key(lines: &[String]) -> BTreeMap<String, Vec<String>> {
+    let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in lines {
+        let words: Vec<&str> = line.split(' ').collect();
+        if let ["handled", event_type, key, attempt] = words[..] {
+            keys.entry(key.to_owned()).or_default().push(format!("{event_type} {attempt}"));
+        }
+    }
+    keys
+}
+
+async fn address(stderr: &mut Lines<BufReader<ChildStderr>>) -> String {
+    let mut log = Vec::new();
+    while let Some(line) = stderr.next_line().await.expect("read") {
+        if let Some((_, rest)) = line.split_once("listening address=") {
+            return rest.split(' ').next().expect("an address").to_owned();
+        }
+        log.push(line);
+    }
+    panic!("the server ended: {}", log.join("\n"));
+}
+
+/// A plain event with this key.
+pub fn event(key: &str) -> String {
+    format!(
+        r#"{{"idempotencyKey":"{key}","eventType":"PARTICIPANT_JOINED","sessionId":"s-{key}","timestamp":1795420800000,"fqn":"vpaas-magic-cookie-1/math","data":{{"participantId":"p1","name":"Ada"}}}}"#
+    )
+}

@@ -1,0 +1,163 @@
+//! Reading a request's body within its limits.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::error::PayloadError;
+use actix_web::web::Payload;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use jaas_core::Reply;
+
+/// What the sender is asked to wait when too many bytes are in flight.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a body was not read to its end.
+#[derive(Debug)]
+pub(crate) enum NotRead {
+    /// It broke one of our limits.
+    Refused(Reply),
+    /// The sender hung up, or its chunks are malformed.
+    Broken(PayloadError),
+}
+
+/// Reads a body of at most `max` bytes, exactly as it came, and holds room for it in the account.
+///
+/// `declared` is the `Content-Length`: a body that says it is too large is not read at all, and the room for
+/// one that is not is taken before the first byte.
+pub(crate) async fn read(
+    payload: &mut Payload,
+    declared: Option<u64>,
+    max: usize,
+    held: &mut Held,
+) -> Result<Bytes, NotRead> {
+    let declared = match declared.map(usize::try_from) {
+        None => 0,
+        Some(Ok(bytes)) if bytes <= max => bytes,
+        Some(_) => return Err(NotRead::Refused(Reply::TooLarge)),
+    };
+    held.grow_to(declared)?;
+    let mut only = Bytes::new();
+    let mut joined = BytesMut::new();
+    let mut length = 0;
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(NotRead::Broken)?;
+        length += chunk.len();
+        if length > max {
+            return Err(NotRead::Refused(Reply::TooLarge));
+        }
+        held.grow_to(length)?;
+        if length == chunk.len() {
+            // Most bodies come in one piece and are never copied.
+            only = chunk;
+            continue;
+        }
+        if joined.is_empty() {
+            joined.reserve(declared.max(length));
+            joined.extend_from_slice(&std::mem::take(&mut only));
+        }
+        joined.extend_from_slice(&chunk);
+    }
+    Ok(if joined.is_empty() { only } else { joined.freeze() })
+}
+
+/// How many bytes of bodies are held by all requests together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Account(Arc<AtomicUsize>);
+
+impl Account {
+    /// What is held now.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Room for one body, empty at first.
+    pub(crate) fn open(&self, max_in_flight: usize) -> Held {
+        Held { account: self.clone(), max_in_flight, bytes: 0 }
+    }
+}
+
+/// The room one body takes; given back when dropped, however the request ends.
+#[derive(Debug)]
+pub(crate) struct Held {
+    account: Account,
+    max_in_flight: usize,
+    bytes: usize,
+}
+
+impl Held {
+    fn grow_to(&mut self, bytes: usize) -> Result<(), NotRead> {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return Ok(());
+        }
+        let fits = |used: usize| used.checked_add(more).filter(|used| *used <= self.max_in_flight);
+        match self.account.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
+            Ok(_) => {
+                self.bytes = bytes;
+                Ok(())
+            }
+            Err(_) => Err(NotRead::Refused(Reply::Unavailable { retry_after: RETRY_AFTER })),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.account.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// An empty response body that keeps what is unread of the request alive until the response is written.
+///
+/// Without it actix would go on reading a chunked request to its end, however far off: it closes the
+/// connection after an early response only while somebody still holds the request's payload.
+pub(crate) struct Unread {
+    _payload: Payload,
+}
+
+impl Unread {
+    pub(crate) fn new(payload: Payload) -> Self {
+        Self { _payload: payload }
+    }
+}
+
+impl MessageBody for Unread {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(0)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Poll::Ready(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_taken_once_and_given_back_on_drop() {
+        let account = Account::default();
+        let mut one = account.open(10);
+        one.grow_to(6).expect("fits");
+        one.grow_to(4).expect("already held");
+        assert_eq!(account.bytes(), 6);
+        let mut two = account.open(10);
+        assert!(two.grow_to(5).is_err());
+        two.grow_to(4).expect("fits");
+        assert_eq!(account.bytes(), 10);
+        drop(one);
+        assert_eq!(account.bytes(), 4);
+        assert!(two.grow_to(usize::MAX).is_err());
+        drop(two);
+        assert_eq!(account.bytes(), 0);
+    }
+}

@@ -1,0 +1,194 @@
+//! Answers for whoever watches the process.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+use std::future::{self, Future};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::{self, ServiceConfig};
+use futures_util::future::{FutureExt as _, LocalBoxFuture, join_all};
+use jaas_core::Receiver;
+
+/// Answers two questions about the process, for an orchestrator or a load balancer.
+///
+/// - *Live?* 200, unless a [`live_check`](Self::live_check) says no. A 503 asks for a restart.
+/// - *Ready?* 200 when every [`check`](Self::check) succeeds and every [`receiver`](Self::receiver) is open.
+///   A 503 asks for no traffic for now.
+///
+/// The body is `{"failed":[]}` with the names of what failed; what exactly is wrong is only logged, when a
+/// check begins to fail and when it is well again, not at every probe. `GET` and `HEAD` are answered, and
+/// `Cache-Control: no-store` goes with each answer.
+///
+/// Build it once, outside the closure given to `HttpServer::new`, so that worker threads share what they know.
+///
+/// ```
+/// use actix_web::App;
+/// use jaas_actix::Health;
+/// use jaas_core::store::{EventStore as _, MemoryStore};
+/// use std::sync::Arc;
+///
+/// let store = Arc::new(MemoryStore::new());
+/// let health = Health::new().check("store", move || {
+///     let store = store.clone();
+///     async move { store.ping().await }
+/// });
+/// let app = App::new().configure(health.config());
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Health {
+    live_path: String,
+    ready_path: String,
+    deadline: Duration,
+    live: Vec<Check>,
+    ready: Vec<Check>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Health {
+    /// Starts with the default paths and nothing to check.
+    pub fn new() -> Self {
+        Self {
+            live_path: "/livez".to_owned(),
+            ready_path: "/readyz".to_owned(),
+            deadline: Duration::from_secs(2),
+            live: Vec::new(),
+            ready: Vec::new(),
+        }
+    }
+
+    /// Where liveness is asked. Defaults to `/livez`.
+    pub fn live_at(mut self, path: impl Into<String>) -> Self {
+        self.live_path = path.into();
+        self
+    }
+
+    /// Where readiness is asked. Defaults to `/readyz`.
+    pub fn ready_at(mut self, path: impl Into<String>) -> Self {
+        self.ready_path = path.into();
+        self
+    }
+
+    /// How long each readiness check may take before it counts as failed. They run at the same time, so this
+    /// bounds the answer too. Defaults to 2 s.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Makes readiness depend on this. The check runs on a worker thread and must not block it; its future is
+    /// dropped at the deadline.
+    pub fn check<F, Fut, E>(mut self, name: impl Into<Arc<str>>, check: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + 'static,
+        E: Display,
+    {
+        let run = move || check().map(|result| result.map_err(|error| error.to_string())).boxed_local();
+        self.ready.push(Check::new(name, run));
+        self
+    }
+
+    /// Makes readiness fail once this receiver is closed. It is named `receiver` and its endpoint.
+    pub fn receiver(mut self, receiver: impl Into<Arc<Receiver>>) -> Self {
+        let receiver = receiver.into();
+        let name = format!("receiver {}", receiver.endpoint());
+        self.ready.push(Check::of(name, "it was closed", move || !receiver.is_closed()));
+        self
+    }
+
+    /// Makes liveness depend on this, such as [`WorkerHandle::liveness`](jaas_core::WorkerHandle::liveness). Do
+    /// not ask here for what a restart would not mend, such as a database.
+    pub fn live_check(
+        mut self,
+        name: impl Into<Arc<str>>,
+        is_live: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.live.push(Check::of(name, "it says it is not live", is_live));
+        self
+    }
+
+    /// What to give to `App::configure` or `Scope::configure`.
+    pub fn config(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
+        let Self { live_path, ready_path, deadline, live, ready } = self.clone();
+        move |app| {
+            app.service(probe(&live_path, live.into(), deadline));
+            app.service(probe(&ready_path, ready.into(), deadline));
+        }
+    }
+}
+
+fn probe(path: &str, checks: Arc<[Check]>, deadline: Duration) -> actix_web::Resource {
+    let handler = move || answer(checks.clone(), deadline);
+    web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler))
+}
+
+async fn answer(checks: Arc<[Check]>, deadline: Duration) -> HttpResponse {
+    let succeeded = join_all(checks.iter().map(|check| check.succeeds(deadline))).await;
+    let failed: Vec<&str> =
+        checks.iter().zip(succeeded).filter(|(_, well)| !well).map(|(check, _)| &*check.name).collect();
+    let mut response =
+        if failed.is_empty() { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.insert_header((CACHE_CONTROL, "no-store")).json(BTreeMap::from([("failed", failed)]))
+}
+
+/// One thing that must be well.
+#[derive(Clone)]
+struct Check {
+    name: Arc<str>,
+    run: Arc<dyn Fn() -> LocalBoxFuture<'static, Result<(), String>> + Send + Sync>,
+    failing: Arc<AtomicBool>,
+}
+
+impl Check {
+    fn new(
+        name: impl Into<Arc<str>>,
+        run: impl Fn() -> LocalBoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { name: name.into(), run: Arc::new(run), failing: Arc::default() }
+    }
+
+    fn of(
+        name: impl Into<Arc<str>>,
+        otherwise: &'static str,
+        is_well: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let run = move || {
+            let result = if is_well() { Ok(()) } else { Err(otherwise.to_owned()) };
+            future::ready(result).boxed_local()
+        };
+        Self::new(name, run)
+    }
+
+    async fn succeeds(&self, deadline: Duration) -> bool {
+        let result = match tokio::time::timeout(deadline, (self.run)()).await {
+            Ok(result) => result,
+            Err(_) => Err(format!("no answer within {deadline:?}")),
+        };
+        let was_failing = self.failing.swap(result.is_err(), Ordering::Relaxed);
+        match &result {
+            Err(error) if !was_failing => tracing::warn!(check = %self.name, %error, "health check fails"),
+            Ok(()) if was_failing => tracing::info!(check = %self.name, "health check is well again"),
+            _ => {}
+        }
+        result.is_ok()
+    }
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Check")
+            .field("name", &self.name)
+            .field("failing", &self.failing)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,147 @@
+//! Mounting a receiver.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, HeaderName, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{self, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use jaas_core::{Credentials, Receiver, Reply, signature};
+
+use crate::body::{self, Account, NotRead, Unread};
+
+static SIGNATURE: HeaderName = HeaderName::from_static(signature::HEADER);
+
+/// Mounts a [`Receiver`] at a path of an actix-web application.
+///
+/// Build it once, **outside** the closure given to `HttpServer::new`: actix runs that closure once per worker
+/// thread, and what is built inside would count the bytes in flight per thread.
+///
+/// ```no_run
+/// use actix_web::{App, HttpServer};
+/// use jaas_actix::Webhook;
+/// # async fn example(receiver: jaas_core::Receiver) -> std::io::Result<()> {
+/// let webhook = Webhook::new(receiver).at("/webhooks/jaas").max_body(256 * 1024);
+/// HttpServer::new(move || App::new().configure(webhook.config())).bind("127.0.0.1:8080")?.run().await
+/// # }
+/// ```
+///
+/// The body goes to the receiver byte for byte as it came: no extractor of actix's takes part, so neither
+/// their limits nor their decoding apply, and a `Content-Encoding` is not undone, because the signature covers
+/// what was sent.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Webhook {
+    receiver: Arc<Receiver>,
+    path: String,
+    max_body: usize,
+    body_time_limit: Duration,
+    max_bytes_in_flight: usize,
+    in_flight: Account,
+}
+
+impl Webhook {
+    /// Starts with the default path and limits.
+    pub fn new(receiver: impl Into<Arc<Receiver>>) -> Self {
+        Self {
+            receiver: receiver.into(),
+            path: "/webhooks/jaas".to_owned(),
+            max_body: 1024 * 1024,
+            body_time_limit: Duration::from_secs(10),
+            max_bytes_in_flight: 64 * 1024 * 1024,
+            in_flight: Account::default(),
+        }
+    }
+
+    /// The path of the URL registered with JaaS, relative to where it is mounted. Defaults to
+    /// `/webhooks/jaas`.
+    pub fn at(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// How many bytes a body may have; a longer one is answered 413 and not read further. Defaults to 1 MiB.
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// How long the whole body may take to arrive, counted from the end of the head; a slower one is answered
+    /// 408. Defaults to 10 s.
+    pub fn body_time_limit(mut self, limit: Duration) -> Self {
+        self.body_time_limit = limit;
+        self
+    }
+
+    /// How many bytes of bodies may be held at once, from the start of reading to the reply, by all clones of
+    /// this value together, and so over all worker threads. What would exceed it is answered 503 with
+    /// `Retry-After`. A declared length counts from the start, so an upload that was let in is not cut off
+    /// half-way. One body of the largest size is let in whatever is set here. Defaults to 64 MiB.
+    pub fn max_bytes_in_flight(mut self, bytes: usize) -> Self {
+        self.max_bytes_in_flight = bytes;
+        self
+    }
+
+    /// How many bytes of bodies are held now, by all clones of this value together; for a gauge.
+    pub fn bytes_in_flight(&self) -> usize {
+        self.in_flight.bytes()
+    }
+
+    /// What to give to `App::configure` or `Scope::configure`.
+    pub fn config(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
+        let webhook = Rc::new(self.clone());
+        move |app| {
+            let resource = web::resource(webhook.path.as_str());
+            app.service(resource.to(move |request, payload| handle(webhook.clone(), request, payload)));
+        }
+    }
+
+    fn refuse(&self, reply: Reply, payload: Payload) -> HttpResponse {
+        let mut response = head(self.receiver.refuse(reply));
+        response.force_close().body(Unread::new(payload))
+    }
+}
+
+async fn handle(webhook: Rc<Webhook>, request: HttpRequest, mut payload: Payload) -> HttpResponse {
+    if request.method() != Method::POST {
+        return webhook.refuse(Reply::MethodNotAllowed, payload);
+    }
+    let mut held = webhook.in_flight.open(webhook.max_bytes_in_flight.max(webhook.max_body));
+    let reading = body::read(&mut payload, content_length(&request), webhook.max_body, &mut held);
+    let body = match tokio::time::timeout(webhook.body_time_limit, reading).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(NotRead::Refused(reply))) => return webhook.refuse(reply, payload),
+        Ok(Err(NotRead::Broken(error))) => {
+            tracing::debug!(endpoint = webhook.receiver.endpoint(), %error, "the body ended before it was complete");
+            return HttpResponse::BadRequest().force_close().finish();
+        }
+        Err(_) => return webhook.refuse(Reply::TooSlow, payload),
+    };
+    head(webhook.receiver.receive(credentials(&request), body).await).finish()
+}
+
+fn content_length(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn credentials(request: &HttpRequest) -> Credentials<'_> {
+    let first = |name: &HeaderName| {
+        request.headers().get_all(name).find_map(|value| std::str::from_utf8(value.as_bytes()).ok())
+    };
+    Credentials { signature: first(&SIGNATURE), authorization: first(&AUTHORIZATION) }
+}
+
+/// Everything of a response but its body, which is always empty.
+fn head(reply: Reply) -> HttpResponseBuilder {
+    let status = StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    if reply == Reply::MethodNotAllowed {
+        response.insert_header((ALLOW, "POST"));
+    }
+    if let Some(seconds) = reply.retry_after_secs() {
+        response.insert_header((RETRY_AFTER, seconds));
+    }
+    response
+}

@@ -1,0 +1,193 @@
+//! What is refused, with which status, and that refusing costs neither memory nor reading on.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use jaas_core::{DispatchError, Dispatcher, Disposition, Received};
+use support::{PATH, Server, chunk, event, head, signature_header, signed};
+
+const LIMIT: usize = 64 * 1024;
+
+#[actix_web::test]
+async fn a_forged_signature_is_answered_401_with_an_empty_body_and_stores_nothing() {
+    let server = Server::start(|webhook| webhook).await;
+    let (genuine, forged) = (event("a", 200), event("b", 200));
+    let headers = format!("{}Content-Length: {}\r\n\r\n", signature_header(genuine), forged.len());
+    let response = server.answer(head(&headers) + &forged).await;
+    assert_eq!((response.status, &*response.body), (401, &b""[..]));
+    assert!(server.events().await.is_empty());
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_request_without_a_signature_is_answered_401() {
+    let server = Server::start(|webhook| webhook).await;
+    for request in [head("Content-Length: 2\r\n\r\n{}"), head("\r\n")] {
+        let response = server.answer(request).await;
+        assert_eq!((response.status, &*response.body), (401, &b""[..]));
+    }
+    assert!(server.events().await.is_empty());
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn methods_other_than_post_are_answered_405_with_allow() {
+    let server = Server::start(|webhook| webhook).await;
+    for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
+        let response = server
+            .answer(format!("{method} {PATH} HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n"))
+            .await;
+        assert_eq!((response.status, response.header("allow")), (405, Some("POST")), "{method}");
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn another_method_with_an_endless_body_is_cut_off() {
+    let server = Server::start(|webhook| webhook).await;
+    let mut client = server.client().await;
+    client
+        .send(format!(
+            "PUT {PATH} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+            chunk("x")
+        ))
+        .await;
+    assert_eq!(client.response().await.status, 405);
+    client.send_until_cut_off(chunk(&"x".repeat(4096)).as_bytes()).await;
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_body_exactly_at_the_limit_is_accepted_and_one_byte_more_is_answered_413() {
+    let server = Server::start(|webhook| webhook.max_body(LIMIT)).await;
+    let chunked = |body: &str| {
+        head(&format!("{}Transfer-Encoding: chunked\r\n\r\n", signature_header(body)))
+            + &chunk(&body[..100])
+            + &chunk(&body[100..])
+            + "0\r\n\r\n"
+    };
+    assert_eq!(server.answer(signed(event("a", LIMIT))).await.status, 200);
+    assert_eq!(server.answer(chunked(&event("b", LIMIT))).await.status, 200);
+    assert_eq!(server.answer(signed(event("c", LIMIT + 1))).await.status, 413);
+    assert_eq!(server.answer(chunked(&event("d", LIMIT + 1))).await.status, 413);
+    assert_eq!(server.events().await.len(), 2);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn ten_gigabytes_declared_are_answered_413_at_once_and_cut_off() {
+    let server = Server::start(|webhook| webhook).await;
+    for length in ["10000000000", "18446744073709551615"] {
+        let mut client = server.client().await;
+        client.send(head(&format!("Content-Length: {length}\r\n\r\n"))).await;
+        let response = client.response().await;
+        assert_eq!((response.status, response.header("connection")), (413, Some("close")));
+        assert_eq!(server.webhook.bytes_in_flight(), 0);
+        client.send_until_cut_off(&[b'x'; 4096]).await;
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn an_endless_chunked_body_is_answered_413_at_the_limit_and_cut_off() {
+    let server = Server::start(|webhook| webhook.max_body(LIMIT)).await;
+    let mut client = server.client().await;
+    client.send(head("Transfer-Encoding: chunked\r\n\r\n")).await;
+    let piece = chunk(&"x".repeat(LIMIT / 4));
+    for _ in 0..5 {
+        client.send(&piece).await;
+    }
+    let response = client.response().await;
+    assert_eq!((response.status, response.header("connection")), (413, Some("close")));
+    server.until_bytes_in_flight(0).await;
+    client.send_until_cut_off(piece.as_bytes()).await;
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_body_that_trickles_is_answered_408_when_its_time_is_up_and_cut_off() {
+    let server = Server::start(|webhook| webhook.body_time_limit(Duration::from_millis(300))).await;
+    for framing in ["Content-Length: 100\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"] {
+        let byte = if framing.starts_with('T') { chunk("x") } else { "x".to_owned() };
+        let mut client = server.client().await;
+        let start = Instant::now();
+        client.send(head(framing)).await;
+        while !client.hears_within(Duration::from_millis(50)).await {
+            client.send(&byte).await;
+        }
+        assert!(start.elapsed() >= Duration::from_millis(300));
+        let response = client.response().await;
+        assert_eq!((response.status, response.header("connection")), (408, Some("close")));
+        client.send_until_cut_off(byte.as_bytes()).await;
+        server.until_bytes_in_flight(0).await;
+    }
+    assert!(server.events().await.is_empty());
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_malformed_chunk_is_answered_400() {
+    let server = Server::start(|webhook| webhook).await;
+    let response = server.answer(head("Transfer-Encoding: chunked\r\n\r\nzz\r\n")).await;
+    assert_eq!(response.status, 400);
+    server.until_bytes_in_flight(0).await;
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn what_exceeds_the_bytes_in_flight_is_answered_503_until_there_is_room() {
+    let server = Server::start(|webhook| webhook.max_body(1000).max_bytes_in_flight(1500)).await;
+    let held = signed(event("held", 1000));
+    let mut holder = server.client().await;
+    holder.send(&held[..held.len() - 1]).await;
+    server.until_bytes_in_flight(1000).await;
+
+    let too_much = signed(event("next", 501));
+    let response = server.answer(&too_much).await;
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
+    let chunked = head("Transfer-Encoding: chunked\r\n\r\n") + &chunk(&"x".repeat(501));
+    assert_eq!(server.answer(chunked).await.status, 503);
+    assert_eq!(server.answer(signed(event("small", 500))).await.status, 200);
+
+    holder.send(&held[held.len() - 1..]).await;
+    assert_eq!(holder.response().await.status, 200);
+    server.until_bytes_in_flight(0).await;
+    assert_eq!(server.answer(&too_much).await.status, 200);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn one_body_of_the_largest_size_is_let_in_however_small_the_room() {
+    let server = Server::start(|webhook| webhook.max_body(1000).max_bytes_in_flight(1)).await;
+    assert_eq!(server.answer(signed(event("k", 1000))).await.status, 200);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_closed_receiver_is_answered_503() {
+    let server = Server::start(|webhook| webhook).await;
+    server.receiver.close();
+    let response = server.answer(signed(event("k", 200))).await;
+    assert_eq!(response.status, 503);
+    assert!(response.header("retry-after").is_some());
+    assert!(server.events().await.is_empty());
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_dispatcher_that_fails_is_answered_503_with_the_time_it_asks_for() {
+    struct Failing;
+    #[async_trait]
+    impl Dispatcher for Failing {
+        async fn dispatch(&self, _: Received) -> Result<Disposition, DispatchError> {
+            Err(DispatchError::new("the disk is full", Duration::from_secs(17)))
+        }
+    }
+    let server = Server::over(Failing).await;
+    let response = server.answer(signed(event("k", 200))).await;
+    assert_eq!((response.status, response.header("retry-after")), (503, Some("17")));
+    assert!(response.body.is_empty());
+    server.stop().await;
+}

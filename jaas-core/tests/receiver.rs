@@ -1,0 +1,619 @@
+//! What a receiver decides and replies, over the in-memory inbox.
+
+mod support;
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jaas_core::signature::Tolerance;
+use jaas_core::store::{EventQuery, EventState, EventStore as _, MemoryStore, PageRequest, StoreStats};
+use jaas_core::{
+    Auth, Credentials, DispatchError, Dispatcher, Disposition, Inbox, Received, Receiver, Reply, Timestamp,
+};
+use jaas_testkit::{ManualClock, Signer, fixture};
+use tokio::time::Instant;
+
+use self::support::{Gate, NOW, SECRET, another_body, deliver, event, receiver, signed};
+
+const OTHER_SECRET: &str = "whsec_ffffffffffffffffffffffffffffffff";
+const VALUE: &str = "Bearer 1234";
+
+fn received(disposition: Disposition) -> Reply {
+    Reply::Received(disposition)
+}
+
+fn unavailable(secs: u64) -> Reply {
+    Reply::Unavailable { retry_after: Duration::from_secs(secs) }
+}
+
+/// An inbox's receiver and the store behind it.
+fn inbox() -> (Receiver, Arc<MemoryStore>) {
+    let store = Arc::new(MemoryStore::new());
+    (receiver(Arc::new(Inbox::new(store.clone()))), store)
+}
+
+fn over(store: &Arc<MemoryStore>, auth: Auth) -> Receiver {
+    let inbox = Arc::new(Inbox::new(store.clone()));
+    Receiver::builder("main", auth, inbox).clock(|| NOW).build().expect("a good configuration")
+}
+
+async fn stats(store: &MemoryStore) -> StoreStats {
+    store.stats().await.expect("the store is open")
+}
+
+mod what_is_authentic_is_kept_and_answered_200 {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_first_delivery_is_stored_byte_for_byte() {
+        let (receiver, store) = inbox();
+        let body = event("k-1");
+        let reply = deliver(&receiver, body.clone()).await;
+        assert_eq!((reply, reply.status()), (received(Disposition::Stored), 200));
+
+        let stored = store.events(&EventQuery::default()).await.expect("open").items;
+        let [row] = &stored[..] else { panic!("one row, not {}", stored.len()) };
+        assert_eq!((&*row.endpoint, &row.idempotency_key.as_str()), ("main", &"k-1"));
+        assert_eq!((row.state, row.received_at), (EventState::Waiting, NOW));
+        assert_eq!(row.body, body);
+    }
+
+    #[tokio::test]
+    async fn every_fixture_and_every_odd_case_is_stored() {
+        let (receiver, store) = inbox();
+        let bodies = || fixture::EVENTS.iter().chain(fixture::CASES);
+        for fixture in bodies() {
+            let reply = deliver(&receiver, fixture.body).await;
+            assert_eq!(reply, received(Disposition::Stored), "{}", fixture.name);
+        }
+        assert_eq!(stats(&store).await.waiting, bodies().count() as u64);
+    }
+
+    #[tokio::test]
+    async fn a_second_copy_is_a_duplicate_and_makes_no_second_row() {
+        let (receiver, store) = inbox();
+        deliver(&receiver, event("k-1")).await;
+        let before = stats(&store).await;
+        let reply = deliver(&receiver, event("k-1")).await;
+        assert_eq!((reply, reply.status()), (received(Disposition::Duplicate), 200));
+        assert_eq!(stats(&store).await, before);
+    }
+
+    #[tokio::test]
+    async fn another_body_under_the_same_key_is_a_conflict_and_is_listed() {
+        let (receiver, store) = inbox();
+        deliver(&receiver, event("k-1")).await;
+        for _ in 0..2 {
+            let reply = deliver(&receiver, another_body("k-1")).await;
+            assert_eq!((reply, reply.status()), (received(Disposition::Conflict), 200));
+        }
+
+        let events = store.events(&EventQuery::default()).await.expect("open").items;
+        assert_eq!((events.len(), &events[0].body), (1, &event("k-1")));
+        let conflicts = store.conflicts(PageRequest::first()).await.expect("open").items;
+        let [conflict] = &conflicts[..] else { panic!("one conflict, not {}", conflicts.len()) };
+        assert_eq!((&*conflict.endpoint, conflict.idempotency_key.as_str()), ("main", "k-1"));
+        assert_eq!((conflict.seen, &conflict.body), (2, &another_body("k-1")));
+    }
+
+    #[tokio::test]
+    async fn the_same_event_signed_anew_by_a_retry_is_a_duplicate() {
+        let store = Arc::new(MemoryStore::new());
+        let clock = ManualClock::at(NOW);
+        let auth = Auth::signature([SECRET]).expect("a good secret");
+        let receiver = Receiver::builder("main", auth, Arc::new(Inbox::new(store)))
+            .clock(clock.clone())
+            .build()
+            .expect("a good configuration");
+        assert_eq!(deliver(&receiver, event("k-1")).await, received(Disposition::Stored));
+
+        clock.advance(Duration::from_secs(3600));
+        let later = NOW.saturating_add(Duration::from_secs(3600));
+        let request = Signer::new(SECRET).expect("a good secret").sign(later, event("k-1"));
+        let reply = receiver.receive(request.credentials(), request.body.clone()).await;
+        assert_eq!(reply, received(Disposition::Duplicate));
+    }
+
+    #[tokio::test]
+    async fn two_endpoints_receive_the_same_event_independently() {
+        let store = Arc::new(MemoryStore::new());
+        for endpoint in ["main", "audit"] {
+            let auth = Auth::signature([SECRET]).expect("a good secret");
+            let receiver = Receiver::builder(endpoint, auth, Arc::new(Inbox::new(store.clone())))
+                .clock(|| NOW)
+                .build()
+                .expect("a good configuration");
+            assert_eq!(receiver.endpoint(), endpoint);
+            assert_eq!(deliver(&receiver, event("k-1")).await, received(Disposition::Stored));
+        }
+        assert_eq!(stats(&store).await.waiting, 2);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_type_is_stored_like_any_other() {
+        let (receiver, store) = inbox();
+        let body = r#"{"idempotencyKey":"k-1","eventType":"WHITEBOARD_OPENED","data":[1]}"#;
+        let reply = deliver(&receiver, body).await;
+        assert_eq!((reply, reply.status()), (received(Disposition::Stored), 200));
+        let stored = store.events(&EventQuery::default()).await.expect("open").items;
+        assert_eq!((&*stored[0].event_type, &stored[0].body[..]), ("WHITEBOARD_OPENED", body.as_bytes()));
+    }
+
+    #[tokio::test]
+    async fn bytes_without_a_readable_envelope_go_to_quarantine_once_each() {
+        let (receiver, store) = inbox();
+        let unreadable = unreadable();
+        assert_eq!(unreadable.len(), 12);
+        for (name, body) in unreadable.iter().chain(&unreadable) {
+            let reply = deliver(&receiver, body.clone()).await;
+            assert_eq!((reply, reply.status()), (received(Disposition::Quarantined), 200), "{name}");
+        }
+
+        let rows = store.quarantined(PageRequest::first()).await.expect("open").items;
+        assert_eq!(rows.len(), unreadable.len());
+        for (row, (name, body)) in rows.iter().zip(&unreadable) {
+            assert_eq!((&row.body, row.seen, &*row.endpoint), (body, 2, "main"), "{name}");
+            assert!(!row.reason.is_empty(), "{name}");
+        }
+        assert_eq!(stats(&store).await.waiting, 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_64_identical_deliveries_at_once_one_is_stored_and_63_are_duplicates() {
+        let (receiver, store) = inbox();
+        let receiver = Arc::new(receiver);
+        let tasks: Vec<_> = (0..64)
+            .map(|_| {
+                let receiver = receiver.clone();
+                tokio::spawn(async move { deliver(&receiver, event("k-1")).await })
+            })
+            .collect();
+        let mut stored = 0;
+        for task in tasks {
+            match task.await.expect("no panic") {
+                Reply::Received(Disposition::Stored) => stored += 1,
+                other => assert_eq!(other, received(Disposition::Duplicate)),
+            }
+        }
+        assert_eq!((stored, stats(&store).await.waiting), (1, 1));
+    }
+
+    /// The bodies of the testkit's `unreadable` folder by file name.
+    fn unreadable() -> Vec<(String, Bytes)> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../jaas-testkit/unreadable");
+        let mut bodies: Vec<_> = fs::read_dir(folder)
+            .expect("the folder")
+            .map(|entry| {
+                let entry = entry.expect("an entry");
+                let name = entry.file_name().into_string().expect("UTF-8");
+                (name, fs::read(entry.path()).expect("the file").into())
+            })
+            .collect();
+        bodies.sort();
+        bodies
+    }
+}
+
+mod what_is_not_proven_genuine_is_answered_401 {
+    use super::*;
+
+    /// Requests that no receiver may take, under the policy that refuses them.
+    fn refused() -> Vec<(&'static str, Auth, Option<String>, Option<&'static str>)> {
+        let by_signature = || Auth::signature([SECRET]).expect("good");
+        let both = || by_signature().and_authorization([VALUE]).expect("good");
+        let either = || by_signature().or_authorization([VALUE]).expect("good");
+        let by_value = || Auth::authorization([VALUE]).expect("good");
+        let sign = |secret: &str, at: Timestamp, body: Bytes| {
+            Some(Signer::new(secret).expect("good").sign(at, body).signature)
+        };
+        let good = || sign(SECRET, NOW, event("k-1"));
+        let forged = || sign(OTHER_SECRET, NOW, event("k-1"));
+        let past = NOW.saturating_sub(Duration::from_secs(24 * 60 * 60 + 1));
+        let future = NOW.saturating_add(Duration::from_secs(5 * 60 + 1));
+        vec![
+            ("nothing at all", by_signature(), None, None),
+            ("an empty signature", by_signature(), Some(String::new()), None),
+            ("a signature without t", by_signature(), good().map(|s| s.replace("t=", "x=")), None),
+            ("a signature as v0", by_signature(), good().map(|s| s.replace("v1=", "v0=")), None),
+            ("a signature without padding", by_signature(), good().map(|s| s.replace('=', "")), None),
+            ("another secret", by_signature(), forged(), None),
+            ("another body", by_signature(), sign(SECRET, NOW, another_body("k-1")), None),
+            ("an altered t", by_signature(), good().map(|s| s.replace("t=1795420800", "t=1795420801")), None),
+            ("too old", by_signature(), sign(SECRET, past, event("k-1")), None),
+            ("from the future", by_signature(), sign(SECRET, future, event("k-1")), None),
+            ("an Authorization nobody asked for", by_signature(), None, Some(VALUE)),
+            ("the secret as Authorization", by_signature(), None, Some(SECRET)),
+            ("no Authorization", by_value(), None, None),
+            ("a wrong Authorization", by_value(), None, Some("Bearer 12345")),
+            ("an Authorization of another case", by_value(), None, Some("bearer 1234")),
+            ("an empty Authorization", by_value(), None, Some("")),
+            ("a signature nobody asked for", by_value(), good(), None),
+            ("both wanted, only the signature", both(), good(), None),
+            ("both wanted, a wrong Authorization", both(), good(), Some("Bearer")),
+            ("both wanted, only the Authorization", both(), None, Some(VALUE)),
+            ("both wanted, a forged signature", both(), forged(), Some(VALUE)),
+            ("either wanted, neither there", either(), None, None),
+            ("either wanted, both wrong", either(), forged(), Some("Bearer")),
+        ]
+    }
+
+    #[tokio::test]
+    async fn g6_nothing_unauthentic_touches_the_store() {
+        let store = Arc::new(MemoryStore::new());
+        let first = receiver(Arc::new(Inbox::new(store.clone())));
+        deliver(&first, event("k-1")).await;
+        deliver(&first, another_body("k-1")).await;
+        deliver(&first, "unreadable").await;
+        let before = stats(&store).await;
+        assert_eq!((before.waiting, before.conflicts, before.quarantined), (1, 1, 1));
+
+        for (name, auth, signature, authorization) in refused() {
+            let receiver = over(&store, auth);
+            // Where the signature is at fault: the same request with what would be a new event, a duplicate, a
+            // conflict or unreadable bytes.
+            for body in [event("k-1"), event("k-2"), another_body("k-3"), Bytes::from_static(b"more")] {
+                if signature.is_some() && body != event("k-1") {
+                    continue;
+                }
+                let credentials = Credentials { signature: signature.as_deref(), authorization };
+                let reply = receiver.receive(credentials, body).await;
+                assert_eq!((reply, reply.status()), (Reply::Unauthorized, 401), "{name}");
+                assert_eq!(stats(&store).await, before, "{name}");
+            }
+        }
+        let conflicts = store.conflicts(PageRequest::first()).await.expect("open").items;
+        let quarantined = store.quarantined(PageRequest::first()).await.expect("open").items;
+        assert_eq!((conflicts[0].seen, quarantined[0].seen), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_refused_request_never_reaches_the_dispatcher() {
+        let probe = Probe::new(Then::Take);
+        for (name, auth, signature, authorization) in refused() {
+            let receiver =
+                Receiver::builder("main", auth, probe.clone()).clock(|| NOW).build().expect("good");
+            let credentials = Credentials { signature: signature.as_deref(), authorization };
+            assert_eq!(receiver.receive(credentials, event("k-1")).await, Reply::Unauthorized, "{name}");
+        }
+        assert_eq!(probe.calls(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_tells_nothing() {
+        for (name, auth, signature, authorization) in refused() {
+            let (store, credentials) = (
+                Arc::new(MemoryStore::new()),
+                Credentials { signature: signature.as_deref(), authorization },
+            );
+            let reply = over(&store, auth).receive(credentials, event("k-1")).await;
+            assert_eq!(reply.to_string(), "401 unauthorized", "{name}");
+            assert_eq!(reply.retry_after_secs(), None, "{name}");
+            let shown = format!("{credentials:?}");
+            assert!(!shown.contains("v1") && !shown.contains("Bearer"), "{name}: {shown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_tolerance_is_what_was_configured() {
+        let tolerance = Tolerance { past: Duration::from_secs(60), future: Duration::ZERO };
+        let auth = || Auth::signature([SECRET]).expect("good").tolerance(tolerance);
+        for (at, status) in [(-61, 401), (-60, 200), (0, 200), (1, 401)] {
+            let signed_at = Timestamp::from_secs(NOW.as_secs() + at);
+            let request = Signer::new(SECRET).expect("good").sign(signed_at, event("k-1"));
+            let receiver = over(&Arc::new(MemoryStore::new()), auth());
+            let reply = receiver.receive(request.credentials(), request.body.clone()).await;
+            assert_eq!(reply.status(), status, "{at}");
+        }
+    }
+
+    #[tokio::test]
+    async fn by_default_a_day_old_signature_is_good_and_one_five_minutes_ahead() {
+        let (receiver, _) = inbox();
+        for (key, at) in [("k-1", -24 * 60 * 60), ("k-2", 5 * 60)] {
+            let signed_at = Timestamp::from_secs(NOW.as_secs() + at);
+            let request = Signer::new(SECRET).expect("good").sign(signed_at, event(key));
+            let reply = receiver.receive(request.credentials(), request.body.clone()).await;
+            assert_eq!(reply, received(Disposition::Stored), "{at}");
+        }
+    }
+}
+
+mod whoever_proves_genuine_is_let_in {
+    use super::*;
+
+    #[tokio::test]
+    async fn during_a_rotation_both_secrets_are_good() {
+        let store = Arc::new(MemoryStore::new());
+        let receiver = over(&store, Auth::signature([OTHER_SECRET, SECRET]).expect("good"));
+        for (key, secret) in [("k-1", SECRET), ("k-2", OTHER_SECRET)] {
+            let request = Signer::new(secret).expect("good").sign(NOW, event(key));
+            let reply = receiver.receive(request.credentials(), request.body.clone()).await;
+            assert_eq!(reply, received(Disposition::Stored), "{secret}");
+        }
+        let after = over(&store, Auth::signature([OTHER_SECRET]).expect("good"));
+        assert_eq!(deliver(&after, event("k-3")).await, Reply::Unauthorized);
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_signs_with_two_secrets_is_good_if_one_is_known() {
+        let (receiver, _) = inbox();
+        let with = |secret| Signer::new(secret).expect("good").sign(NOW, event("k-1")).signature;
+        let signature = format!("{},{}", with(OTHER_SECRET), with(SECRET).replace("t=1795420800,", ""));
+        let credentials = Credentials { signature: Some(&signature), authorization: None };
+        assert_eq!(receiver.receive(credentials, event("k-1")).await, received(Disposition::Stored));
+    }
+
+    #[tokio::test]
+    async fn each_policy_takes_what_it_asks_for() {
+        let by_signature = || Auth::signature([SECRET]).expect("good");
+        let both = by_signature().and_authorization(["Bearer old", VALUE]).expect("good");
+        let either = || by_signature().or_authorization(["Bearer old", VALUE]).expect("good");
+        let by_value = || Auth::authorization(["Bearer old", VALUE]).expect("good");
+        let signature = signed(event("k-1")).signature;
+        for (name, auth, signature, authorization) in [
+            ("both", both, Some(&*signature), Some(VALUE)),
+            ("either, by signature", either(), Some(&*signature), None),
+            ("either, by Authorization", either(), None, Some(VALUE)),
+            ("either, one of them wrong", either(), Some("t=1,v1=AAAA"), Some(VALUE)),
+            ("either, the other wrong", either(), Some(&*signature), Some("Bearer")),
+            ("Authorization", by_value(), None, Some(VALUE)),
+            ("Authorization during a rotation", by_value(), None, Some("Bearer old")),
+            ("signature, with an Authorization nobody asked for", by_signature(), Some(&*signature), Some("x")),
+        ] {
+            let receiver = over(&Arc::new(MemoryStore::new()), auth);
+            let reply = receiver.receive(Credentials { signature, authorization }, event("k-1")).await;
+            assert_eq!(reply, received(Disposition::Stored), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_headers_of_a_request_are_its_credentials() {
+        let (receiver, _) = inbox();
+        let request = signed(event("k-1"));
+        let headers = request.headers().map(|(name, value)| (name, value.as_bytes()));
+        let reply = receiver.receive(Credentials::from_headers(headers), request.body.clone()).await;
+        assert_eq!(reply, received(Disposition::Stored));
+    }
+}
+
+mod what_cannot_be_taken_now_is_answered_503 {
+    use super::*;
+
+    #[tokio::test]
+    async fn when_the_dispatcher_fails_with_the_wait_it_asks_for() {
+        let probe = Probe::new(Then::Fail);
+        let reply = deliver(&receiver(probe.clone()), event("k-1")).await;
+        assert_eq!((reply, reply.status()), (unavailable(7), 503));
+        assert_eq!(reply.retry_after_secs(), Some(7));
+        assert_eq!(probe.calls(), 1);
+    }
+
+    #[tokio::test]
+    async fn when_the_store_is_full_and_nothing_is_acknowledged_that_was_not_stored() {
+        let store = Arc::new(MemoryStore::with_capacity(1));
+        let receiver = receiver(Arc::new(Inbox::new(store.clone())));
+        assert_eq!(deliver(&receiver, event("k-1")).await, received(Disposition::Stored));
+        let reply = deliver(&receiver, event("k-2")).await;
+        assert_eq!((reply, reply.status()), (unavailable(1), 503));
+        assert_eq!(deliver(&receiver, event("k-1")).await, received(Disposition::Duplicate));
+        assert_eq!(stats(&store).await.waiting, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_dispatcher_hangs_at_the_end_of_its_time_limit() {
+        let probe = Probe::new(Then::Wait(Gate::new()));
+        for limit in [Duration::from_secs(10), Duration::from_millis(250)] {
+            let auth = Auth::signature([SECRET]).expect("good");
+            let mut builder = Receiver::builder("main", auth, probe.clone()).clock(|| NOW).max_in_flight(1);
+            if limit != Duration::from_secs(10) {
+                builder = builder.time_limit(limit);
+            }
+            let receiver = builder.build().expect("good");
+            // The second time shows that the first one's place was given back.
+            for _ in 0..2 {
+                let start = Instant::now();
+                assert_eq!(deliver(&receiver, event("k-1")).await, unavailable(5));
+                assert_eq!(start.elapsed(), limit);
+            }
+        }
+        assert_eq!(probe.calls(), 4);
+    }
+
+    #[tokio::test]
+    async fn when_too_many_are_in_flight_until_one_of_them_is_answered() {
+        let gate = Gate::new();
+        let probe = Probe::new(Then::Wait(gate.clone()));
+        let auth = Auth::signature([SECRET]).expect("good");
+        let receiver = Receiver::builder("main", auth, probe.clone())
+            .clock(|| NOW)
+            .max_in_flight(2)
+            .build()
+            .map(Arc::new)
+            .expect("good");
+        let spawn = |key: &'static str| {
+            let receiver = receiver.clone();
+            tokio::spawn(async move { deliver(&receiver, event(key)).await })
+        };
+        let (first, second) = (spawn("k-1"), spawn("k-2"));
+        gate.wait_for(2).await;
+        let reply = deliver(&receiver, event("k-3")).await;
+        assert_eq!((reply, reply.status(), probe.calls()), (unavailable(1), 503, 2));
+
+        gate.open(2);
+        for task in [first, second] {
+            assert_eq!(task.await.expect("no panic"), received(Disposition::Stored));
+        }
+        gate.open(1);
+        assert_eq!(deliver(&receiver, event("k-3")).await, received(Disposition::Stored));
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_hangs_up_gives_its_place_back() {
+        let gate = Gate::new();
+        let probe = Probe::new(Then::Wait(gate.clone()));
+        let auth = Auth::signature([SECRET]).expect("good");
+        let receiver =
+            Receiver::builder("main", auth, probe).clock(|| NOW).max_in_flight(1).build().expect("good");
+        tokio::select! {
+            biased;
+            reply = deliver(&receiver, event("k-1")) => panic!("the gate is shut: {reply}"),
+            () = gate.wait_for(1) => {}
+        }
+        gate.open(1);
+        assert_eq!(deliver(&receiver, event("k-2")).await, received(Disposition::Stored));
+    }
+
+    #[tokio::test]
+    async fn after_close_even_what_is_genuine() {
+        let probe = Probe::new(Then::Take);
+        let receiver = receiver(probe.clone());
+        assert!(!receiver.is_closed());
+        receiver.close();
+        assert!(receiver.is_closed());
+        for request in [signed(event("k-1")), signed("unreadable")] {
+            let reply = receiver.receive(request.credentials(), request.body.clone()).await;
+            assert_eq!((reply, reply.status()), (unavailable(5), 503));
+        }
+        let forged = receiver.receive(Credentials::default(), event("k-1")).await;
+        assert_eq!((forged, probe.calls()), (unavailable(5), 0));
+    }
+
+    #[tokio::test]
+    async fn but_what_was_in_flight_at_close_is_answered_as_it_ends() {
+        let gate = Gate::new();
+        let receiver = Arc::new(receiver(Probe::new(Then::Wait(gate.clone()))));
+        let task = tokio::spawn({
+            let receiver = receiver.clone();
+            async move { deliver(&receiver, event("k-1")).await }
+        });
+        gate.wait_for(1).await;
+        receiver.close();
+        gate.open(1);
+        assert_eq!(task.await.expect("no panic"), received(Disposition::Stored));
+    }
+}
+
+mod replies {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_dispatcher_did_is_what_is_replied_and_always_200() {
+        let done = [
+            Disposition::Stored,
+            Disposition::Handled,
+            Disposition::Ignored,
+            Disposition::Failed,
+            Disposition::Duplicate,
+            Disposition::Conflict,
+            Disposition::Quarantined,
+        ];
+        for disposition in done {
+            let reply = deliver(&receiver(Probe::new(Then::Answer(disposition))), event("k-1")).await;
+            assert_eq!((reply, reply.status()), (received(disposition), 200));
+            assert_eq!(reply.retry_after_secs(), None);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_before_reading_keeps_its_own_status() {
+        let receiver = receiver(Probe::new(Then::Take));
+        for (reply, status) in
+            [(Reply::MethodNotAllowed, 405), (Reply::TooSlow, 408), (Reply::TooLarge, 413), (unavailable(1), 503)]
+        {
+            assert_eq!((receiver.refuse(reply), reply.status()), (reply, status));
+        }
+    }
+}
+
+mod a_configuration_that_cannot_work_is_refused {
+    use super::*;
+
+    fn refusal(change: impl FnOnce(jaas_core::ReceiverBuilder) -> jaas_core::ReceiverBuilder) -> String {
+        named("main", change).expect_err("a bad configuration")
+    }
+
+    fn named(
+        endpoint: &str,
+        change: impl FnOnce(jaas_core::ReceiverBuilder) -> jaas_core::ReceiverBuilder,
+    ) -> Result<Receiver, String> {
+        let auth = Auth::signature([SECRET]).expect("good");
+        change(Receiver::builder(endpoint, auth, Probe::new(Then::Take))).build().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn an_endpoint_needs_a_name_that_can_be_stored() {
+        for name in ["", " ", "\t\n", &"n".repeat(256)] {
+            let refusal = named(name, |builder| builder).expect_err("a bad name");
+            assert!(refusal.contains("name"), "{name:?}: {refusal}");
+        }
+        assert!(named(&"n".repeat(255), |builder| builder).is_ok());
+    }
+
+    #[test]
+    fn a_limit_of_zero_would_refuse_everything() {
+        assert!(refusal(|builder| builder.max_in_flight(0)).contains("max_in_flight"));
+        assert!(refusal(|builder| builder.max_in_flight(usize::MAX)).contains("max_in_flight"));
+        assert!(refusal(|builder| builder.time_limit(Duration::ZERO)).contains("time_limit"));
+    }
+
+    #[test]
+    fn an_empty_secret_is_refused_before_there_is_a_receiver() {
+        assert!(Auth::signature([""]).is_err());
+        assert!(Auth::signature([SECRET, " "]).is_err());
+        assert!(Auth::signature(Vec::<String>::new()).is_err());
+        assert!(Auth::authorization([""]).is_err());
+        assert!(Auth::signature([SECRET]).expect("good").and_authorization([""]).is_err());
+        assert!(Auth::signature([SECRET]).expect("good").or_authorization([""; 0]).is_err());
+    }
+
+    #[test]
+    fn no_secret_shows_in_debug_output() {
+        let auth = Auth::signature([SECRET]).expect("good").and_authorization([VALUE]).expect("good");
+        let builder = Receiver::builder("main", auth, Probe::new(Then::Take));
+        let shown = format!("{builder:?}");
+        let shown = format!("{shown}{:?}", builder.build().expect("good"));
+        assert!(!shown.contains("whsec_") && !shown.contains("1234"), "{shown}");
+    }
+}
+
+/// A dispatcher that counts what reaches it.
+struct Probe {
+    calls: std::sync::atomic::AtomicUsize,
+    then: Then,
+}
+
+enum Then {
+    Take,
+    Answer(Disposition),
+    Fail,
+    Wait(Arc<Gate>),
+}
+
+impl Probe {
+    fn new(then: Then) -> Arc<Self> {
+        Arc::new(Self { calls: Default::default(), then })
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Dispatcher for Probe {
+    async fn dispatch(&self, _: Received) -> Result<Disposition, DispatchError> {
+        self.calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        match &self.then {
+            Then::Take => Ok(Disposition::Stored),
+            Then::Answer(disposition) => Ok(*disposition),
+            Then::Fail => Err(DispatchError::new("the store is away", Duration::from_secs(7))),
+            Then::Wait(gate) => {
+                gate.pass().await;
+                Ok(Disposition::Stored)
+            }
+        }
+    }
+}

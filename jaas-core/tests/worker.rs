@@ -1,0 +1,22 @@
+//! What the worker does, over the memory store and with paused time.
+
+#[path = "worker/building.rs"]
+mod building;
+#[path = "worker/failing.rs"]
+mod failing;
+#[path = "worker/handlers.rs"]
+mod handlers;
+#[path = "worker/leases.rs"]
+mod leases;
+#[path = "worker/outages.rs"]
+mod outages;
+#[path = "worker/properties.rs"]
+mod properties;
+#[path = "worker/running.rs"]
+mod running;
+#[path = "worker/stopping.rs"]
+mod stopping;
+#[path = "worker/store.rs"]
+mod store;
+#[path = "worker/world.rs"]
+mod world;
