@@ -115,7 +115,7 @@ async fn handle(webhook: Rc<Webhook>, request: HttpRequest, mut payload: Payload
         Ok(Err(NotRead::Refused(reply))) => return webhook.refuse(reply, payload),
         Ok(Err(NotRead::Broken(error))) => {
             tracing::debug!(endpoint = webhook.receiver.endpoint(), %error, "the body ended before it was complete");
-            return HttpResponse::BadRequest().force_close().finish();
+            return webhook.refuse(Reply::Incomplete, payload);
         }
         Err(_) => return webhook.refuse(Reply::TooSlow, payload),
     };

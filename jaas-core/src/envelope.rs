@@ -11,7 +11,8 @@ use crate::lenient::{self, Field};
 use crate::{AppId, CustomerId, Fqn, IdempotencyKey, SessionId, Timestamp};
 
 /// The longest `idempotencyKey`, `eventType` and `sessionId` that is stored, in bytes. Every store must keep
-/// strings of this length apart; a longer one makes the envelope unreadable rather than be cut.
+/// strings of this length apart. Nothing is ever cut: a longer key or type makes the envelope unreadable, and a
+/// longer session is read as none.
 pub const MAX_INDEXED_BYTES: usize = 255;
 
 /// The common fields of an event. `data` stays unread; see [`Delivery::data`](crate::Delivery::data).
@@ -58,9 +59,8 @@ impl Envelope {
     /// ```
     ///
     /// # Errors
-    /// When the body is not a JSON object, or `eventType` or `idempotencyKey` is missing, no string or empty; or
-    /// when one of them or `sessionId` is longer than [`MAX_INDEXED_BYTES`]; or when one of them or `fqn` holds
-    /// U+0000, which not every database can store.
+    /// When the body is not a JSON object, or `eventType` or `idempotencyKey` is missing, no string, empty, longer
+    /// than [`MAX_INDEXED_BYTES`], or holds U+0000, which not every database can store.
     pub fn read(body: &[u8]) -> Result<Self, EnvelopeError> {
         #[cfg(test)]
         tests::READS.with(|reads| reads.set(reads.get() + 1));
@@ -69,28 +69,22 @@ impl Envelope {
             return Err(EnvelopeError::NotAnObject);
         }
         let mut json = serde_json::Deserializer::from_str(body);
-        let fields = json.deserialize_map(FieldsVisitor).map_err(EnvelopeError::not_json)?;
-        json.end().map_err(EnvelopeError::not_json)?;
+        let fields = json.deserialize_map(FieldsVisitor).map_err(|error| EnvelopeError::not_json(&error))?;
+        json.end().map_err(|error| EnvelopeError::not_json(&error))?;
 
         let event_type = required("eventType", fields.event_type)?;
-        let fqn = Fqn::new(fields.fqn.and_then(|raw| lenient::string(raw.get())).unwrap_or_default());
-        if fqn.as_str().contains('\0') {
-            return Err(EnvelopeError::Nul { name: "fqn" });
-        }
-        let session_id = fields.session_id.and_then(|raw| SessionId::read(raw.get()));
-        if let Some(session) = &session_id {
-            check_storable("sessionId", session.as_str())?;
-        }
+        let text = |raw: Option<&RawValue>| raw.and_then(|raw| lenient::string(raw.get()));
+        // What a database could not store is as odd as a value of the wrong type: it stays in the body.
+        let fqn = Fqn::new(text(fields.fqn).filter(|fqn| !fqn.contains('\0')).unwrap_or_default());
+        let session_id =
+            text(fields.session_id).filter(|session| check_storable("sessionId", session).is_ok());
         Ok(Self {
             idempotency_key: IdempotencyKey::new(required("idempotencyKey", fields.idempotency_key)?),
             kind: EventKind::from_wire(&event_type),
             event_type,
-            app_id: fqn
-                .app_id()
-                .map(AppId::from)
-                .or_else(|| fields.app_id.and_then(|raw| AppId::read(raw.get()))),
-            customer_id: fields.customer_id.and_then(|raw| CustomerId::read(raw.get())),
-            session_id,
+            app_id: fqn.app_id().map(AppId::from).or_else(|| text(fields.app_id).map(AppId::new)),
+            customer_id: text(fields.customer_id).map(CustomerId::new),
+            session_id: session_id.map(SessionId::new),
             fqn,
             timestamp: fields.timestamp.and_then(|raw| Timestamp::read(raw.get())),
             data: fields.data.map(|raw| range_within(body, raw.get())),
@@ -178,7 +172,7 @@ pub enum EnvelopeError {
 }
 
 impl EnvelopeError {
-    fn not_json(error: serde_json::Error) -> Self {
+    fn not_json(error: &serde_json::Error) -> Self {
         Self::NotJson { reason: error.to_string() }
     }
 }
@@ -253,7 +247,7 @@ pub(crate) mod tests {
     #[test]
     fn odd_common_fields_are_absent() {
         let envelope = read(
-            r#"{"idempotencyKey":"k","eventType":"X","sessionId":null,"timestamp":"soon","fqn":[],"customerId":{},"appId":true}"#,
+            r#"{"idempotencyKey":"k","eventType":"X","sessionId":"a\u0000","timestamp":"soon","fqn":"b\u0000","customerId":{},"appId":true}"#,
         )
         .expect("readable");
         assert_eq!(

@@ -27,20 +27,22 @@ impl<S: EventStore> Inbox<S> {
 impl<S: EventStore> Dispatcher for Inbox<S> {
     async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError> {
         match received {
-            Received::Event(delivery) => match self.store.accept(delivery).await.map_err(not_stored)? {
-                Accepted::New => Ok(Disposition::Stored),
-                Accepted::Duplicate => Ok(Disposition::Duplicate),
-                Accepted::Conflict => Ok(Disposition::Conflict),
-            },
+            Received::Event(delivery) => {
+                match self.store.accept(delivery).await.map_err(|error| not_stored(&error))? {
+                    Accepted::New => Ok(Disposition::Stored),
+                    Accepted::Duplicate => Ok(Disposition::Duplicate),
+                    Accepted::Conflict => Ok(Disposition::Conflict),
+                }
+            }
             Received::Unreadable(unreadable) => {
-                self.store.quarantine(unreadable).await.map_err(not_stored)?;
+                self.store.quarantine(unreadable).await.map_err(|error| not_stored(&error))?;
                 Ok(Disposition::Quarantined)
             }
         }
     }
 }
 
-fn not_stored(error: StoreError) -> DispatchError {
+fn not_stored(error: &StoreError) -> DispatchError {
     let retry_after = match error.kind() {
         StoreErrorKind::Overloaded => Duration::from_secs(1),
         _ => Duration::from_secs(5),

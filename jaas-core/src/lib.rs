@@ -46,3 +46,8 @@ pub use self::reply::{Disposition, Reply};
 pub use self::timestamp::OutOfRange;
 pub use self::timestamp::Timestamp;
 pub use self::worker::{Stopped, Worker, WorkerBuilder, WorkerHandle};
+
+/// The examples of the workspace's README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct WorkspaceReadme;

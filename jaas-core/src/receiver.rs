@@ -77,10 +77,16 @@ impl Receiver {
         reply
     }
 
-    /// Counts and logs a reply that was decided before the body could be given to
+    /// Counts and logs a reply that was decided before there was a whole body to give to
     /// [`receive`](Self::receive), and returns it. For adapters: too large, too slow, wrong method.
     pub fn refuse(&self, reply: Reply) -> Reply {
-        tracing::warn!(endpoint = %self.endpoint, %reply, "refused before reading");
+        match reply {
+            // Every scanner sends these.
+            Reply::MethodNotAllowed | Reply::Incomplete => {
+                tracing::debug!(endpoint = %self.endpoint, %reply, "refused without a whole body");
+            }
+            _ => tracing::warn!(endpoint = %self.endpoint, %reply, "refused without a whole body"),
+        }
         self.count(reply);
         reply
     }

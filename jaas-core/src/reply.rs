@@ -12,6 +12,8 @@ pub enum Reply {
     Received(Disposition),
     /// Not proven genuine. Status 401; the reason is in logs and metrics only.
     Unauthorized,
+    /// The body ended before it was complete, or is no well-formed HTTP. Status 400; the sender is usually gone.
+    Incomplete,
     /// Not a `POST`. Status 405.
     MethodNotAllowed,
     /// The body did not arrive in time. Status 408.
@@ -51,6 +53,7 @@ impl Reply {
     pub const fn status(self) -> u16 {
         match self {
             Self::Received(_) => 200,
+            Self::Incomplete => 400,
             Self::Unauthorized => 401,
             Self::MethodNotAllowed => 405,
             Self::TooSlow => 408,
@@ -74,6 +77,7 @@ impl Reply {
         match self {
             Self::Received(disposition) => disposition.as_str(),
             Self::Unauthorized => "unauthorized",
+            Self::Incomplete => "incomplete",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooSlow => "too_slow",
             Self::TooLarge => "too_large",

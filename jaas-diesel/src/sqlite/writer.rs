@@ -237,14 +237,14 @@ impl Writing {
         });
         match committed {
             Err(_) if poisoned && group.len() > 1 => {
-                group.into_iter().for_each(|write| self.commit(vec![write]))
+                group.into_iter().for_each(|write| self.commit(vec![write]));
             }
             committed => {
                 if committed.is_ok() && group.iter().any(|write| write.wake() == Wake::Workers) {
                     self.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
                 }
                 for write in group {
-                    write.answer(committed.as_ref().map(|()| ()));
+                    write.answer(committed.as_ref().copied());
                 }
             }
         }
