@@ -69,4 +69,4 @@ impl DurableHarness for Sqlite {
     }
 }
 
-jaas_testkit::event_store_conformance!(Sqlite);
+jaas_testkit::store_conformance!(Sqlite);

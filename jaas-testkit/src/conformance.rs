@@ -24,7 +24,7 @@
 //!
 //! // A store that forgets when it ends and has no transactions. Leave `volatile` out for one that has both, and
 //! // implement `DurableHarness` too.
-//! jaas_testkit::event_store_conformance!(Memory, volatile);
+//! jaas_testkit::store_conformance!(Memory, volatile);
 //! ```
 
 mod accepting;
@@ -77,9 +77,9 @@ pub type Written<'t> = Pin<Box<dyn Future<Output = HandlerResult> + Send + 't>>;
 /// Mounts the suite: a module of tests named after the bullets of [`EventStore`]. With `volatile`, the tests of
 /// durability and transactions are left out.
 #[macro_export]
-macro_rules! event_store_conformance {
+macro_rules! store_conformance {
     ($Harness:ty) => {
-        $crate::event_store_conformance!($Harness, volatile);
+        $crate::store_conformance!($Harness, volatile);
         $crate::conformance_tests! { $Harness;
             accept_is_durable_before_it_answers
             run_commits_effects_and_completion_together

@@ -20,4 +20,4 @@ impl Harness for Memory {
     }
 }
 
-jaas_testkit::event_store_conformance!(Memory, volatile);
+jaas_testkit::store_conformance!(Memory, volatile);
