@@ -112,7 +112,7 @@ impl Receiver {
         let now = self.clock.now();
         if let Err(reason) = self.auth.check(credentials, &body, now) {
             tracing::warn!(endpoint = %self.endpoint, bytes = body.len(), %reason, "refused");
-            metrics::counter!("jaas_refused_total", "endpoint" => self.endpoint.to_string(), "reason" => reason.as_str())
+            metrics::counter!("jaas_refused_total", "endpoint" => self.endpoint.clone(), "reason" => reason.as_str())
                 .increment(1);
             return Reply::Unauthorized;
         }
@@ -140,7 +140,7 @@ impl Receiver {
     }
 
     fn count(&self, reply: Reply) {
-        metrics::counter!("jaas_deliveries_total", "endpoint" => self.endpoint.to_string(), "reply" => reply.as_str())
+        metrics::counter!("jaas_deliveries_total", "endpoint" => self.endpoint.clone(), "reply" => reply.as_str())
             .increment(1);
     }
 }

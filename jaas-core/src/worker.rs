@@ -148,6 +148,9 @@ pub struct Stopped {
     pub interrupted: usize,
 }
 
+/// How long handlers that are cut off may take to reach their next await.
+const CUT_OFF: Duration = Duration::from_secs(5);
+
 /// The state of a running worker.
 struct Run<S: EventStore> {
     worker: Worker<S>,
@@ -292,8 +295,12 @@ impl<S: EventStore> Run<S> {
                 _ = renewal.tick() => self.renew().await,
             }
         }
-        self.tasks.shutdown().await;
         stopped.interrupted = self.held.len();
+        if tokio::time::timeout(CUT_OFF, self.tasks.shutdown()).await.is_err() {
+            // Giving back what still runs would let another worker run it at the same time.
+            tracing::error!(worker = %self.worker.name, "a handler blocks its thread and cannot be cut off; its event is run again when its lease ends");
+            return stopped;
+        }
         let leases: Vec<Lease> = self.held.keys().copied().collect();
         let process = &self.worker.process;
         if !leases.is_empty()

@@ -116,6 +116,9 @@ impl SqliteStore {
         operation: &'static str,
         read: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        if self.shared.writer.is_closed() {
+            return Err(writer::closed(operation));
+        }
         let reader = self.shared.reader.clone();
         let open = self.shared.open.clone();
         let task = tokio::task::spawn_blocking(move || {

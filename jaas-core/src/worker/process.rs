@@ -34,7 +34,7 @@ impl<S: EventStore> Process<S> {
                     tracing::warn!(event = %lease.event, %error, "not recorded: another worker has taken over");
                 }
                 _ => {
-                    tracing::error!(event = %lease.event, %error, "not recorded; the event is run again when its lease ends");
+                    tracing::error!(event = %lease.event, %error, "not recorded; the event will be run again");
                 }
             }
         }

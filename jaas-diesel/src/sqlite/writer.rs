@@ -159,6 +159,10 @@ impl Writer {
         sender.send(command).await.map_err(|_| closed("write"))
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender().is_err()
+    }
+
     pub(super) fn wakeups(&self) -> watch::Receiver<u64> {
         self.wakeups.subscribe()
     }
@@ -174,7 +178,7 @@ impl Writer {
 }
 
 pub(super) fn closed(operation: &str) -> StoreError {
-    StoreError::new(StoreErrorKind::Closed, format!("cannot {operation}: the store was closed"))
+    StoreError::new(StoreErrorKind::Closed, format!("cannot {operation}: the SQLite store was closed"))
 }
 
 /// The thread's state.
@@ -284,7 +288,9 @@ impl Writing {
                 }
             },
         };
-        self.transactions = self.runtime.block_on(run.in_transaction(connection));
+        // In a task, so that a panic of the work ends the task and not this thread.
+        let done = self.runtime.spawn(run.in_transaction(connection));
+        self.transactions = self.runtime.block_on(done).unwrap_or_default();
     }
 }
 
