@@ -1,7 +1,7 @@
 //! The events JaaS sends: their kinds, their payloads, and the one table both come from.
 //!
 //! 8x8 calls its own list "some of" the events, and it grows. What this version does not know reaches
-//! [`EventHandler::unknown`](crate::EventHandler::unknown) and is never an error.
+//! [`EventHandler::unknown`] and is never an error.
 //!
 //! Wire facts in this module's docs say how they are known: *documented* (8x8's pages), *asserted by
 //! jitsi-meet's tests*, *seen in jitsi-meet's client*, *seen in the sender's modules* (its published Prosody

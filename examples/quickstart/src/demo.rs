@@ -51,8 +51,12 @@ pub(crate) async fn play(
         let status = send(&client, &url, &genuine, event).await?;
         received += usize::from(status == 200);
     }
-    let forged =
-        meeting.event("forged", "PARTICIPANT_JOINED", 60, json!({"name": "Mallory", "participantId": "bad"}));
+    let forged = meeting.event(
+        "forged",
+        "PARTICIPANT_JOINED",
+        60,
+        &json!({"name": "Mallory", "participantId": "bad"}),
+    );
     let refused = usize::from(send(&client, &url, &Secret::new("whsec_guessed")?, &forged).await? == 401);
 
     let stored = handled(store, &session, events.len()).await?;
@@ -117,11 +121,11 @@ impl Meeting<'_> {
         ]
         .into_iter()
         .enumerate()
-        .map(|(index, (event_type, secs, data))| self.event(&index.to_string(), event_type, secs, data))
+        .map(|(index, (event_type, secs, data))| self.event(&index.to_string(), event_type, secs, &data))
         .collect()
     }
 
-    fn event(&self, key: &str, event_type: &str, secs: u64, data: Value) -> Value {
+    fn event(&self, key: &str, event_type: &str, secs: u64, data: &Value) -> Value {
         let customer = "c2824d584eac4489a1e32e4e164d5a3c";
         json!({
             "idempotencyKey": format!("{}-{key}", self.session),

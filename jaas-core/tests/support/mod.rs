@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use jaas_core::event::{EventKind, RoomCreated};
-use jaas_core::{
-    Auth, Context, Dispatcher, EventHandler, Handled, HandlerResult, Receiver, Reply, Timestamp,
-};
+use jaas_core::event::EventKind;
+use jaas_core::{Auth, Dispatcher, Receiver, Reply, Timestamp};
 use jaas_testkit::{SignedRequest, Signer, fixture};
 use tokio::sync::{Semaphore, watch};
 
@@ -75,16 +72,5 @@ impl Gate {
     pub(crate) async fn wait_for(&self, count: usize) {
         let mut entered = self.entered.subscribe();
         entered.wait_for(|entered| *entered >= count).await.expect("the sender is alive");
-    }
-}
-
-/// A handler that waits at a gate whenever a room is created.
-pub(crate) struct AtGate(pub(crate) Arc<Gate>);
-
-#[async_trait]
-impl EventHandler for AtGate {
-    async fn room_created(&self, _: &mut Context<'_>, _: &RoomCreated) -> HandlerResult {
-        self.0.pass().await;
-        Ok(Handled::Done)
     }
 }
