@@ -19,7 +19,7 @@ pub(crate) async fn run<Tx: Send + 'static>(
     limit: Duration,
 ) -> HandlerResult {
     let mut cx = Context::new(delivery, tx);
-    let run = AssertUnwindSafe(handler.any_event(&mut cx, event)).catch_unwind();
+    let run = AssertUnwindSafe(async { handler.any_event(&mut cx, event).await }).catch_unwind();
     match tokio::time::timeout(limit, run).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => {

@@ -18,7 +18,7 @@ use crate::signature::{self, Secret, SecretError, SignatureError, Tolerance};
 /// // The usual case; two secrets while you rotate.
 /// let auth = Auth::signature(["whsec_9635df66714a4cf088ee9d0979dd3bf6", "whsec_0a1b2c3d4e5f60718293a4b5c6d7e8f9"])?;
 /// // In addition, the static Authorization value configured for the endpoint, sent verbatim (documented).
-/// let both = auth.and_authorization(["Bearer 1234"])?;
+/// let both = Auth::signature_and_authorization(["whsec_9635df66714a4cf088ee9d0979dd3bf6"], ["Bearer 1234"])?;
 /// assert!(Auth::signature([""]).unwrap_err().to_string().contains("empty"));
 /// # Ok::<(), jaas_core::signature::SecretError>(())
 /// ```
@@ -55,40 +55,30 @@ impl Auth {
         Ok(Self { policy: Policy::Authorization(collect(values)?), tolerance: Tolerance::default() })
     }
 
-    /// In addition, requires any of these values, verbatim, in the `Authorization` header.
+    /// Both: a valid signature made with any of these secrets, and any of these values, verbatim, in the
+    /// `Authorization` header.
     ///
     /// # Errors
-    /// When a value is empty or has white space at an end, or there is none.
-    pub fn and_authorization<S: Into<String>>(
-        self,
-        values: impl IntoIterator<Item = S>,
+    /// When a secret or value is empty or has white space at an end, or there is none of either.
+    pub fn signature_and_authorization<S: Into<String>, V: Into<String>>(
+        secrets: impl IntoIterator<Item = S>,
+        values: impl IntoIterator<Item = V>,
     ) -> Result<Self, SecretError> {
-        let values = collect(values)?;
-        let policy = match self.policy {
-            Policy::Signature(secrets) | Policy::Both { secrets, .. } | Policy::Either { secrets, .. } => {
-                Policy::Both { secrets, values }
-            }
-            Policy::Authorization(_) => Policy::Authorization(values),
-        };
-        Ok(Self { policy, ..self })
+        let policy = Policy::Both { secrets: collect(secrets)?, values: collect(values)? };
+        Ok(Self { policy, tolerance: Tolerance::default() })
     }
 
-    /// As an alternative, accepts any of these values, verbatim, in the `Authorization` header.
+    /// Either: a valid signature made with any of these secrets, or any of these values, verbatim, in the
+    /// `Authorization` header.
     ///
     /// # Errors
-    /// When a value is empty or has white space at an end, or there is none.
-    pub fn or_authorization<S: Into<String>>(
-        self,
-        values: impl IntoIterator<Item = S>,
+    /// When a secret or value is empty or has white space at an end, or there is none of either.
+    pub fn signature_or_authorization<S: Into<String>, V: Into<String>>(
+        secrets: impl IntoIterator<Item = S>,
+        values: impl IntoIterator<Item = V>,
     ) -> Result<Self, SecretError> {
-        let values = collect(values)?;
-        let policy = match self.policy {
-            Policy::Signature(secrets) | Policy::Both { secrets, .. } | Policy::Either { secrets, .. } => {
-                Policy::Either { secrets, values }
-            }
-            Policy::Authorization(_) => Policy::Authorization(values),
-        };
-        Ok(Self { policy, ..self })
+        let policy = Policy::Either { secrets: collect(secrets)?, values: collect(values)? };
+        Ok(Self { policy, tolerance: Tolerance::default() })
     }
 
     /// How far a signature's time may lie from now. Defaults to 24 hours in the past and 5 minutes in the
@@ -233,8 +223,8 @@ mod tests {
         let signature = good_signature();
         let signed = Auth::signature(["s"]).expect("good");
         let value = Auth::authorization(["Bearer 1"]).expect("good");
-        let both = signed.clone().and_authorization(["Bearer 1"]).expect("good");
-        let either = signed.clone().or_authorization(["Bearer 1"]).expect("good");
+        let both = Auth::signature_and_authorization(["s"], ["Bearer 1"]).expect("good");
+        let either = Auth::signature_or_authorization(["s"], ["Bearer 1"]).expect("good");
         for (signature, authorization, expected) in [
             (None, None, [false, false, false, false]),
             (Some(&*signature), None, [true, false, false, true]),

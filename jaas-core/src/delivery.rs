@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Timestamp;
 use crate::envelope::{Envelope, EnvelopeError};
-use crate::event::Event;
+use crate::event::{Event, EventHandler};
+use crate::handler::{Context, HandlerResult};
 
 /// One event as it was delivered: the envelope, the raw bytes, and where and when they came.
 #[derive(Debug, Clone)]
@@ -79,6 +80,19 @@ impl Delivery {
     /// Decodes the typed payload.
     pub fn event(&self) -> Event {
         Event::read(self.envelope.kind, self.data())
+    }
+
+    /// Gives the event to a handler as the worker does: decodes it and calls
+    /// [`any_event`](EventHandler::any_event). In unit tests, the shortest way to call a handler.
+    ///
+    /// # Errors
+    /// What the handler returns.
+    pub async fn handle<Tx: Send>(
+        &self,
+        handler: &(impl EventHandler<Tx> + ?Sized),
+        tx: &mut Tx,
+    ) -> HandlerResult {
+        handler.any_event(&mut Context::new(self, tx), &self.event()).await
     }
 
     /// When the event happened: its `timestamp`, or the time of receipt when it has none.

@@ -4,7 +4,7 @@ mod dedup;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,8 +20,8 @@ use crate::handler::{Handled, HandlerError, Next};
 use crate::handlers::{Handlers, Mode};
 use crate::reply::Disposition;
 
-/// How many unreadable bodies are kept to be looked at.
-const QUARANTINE: usize = 64;
+/// How many unreadable bodies, and how many conflicts, are kept to be looked at.
+const KEPT: usize = 64;
 /// What the sender is asked to wait when the handler does not say.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -35,7 +35,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// - The most recent keys are remembered in memory: a second copy is answered 200 without running the
 ///   handlers, and 503 while the first is still running. After a restart, or once more keys than the capacity
 ///   have come since, a copy is handled again.
-/// - Unreadable bodies are logged, and the last 64 can be looked at with [`quarantined`](Self::quarantined).
+/// - Of unreadable bodies and of conflicts, the last 64 each can be looked at with
+///   [`quarantined`](Self::quarantined) and [`conflicts`](Self::conflicts).
+/// - The wait that [`HandlerError::retry_after`] asks for is passed on as it is.
 /// - Once started, a handler is run to its end even if the sender hangs up.
 pub struct Direct {
     shared: Arc<Shared>,
@@ -48,6 +50,7 @@ struct Shared {
     time_limit: Duration,
     dedup: Mutex<Dedup>,
     quarantine: Mutex<VecDeque<Unreadable>>,
+    conflicts: Mutex<VecDeque<Delivery>>,
 }
 
 impl Direct {
@@ -56,9 +59,14 @@ impl Direct {
         DirectBuilder { handlers, capacity: 100_000, concurrency: 256, time_limit: Duration::from_secs(8) }
     }
 
-    /// The last unreadable bodies, oldest first.
+    /// The last 64 different unreadable bodies, oldest first.
     pub fn quarantined(&self) -> Vec<Unreadable> {
-        self.shared.quarantine.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        lock(&self.shared.quarantine).iter().cloned().collect()
+    }
+
+    /// The last 64 different deliveries that came with a key already taken by another body, oldest first.
+    pub fn conflicts(&self) -> Vec<Delivery> {
+        lock(&self.shared.conflicts).iter().cloned().collect()
     }
 
     /// Waits until every handler that was started has ended, at most `grace`; answers whether all have. Close
@@ -75,11 +83,8 @@ impl Dispatcher for Direct {
         let delivery = match received {
             Received::Event(delivery) => delivery,
             Received::Unreadable(unreadable) => {
-                let mut quarantine = self.shared.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
-                if quarantine.len() == QUARANTINE {
-                    quarantine.pop_front();
-                }
-                quarantine.push_back(unreadable);
+                let same = |kept: &Unreadable| kept.body() == unreadable.body();
+                keep(&self.shared.quarantine, same, unreadable.clone());
                 return Ok(Disposition::Quarantined);
             }
         };
@@ -95,6 +100,11 @@ impl Dispatcher for Direct {
             Begun::Duplicate => return Ok(Disposition::Duplicate),
             Begun::Conflict => {
                 tracing::warn!(endpoint = %delivery.endpoint, key = %delivery.envelope.idempotency_key, "another body came before under this key; that one stays");
+                keep(
+                    &self.shared.conflicts,
+                    |kept: &Delivery| kept.body() == delivery.body(),
+                    delivery.clone(),
+                );
                 return Ok(Disposition::Conflict);
             }
         };
@@ -113,9 +123,26 @@ impl Dispatcher for Direct {
     }
 }
 
+/// No code panics while it holds one of these locks, so there is nothing half-done to see.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps the last few; the same again is kept once.
+fn keep<T>(kept: &Mutex<VecDeque<T>>, same: impl Fn(&T) -> bool, new: T) {
+    let mut kept = lock(kept);
+    if kept.iter().any(same) {
+        return;
+    }
+    if kept.len() == KEPT {
+        kept.pop_front();
+    }
+    kept.push_back(new);
+}
+
 impl Shared {
-    fn dedup(&self) -> std::sync::MutexGuard<'_, Dedup> {
-        self.dedup.lock().unwrap_or_else(PoisonError::into_inner)
+    fn dedup(&self) -> MutexGuard<'_, Dedup> {
+        lock(&self.dedup)
     }
 
     async fn handle(
@@ -127,7 +154,7 @@ impl Shared {
         // Whatever happens below, even this future being dropped, the key must not stay "in progress".
         let guard = InProgress { shared: self, key };
         let event = delivery.event();
-        let mut disposition = Disposition::Ignored;
+        let mut disposition = if completed.is_empty() { Disposition::Ignored } else { Disposition::Handled };
         let mut failures: Vec<(Arc<str>, HandlerError)> = Vec::new();
         for mounted in
             self.handlers.iter().filter(|mounted| !completed.contains(&mounted.name)).collect::<Vec<_>>()
@@ -235,6 +262,7 @@ impl DirectBuilder {
                 time_limit: self.time_limit,
                 dedup: Mutex::new(Dedup::new(self.capacity)),
                 quarantine: Mutex::default(),
+                conflicts: Mutex::default(),
             }),
             tasks: TaskTracker::new(),
             concurrency: Arc::new(Semaphore::new(self.concurrency.min(Semaphore::MAX_PERMITS))),

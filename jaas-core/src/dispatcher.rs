@@ -1,5 +1,6 @@
 //! The way from the receiver to the handlers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +18,14 @@ pub trait Dispatcher: Send + Sync + 'static {
     /// The future may be dropped when the sender hangs up: work that must not be cut off belongs in a task of
     /// the dispatcher's own.
     async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError>;
+}
+
+/// Forwards, so a dispatcher can be shared by several receivers.
+#[async_trait]
+impl<D: Dispatcher + ?Sized> Dispatcher for Arc<D> {
+    async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError> {
+        (**self).dispatch(received).await
+    }
 }
 
 /// A delivery that could not be taken now.

@@ -119,7 +119,7 @@ pub struct HandlerError {
 pub enum Next {
     /// Run again after the usual back-off.
     Retry,
-    /// Run again no sooner than this, within the back-off's maximum.
+    /// Run again no sooner than this; the worker waits no longer than its back-off's maximum.
     RetryAfter(Duration),
     /// Do not run again: the event becomes a dead letter.
     DeadLetter,

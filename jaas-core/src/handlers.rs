@@ -10,7 +10,8 @@ use crate::event::EventHandler;
 /// The handlers that see every event, each under a name.
 ///
 /// Each handler is run on its own, in the order they were added, whether or not the others succeed. What has
-/// succeeded is recorded per name, so when one fails, a later attempt runs only those that are not yet done.
+/// succeeded is recorded per name, so when one fails, a later attempt runs only those that are not yet done; one that
+/// ignored the event is asked again.
 /// The event is settled when all are. If some failed, it is retried as long as one of them asks for a retry,
 /// and is a dead letter when all of them are permanent failures.
 ///

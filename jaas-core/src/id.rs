@@ -29,12 +29,6 @@ macro_rules! string_id {
             }
         }
 
-        impl std::fmt::Debug for $Name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, concat!(stringify!($Name), "({:?})"), self.0)
-            }
-        }
-
         impl std::fmt::Display for $Name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
@@ -79,6 +73,28 @@ macro_rules! string_id {
     )*};
 }
 
+/// Shows what an identifier is and its text.
+macro_rules! open_debug {
+    ($($Name:ident)*) => {$(
+        impl fmt::Debug for $Name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($Name), "({:?})"), self.0)
+            }
+        }
+    )*};
+}
+
+open_debug! {
+    IdempotencyKey SessionId AppId CustomerId ParticipantId BreakoutRoomId RecordingSessionId PollId Jid Fqn
+}
+
+/// Many applications use an e-mail address as the id, so it is hidden.
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserId(…)")
+    }
+}
+
 string_id! {
     /// What makes two deliveries the same event: `idempotencyKey`.
     ///
@@ -101,7 +117,8 @@ string_id! {
     pub struct ParticipantId;
 
     /// The user's id in *your* system: `context.user.id` of the JWT the participant joined with. It stays the
-    /// same when the participant joins again; guests have none.
+    /// same when the participant joins again; guests have none. `Debug` hides it, because
+    /// many applications use an e-mail address.
     pub struct UserId;
 
     /// One breakout room of a session: `breakoutRoomId`.

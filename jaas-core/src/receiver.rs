@@ -31,7 +31,7 @@ use crate::reply::Reply;
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let inbox = Inbox::new(Arc::new(MemoryStore::new()));
 /// let auth = Auth::signature(["whsec_9635df66714a4cf088ee9d0979dd3bf6"])?;
-/// let receiver = Receiver::builder("main", auth, Arc::new(inbox)).build()?;
+/// let receiver = Receiver::builder("main", auth, inbox).build()?;
 ///
 /// let reply = receiver.receive(Credentials::default(), Bytes::from_static(b"{}")).await;
 /// assert_eq!(reply, Reply::Unauthorized);
@@ -53,12 +53,12 @@ impl Receiver {
     pub fn builder(
         endpoint: impl Into<Arc<str>>,
         auth: Auth,
-        dispatcher: Arc<dyn Dispatcher>,
+        dispatcher: impl Dispatcher,
     ) -> ReceiverBuilder {
         ReceiverBuilder {
             endpoint: endpoint.into(),
             auth,
-            dispatcher,
+            dispatcher: Arc::new(dispatcher),
             clock: Arc::new(SystemClock),
             max_in_flight: 1024,
             time_limit: Duration::from_secs(10),
@@ -191,9 +191,11 @@ impl ReceiverBuilder {
     /// # Errors
     /// When the endpoint's name is empty or too long, or a limit is zero.
     pub fn build(self) -> Result<Receiver, ConfigError> {
-        if self.endpoint.trim().is_empty() || self.endpoint.len() > MAX_INDEXED_BYTES {
+        let name = &*self.endpoint;
+        if name.trim().is_empty() || name.len() > MAX_INDEXED_BYTES || name.contains(char::is_control) {
             return Err(ConfigError::new(format!(
-                "the endpoint's name must have 1 to {MAX_INDEXED_BYTES} bytes; give it a short word such as \"main\""
+                "the endpoint's name must have 1 to {MAX_INDEXED_BYTES} bytes and no control characters; give it a \
+                 short word such as \"main\""
             )));
         }
         if self.max_in_flight == 0 || self.max_in_flight > Semaphore::MAX_PERMITS {
@@ -242,7 +244,7 @@ mod tests {
         const NOW: Timestamp = Timestamp::from_secs(1_760_000_000);
         let auth = Auth::signature(["s"]).expect("good");
         let inbox = Inbox::new(Arc::new(MemoryStore::new()));
-        let receiver = Receiver::builder("main", auth, Arc::new(inbox)).clock(|| NOW).build().expect("good");
+        let receiver = Receiver::builder("main", auth, inbox).clock(|| NOW).build().expect("good");
         // Any attempt to read this data as numbers or text would fail.
         let body = Bytes::from_static(
             br#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","data":{"conference":1e999,"x":"\ud800"}}"#,

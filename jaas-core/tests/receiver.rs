@@ -37,11 +37,11 @@ fn unavailable(secs: u64) -> Reply {
 /// An inbox's receiver and the store behind it.
 fn inbox() -> (Receiver, Arc<MemoryStore>) {
     let store = Arc::new(MemoryStore::new());
-    (receiver(Arc::new(Inbox::new(store.clone()))), store)
+    (receiver(Inbox::new(store.clone())), store)
 }
 
 fn over(store: &Arc<MemoryStore>, auth: Auth) -> Receiver {
-    let inbox = Arc::new(Inbox::new(store.clone()));
+    let inbox = Inbox::new(store.clone());
     Receiver::builder("main", auth, inbox).clock(|| NOW).build().expect("a good configuration")
 }
 
@@ -127,7 +127,7 @@ mod what_is_authentic_is_kept_and_answered_200 {
         let store = Arc::new(MemoryStore::new());
         for endpoint in ["main", "audit"] {
             let auth = Auth::signature([SECRET]).expect("a good secret");
-            let receiver = Receiver::builder(endpoint, auth, Arc::new(Inbox::new(store.clone())))
+            let receiver = Receiver::builder(endpoint, auth, Inbox::new(store.clone()))
                 .clock(|| NOW)
                 .build()
                 .expect("a good configuration");
@@ -208,8 +208,8 @@ mod what_is_not_proven_genuine_is_answered_401 {
     /// Credentials that do not prove this body genuine, under the policy that refuses them.
     fn refused(body: &Bytes) -> Vec<(&'static str, Auth, Option<String>, Option<&'static str>)> {
         let by_signature = || Auth::signature([SECRET]).expect("good");
-        let both = || by_signature().and_authorization([VALUE]).expect("good");
-        let either = || by_signature().or_authorization([VALUE]).expect("good");
+        let both = || Auth::signature_and_authorization([SECRET], [VALUE]).expect("good");
+        let either = || Auth::signature_or_authorization([SECRET], [VALUE]).expect("good");
         let by_value = || Auth::authorization([VALUE]).expect("good");
         let sign = |secret: &str, at: Timestamp, body: Bytes| {
             Some(Signer::new(secret).expect("good").sign(at, body).signature)
@@ -248,7 +248,7 @@ mod what_is_not_proven_genuine_is_answered_401 {
     #[tokio::test]
     async fn g6_nothing_unauthentic_touches_the_store() {
         let store = Arc::new(MemoryStore::new());
-        let first = receiver(Arc::new(Inbox::new(store.clone())));
+        let first = receiver(Inbox::new(store.clone()));
         deliver(&first, event("k-1")).await;
         deliver(&first, another_body("k-1")).await;
         deliver(&first, "unreadable").await;
@@ -347,8 +347,8 @@ mod whoever_proves_genuine_is_let_in {
     #[tokio::test]
     async fn each_policy_takes_what_it_asks_for() {
         let by_signature = || Auth::signature([SECRET]).expect("good");
-        let both = by_signature().and_authorization(["Bearer old", VALUE]).expect("good");
-        let either = || by_signature().or_authorization(["Bearer old", VALUE]).expect("good");
+        let both = Auth::signature_and_authorization([SECRET], ["Bearer old", VALUE]).expect("good");
+        let either = || Auth::signature_or_authorization([SECRET], ["Bearer old", VALUE]).expect("good");
         let by_value = || Auth::authorization(["Bearer old", VALUE]).expect("good");
         let signature = signed(event("k-1")).signature;
         for (name, auth, signature, authorization) in [
@@ -397,7 +397,7 @@ mod what_cannot_be_taken_now_is_answered_503 {
     #[tokio::test]
     async fn when_the_store_is_full_and_nothing_is_acknowledged_that_was_not_stored() {
         let store = Arc::new(MemoryStore::with_capacity(1));
-        let receiver = receiver(Arc::new(Inbox::new(store.clone())));
+        let receiver = receiver(Inbox::new(store.clone()));
         assert_eq!(deliver(&receiver, event("k-1")).await, received(Disposition::Stored));
         let reply = deliver(&receiver, event("k-2")).await;
         assert_eq!((reply, reply.status()), (unavailable(1), 503));
@@ -573,13 +573,13 @@ mod a_configuration_that_cannot_work_is_refused {
         assert!(Auth::signature([SECRET, " "]).is_err());
         assert!(Auth::signature(Vec::<String>::new()).is_err());
         assert!(Auth::authorization([""]).is_err());
-        assert!(Auth::signature([SECRET]).expect("good").and_authorization([""]).is_err());
-        assert!(Auth::signature([SECRET]).expect("good").or_authorization([""; 0]).is_err());
+        assert!(Auth::signature_and_authorization([SECRET], [""]).is_err());
+        assert!(Auth::signature_or_authorization([SECRET], [""; 0]).is_err());
     }
 
     #[test]
     fn no_secret_shows_in_debug_output() {
-        let auth = Auth::signature([SECRET]).expect("good").and_authorization([VALUE]).expect("good");
+        let auth = Auth::signature_and_authorization([SECRET], [VALUE]).expect("good");
         let builder = Receiver::builder("main", auth, Probe::new(Then::Take));
         let shown = format!("{builder:?}");
         let shown = format!("{shown}{:?}", builder.build().expect("good"));

@@ -1,4 +1,5 @@
 //! What the worker does, over the memory store and with paused time.
+#![allow(clippy::expect_used, clippy::panic)]
 
 #[path = "worker/building.rs"]
 mod building;

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 /// let recorder = Recorder::new();
 /// let worker = Worker::builder(store.clone(), Handlers::new().plain("recorder", recorder.clone())).build()?.spawn();
 ///
-/// let body = fixture::of(EventKind::RoomCreated).unwrap().body;
+/// let body = fixture::of(EventKind::RoomCreated).body;
 /// let delivery = Delivery::read("main", Timestamp::from_secs(0), body.into()).unwrap();
 /// Inbox::new(store).dispatch(Received::Event(delivery)).await?;
 ///

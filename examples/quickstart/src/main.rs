@@ -59,7 +59,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     // From the socket to the committed row …
     let store = SqliteStore::open(&database).await?;
     let auth = Auth::signature(&secrets)?;
-    let receiver = Arc::new(Receiver::builder("main", auth, Arc::new(Inbox::new(store.clone()))).build()?);
+    let receiver = Arc::new(Receiver::builder("main", auth, Inbox::new(store.clone())).build()?);
 
     // … and from the row to the handler.
     attendance::create_tables(&database).await?;

@@ -110,7 +110,7 @@ impl Dedup {
                 Known::Again { body: running.body, attempts: running.attempt, completed }
             }
         };
-        if self.newer.len() >= self.capacity {
+        if self.newer.len() >= self.capacity && !self.newer.contains_key(&key) {
             self.older = std::mem::take(&mut self.newer);
         }
         self.newer.insert(key, known);

@@ -14,7 +14,7 @@ use crate::reading::*;
 /// One delivery of every kind, and one of a kind nobody knows.
 fn one_of_every_kind() -> Vec<(EventKind, Delivery)> {
     let unknown = r#"{"idempotencyKey":"k","eventType":"WHITEBOARD_OPENED","data":{"id":7}}"#;
-    let known = EventKind::ALL.iter().map(|kind| (*kind, read(fixture::of(*kind).expect("a fixture").body)));
+    let known = EventKind::ALL.iter().map(|kind| (*kind, read(fixture::of(*kind).body)));
     known.chain([(EventKind::Unknown, read(unknown))]).collect()
 }
 
@@ -172,7 +172,7 @@ fn fields_nobody_types_are_reachable_in_every_method() {
 
     let case = fixture::CASES.iter().find(|case| case.name == "unknown-fields").expect("the case");
     assert_eq!(handle(&Raw, &read(case.body)), Handled::Done);
-    let plain = read(fixture::of(EventKind::RoomCreated).expect("a fixture").body);
+    let plain = read(fixture::of(EventKind::RoomCreated).body);
     let mut tx = ();
     let result = Raw.room_created(&mut Context::new(&plain, &mut tx), &RoomCreated::default()).now_or_never();
     let error = result.expect("no waiting").expect_err("there is no region");
@@ -195,7 +195,7 @@ fn a_method_writes_in_the_transaction_it_is_given() {
         }
     }
 
-    let delivery = read(fixture::of(EventKind::RecordingUploaded).expect("a fixture").body);
+    let delivery = read(fixture::of(EventKind::RecordingUploaded).body);
     let mut tx = Vec::new();
     let mut cx = Context::new(&delivery, &mut tx);
     let handler: Box<dyn EventHandler<Vec<String>>> = Box::new(Writes);

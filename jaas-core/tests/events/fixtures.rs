@@ -26,7 +26,7 @@ macro_rules! a_test_for_each_event {
             $(
                 #[test]
                 fn $method() {
-                    let delivery = read(fixture::of(EventKind::$Event).expect("a fixture").body);
+                    let delivery = read(fixture::of(EventKind::$Event).body);
                     let seen = dispatch(&delivery);
                     assert_eq!(seen.method, EventKind::$Event);
                     let Event::$Event(event) = &seen.event else { panic!("{:?}", seen.event) };

@@ -14,13 +14,13 @@ pub(crate) const SECRET: &str = "whsec_00000000000000000000000000000000";
 
 /// A `ROOM_CREATED` with this key.
 pub(crate) fn event(key: &str) -> Bytes {
-    let body = fixture::of(EventKind::RoomCreated).expect("a fixture").body;
+    let body = fixture::of(EventKind::RoomCreated).body;
     fixture::with_key(body, key).expect("a key").into()
 }
 
 /// Another body under the same key.
 pub(crate) fn another_body(key: &str) -> Bytes {
-    let body = fixture::of(EventKind::RoomDestroyed).expect("a fixture").body;
+    let body = fixture::of(EventKind::RoomDestroyed).body;
     fixture::with_key(body, key).expect("a key").into()
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn signed(body: impl Into<Bytes>) -> SignedRequest {
 }
 
 /// A receiver of the endpoint `main`, at [`NOW`].
-pub(crate) fn receiver(dispatcher: Arc<impl Dispatcher>) -> Receiver {
+pub(crate) fn receiver(dispatcher: impl Dispatcher) -> Receiver {
     let auth = Auth::signature([SECRET]).expect("a good secret");
     Receiver::builder("main", auth, dispatcher).clock(|| NOW).build().expect("a good configuration")
 }

@@ -88,7 +88,8 @@ impl TestStore {
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         *self.calls.lock().expect("unpoisoned").entry(op).or_default() += 1;
-        let unavailable = || StoreError::new(StoreErrorKind::Unavailable, format!("cannot {op:?}: out of order"));
+        let unavailable =
+            || StoreError::new(StoreErrorKind::Unavailable, format!("cannot {op:?}: out of order"));
         let fault = {
             let mut faults = self.faults.lock().expect("unpoisoned");
             let fault = faults.get(&op).copied();

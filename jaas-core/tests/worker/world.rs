@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +11,8 @@ use futures_util::future::BoxFuture;
 use jaas_core::event::{ParticipantJoined, UnknownEvent};
 use jaas_core::store::{Accepted, EventQuery, EventState, EventStore, StoredEvent};
 use jaas_core::{
-    Clock, Context, Delivery, EventHandler, Handled, HandlerResult, Handlers, Timestamp, Worker, WorkerBuilder,
+    Clock, Context, Delivery, EventHandler, Handled, HandlerResult, Handlers, Timestamp, Worker,
+    WorkerBuilder,
 };
 use jaas_testkit::TokioClock;
 use serde_json::json;
@@ -27,7 +29,7 @@ pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) store: Arc<TestStore>,
-    pub(crate) clock: TokioClock,
+    pub(crate) clock: WallClock,
 }
 
 impl World {
@@ -36,7 +38,10 @@ impl World {
     }
 
     pub(crate) fn over(store: TestStore) -> Self {
-        Self { store: Arc::new(store), clock: TokioClock::starting_at(START) }
+        Self {
+            store: Arc::new(store),
+            clock: WallClock { tokio: TokioClock::starting_at(START), ahead: Arc::default() },
+        }
     }
 
     /// How long the world exists.
@@ -67,7 +72,7 @@ impl World {
     }
 
     pub(crate) fn worker_with(&self, handlers: Handlers) -> WorkerBuilder<Arc<TestStore>> {
-        Worker::builder(self.store.clone(), handlers).clock(self.clock).poll_interval(HOUR)
+        Worker::builder(self.store.clone(), handlers).clock(self.clock.clone()).poll_interval(HOUR)
     }
 
     /// A handler that does what `act` says, and remembers when it was called.
@@ -76,7 +81,7 @@ impl World {
         R: Future<Output = HandlerResult> + Send + 'static,
     {
         let act = Arc::new(move |delivery| act(delivery).boxed());
-        Acting { runs: Arc::new(watch::Sender::new(Vec::new())), clock: self.clock, act }
+        Acting { runs: Arc::new(watch::Sender::new(Vec::new())), clock: self.clock.clone(), act }
     }
 
     /// A handler that needs this long, and succeeds.
@@ -88,7 +93,10 @@ impl World {
     }
 
     /// A handler that answers at once.
-    pub(crate) fn answering(&self, answer: impl Fn(&Delivery) -> HandlerResult + Send + Sync + 'static) -> Acting {
+    pub(crate) fn answering(
+        &self,
+        answer: impl Fn(&Delivery) -> HandlerResult + Send + Sync + 'static,
+    ) -> Acting {
         self.acting(move |delivery| {
             let answer = answer(&delivery);
             async { answer }
@@ -139,6 +147,25 @@ impl World {
     }
 }
 
+/// The paused time, which can be made to jump as a wall clock does when it is set or the machine slept.
+#[derive(Debug, Clone)]
+pub(crate) struct WallClock {
+    tokio: TokioClock,
+    ahead: Arc<AtomicU64>,
+}
+
+impl WallClock {
+    pub(crate) fn jump(&self, by: Duration) {
+        self.ahead.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
+    }
+}
+
+impl Clock for WallClock {
+    fn now(&self) -> Timestamp {
+        self.tokio.now().saturating_add(Duration::from_millis(self.ahead.load(Ordering::SeqCst)))
+    }
+}
+
 /// Fails when this takes longer in paused time.
 pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> T {
     timeout(limit, work).await.unwrap_or_else(|_| panic!("not within {limit:?}"))
@@ -148,7 +175,7 @@ pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) ->
 #[derive(Clone)]
 pub(crate) struct Acting {
     runs: Arc<watch::Sender<Vec<Run>>>,
-    clock: TokioClock,
+    clock: WallClock,
     act: Arc<dyn Fn(Delivery) -> BoxFuture<'static, HandlerResult> + Send + Sync>,
 }
 
@@ -175,7 +202,10 @@ impl Acting {
     /// Waits until it was called this often, and returns all calls.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<Run> {
         let mut runs = self.runs.subscribe();
-        within(24 * HOUR, runs.wait_for(|runs| runs.len() >= count)).await.expect("the sender is ours").clone()
+        within(24 * HOUR, runs.wait_for(|runs| runs.len() >= count))
+            .await
+            .expect("the sender is ours")
+            .clone()
     }
 
     async fn run(&self, delivery: &Delivery, unknown: Option<String>) -> HandlerResult {

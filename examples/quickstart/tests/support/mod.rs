@@ -1,5 +1,5 @@
 //! The quickstart server as a process of its own.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,25 +13,25 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-pub const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
+pub(crate) const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
 
 /// Everything that should happen happens within this time.
-pub const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-pub struct Server {
-    pub child: Child,
-    pub base: String,
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) base: String,
     client: reqwest::Client,
     signer: Signer,
     lines: watch::Receiver<Vec<String>>,
 }
 
 impl Server {
-    pub async fn start(database: &Path) -> Self {
+    pub(crate) async fn start(database: &Path) -> Self {
         Self::start_with(Command::new(env!("CARGO_BIN_EXE_quickstart")), database).await
     }
 
-    pub async fn start_with(mut command: Command, database: &Path) -> Self {
+    pub(crate) async fn start_with(mut command: Command, database: &Path) -> Self {
         let mut child = command
             .env("JAAS_WEBHOOK_SECRET", SECRET)
             .env("JAAS_BIND", "127.0.0.1:0")
@@ -63,12 +63,12 @@ impl Server {
     }
 
     /// Sends a signed body and answers the status.
-    pub async fn deliver(&self, body: &str) -> u16 {
+    pub(crate) async fn deliver(&self, body: &str) -> u16 {
         self.try_deliver(body).await.expect("answered")
     }
 
     /// Sends a signed body; `None` when the server went away.
-    pub async fn try_deliver(&self, body: &str) -> Option<u16> {
+    pub(crate) async fn try_deliver(&self, body: &str) -> Option<u16> {
         let request = self.signer.sign(SystemClock.now(), body.to_owned());
         let mut post = self.client.post(format!("{}/webhooks/jaas", self.base));
         for (name, value) in request.headers() {
@@ -77,13 +77,13 @@ impl Server {
         Some(post.body(request.body).send().await.ok()?.status().as_u16())
     }
 
-    pub async fn get(&self, path: &str) -> u16 {
+    pub(crate) async fn get(&self, path: &str) -> u16 {
         let response = self.client.get(format!("{}{path}", self.base)).send().await.expect("answered");
         response.status().as_u16()
     }
 
     /// Waits until `count` events were handled, and answers `handled` lines by key.
-    pub async fn handled(&mut self, count: usize) -> BTreeMap<String, Vec<String>> {
+    pub(crate) async fn handled(&mut self, count: usize) -> BTreeMap<String, Vec<String>> {
         let enough = self.lines.wait_for(|lines| by_key(lines).len() >= count);
         let in_time = timeout(SOON, enough).await.is_ok();
         let handled = self.handled_so_far();
@@ -92,12 +92,12 @@ impl Server {
     }
 
     /// The `handled` lines so far, by key.
-    pub fn handled_so_far(&self) -> BTreeMap<String, Vec<String>> {
+    pub(crate) fn handled_so_far(&self) -> BTreeMap<String, Vec<String>> {
         by_key(&self.lines.borrow())
     }
 
     /// `kill -9`.
-    pub async fn kill(mut self) -> BTreeMap<String, Vec<String>> {
+    pub(crate) async fn kill(mut self) -> BTreeMap<String, Vec<String>> {
         self.child.kill().await.expect("killed");
         // What it printed before is still in the pipe; its end closes the channel.
         while self.lines.changed().await.is_ok() {}
@@ -105,7 +105,7 @@ impl Server {
     }
 
     /// SIGTERM; answers the exit code.
-    pub async fn terminate(mut self) -> Option<i32> {
+    pub(crate) async fn terminate(mut self) -> Option<i32> {
         let pid = self.child.id().expect("running").to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("sent");
         assert!(sent.success());
@@ -137,7 +137,7 @@ async fn address(stderr: &mut Lines<BufReader<ChildStderr>>) -> String {
 }
 
 /// A plain event with this key.
-pub fn event(key: &str) -> String {
+pub(crate) fn event(key: &str) -> String {
     format!(
         r#"{{"idempotencyKey":"{key}","eventType":"PARTICIPANT_JOINED","sessionId":"s-{key}","timestamp":1795420800000,"fqn":"vpaas-magic-cookie-1/math","data":{{"participantId":"p1","name":"Ada"}}}}"#
     )

@@ -1,0 +1,51 @@
+//! Configurations that cannot work.
+
+use std::time::Duration;
+
+use jaas_core::store::MemoryStore;
+use jaas_core::{Backoff, Handlers, Worker, WorkerBuilder};
+use jaas_testkit::Recorder;
+
+fn builder() -> WorkerBuilder<MemoryStore> {
+    Worker::builder(MemoryStore::new(), Handlers::new().plain("handler", Recorder::new()))
+}
+
+#[test]
+fn a_worker_is_built_with_the_defaults() {
+    assert!(builder().build().is_ok());
+}
+
+#[test]
+fn limits_of_zero_are_refused_by_name() {
+    for (worker, name) in [
+        (builder().concurrency(0), "concurrency"),
+        (builder().lease(Duration::ZERO), "lease"),
+        (builder().handler_time_limit(Duration::ZERO), "handler_time_limit"),
+        (builder().max_crashes(0), "max_crashes"),
+        (builder().backoff(Backoff::default().max_failures(0)), "max_failures"),
+        (builder().poll_interval(Duration::ZERO), "poll_interval"),
+    ] {
+        let error = worker.build().expect_err(name).to_string();
+        assert!(error.contains(name), "{error}");
+    }
+}
+
+#[test]
+fn a_worker_without_a_handler_is_refused() {
+    let error = Worker::builder(MemoryStore::new(), Handlers::new()).build().expect_err("no handler");
+    assert!(error.to_string().contains("Handlers::plain"), "{error}");
+}
+
+#[test]
+fn handlers_need_plain_names_of_their_own() {
+    let named = |names: &[&'static str]| {
+        let handlers =
+            names.iter().fold(Handlers::new(), |handlers, name| handlers.plain(*name, Recorder::new()));
+        Worker::builder(MemoryStore::new(), handlers).build()
+    };
+    assert!(named(&["attendance", "audit"]).is_ok());
+    for names in [&["twice", "twice"][..], &[""], &[" "], &["two\nlines"]] {
+        let error = named(names).expect_err("refused").to_string();
+        assert!(error.contains(&format!("{:?}", names[0])), "{error}");
+    }
+}

@@ -1,0 +1,126 @@
+//! How a worker ends when it is told to.
+
+use std::time::Duration;
+
+use jaas_core::Stopped;
+use jaas_core::store::EventState;
+use tokio::time::sleep;
+
+use crate::store::{Fault, Op};
+use crate::world::{MINUTE, SECOND, World};
+
+#[tokio::test(start_paused = true)]
+async fn stopping_waits_for_running_handlers_and_takes_nothing_new() {
+    let world = World::new();
+    let handler = world.taking(10 * SECOND);
+    let worker = world.worker(&handler).concurrency(2).build().expect("built").spawn();
+    for key in ["a", "b", "c"] {
+        world.arrives(key, None, 0).await;
+    }
+    handler.wait_for(2).await;
+    sleep(3 * SECOND).await;
+    let stopped = worker.stop(MINUTE).await;
+    assert_eq!(stopped, Stopped { finished: 2, interrupted: 0 });
+    assert_eq!(world.elapsed(), 10 * SECOND, "no longer than needed");
+    let states = [world.event("a").await.state, world.event("b").await.state, world.event("c").await.state];
+    assert_eq!(states, [EventState::Done, EventState::Done, EventState::Waiting]);
+    assert_eq!(handler.runs().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_worker_stops_at_once() {
+    let world = World::new();
+    let handler = world.taking(SECOND);
+    let worker = world.worker(&handler).build().expect("built").spawn();
+    sleep(SECOND).await;
+    let is_alive = worker.liveness();
+    assert!(is_alive());
+    assert_eq!(worker.stop(MINUTE).await, Stopped::default());
+    assert!(!is_alive());
+    assert_eq!(world.elapsed(), SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_runs_without_a_task_of_its_own_until_its_stop_future_resolves() {
+    let world = World::new();
+    let handler = world.taking(10 * SECOND);
+    world.arrives("k", None, 0).await;
+    let worker = world.worker(&handler).build().expect("built");
+    let stop = async {
+        handler.wait_for(1).await;
+        MINUTE
+    };
+    assert_eq!(worker.run(stop).await, Stopped { finished: 1, interrupted: 0 });
+    assert_eq!(world.event("k").await.state, EventState::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_outlasts_the_grace_period_is_given_back_and_run_by_another_worker_at_once() {
+    let world = World::new();
+    let handler = world.acting(|delivery| async move {
+        let short = delivery.envelope.idempotency_key == "short";
+        sleep(if short { SECOND } else { MINUTE }).await;
+        Ok(jaas_core::Handled::Done)
+    });
+    let worker = world.worker(&handler).build().expect("built").spawn();
+    let next = world.taking(SECOND);
+    world.arrives("short", None, 0).await;
+    world.arrives("long", Some("s"), 0).await;
+    handler.wait_for(2).await;
+    let _next = world.worker(&next).build().expect("built").spawn();
+    let stopped = worker.stop(10 * SECOND).await;
+    assert_eq!(stopped, Stopped { finished: 1, interrupted: 1 });
+    assert_eq!(world.elapsed(), 10 * SECOND);
+
+    let run = next.wait_for(1).await.remove(0);
+    assert_eq!((run.key.as_str(), run.at, run.attempt), ("long", 10 * SECOND, 2));
+    world.is_done("long").await;
+    let event = world.event("long").await;
+    assert_eq!((event.failures, event.crashes, event.interruptions), (0, 0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn being_interrupted_often_is_no_failure() {
+    let world = World::new();
+    let handler = world.taking(MINUTE);
+    world.arrives("k", None, 0).await;
+    for restart in 1..=30 {
+        let worker = world.worker(&handler).build().expect("built").spawn();
+        handler.wait_for(restart).await;
+        assert_eq!(worker.stop(Duration::ZERO).await, Stopped { finished: 0, interrupted: 1 });
+    }
+    let _worker = world.worker(&handler).build().expect("built").spawn();
+    world.is_done("k").await;
+    let event = world.event("k").await;
+    assert_eq!((event.failures, event.crashes, event.interruptions), (0, 0, 30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_leases_are_renewed_during_the_grace_period() {
+    let world = World::new();
+    let handler = world.taking(50 * SECOND);
+    let worker = world.worker(&handler).lease(3 * SECOND).build().expect("built").spawn();
+    world.arrives("k", None, 0).await;
+    handler.wait_for(1).await;
+    let other = world.taking(SECOND);
+    let _other = world.worker(&other).poll_interval(SECOND).build().expect("built").spawn();
+    assert_eq!(worker.stop(MINUTE).await, Stopped { finished: 1, interrupted: 0 });
+    assert_eq!(world.event("k").await.state, EventState::Done);
+    assert_eq!(other.runs().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_given_back_is_run_again_when_its_lease_ends() {
+    let world = World::new();
+    let handler = world.taking(MINUTE);
+    let worker = world.worker(&handler).build().expect("built").spawn();
+    world.arrives("k", None, 0).await;
+    handler.wait_for(1).await;
+    world.store.fail([Op::Release], Fault::Down);
+    assert_eq!(worker.stop(Duration::ZERO).await.interrupted, 1);
+
+    let next = world.taking(SECOND);
+    let _next = world.worker(&next).build().expect("built").spawn();
+    assert_eq!(next.wait_for(1).await[0].at, 15 * SECOND);
+    world.is_done("k").await;
+}
