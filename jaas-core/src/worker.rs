@@ -13,6 +13,7 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use self::process::Process;
+use crate::Timestamp;
 use crate::backoff::Backoff;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
@@ -91,7 +92,8 @@ impl<S: EventStore> Worker<S> {
     /// elsewhere, when their leases end.
     pub async fn run(self, stop: impl Future<Output = Duration> + Send) -> Stopped {
         let wakeups = self.process.store.wakeups();
-        Run { worker: self, tasks: JoinSet::new(), held: HashMap::new(), outage: None, wakeups }
+        let renewed_at = self.process.clock.now();
+        Run { worker: self, tasks: JoinSet::new(), held: HashMap::new(), renewed_at, outage: None, wakeups }
             .until(stop)
             .await
     }
@@ -156,6 +158,8 @@ struct Run<S: EventStore> {
     worker: Worker<S>,
     tasks: JoinSet<Lease>,
     held: HashMap<Lease, AbortHandle>,
+    /// When the last renewal began that left every lease held then with its full length.
+    renewed_at: Timestamp,
     outage: Option<Outage>,
     wakeups: watch::Receiver<u64>,
 }
@@ -164,6 +168,9 @@ struct Run<S: EventStore> {
 struct Outage {
     failures: u32,
 }
+
+/// An outage is not waited out for longer at a time, however rarely the worker polls.
+const LONGEST_WAIT_IN_OUTAGE: Duration = Duration::from_secs(5);
 
 /// What the wait between two claims ended with.
 enum Turn {
@@ -203,7 +210,11 @@ impl<S: EventStore> Run<S> {
                         next_claim = Instant::now();
                     }
                 }
-                Turn::Renew => self.renew().await,
+                Turn::Renew => {
+                    if let Some(wait) = self.renew().await {
+                        next_claim = next_claim.min(Instant::now() + wait);
+                    }
+                }
                 Turn::Claim => next_claim = Instant::now() + self.claim().await,
             }
         }
@@ -218,6 +229,14 @@ impl<S: EventStore> Run<S> {
         self.wakeups.mark_unchanged();
         let process = self.worker.process.clone();
         let limit = self.worker.concurrency - self.held.len();
+        // After an outage, or when the clock jumped, leases of this worker may have run out. They are renewed
+        // first, or this very claim would take its own live work for crashed.
+        if process.clock.now().duration_since(self.renewed_at) > self.worker.lease / 2
+            && let Some(wait) = self.renew().await
+            && !wait.is_zero()
+        {
+            return wait;
+        }
         let now = process.clock.now();
         let request = ClaimRequest {
             now,
@@ -250,15 +269,19 @@ impl<S: EventStore> Run<S> {
         }
     }
 
-    async fn renew(&mut self) {
+    /// Renews the leases of what is running; answers how long to wait before claiming, when the store did not
+    /// answer, or answers again.
+    async fn renew(&mut self) -> Option<Duration> {
+        let process = self.worker.process.clone();
+        let now = process.clock.now();
         if self.held.is_empty() {
-            return;
+            self.renewed_at = now;
+            return None;
         }
-        let process = &self.worker.process;
         let leases: Vec<Lease> = self.held.keys().copied().collect();
-        let until = process.clock.now().saturating_add(self.worker.lease);
-        match process.store.renew(&leases, until).await {
+        match process.store.renew(&leases, now.saturating_add(self.worker.lease)).await {
             Ok(lost) => {
+                self.renewed_at = now;
                 for lease in lost {
                     // A task that has just settled its event shows up here too; it is finished, not lost.
                     if let Some(task) = self.held.get(&lease).filter(|task| !task.is_finished()) {
@@ -267,10 +290,9 @@ impl<S: EventStore> Run<S> {
                         task.abort();
                     }
                 }
+                self.available().then_some(Duration::ZERO)
             }
-            Err(error) => {
-                self.unavailable(&error);
-            }
+            Err(error) => Some(self.unavailable(&error)),
         }
     }
 
@@ -292,7 +314,9 @@ impl<S: EventStore> Run<S> {
                     }
                 }
                 () = &mut deadline => break,
-                _ = renewal.tick() => self.renew().await,
+                _ = renewal.tick() => {
+                    self.renew().await;
+                }
             }
         }
         stopped.interrupted = self.held.len();
@@ -319,14 +343,17 @@ impl<S: EventStore> Run<S> {
             tracing::error!(worker = %self.worker.name, %error, "the store does not answer; waiting for it");
         }
         self.outage = Some(Outage { failures });
-        let backoff = Backoff::default().first(Duration::from_millis(100)).max(self.worker.poll_interval);
+        let backoff = Backoff::default()
+            .first(Duration::from_millis(100))
+            .max(self.worker.poll_interval.min(LONGEST_WAIT_IN_OUTAGE));
         backoff.delay(failures, 0)
     }
 
-    fn available(&mut self) {
-        if let Some(outage) = self.outage.take() {
-            tracing::info!(worker = %self.worker.name, failures = outage.failures, "the store answers again");
-        }
+    /// Notes that the store answers; answers whether that is news.
+    fn available(&mut self) -> bool {
+        let Some(outage) = self.outage.take() else { return false };
+        tracing::info!(worker = %self.worker.name, failures = outage.failures, "the store answers again");
+        true
     }
 }
 

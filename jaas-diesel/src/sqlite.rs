@@ -93,6 +93,7 @@ impl SqliteStore {
     /// Dropping the last clone does the same without waiting for it.
     pub async fn close(&self) {
         self.shared.writer.close().await;
+        self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Queues a write and waits for its commit.
@@ -238,9 +239,13 @@ impl EventStore for SqliteStore {
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+        const OPERATION: &str = "claim events";
         let request = request.clone();
-        self.write("claim events", Wake::Nobody, move |connection| {
-            queries::claim(connection, &request).map(Ok)
+        let (command, answer) =
+            Command::claim(OPERATION, move |connection| queries::claim(connection, &request).map(Ok));
+        self.limited(OPERATION, async {
+            self.shared.writer.send(command).await?;
+            answered(OPERATION, answer).await
         })
         .await
     }

@@ -115,6 +115,8 @@ impl<S: EventStore> Process<S> {
                     Err(error) if error.is_transient() => {
                         // Whether it was committed is not known. If it was, the lease is gone and this does
                         // nothing; if not, the event waits again, and no failure of the handler is counted.
+                        // Not at once, because it would be claimed at once too.
+                        tokio::time::sleep(RECORD_AGAIN).await;
                         self.recorded(|| self.store.release(std::slice::from_ref(&lease), self.clock.now()))
                             .await?;
                         Err(error)

@@ -1,10 +1,10 @@
 //! Opening connections to the file.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection as _, SqliteConnection};
+use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use jaas_core::store::{StoreError, StoreErrorKind};
 
@@ -17,6 +17,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 pub(super) struct Open {
     path: PathBuf,
     url: String,
+    busy: Duration,
     pragmas: String,
 }
 
@@ -42,11 +43,12 @@ impl Open {
         let max_pages =
             max_pages.map(|pages| format!("PRAGMA max_page_count = {pages};")).unwrap_or_default();
         // Shorter than the limit of the calls, so that a lock held by another process shows as such.
-        let busy = (time_limit / 2).as_millis();
+        let busy = time_limit / 2;
         let pragmas = format!(
-            "PRAGMA busy_timeout = {busy}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; {max_pages}"
+            "PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; {max_pages}",
+            busy.as_millis()
         );
-        Ok(Self { url: url.to_owned(), pragmas, path })
+        Ok(Self { url: url.to_owned(), busy, pragmas, path })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -55,7 +57,20 @@ impl Open {
 
     /// A connection that may write.
     pub(super) fn writer(&self) -> Result<SqliteConnection, StoreError> {
-        self.connect(|connection| connection.batch_execute("PRAGMA journal_mode = WAL"))
+        let mut mode = String::new();
+        let connection = self.connect(|connection| {
+            mode = diesel::sql_query("PRAGMA journal_mode = WAL")
+                .get_result::<JournalMode>(connection)?
+                .journal_mode;
+            Ok(())
+        })?;
+        if mode != "wal" {
+            return Err(self.failed(format!(
+                "it cannot be kept in WAL mode (but in {mode:?}), as a database in memory, a temporary one and some \
+                 network drives cannot; name a file on a local disk"
+            )));
+        }
+        Ok(connection)
     }
 
     /// A connection that cannot write.
@@ -63,9 +78,23 @@ impl Open {
         self.connect(|connection| connection.batch_execute("PRAGMA query_only = ON"))
     }
 
-    /// A connection that may write, after bringing the tables up to date. Two processes that start at once take
-    /// turns.
+    /// A connection that may write, after bringing the tables up to date. Processes that start at once take turns.
     pub(super) fn migrated(&self) -> Result<SqliteConnection, StoreError> {
+        // SQLite does not wait for a lock when it changes to WAL mode.
+        let give_up = Instant::now() + self.busy;
+        loop {
+            match self.migrate() {
+                Err(error)
+                    if error.to_string().contains("database is locked") && Instant::now() < give_up =>
+                {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn migrate(&self) -> Result<SqliteConnection, StoreError> {
         let mut connection = self.writer()?;
         if connection.has_pending_migration(MIGRATIONS).map_err(|error| self.failed(error))? {
             connection
@@ -91,6 +120,12 @@ impl Open {
     fn failed(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
         unavailable(&format!("open the SQLite file {:?}", self.path), error)
     }
+}
+
+#[derive(diesel::QueryableByName)]
+struct JournalMode {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    journal_mode: String,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -249,6 +249,14 @@ pub(super) fn release(connection: &mut Connection, leases: &[Lease], now: Timest
     Ok(())
 }
 
+/// Makes claimed events wait again as if they had not been claimed; only their fence stays raised.
+pub(super) fn unclaim(connection: &mut Connection, leases: &[Lease]) -> QueryResult<()> {
+    for lease in leases {
+        diesel::update(held(*lease)).set(jaas_events::state.eq(WAITING)).execute(connection)?;
+    }
+    Ok(())
+}
+
 pub(super) fn replay(
     connection: &mut Connection,
     event: RowId,
@@ -312,9 +320,11 @@ pub(super) fn next_due(
     Ok([due, lease_end, settling].into_iter().flatten().min().map(Timestamp::from_millis))
 }
 
-/// Takes and gives up the write lock, which a file that can only be read refuses.
+/// Changes nothing, but as a write, which a file that can only be read refuses. (`BEGIN IMMEDIATE` alone does not
+/// fail there.)
 pub(super) fn ping(connection: &mut Connection) -> QueryResult<()> {
-    diesel::select(1.into_sql::<diesel::sql_types::Integer>()).execute(connection)?;
+    use jaas_events::dsl;
+    diesel::update(dsl::jaas_events.find(-1)).set(dsl::fence.eq(dsl::fence)).execute(connection)?;
     Ok(())
 }
 

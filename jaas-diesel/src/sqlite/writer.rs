@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::{QueryResult, SqliteConnection};
-use jaas_core::store::{Lease, Step, StoreError, StoreErrorKind, TxWork};
+use jaas_core::store::{Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
 use jaas_core::{HandlerResult, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -41,13 +41,17 @@ pub(super) enum Wake {
 pub(super) trait Write: Send {
     fn wake(&self) -> Wake;
     fn apply(&mut self, connection: &mut SqliteConnection) -> QueryResult<()>;
-    fn answer(self: Box<Self>, committed: Result<(), &diesel::result::Error>);
+    /// Answers the caller; returns the leases that it was to get and is not there to take.
+    fn answer(self: Box<Self>, committed: Result<(), &str>) -> Vec<Lease>;
 }
 
 struct Closure<T, F> {
     operation: &'static str,
     wake: Wake,
     write: F,
+    /// Whether it is not even begun once the caller has given up.
+    for_caller_only: bool,
+    leases: fn(T) -> Vec<Lease>,
     result: Option<Result<T, StoreError>>,
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -68,7 +72,22 @@ impl Command {
         write: impl FnMut(&mut SqliteConnection) -> QueryResult<Result<T, StoreError>> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        (Self::Write(Box::new(Closure { operation, wake, write, result: None, answer })), answered)
+        let leases = |_| Vec::new();
+        let for_caller_only = false;
+        let closure = Closure { operation, wake, write, for_caller_only, leases, result: None, answer };
+        (Self::Write(Box::new(closure)), answered)
+    }
+
+    /// A write whose result holds leases, which nobody would renew or give back if the caller had given up.
+    pub(super) fn claim(
+        operation: &'static str,
+        write: impl FnMut(&mut SqliteConnection) -> QueryResult<Result<Vec<Claim>, StoreError>> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<Vec<Claim>, StoreError>>) {
+        let (answer, answered) = oneshot::channel();
+        let leases = |claims: Vec<Claim>| claims.iter().map(|claim| claim.lease).collect();
+        let (wake, for_caller_only) = (Wake::Nobody, true);
+        let closure = Closure { operation, wake, write, for_caller_only, leases, result: None, answer };
+        (Self::Write(Box::new(closure)), answered)
     }
 
     pub(super) fn run(
@@ -92,18 +111,23 @@ where
     }
 
     fn apply(&mut self, connection: &mut SqliteConnection) -> QueryResult<()> {
-        self.result = Some((self.write)(connection)?);
+        if !(self.for_caller_only && self.answer.is_closed()) {
+            self.result = Some((self.write)(connection)?);
+        }
         Ok(())
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), &diesel::result::Error>) {
+    fn answer(self: Box<Self>, committed: Result<(), &str>) -> Vec<Lease> {
         let operation = self.operation;
         let result = match committed {
             Ok(()) => self.result.unwrap_or_else(|| Err(closed(operation))),
-            Err(error) => Err(unavailable(operation, error.to_string())),
+            Err(error) => Err(unavailable(operation, error)),
         };
-        // The caller may have given up waiting.
-        let _ = self.answer.send(result);
+        match self.answer.send(result) {
+            // The caller has given up waiting.
+            Err(Ok(result)) => (self.leases)(result),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -230,28 +254,46 @@ impl Writing {
 
     /// Commits writes together; if one of them fails, each on its own.
     fn commit(&mut self, mut group: Vec<Box<dyn Write>>) {
-        let mut poisoned = false;
+        // Kept apart, because where SQLite has rolled back by itself, as on a full disk, diesel reports that it
+        // could not.
+        let mut cause = None;
         let committed = self.with_connection(|connection| {
             connection.immediate_transaction(|connection| {
                 group
                     .iter_mut()
                     .try_for_each(|write| write.apply(connection))
-                    .inspect_err(|_| poisoned = true)
+                    .inspect_err(|error| cause = Some(error.to_string()))
             })
         });
-        match committed {
-            Err(_) if poisoned && group.len() > 1 => {
-                group.into_iter().for_each(|write| self.commit(vec![write]));
-            }
-            committed => {
-                if committed.is_ok() && group.iter().any(|write| write.wake() == Wake::Workers) {
-                    self.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
-                }
-                for write in group {
-                    write.answer(committed.as_ref().copied());
-                }
+        if cause.is_some() && group.len() > 1 {
+            return group.into_iter().for_each(|write| self.commit(vec![write]));
+        }
+        if committed.is_ok() && group.iter().any(|write| write.wake() == Wake::Workers) {
+            self.wake_workers();
+        }
+        let committed = committed.map_err(|error| cause.unwrap_or_else(|| error.to_string()));
+        let committed = committed.as_ref().copied().map_err(String::as_str);
+        let abandoned: Vec<Lease> = group.into_iter().flat_map(|write| write.answer(committed)).collect();
+        if !abandoned.is_empty() {
+            self.give_back(&abandoned);
+        }
+    }
+
+    /// Gives back claims that never reached their worker, so that they count neither as crash nor interruption.
+    fn give_back(&mut self, abandoned: &[Lease]) {
+        let given_back = self.with_connection(|connection| {
+            connection.immediate_transaction(|connection| queries::unclaim(connection, abandoned))
+        });
+        match given_back {
+            Ok(()) => self.wake_workers(),
+            Err(error) => {
+                tracing::warn!(%error, events = abandoned.len(), "claims that nobody waited for end with their leases");
             }
         }
+    }
+
+    fn wake_workers(&self) {
+        self.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
     }
 
     /// A connection that failed is not used again: SQLite may have rolled back on its own.
@@ -305,7 +347,8 @@ impl Run {
         let Self { lease, step, now, work, mut answer } = self;
         let begun = connection
             .spawn_blocking(|connection| {
-                AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")
+                AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")?;
+                connection.batch_execute("SAVEPOINT jaas_handler")
             })
             .await;
         if let Err(error) = begun {
@@ -322,6 +365,9 @@ impl Run {
                 let outcome = handled.clone();
                 let completed = connection
                     .spawn_blocking(move |connection| {
+                        if let Err(error) = still_ours(connection) {
+                            return Ok(Err(error));
+                        }
                         let completed = queries::complete(connection, lease, &step, &outcome, now)?;
                         if completed.is_ok() {
                             AnsiTransactionManager::commit_transaction(connection)?;
@@ -331,7 +377,7 @@ impl Run {
                     .await;
                 match completed {
                     Ok(Ok(())) => (Ok(Ok(handled)), Some(connection)),
-                    Ok(Err(stale)) => (Err(stale), rolled_back(connection).await),
+                    Ok(Err(refused)) => (Err(refused), rolled_back(connection).await),
                     Err(error) => (Err(not_committed(OPERATION, error)), None),
                 }
             }
@@ -340,6 +386,24 @@ impl Run {
         let _ = answer.send(result);
         back
     }
+}
+
+/// Fails when what the handler wrote is no longer in the transaction that was begun for it: it has ended that, a
+/// statement has rolled it back, or an inner one was left open.
+fn still_ours(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let refused = |error| {
+        StoreError::new(
+            StoreErrorKind::Refused,
+            "cannot commit what the handler wrote: its transaction was ended, or one inside it left open",
+        )
+        .with_source(error)
+    };
+    match AnsiTransactionManager::transaction_manager_status_mut(connection).transaction_depth() {
+        Ok(Some(depth)) if depth.get() == 1 => {}
+        Ok(_) => return Err(refused(diesel::result::Error::NotInTransaction)),
+        Err(error) => return Err(refused(error)),
+    }
+    connection.batch_execute("RELEASE jaas_handler").map_err(refused)
 }
 
 /// Rolls back however deep the handler left its own transactions.
