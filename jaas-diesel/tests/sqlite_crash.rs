@@ -1,7 +1,7 @@
 //! What a process that is killed leaves behind. Each test starts this same test binary again as the process that is
 //! killed, with the database's path in `JAAS_CRASH_CHILD`.
 #![cfg(all(feature = "sqlite", unix))]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::expect_used)]
 
 use std::env;
 use std::future::pending;

@@ -152,7 +152,9 @@ async fn g3_a_worker_stopped_in_the_middle_of_a_transaction_leaves_nothing_and_a
     let first = worker(&store, transactional(handler)).build().expect("built").spawn();
     accept(&store, "k").await;
     let _ = written.acquire().await;
+    let told = Instant::now();
     assert_eq!(first.stop(Duration::ZERO).await, Stopped { finished: 0, interrupted: 1 });
+    assert!(told.elapsed() < Duration::from_secs(3), "{:?} without a grace period", told.elapsed());
     assert_eq!(folder.effects(), Vec::<String>::new());
 
     let _second = worker(&store, transactional(inserting())).build().expect("built").spawn();

@@ -1,5 +1,6 @@
 //! The whole way on a real server: HTTP, signature, one committed row, worker, handler.
 #![cfg(unix)]
+#![allow(clippy::expect_used)]
 
 mod support;
 

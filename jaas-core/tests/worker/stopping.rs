@@ -110,6 +110,29 @@ async fn g4_leases_are_renewed_during_the_grace_period() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_store_does_not_make_stopping_longer_than_the_grace_period() {
+    for grace in [Duration::ZERO, 2 * SECOND, 12 * SECOND] {
+        for op in [Op::Claim, Op::Renew] {
+            let world = World::new();
+            let handler = world.taking(MINUTE);
+            let worker = world.worker(&handler).build().expect("built").spawn();
+            world.arrives("k", None, 0).await;
+            handler.wait_for(1).await;
+            world.store.fail([op], Fault::Slow(30 * SECOND));
+            // Wakes the worker, which asks for more.
+            world.arrives("k2", None, 0).await;
+            sleep(6 * SECOND).await;
+            let told = world.elapsed();
+            let stopped = worker.stop(grace).await;
+            let took = world.elapsed() - told;
+            assert!(took <= grace + SECOND / 10, "{took:?} and not {grace:?}, {op:?} is slow");
+            assert!(stopped.interrupted >= 1);
+            assert_eq!(world.event("k").await.interruptions, 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_could_not_be_given_back_is_run_again_when_its_lease_ends() {
     let world = World::new();
     let handler = world.taking(MINUTE);

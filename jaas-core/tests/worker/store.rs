@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::store::{
@@ -37,6 +38,8 @@ pub(crate) enum Fault {
     DownFor(usize),
     /// It happens, but the answer is lost on the way.
     AnswerLost,
+    /// Nothing happens, which is only known after the store's own time limit.
+    Slow(Duration),
 }
 
 pub(crate) struct TestStore {
@@ -103,6 +106,10 @@ impl TestStore {
         match fault {
             Some(Fault::Down | Fault::DownFor(_)) => return Err(unavailable()),
             Some(Fault::AnswerLost) => drop(call.await?),
+            Some(Fault::Slow(limit)) => {
+                tokio::time::sleep(limit).await;
+                return Err(unavailable());
+            }
             None => {
                 let result = call.await;
                 self.changes.send_modify(|calls| *calls += 1);
