@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::path::Path;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,7 @@ use jaas_diesel::SqliteStore;
 use jaas_diesel::sqlite::Connection;
 use tokio::sync::Semaphore;
 
-use self::support::{Folder, event, event_when, insert, joined, joined_with, now, number};
+use self::support::{Folder, event, event_when, insert, joined, joined_with, now};
 
 /// Most of a page, so that few events fill a file.
 fn large(key: &str) -> Delivery {

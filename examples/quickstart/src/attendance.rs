@@ -43,9 +43,8 @@ impl EventHandler<Connection> for Attendance {
         cx: &mut Context<'_, Connection>,
         event: &ParticipantJoined,
     ) -> HandlerResult {
-        let Some((session, at)) = when(cx) else { return Ok(Handled::ignored("no session or time")) };
-        let Some(participant) = &event.participant.participant_id else {
-            return Ok(Handled::ignored("a visitor without an id"));
+        let (Some((session, at)), Some(participant)) = (when(cx), &event.participant.participant_id) else {
+            return Ok(Handled::ignored("no session, time or participant"));
         };
         use attendances::dsl;
         diesel::insert_into(dsl::attendances)
@@ -68,9 +67,8 @@ impl EventHandler<Connection> for Attendance {
         cx: &mut Context<'_, Connection>,
         event: &ParticipantLeft,
     ) -> HandlerResult {
-        let Some((session, at)) = when(cx) else { return Ok(Handled::ignored("no session or time")) };
-        let Some(participant) = &event.participant.participant_id else {
-            return Ok(Handled::ignored("a visitor without an id"));
+        let (Some((session, at)), Some(participant)) = (when(cx), &event.participant.participant_id) else {
+            return Ok(Handled::ignored("no session, time or participant"));
         };
         use attendances::dsl;
         diesel::insert_into(dsl::attendances)
