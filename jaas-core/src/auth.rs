@@ -43,7 +43,7 @@ impl Auth {
     /// # Errors
     /// When a secret is empty or has white space at an end, or there is none.
     pub fn signature<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, SecretError> {
-        Ok(Self { policy: Policy::Signature(collect(secrets)?), tolerance: Tolerance::default() })
+        Ok(Self { policy: Policy::Signature(collect_secrets(secrets)?), tolerance: Tolerance::default() })
     }
 
     /// Any of these values, verbatim, in the `Authorization` header, and no signature. Prefer
@@ -64,7 +64,7 @@ impl Auth {
         secrets: impl IntoIterator<Item = S>,
         values: impl IntoIterator<Item = V>,
     ) -> Result<Self, SecretError> {
-        let policy = Policy::Both { secrets: collect(secrets)?, values: collect(values)? };
+        let policy = Policy::Both { secrets: collect_secrets(secrets)?, values: collect(values)? };
         Ok(Self { policy, tolerance: Tolerance::default() })
     }
 
@@ -77,7 +77,7 @@ impl Auth {
         secrets: impl IntoIterator<Item = S>,
         values: impl IntoIterator<Item = V>,
     ) -> Result<Self, SecretError> {
-        let policy = Policy::Either { secrets: collect(secrets)?, values: collect(values)? };
+        let policy = Policy::Either { secrets: collect_secrets(secrets)?, values: collect(values)? };
         Ok(Self { policy, tolerance: Tolerance::default() })
     }
 
@@ -88,33 +88,54 @@ impl Auth {
         self
     }
 
-    /// Decides whether a request is genuine.
+    /// Decides whether a request is genuine, and by what.
     ///
     /// # Errors
     /// Why it is not.
-    pub fn check(&self, credentials: Credentials<'_>, body: &[u8], now: Timestamp) -> Result<(), AuthError> {
+    pub fn check(
+        &self,
+        credentials: Credentials<'_>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Proof, AuthError> {
         let signature = |secrets: &[Secret]| {
             let header = credentials.signature.ok_or(AuthError::SignatureMissing)?;
-            signature::verify(header, body, secrets, now, self.tolerance).map_err(AuthError::Signature)?;
-            Ok(())
+            let verified = signature::verify(header, body, secrets, now, self.tolerance);
+            Ok(Proof::Signature { secret: verified.map_err(AuthError::Signature)?.secret })
         };
         let authorization = |values: &[Secret]| {
             let sent = credentials.authorization.ok_or(AuthError::AuthorizationMissing)?;
-            if any_equals(values, sent) { Ok(()) } else { Err(AuthError::AuthorizationMismatch) }
+            if any_equals(values, sent) {
+                Ok(Proof::Authorization)
+            } else {
+                Err(AuthError::AuthorizationMismatch)
+            }
         };
         match &self.policy {
             Policy::Signature(secrets) => signature(secrets),
             Policy::Authorization(values) => authorization(values),
-            Policy::Both { secrets, values } => authorization(values).and_then(|()| signature(secrets)),
+            Policy::Both { secrets, values } => authorization(values).and_then(|_| signature(secrets)),
             Policy::Either { secrets, values } => authorization(values).or_else(|_| signature(secrets)),
         }
     }
 }
 
+fn collect_secrets<S: Into<String>>(
+    secrets: impl IntoIterator<Item = S>,
+) -> Result<Vec<Secret>, SecretError> {
+    let secrets = collect(secrets)?;
+    if secrets.iter().any(|secret| !secret.as_bytes().starts_with(b"whsec_")) {
+        tracing::warn!(
+            "a webhook secret does not begin with whsec_, as those of the JaaS console do; the prefix belongs to the secret"
+        );
+    }
+    Ok(secrets)
+}
+
 fn collect<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Vec<Secret>, SecretError> {
     let secrets = secrets.into_iter().map(Secret::new).collect::<Result<Vec<_>, _>>()?;
     if secrets.is_empty() {
-        return Err(SecretError::None);
+        return Err(SecretError::Missing);
     }
     Ok(secrets)
 }
@@ -130,6 +151,20 @@ fn any_equals(values: &[Secret], sent: &str) -> bool {
     };
     let sent = mac(sent.as_bytes()).finalize().into_bytes();
     values.iter().fold(false, |found, value| mac(value.as_bytes()).verify_slice(&sent).is_ok() | found)
+}
+
+/// What proved a request genuine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Proof {
+    /// A signature made with the secret of this index, in the order they were given. When the old one of a rotation
+    /// has not been used for as long as your tolerance, it can go.
+    Signature {
+        /// The index, from 0.
+        secret: usize,
+    },
+    /// A value of the `Authorization` header alone.
+    Authorization,
 }
 
 /// The headers of a request that can prove it genuine.
@@ -242,7 +277,7 @@ mod tests {
 
     #[test]
     fn no_secret_at_all_is_refused() {
-        assert_eq!(Auth::signature(Vec::<String>::new()).expect_err("none"), SecretError::None);
+        assert_eq!(Auth::signature(Vec::<String>::new()).expect_err("none"), SecretError::Missing);
         assert_eq!(Auth::authorization([" "]).expect_err("blank"), SecretError::Empty);
     }
 }

@@ -16,7 +16,7 @@ pub struct Backoff {
     /// The longest wait, before the random part is added, and the longest that
     /// [`HandlerError::retry_after`](crate::HandlerError::retry_after) can ask for. Defaults to 1 h.
     pub max: Duration,
-    /// After how many failures an event becomes a dead letter. Defaults to 20, which is some 9 to 18 hours:
+    /// After how many failures an event becomes a dead letter. Defaults to 20, which is 8 to 16 hours:
     /// well inside the 24 hours after which a recording is deleted for good.
     pub max_failures: u32,
 }
@@ -28,21 +28,21 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The default, with another wait after the first failure.
+    /// Sets the wait after the first failure.
     #[must_use]
     pub const fn first(mut self, first: Duration) -> Self {
         self.first = first;
         self
     }
 
-    /// The default, with another longest wait.
+    /// Sets the longest wait.
     #[must_use]
     pub const fn max(mut self, max: Duration) -> Self {
         self.max = max;
         self
     }
 
-    /// The default, with another number of failures before giving up.
+    /// Sets the number of failures after which an event is given up.
     #[must_use]
     pub const fn max_failures(mut self, max_failures: u32) -> Self {
         self.max_failures = max_failures;

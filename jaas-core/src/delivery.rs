@@ -1,5 +1,6 @@
 //! What an authentic request carried.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ pub struct Delivery {
     pub received_at: Timestamp,
     /// The common fields.
     pub envelope: Envelope,
-    /// Which run of the handler this is, from 1; 0 before the first.
+    /// Which run of the handler this is, from 1.
     pub attempt: u32,
     body: Body,
 }
@@ -38,7 +39,7 @@ impl Delivery {
     ) -> Result<Self, Unreadable> {
         let endpoint = endpoint.into();
         match Envelope::read(&body) {
-            Ok(envelope) => Ok(Self { endpoint, received_at, envelope, attempt: 0, body: Body(body) }),
+            Ok(envelope) => Ok(Self { endpoint, received_at, envelope, attempt: 1, body: Body(body) }),
             Err(reason) => Err(Unreadable { endpoint, received_at, reason, body: Body(body) }),
         }
     }
@@ -72,9 +73,10 @@ impl Delivery {
     /// The raw `data` decoded into a type of your own, for fields this crate does not know.
     ///
     /// # Errors
-    /// What serde_json reports.
-    pub fn data_as<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
-        serde_json::from_str(self.data())
+    /// When `data` is not a `T`. In a handler, `?` makes that a permanent failure: the same data would not fit the
+    /// next time either.
+    pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, DataError> {
+        serde_json::from_str(self.data()).map_err(|error| DataError::new::<T>(&error))
     }
 
     /// Decodes the typed payload.
@@ -135,9 +137,70 @@ pub enum Received {
     Unreadable(Unreadable),
 }
 
-/// A body; its `Debug` shows the length only, because bodies hold names and links.
-#[derive(Clone)]
-struct Body(Bytes);
+/// `data` is not of the type asked for. Tells which type, where, and what is missing, but never a value, which may be
+/// somebody's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`data` cannot be read as {wanted} at line {line}, column {column}: {problem}")]
+pub struct DataError {
+    wanted: &'static str,
+    line: usize,
+    column: usize,
+    problem: String,
+}
+
+impl DataError {
+    fn new<T>(error: &serde_json::Error) -> Self {
+        let message = error.to_string();
+        // The one message that names a field of the type and nothing of the data.
+        let problem = match message.split_once(" at line ") {
+            Some((problem, _)) if problem.starts_with("missing field") => problem.to_owned(),
+            _ => "a value has another type or shape".to_owned(),
+        };
+        Self { wanted: std::any::type_name::<T>(), line: error.line(), column: error.column(), problem }
+    }
+}
+
+/// The bytes of a body. `Debug` shows their number only, because bodies hold names and links.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Body(Bytes);
+
+impl Deref for Body {
+    type Target = Bytes;
+
+    fn deref(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+impl PartialEq<Bytes> for Body {
+    fn eq(&self, other: &Bytes) -> bool {
+        self.0 == *other
+    }
+}
+
+impl PartialEq<&Bytes> for Body {
+    fn eq(&self, other: &&Bytes) -> bool {
+        self.0 == **other
+    }
+}
+
+impl PartialEq<&[u8]> for Body {
+    fn eq(&self, other: &&[u8]) -> bool {
+        *self.0 == **other
+    }
+}
+
+impl PartialEq<&str> for Body {
+    fn eq(&self, other: &&str) -> bool {
+        *self.0 == *other.as_bytes()
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Body {
+    fn from(bytes: T) -> Self {
+        Self(bytes.into())
+    }
+}
 
 impl Body {
     fn hash(&self) -> [u8; 32] {
@@ -148,5 +211,22 @@ impl Body {
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} bytes", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HandlerError, Next};
+
+    #[test]
+    fn what_data_cannot_be_read_as_is_told_without_its_values_and_is_permanent() {
+        let body = r#"{"idempotencyKey":"k","eventType":"X","data":{"name":"Ada"}}"#;
+        let delivery = Delivery::read("main", Timestamp::from_secs(0), body.into()).expect("readable");
+        let error =
+            delivery.data_as::<std::collections::BTreeMap<String, u32>>().expect_err("a name is no number");
+        assert!(error.to_string().contains("line 1") && !error.to_string().contains("Ada"), "{error}");
+        assert_eq!(HandlerError::from(error).next(), Next::DeadLetter);
+        assert_eq!(HandlerError::from("anything else").next(), Next::Retry);
     }
 }

@@ -335,6 +335,11 @@ macro_rules! define_events {
         ///     }
         /// }
         /// ```
+        #[diagnostic::on_unimplemented(
+            message = "`{Self}` does not implement `EventHandler<{Tx}>`",
+            note = "a handler without a transaction implements `EventHandler` and is mounted with `Handlers::plain`",
+            note = "a handler that writes through `cx.tx()` implements `EventHandler<TheStoresConnection>` and is mounted with `Handlers::transactional`"
+        )]
         #[async_trait]
         pub trait EventHandler<Tx: Send = ()>: Send + Sync + 'static {
             /// Every event, whatever its type. The provided method calls the event's own method; override it for

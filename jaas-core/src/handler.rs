@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::delivery::Delivery;
+use crate::delivery::{DataError, Delivery};
 use crate::envelope::Envelope;
 
 /// What a handler method knows about the event besides its payload, and the transaction it may write in.
@@ -45,8 +45,8 @@ impl<'a, Tx> Context<'a, Tx> {
     /// The raw `data` decoded into a type of your own, for fields this crate does not know.
     ///
     /// # Errors
-    /// What serde_json reports.
-    pub fn data_as<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+    /// When `data` is not a `T`. `?` makes that a permanent failure.
+    pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, DataError> {
         self.delivery.data_as()
     }
 
@@ -68,6 +68,7 @@ pub type HandlerResult = Result<Handled, HandlerError>;
 
 /// How an event was dealt with.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Handled {
     /// The work is done.
     Done,
@@ -91,7 +92,7 @@ impl Handled {
 /// A failed run of a handler, and what to do next.
 ///
 /// `?` turns any error into "retry": the event is run again after a growing back-off, until the attempts are
-/// used up and it becomes a dead letter.
+/// used up and it becomes a dead letter. (Only a [`DataError`] is permanent at once.)
 ///
 /// ```
 /// use jaas_core::{HandlerError, HandlerResult, Handled};
@@ -131,7 +132,8 @@ impl HandlerError {
         Self { next: Next::Retry, source: source.into() }
     }
 
-    /// A failure that another attempt may get past, but no sooner than `delay`.
+    /// A failure that another attempt may get past, but no sooner than `delay`, or the longest wait of the worker's
+    /// [`Backoff`](crate::Backoff) if that is shorter.
     pub fn retry_after(delay: Duration, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { next: Next::RetryAfter(delay), source: source.into() }
     }
@@ -155,7 +157,10 @@ impl HandlerError {
 // `HandlerError` is not an `Error` itself, which is what lets `?` convert every error into it.
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for HandlerError {
     fn from(source: E) -> Self {
-        Self::retry(source)
+        let source = source.into();
+        // Stored data does not change, so what it cannot be read as today it cannot be read as tomorrow.
+        let next = if source.is::<DataError>() { Next::DeadLetter } else { Next::Retry };
+        Self { next, source }
     }
 }
 

@@ -28,10 +28,14 @@ impl<S: EventStore> Dispatcher for Inbox<S> {
     async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError> {
         match received {
             Received::Event(delivery) => {
+                let (endpoint, key) = (delivery.endpoint.clone(), delivery.envelope.idempotency_key.clone());
                 match self.store.accept(delivery).await.map_err(|error| not_stored(&error))? {
                     Accepted::New => Ok(Disposition::Stored),
                     Accepted::Duplicate => Ok(Disposition::Duplicate),
-                    Accepted::Conflict => Ok(Disposition::Conflict),
+                    Accepted::Conflict => {
+                        tracing::warn!(%endpoint, %key, "another body came before under this key; that one stays, and this one is listed as a conflict");
+                        Ok(Disposition::Conflict)
+                    }
                 }
             }
             Received::Unreadable(unreadable) => {

@@ -23,11 +23,11 @@ pub mod store;
 mod timestamp;
 mod worker;
 
-pub use self::auth::{Auth, AuthError, Credentials};
+pub use self::auth::{Auth, AuthError, Credentials, Proof};
 pub use self::backoff::Backoff;
 pub use self::clock::{Clock, SystemClock};
 pub use self::config::ConfigError;
-pub use self::delivery::{Delivery, Received, Unreadable};
+pub use self::delivery::{Body, DataError, Delivery, Received, Unreadable};
 pub use self::direct::{Direct, DirectBuilder};
 pub use self::dispatcher::{DispatchError, Dispatcher};
 pub use self::envelope::{Envelope, EnvelopeError, MAX_INDEXED_BYTES};

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use metrics::SharedString;
 use tokio::sync::Semaphore;
 
-use crate::auth::{Auth, Credentials};
+use crate::auth::{Auth, Credentials, Proof};
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
 use crate::delivery::{Delivery, Received};
@@ -110,11 +111,21 @@ impl Receiver {
             return Reply::Unavailable { retry_after: Duration::from_secs(1) };
         };
         let now = self.clock.now();
-        if let Err(reason) = self.auth.check(credentials, &body, now) {
-            tracing::warn!(endpoint = %self.endpoint, bytes = body.len(), %reason, "refused");
-            metrics::counter!("jaas_refused_total", "endpoint" => self.endpoint.clone(), "reason" => reason.as_str())
-                .increment(1);
-            return Reply::Unauthorized;
+        match self.auth.check(credentials, &body, now) {
+            Ok(proof) => {
+                let secret = match proof {
+                    Proof::Signature { secret } => SharedString::from(secret.to_string()),
+                    Proof::Authorization => SharedString::const_str("authorization"),
+                };
+                metrics::counter!("jaas_authentic_total", "endpoint" => self.endpoint.clone(), "secret" => secret)
+                    .increment(1);
+            }
+            Err(reason) => {
+                tracing::warn!(endpoint = %self.endpoint, bytes = body.len(), %reason, "refused");
+                metrics::counter!("jaas_refused_total", "endpoint" => self.endpoint.clone(), "reason" => reason.as_str())
+                    .increment(1);
+                return Reply::Unauthorized;
+            }
         }
         let received = match Delivery::read(self.endpoint.clone(), now, body) {
             Ok(delivery) => {

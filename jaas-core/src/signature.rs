@@ -58,7 +58,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Why a secret or an `Authorization` value was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
     /// It is empty.
@@ -75,7 +75,14 @@ pub enum SecretError {
     WhiteSpace,
     /// There is none at all.
     #[error("no secret was given; give at least one")]
-    None,
+    Missing,
+}
+
+/// The message: a `main` that returns errors shows their `Debug`.
+impl fmt::Debug for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// How far the signature's `t` may lie from now.

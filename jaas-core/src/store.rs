@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use self::error::{StoreError, StoreErrorKind};
@@ -19,7 +18,7 @@ pub use self::record::{
     Conflict, EventQuery, EventState, Page, PageRequest, Quarantined, RowId, StoreStats, StoredEvent,
 };
 use crate::Timestamp;
-use crate::delivery::{Delivery, Unreadable};
+use crate::delivery::{Body, Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
 
 /// The inbox: a durable set of events with one row per idempotency key, and the work that is left to do.
@@ -73,7 +72,7 @@ pub trait EventStore: Send + Sync + 'static {
     ///   it is the one that happened first ([`Delivery::occurred_at`], then order of acceptance) among those
     ///   waiting. Events without a session are independent.
     /// - `claim_lets_a_session_pass_an_event_that_keeps_failing`: an event that has failed
-    ///   [`hold_failures`](SessionOrder::hold_failures) times no longer holds back later ones of its session.
+    /// [`hold_failures`](SessionOrder::hold_failures) times no longer holds back later ones of its session.
     /// - `claim_waits_out_the_settle_window`: an event received less than
     ///   [`settle_window`](SessionOrder::settle_window) ago is not claimed.
     /// - `claim_takes_over_when_a_lease_ran_out`, counting a crash, not a failure.
@@ -270,6 +269,7 @@ impl<S: EventStore + ?Sized> EventStore for Arc<S> {
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Accepted {
     /// Stored now.
     New,
@@ -323,7 +323,7 @@ pub struct SessionOrder {
     /// Defaults to zero.
     pub settle_window: Duration,
     /// How often an event may fail before later events of its session no longer wait for it. Defaults to 3,
-    /// which with the default back-off is about 7 s.
+    /// which with the default back-off is 3 to 6 s.
     pub hold_failures: u32,
 }
 
@@ -344,6 +344,7 @@ pub struct Lease {
 
 /// A claimed event.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Claim {
     /// The right to settle it.
     pub lease: Lease,
@@ -352,7 +353,7 @@ pub struct Claim {
     /// When it was received.
     pub received_at: Timestamp,
     /// Its body as it came.
-    pub body: Bytes,
+    pub body: Body,
     /// How often a handler failed.
     pub failures: u32,
     /// How often a lease ran out.
@@ -364,6 +365,20 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// A claim of an event that was never run before, for a store to fill in what has happened since.
+    pub fn new(lease: Lease, endpoint: Arc<str>, received_at: Timestamp, body: impl Into<Body>) -> Self {
+        Self {
+            lease,
+            endpoint,
+            received_at,
+            body: body.into(),
+            failures: 0,
+            crashes: 0,
+            interruptions: 0,
+            completed: Vec::new(),
+        }
+    }
+
     /// Which run of the handler this is, from 1.
     pub fn attempt(&self) -> u32 {
         self.failures.saturating_add(self.crashes).saturating_add(self.interruptions).saturating_add(1)

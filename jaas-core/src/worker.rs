@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 
 use self::process::Process;
 use crate::Timestamp;
@@ -23,7 +23,8 @@ use crate::store::{ClaimRequest, EventStore, Lease, SessionOrder, StoreError};
 /// Runs handlers on the events of a store.
 ///
 /// It claims as many events as it may run at once, runs each in a task of its own, renews their leases while
-/// they run, and records how they ended. Any number of workers, in any number of processes, can share a store.
+/// they run, and records how they ended. Any number of workers with the same handlers, in any number of processes,
+/// can share a store; whichever claims an event settles it for all.
 ///
 /// - A handler that fails, panics or exceeds its time limit is run again after a [`Backoff`]; the event becomes
 ///   a dead letter when its attempts are used up, or at once for a permanent failure.
@@ -69,6 +70,7 @@ impl<S: EventStore> Worker<S> {
             concurrency: 16,
             lease: Duration::from_secs(15),
             handler_time_limit: Duration::from_secs(60),
+            transaction_time_limit: Duration::from_secs(10),
             backoff: Backoff::default(),
             order: SessionOrder::default(),
             max_crashes: 2,
@@ -143,9 +145,10 @@ impl Drop for WorkerHandle {
 
 /// How a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Stopped {
-    /// Handlers that were running when it was told to stop, and finished within the grace period.
-    pub finished: usize,
+    /// Events that were running when it was told to stop, and finished within the grace period.
+    pub drained: usize,
     /// Events that were cut off and given back.
     pub interrupted: usize,
 }
@@ -203,7 +206,7 @@ impl<S: EventStore> Run<S> {
                 Ok(()) = self.wakeups.changed(), if may_claim && self.outage.is_none() => Turn::Claim,
             };
             match turn {
-                Turn::Stop(grace) => return self.stop(grace, renewal).await,
+                Turn::Stop(grace) => return self.stop(Instant::now() + grace, renewal).await,
                 Turn::Finished(lease) => {
                     self.held.remove(&lease);
                     if self.outage.is_none() {
@@ -211,11 +214,38 @@ impl<S: EventStore> Run<S> {
                     }
                 }
                 Turn::Renew => {
-                    if let Some(wait) = self.renew().await {
+                    let wait = tokio::select! {
+                        biased;
+                        wait = self.renew() => wait,
+                        grace = &mut stop => return self.stop(Instant::now() + grace, renewal).await,
+                    };
+                    if let Some(wait) = wait {
                         next_claim = next_claim.min(Instant::now() + wait);
                     }
                 }
-                Turn::Claim => next_claim = Instant::now() + self.claim().await,
+                Turn::Claim => match self.claim_until(&mut stop).await {
+                    Ok(wait) => next_claim = Instant::now() + wait,
+                    Err(deadline) => return self.stop(deadline, renewal).await,
+                },
+            }
+        }
+    }
+
+    /// Claims; when told to stop meanwhile, answers until when running handlers may finish.
+    async fn claim_until(
+        &mut self,
+        stop: &mut (impl Future<Output = Duration> + Unpin),
+    ) -> Result<Duration, Instant> {
+        let claim = self.claim();
+        tokio::pin!(claim);
+        tokio::select! {
+            biased;
+            wait = &mut claim => Ok(wait),
+            grace = stop => {
+                let deadline = Instant::now() + grace;
+                // Waited for as long as may be: events claimed for nobody would be held until their leases end.
+                let _ = timeout_at(deadline, claim).await;
+                Err(deadline)
             }
         }
     }
@@ -296,10 +326,8 @@ impl<S: EventStore> Run<S> {
         }
     }
 
-    async fn stop(mut self, grace: Duration, mut renewal: tokio::time::Interval) -> Stopped {
+    async fn stop(mut self, deadline: Instant, mut renewal: tokio::time::Interval) -> Stopped {
         let mut stopped = Stopped::default();
-        let deadline = sleep_until(Instant::now() + grace);
-        tokio::pin!(deadline);
         while !self.held.is_empty() {
             tokio::select! {
                 biased;
@@ -310,12 +338,12 @@ impl<S: EventStore> Run<S> {
                     };
                     if let Some(lease) = lease {
                         self.held.remove(&lease);
-                        stopped.finished += 1;
+                        stopped.drained += 1;
                     }
                 }
-                () = &mut deadline => break,
+                () = sleep_until(deadline) => break,
                 _ = renewal.tick() => {
-                    self.renew().await;
+                    let _ = timeout_at(deadline, self.renew()).await;
                 }
             }
         }
@@ -332,7 +360,7 @@ impl<S: EventStore> Run<S> {
         {
             tracing::warn!(%error, events = leases.len(), "not given back; they are run again when their leases end");
         }
-        tracing::info!(worker = %self.worker.name, finished = stopped.finished, interrupted = stopped.interrupted, "worker stopped");
+        tracing::info!(worker = %self.worker.name, drained = stopped.drained, interrupted = stopped.interrupted, "worker stopped");
         stopped
     }
 
@@ -367,6 +395,7 @@ pub struct WorkerBuilder<S: EventStore> {
     concurrency: usize,
     lease: Duration,
     handler_time_limit: Duration,
+    transaction_time_limit: Duration,
     backoff: Backoff,
     order: SessionOrder,
     max_crashes: u32,
@@ -399,7 +428,14 @@ impl<S: EventStore> WorkerBuilder<S> {
         self
     }
 
-    /// How long one run of one handler may take. Defaults to 60 s.
+    /// How long one run of one [transactional](Handlers::transactional) handler may take. Keep it below the lease: on
+    /// SQLite no lease can be renewed while such a handler runs. Defaults to 10 s.
+    pub fn transaction_time_limit(mut self, limit: Duration) -> Self {
+        self.transaction_time_limit = limit;
+        self
+    }
+
+    /// How long one run of one [plain](Handlers::plain) handler may take. Defaults to 60 s.
     pub fn handler_time_limit(mut self, limit: Duration) -> Self {
         self.handler_time_limit = limit;
         self
@@ -440,6 +476,7 @@ impl<S: EventStore> WorkerBuilder<S> {
             ("concurrency", self.concurrency == 0),
             ("lease", self.lease < Duration::from_millis(3)),
             ("handler_time_limit", self.handler_time_limit.is_zero()),
+            ("transaction_time_limit", self.transaction_time_limit.is_zero()),
             ("max_crashes", self.max_crashes == 0),
             ("max_failures of the back-off", self.backoff.max_failures == 0),
             ("poll_interval", self.poll_interval.is_zero()),
@@ -454,6 +491,7 @@ impl<S: EventStore> WorkerBuilder<S> {
                 handlers: self.handlers,
                 clock: self.clock,
                 time_limit: self.handler_time_limit,
+                transaction_time_limit: self.transaction_time_limit,
                 backoff: self.backoff,
             }),
             name: self.name,

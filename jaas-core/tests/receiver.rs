@@ -97,11 +97,11 @@ mod what_is_authentic_is_kept_and_answered_200 {
         }
 
         let events = store.events(&EventQuery::default()).await.expect("open").items;
-        assert_eq!((events.len(), &events[0].body), (1, &event("k-1")));
+        assert_eq!((events.len(), &*events[0].body), (1, &event("k-1")));
         let conflicts = store.conflicts(PageRequest::first()).await.expect("open").items;
         let [conflict] = &conflicts[..] else { panic!("one conflict, not {}", conflicts.len()) };
         assert_eq!((&*conflict.endpoint, conflict.idempotency_key.as_str()), ("main", "k-1"));
-        assert_eq!((conflict.seen, &conflict.body), (2, &another_body("k-1")));
+        assert_eq!((conflict.seen, &*conflict.body), (2, &another_body("k-1")));
     }
 
     #[tokio::test]
@@ -160,7 +160,7 @@ mod what_is_authentic_is_kept_and_answered_200 {
         let rows = store.quarantined(PageRequest::first()).await.expect("open").items;
         assert_eq!(rows.len(), unreadable.len());
         for (row, (name, body)) in rows.iter().zip(&unreadable) {
-            assert_eq!((&row.body, row.seen, &*row.endpoint), (body, 2, "main"), "{name}");
+            assert_eq!((&*row.body, row.seen, &*row.endpoint), (body, 2, "main"), "{name}");
             assert!(!row.reason.is_empty(), "{name}");
         }
         assert_eq!(stats(&store).await.waiting, 0);

@@ -117,25 +117,27 @@ impl TryFrom<EventRow> for StoredEvent {
     type Error = StoreError;
 
     fn try_from(row: EventRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: RowId(row.id),
-            endpoint: row.endpoint.into(),
-            idempotency_key: IdempotencyKey::new(row.idempotency_key),
-            event_type: row.event_type,
-            session_id: row.session_id.map(SessionId::new),
-            fqn: Fqn::new(row.fqn),
-            occurred_at: Timestamp::from_millis(row.occurred_at),
-            received_at: Timestamp::from_millis(row.received_at),
-            state: state(row.id, &row.state)?,
-            failures: count(row.failures),
-            crashes: count(row.crashes),
-            interruptions: count(row.interruptions),
-            completed: names(&row.completed),
-            due_at: Timestamp::from_millis(row.due_at),
-            settled_at: row.settled_at.map(Timestamp::from_millis),
-            note: row.note,
-            body: row.body.into(),
-        })
+        let state = state(row.id, &row.state)?;
+        let mut event = Self::new(
+            RowId::new(row.id),
+            row.endpoint.into(),
+            IdempotencyKey::new(row.idempotency_key),
+            Timestamp::from_millis(row.received_at),
+            row.body,
+        );
+        event.event_type = row.event_type;
+        event.session_id = row.session_id.map(SessionId::new);
+        event.fqn = Fqn::new(row.fqn);
+        event.occurred_at = Timestamp::from_millis(row.occurred_at);
+        event.state = state;
+        event.failures = count(row.failures);
+        event.crashes = count(row.crashes);
+        event.interruptions = count(row.interruptions);
+        event.completed = names(&row.completed);
+        event.due_at = Timestamp::from_millis(row.due_at);
+        event.settled_at = row.settled_at.map(Timestamp::from_millis);
+        event.note = row.note;
+        Ok(event)
     }
 }
 
@@ -155,16 +157,14 @@ pub(crate) struct ClaimRow {
 
 impl From<ClaimRow> for Claim {
     fn from(row: ClaimRow) -> Self {
-        Self {
-            lease: Lease { event: RowId(row.id), fence: row.fence },
-            endpoint: row.endpoint.into(),
-            received_at: Timestamp::from_millis(row.received_at),
-            body: row.body.into(),
-            failures: count(row.failures),
-            crashes: count(row.crashes),
-            interruptions: count(row.interruptions),
-            completed: names(&row.completed),
-        }
+        let lease = Lease { event: RowId::new(row.id), fence: row.fence };
+        let mut claim =
+            Self::new(lease, row.endpoint.into(), Timestamp::from_millis(row.received_at), row.body);
+        claim.failures = count(row.failures);
+        claim.crashes = count(row.crashes);
+        claim.interruptions = count(row.interruptions);
+        claim.completed = names(&row.completed);
+        claim
     }
 }
 
@@ -182,15 +182,16 @@ pub(crate) struct ConflictRow {
 
 impl From<ConflictRow> for Conflict {
     fn from(row: ConflictRow) -> Self {
-        Self {
-            id: RowId(row.id),
-            endpoint: row.endpoint.into(),
-            idempotency_key: IdempotencyKey::new(row.idempotency_key),
-            first_received_at: Timestamp::from_millis(row.first_received_at),
-            last_received_at: Timestamp::from_millis(row.last_received_at),
-            seen: count(row.seen),
-            body: row.body.into(),
-        }
+        let mut conflict = Self::new(
+            RowId::new(row.id),
+            row.endpoint.into(),
+            IdempotencyKey::new(row.idempotency_key),
+            Timestamp::from_millis(row.first_received_at),
+            row.body,
+        );
+        conflict.last_received_at = Timestamp::from_millis(row.last_received_at);
+        conflict.seen = count(row.seen);
+        conflict
     }
 }
 
@@ -208,15 +209,16 @@ pub(crate) struct QuarantineRow {
 
 impl From<QuarantineRow> for Quarantined {
     fn from(row: QuarantineRow) -> Self {
-        Self {
-            id: RowId(row.id),
-            endpoint: row.endpoint.into(),
-            reason: row.reason,
-            first_received_at: Timestamp::from_millis(row.first_received_at),
-            last_received_at: Timestamp::from_millis(row.last_received_at),
-            seen: count(row.seen),
-            body: row.body.into(),
-        }
+        let mut quarantined = Self::new(
+            RowId::new(row.id),
+            row.endpoint.into(),
+            row.reason,
+            Timestamp::from_millis(row.first_received_at),
+            row.body,
+        );
+        quarantined.last_received_at = Timestamp::from_millis(row.last_received_at);
+        quarantined.seen = count(row.seen);
+        quarantined
     }
 }
 

@@ -5,6 +5,7 @@
 //! a connection of its own and does not hold up writing.
 
 mod connection;
+mod migrations;
 mod queries;
 mod writer;
 
@@ -37,7 +38,7 @@ pub type Connection = SyncConnectionWrapper<SqliteConnection>;
 ///
 /// SQLite has one writer at a time. While a [transactional](jaas_core::Handlers::transactional) handler runs,
 /// nothing else can be written, not even a new event: keep such handlers short, and give the worker a low
-/// [`handler_time_limit`](jaas_core::WorkerBuilder::handler_time_limit). Plain handlers hold up nothing.
+/// [`transaction_time_limit`](jaas_core::WorkerBuilder::transaction_time_limit). Plain handlers hold up nothing.
 ///
 /// Several processes may share the file; they wait for each other's writes.
 ///
@@ -157,7 +158,14 @@ async fn answered<T>(
     operation: &str,
     answer: oneshot::Receiver<Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    answer.await.unwrap_or_else(|_| Err(writer::closed(operation)))
+    answer.await.unwrap_or_else(|_| {
+        Err(StoreError::new(
+            StoreErrorKind::Unavailable,
+            format!(
+                "cannot {operation}: it was cut off; the store was closed meanwhile, or the work panicked"
+            ),
+        ))
+    })
 }
 
 impl fmt::Debug for SqliteStore {

@@ -331,7 +331,7 @@ async fn after_closing_every_call_says_that_the_store_is_closed() {
     closed("run", store.run(lease, &step, now(), work).await);
     closed("complete", store.complete(lease, &step, &Handled::Done, now()).await);
     closed("release", store.release(&[lease], now()).await);
-    closed("replay", store.replay(RowId(1), now()).await);
+    closed("replay", store.replay(RowId::new(1), now()).await);
     closed("ping", store.ping().await);
     closed("next_due", store.next_due(now(), SessionOrder::default()).await);
     closed("events", store.events(&EventQuery::default()).await);

@@ -251,7 +251,7 @@ impl<S: EventStore> Shorthand for S {
 
 #[allow(clippy::expect_used)]
 fn key_of(claim: &Claim) -> String {
-    let delivery = Delivery::read(claim.endpoint.clone(), claim.received_at, claim.body.clone())
+    let delivery = Delivery::read(claim.endpoint.clone(), claim.received_at, claim.body.to_vec().into())
         .expect("a readable envelope");
     delivery.envelope.idempotency_key.into_string()
 }

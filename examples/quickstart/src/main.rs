@@ -64,8 +64,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
     // … and from the row to the handler.
     attendance::create_tables(&database).await?;
     let handlers = Handlers::new().transactional("attendance", Attendance);
-    let worker =
-        Worker::builder(store.clone(), handlers).handler_time_limit(Duration::from_secs(5)).build()?.spawn();
+    let worker = Worker::builder(store.clone(), handlers)
+        .transaction_time_limit(Duration::from_secs(5))
+        .build()?
+        .spawn();
 
     let webhook = Webhook::new(receiver.clone()).at(PATH);
     let pinged = store.clone();

@@ -29,6 +29,9 @@ pub enum StoreErrorKind {
     NotSettled,
     /// The transaction could not be committed because of what was written in it.
     Refused,
+    /// The handler ended the transaction it was given, or left one inside it open, so what it wrote and the event's
+    /// completion cannot be committed together.
+    TransactionEnded,
     /// The store holds something this version cannot read.
     Corrupt,
 }

@@ -167,51 +167,42 @@ impl EventStore for MemoryStore {
         let mut rows = self.rows();
         let key = (delivery.endpoint.clone(), delivery.envelope.idempotency_key.as_str().to_owned());
         if let Some(first) = rows.by_key.get(&key) {
-            if rows.events.get(first).is_some_and(|row| row.event.body == *delivery.body()) {
+            if rows.events.get(first).is_some_and(|row| *row.event.body == *delivery.body()) {
                 return Ok(Accepted::Duplicate);
             }
             let same = |c: &&mut Conflict| {
-                (&c.endpoint, c.idempotency_key.as_str(), &c.body) == (&key.0, &*key.1, delivery.body())
+                (&c.endpoint, c.idempotency_key.as_str(), &*c.body) == (&key.0, &*key.1, delivery.body())
             };
             if let Some(conflict) = rows.conflicts.iter_mut().find(same) {
                 conflict.seen += 1;
                 conflict.last_received_at = delivery.received_at;
             } else {
                 self.check_room(rows.conflicts.len())?;
-                let conflict = Conflict {
-                    id: RowId(rows.conflicts.len() as i64 + 1),
-                    endpoint: delivery.endpoint.clone(),
-                    idempotency_key: delivery.envelope.idempotency_key.clone(),
-                    first_received_at: delivery.received_at,
-                    last_received_at: delivery.received_at,
-                    seen: 1,
-                    body: delivery.body().clone(),
-                };
+                let id = RowId::new(rows.conflicts.len() as i64 + 1);
+                let conflict = Conflict::new(
+                    id,
+                    delivery.endpoint.clone(),
+                    delivery.envelope.idempotency_key.clone(),
+                    delivery.received_at,
+                    delivery.body().clone(),
+                );
                 rows.conflicts.push(conflict);
             }
             return Ok(Accepted::Conflict);
         }
         self.check_room(rows.events.len())?;
-        let id = RowId(rows.events.len() as i64 + 1);
-        let event = StoredEvent {
+        let id = RowId::new(rows.events.len() as i64 + 1);
+        let mut event = StoredEvent::new(
             id,
-            occurred_at: delivery.occurred_at(),
-            body: delivery.body().clone(),
-            endpoint: delivery.endpoint,
-            idempotency_key: delivery.envelope.idempotency_key,
-            event_type: delivery.envelope.event_type,
-            session_id: delivery.envelope.session_id,
-            fqn: delivery.envelope.fqn,
-            received_at: delivery.received_at,
-            state: EventState::Waiting,
-            failures: 0,
-            crashes: 0,
-            interruptions: 0,
-            completed: Vec::new(),
-            due_at: delivery.received_at,
-            settled_at: None,
-            note: None,
-        };
+            delivery.endpoint.clone(),
+            delivery.envelope.idempotency_key.clone(),
+            delivery.received_at,
+            delivery.body().clone(),
+        );
+        event.occurred_at = delivery.occurred_at();
+        event.event_type = delivery.envelope.event_type;
+        event.session_id = delivery.envelope.session_id;
+        event.fqn = delivery.envelope.fqn;
         let leased_until = event.received_at;
         rows.events.insert(id, Row { event, fence: 0, leased_until });
         rows.by_key.insert(key, id);
@@ -222,22 +213,20 @@ impl EventStore for MemoryStore {
 
     async fn quarantine(&self, unreadable: Unreadable) -> Result<(), StoreError> {
         let mut rows = self.rows();
-        let same = |q: &&mut Quarantined| q.endpoint == unreadable.endpoint && q.body == *unreadable.body();
+        let same = |q: &&mut Quarantined| q.endpoint == unreadable.endpoint && *q.body == *unreadable.body();
         if let Some(quarantined) = rows.quarantine.iter_mut().find(same) {
             quarantined.seen += 1;
             quarantined.last_received_at = unreadable.received_at;
             return Ok(());
         }
         self.check_room(rows.quarantine.len())?;
-        let quarantined = Quarantined {
-            id: RowId(rows.quarantine.len() as i64 + 1),
-            reason: unreadable.reason.to_string(),
-            first_received_at: unreadable.received_at,
-            last_received_at: unreadable.received_at,
-            seen: 1,
-            body: unreadable.body().clone(),
-            endpoint: unreadable.endpoint,
-        };
+        let quarantined = Quarantined::new(
+            RowId::new(rows.quarantine.len() as i64 + 1),
+            unreadable.endpoint.clone(),
+            unreadable.reason.to_string(),
+            unreadable.received_at,
+            unreadable.body().clone(),
+        );
         rows.quarantine.push(quarantined);
         Ok(())
     }
@@ -251,16 +240,14 @@ impl EventStore for MemoryStore {
             row.fence += 1;
             row.leased_until = request.now.saturating_add(request.lease);
             row.event.state = EventState::Running;
-            claims.push(Claim {
-                lease: Lease { event: id, fence: row.fence },
-                endpoint: row.event.endpoint.clone(),
-                received_at: row.event.received_at,
-                body: row.event.body.clone(),
-                failures: row.event.failures,
-                crashes: row.event.crashes,
-                interruptions: row.event.interruptions,
-                completed: row.event.completed.clone(),
-            });
+            let lease = Lease { event: id, fence: row.fence };
+            let event = &row.event;
+            let mut claim = Claim::new(lease, event.endpoint.clone(), event.received_at, event.body.clone());
+            claim.failures = event.failures;
+            claim.crashes = event.crashes;
+            claim.interruptions = event.interruptions;
+            claim.completed = event.completed.clone();
+            claims.push(claim);
         }
         Ok(claims)
     }

@@ -3,13 +3,24 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use crate::{Fqn, IdempotencyKey, SessionId, Timestamp};
+use crate::{Body, Fqn, IdempotencyKey, SessionId, Timestamp};
 
 /// A row of a store. Rows are numbered in the order they were stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RowId(pub i64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct RowId(i64);
+
+impl RowId {
+    /// The row of this number.
+    pub const fn new(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The row's number.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
 
 impl fmt::Display for RowId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,6 +73,7 @@ impl fmt::Display for EventState {
 
 /// An event in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoredEvent {
     /// Its row.
     pub id: RowId,
@@ -96,7 +108,38 @@ pub struct StoredEvent {
     /// The last error, or why it was ignored.
     pub note: Option<String>,
     /// Its body as it came.
-    pub body: Bytes,
+    pub body: Body,
+}
+
+impl StoredEvent {
+    /// A waiting event as it was accepted, for a store to fill in what has happened since.
+    pub fn new(
+        id: RowId,
+        endpoint: Arc<str>,
+        key: IdempotencyKey,
+        received_at: Timestamp,
+        body: impl Into<Body>,
+    ) -> Self {
+        Self {
+            id,
+            endpoint,
+            idempotency_key: key,
+            event_type: String::new(),
+            session_id: None,
+            fqn: Fqn::new(""),
+            occurred_at: received_at,
+            received_at,
+            state: EventState::Waiting,
+            failures: 0,
+            crashes: 0,
+            interruptions: 0,
+            completed: Vec::new(),
+            due_at: received_at,
+            settled_at: None,
+            note: None,
+            body: body.into(),
+        }
+    }
 }
 
 /// Which events to list: those that match every field that is set.
@@ -165,6 +208,7 @@ impl<T> Page<T> {
 
 /// A delivery whose key was taken by another body.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Conflict {
     /// Its row.
     pub id: RowId,
@@ -179,11 +223,33 @@ pub struct Conflict {
     /// How often this body came.
     pub seen: u32,
     /// The body that was not accepted.
-    pub body: Bytes,
+    pub body: Body,
+}
+
+impl Conflict {
+    /// A conflict seen once, for a store to fill in what has happened since.
+    pub fn new(
+        id: RowId,
+        endpoint: Arc<str>,
+        key: IdempotencyKey,
+        received_at: Timestamp,
+        body: impl Into<Body>,
+    ) -> Self {
+        Self {
+            id,
+            endpoint,
+            idempotency_key: key,
+            first_received_at: received_at,
+            last_received_at: received_at,
+            seen: 1,
+            body: body.into(),
+        }
+    }
 }
 
 /// Authentic bytes without a readable envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Quarantined {
     /// Its row.
     pub id: RowId,
@@ -198,7 +264,28 @@ pub struct Quarantined {
     /// How often they came.
     pub seen: u32,
     /// The bytes.
-    pub body: Bytes,
+    pub body: Body,
+}
+
+impl Quarantined {
+    /// A body seen once, for a store to fill in what has happened since.
+    pub fn new(
+        id: RowId,
+        endpoint: Arc<str>,
+        reason: String,
+        received_at: Timestamp,
+        body: impl Into<Body>,
+    ) -> Self {
+        Self {
+            id,
+            endpoint,
+            reason,
+            first_received_at: received_at,
+            last_received_at: received_at,
+            seen: 1,
+            body: body.into(),
+        }
+    }
 }
 
 /// How much a store holds.

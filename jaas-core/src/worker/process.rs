@@ -4,6 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use crate::attempt;
 use crate::backoff::Backoff;
 use crate::clock::Clock;
@@ -18,6 +20,7 @@ pub(super) struct Process<S: EventStore> {
     pub(super) handlers: Handlers<S::Tx>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) time_limit: Duration,
+    pub(super) transaction_time_limit: Duration,
     pub(super) backoff: Backoff,
 }
 
@@ -43,13 +46,14 @@ impl<S: EventStore> Process<S> {
 
     async fn process(&self, claim: Claim) -> Result<(), StoreError> {
         let lease = claim.lease;
-        let delivery = match Delivery::read(claim.endpoint.clone(), claim.received_at, claim.body.clone()) {
-            Ok(delivery) => Arc::new(delivery.with_attempt(claim.attempt())),
-            Err(unreadable) => {
-                let error = format!("the stored body cannot be read any more: {}", unreadable.reason);
-                return self.fail(lease, Failure { error, next: None }).await;
-            }
-        };
+        let delivery =
+            match Delivery::read(claim.endpoint.clone(), claim.received_at, Bytes::clone(&claim.body)) {
+                Ok(delivery) => Arc::new(delivery.with_attempt(claim.attempt())),
+                Err(unreadable) => {
+                    let error = format!("the stored body cannot be read any more: {}", unreadable.reason);
+                    return self.fail(lease, Failure { error, next: None }).await;
+                }
+            };
         let event = Arc::new(delivery.event());
         let started = Instant::now();
         let todo: Vec<_> = self
@@ -63,11 +67,14 @@ impl<S: EventStore> Process<S> {
             return self.complete(lease, &step, &Handled::ignored("every handler is done")).await;
         }
         let mut failures = Vec::new();
+        let mut outcome = "ignored";
         for (index, mounted) in todo.iter().enumerate() {
             let last = failures.is_empty() && index + 1 == todo.len();
             let step = Step { handler: mounted.name.clone(), last };
-            if let Err(error) = self.step(lease, &step, mounted, &delivery, &event).await? {
-                failures.push((mounted.name.clone(), error));
+            match self.step(lease, &step, mounted, &delivery, &event).await? {
+                Ok(Handled::Done) => outcome = "handled",
+                Ok(Handled::Ignored(_)) => {}
+                Err(error) => failures.push((mounted.name.clone(), error)),
             }
         }
         let kind = delivery.envelope.kind;
@@ -76,9 +83,9 @@ impl<S: EventStore> Process<S> {
         if failures.is_empty() {
             tracing::debug!(
                 event = %lease.event, event_type = %delivery.envelope.event_type,
-                key = %delivery.envelope.idempotency_key, attempt = delivery.attempt, "handled",
+                key = %delivery.envelope.idempotency_key, attempt = delivery.attempt, outcome, "settled",
             );
-            metrics::counter!("jaas_events_total", "kind" => kind.as_str(), "outcome" => "handled")
+            metrics::counter!("jaas_events_total", "kind" => kind.as_str(), "outcome" => outcome)
                 .increment(1);
             return Ok(());
         }
@@ -104,13 +111,16 @@ impl<S: EventStore> Process<S> {
             }
             Mode::Transactional(handler) => {
                 let (handler, delivery, event, limit) =
-                    (handler.clone(), delivery.clone(), event.clone(), self.time_limit);
+                    (handler.clone(), delivery.clone(), event.clone(), self.transaction_time_limit);
                 let work: TxWork<S::Tx> = Box::new(move |tx| {
                     Box::pin(async move { attempt::run(&*handler, &delivery, &event, tx, limit).await })
                 });
                 match self.store.run(lease, step, self.clock.now(), work).await {
                     Err(error) if error.kind() == StoreErrorKind::Refused => {
                         Ok(Err(HandlerError::retry(error)))
+                    }
+                    Err(error) if error.kind() == StoreErrorKind::TransactionEnded => {
+                        Ok(Err(HandlerError::permanent(error)))
                     }
                     Err(error) if error.is_transient() => {
                         // Whether it was committed is not known. If it was, the lease is gone and this does
@@ -137,7 +147,7 @@ impl<S: EventStore> Process<S> {
         let wait = failures
             .iter()
             .filter_map(|(_, error)| match error.next() {
-                Next::Retry => Some(self.backoff.delay(count, claim.lease.event.0.unsigned_abs())),
+                Next::Retry => Some(self.backoff.delay(count, claim.lease.event.get().unsigned_abs())),
                 Next::RetryAfter(delay) => Some(delay.min(self.backoff.max)),
                 Next::DeadLetter => None,
             })

@@ -71,7 +71,7 @@ async fn an_outcome_that_could_not_be_recorded_is_recorded_after_the_outage() {
         let event = within(2 * SECOND, world.settled("k")).await;
         let expected = match outcome {
             Ok(Handled::Done) => EventState::Done,
-            Ok(Handled::Ignored(_)) => EventState::Ignored,
+            Ok(_) => EventState::Ignored,
             Err(_) => EventState::Dead,
         };
         assert_eq!((event.state, event.crashes), (expected, 0));

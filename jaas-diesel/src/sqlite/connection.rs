@@ -5,12 +5,10 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use jaas_core::store::{StoreError, StoreErrorKind};
 
+use super::migrations;
 use crate::error::unavailable;
-
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// How to open the file.
 #[derive(Clone, Debug)]
@@ -96,14 +94,7 @@ impl Open {
 
     fn migrate(&self) -> Result<SqliteConnection, StoreError> {
         let mut connection = self.writer()?;
-        if connection.has_pending_migration(MIGRATIONS).map_err(|error| self.failed(error))? {
-            connection
-                .exclusive_transaction(|connection| {
-                    connection.run_pending_migrations(MIGRATIONS).map_err(MigrationError::Migration)?;
-                    Ok(())
-                })
-                .map_err(|error: MigrationError| self.failed(error))?;
-        }
+        migrations::run(&mut connection).map_err(|error| self.failed(error))?;
         Ok(connection)
     }
 
@@ -126,12 +117,4 @@ impl Open {
 struct JournalMode {
     #[diesel(sql_type = diesel::sql_types::Text)]
     journal_mode: String,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum MigrationError {
-    #[error("migration failed: {0}")]
-    Migration(Box<dyn std::error::Error + Send + Sync>),
-    #[error(transparent)]
-    Query(#[from] diesel::result::Error),
 }

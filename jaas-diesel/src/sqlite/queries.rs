@@ -166,7 +166,7 @@ pub(super) fn renew(
 
 #[diesel::dsl::auto_type]
 fn held(lease: Lease) -> _ {
-    let event: i64 = lease.event.0;
+    let event: i64 = lease.event.get();
     let fence: i64 = lease.fence;
     let running: &'static str = RUNNING;
     jaas_events::table
@@ -263,13 +263,13 @@ pub(super) fn replay(
     now: Timestamp,
 ) -> QueryResult<Result<(), StoreError>> {
     use jaas_events::dsl;
-    let row = dsl::jaas_events.find(event.0);
+    let row = dsl::jaas_events.find(event.get());
     let Some((was, completed)) =
         row.select((dsl::state, dsl::completed)).first::<(String, String)>(connection).optional()?
     else {
         return Ok(Err(StoreError::new(StoreErrorKind::NotFound, format!("there is no event {event}"))));
     };
-    match state(event.0, &was) {
+    match state(event.get(), &was) {
         Ok(state) if state.is_settled() => {}
         Ok(state) => {
             let message =
@@ -392,7 +392,7 @@ pub(super) fn stats(connection: &mut Connection) -> QueryResult<StoreStats> {
 }
 
 fn after(page: PageRequest) -> i64 {
-    page.after.map_or(i64::MIN, |RowId(id)| id)
+    page.after.map_or(i64::MIN, RowId::get)
 }
 
 fn one_more(page: PageRequest) -> i64 {

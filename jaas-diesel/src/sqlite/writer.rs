@@ -393,7 +393,7 @@ impl Run {
 fn still_ours(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let refused = |error| {
         StoreError::new(
-            StoreErrorKind::Refused,
+            StoreErrorKind::TransactionEnded,
             "cannot commit what the handler wrote: its transaction was ended, or one inside it left open",
         )
         .with_source(error)

@@ -42,7 +42,7 @@ pub async fn accept_tells_a_duplicate_from_a_conflict<H: Harness>() {
     assert_eq!(store.only().await.body, lone("k").body());
     let conflicts = store.conflicts(PageRequest::first()).await.expect("listed").items;
     assert_eq!(conflicts.len(), 1);
-    assert_eq!((&conflicts[0].body, conflicts[0].idempotency_key.as_str()), (other.body(), "k"));
+    assert_eq!((&*conflicts[0].body, conflicts[0].idempotency_key.as_str()), (other.body(), "k"));
 }
 
 pub async fn accept_keeps_the_body_byte_for_byte<H: Harness>() {

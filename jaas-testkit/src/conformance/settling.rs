@@ -176,7 +176,7 @@ pub async fn replay_refuses_an_event_that_is_not_settled<H: Harness>() {
     store.claimed_one(0).await;
     assert_eq!(store.replay(id, at(1)).await.expect_err("running").kind(), StoreErrorKind::NotSettled);
     assert_eq!(
-        store.replay(RowId(id.0 + 1), at(1)).await.expect_err("absent").kind(),
+        store.replay(RowId::new(id.get() + 1), at(1)).await.expect_err("absent").kind(),
         StoreErrorKind::NotFound
     );
 }
