@@ -1,7 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "sqlite")]
 mod error;
+#[cfg(feature = "sqlite")]
 mod rows;
+#[cfg(feature = "sqlite")]
 mod schema;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
