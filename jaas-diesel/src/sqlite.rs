@@ -7,6 +7,7 @@
 mod connection;
 mod migrations;
 mod queries;
+mod transaction;
 mod writer;
 
 use std::fmt;

@@ -1,0 +1,95 @@
+//! Macros that define payload structs and open enums.
+
+/// Defines payload structs whose fields are read leniently. A field is `name: Type = "wireName"`; after
+/// `..flatten`, fields whose own fields stand beside the others on the wire.
+macro_rules! payload {
+    ($(
+        $(#[$meta:meta])*
+        pub struct $Name:ident {
+            $($(#[$field_meta:meta])* $field:ident: $Type:ty = $wire:literal,)*
+            $(..flatten { $($(#[$flat_meta:meta])* $flat:ident: $Flat:ty,)* })?
+        }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, PartialEq)]
+        #[non_exhaustive]
+        pub struct $Name {
+            $($(#[$field_meta])* pub $field: $Type,)*
+            $($($(#[$flat_meta])* pub $flat: $Flat,)*)?
+        }
+
+        impl $crate::lenient::Fields for $Name {
+            fn set(&mut self, key: &str, raw: &str) -> bool {
+                match key {
+                    $($wire => {
+                        $crate::lenient::Slot::fill(&mut self.$field, raw);
+                        true
+                    })*
+                    _ => false $($(|| $crate::lenient::Fields::set(&mut self.$flat, key, raw))*)?,
+                }
+            }
+        }
+
+        impl $crate::lenient::Decode for $Name {
+            fn decode(data: &str) -> Result<Self, $crate::lenient::DecodeError> {
+                $crate::lenient::object(data)
+            }
+        }
+
+        impl $crate::lenient::Field for $Name {
+            fn read(raw: &str) -> Option<Self> {
+                if raw == "null" { None } else { $crate::lenient::object(raw).ok() }
+            }
+        }
+    )*};
+}
+pub(crate) use payload;
+
+/// Defines enums of documented words that keep an undocumented one as it came.
+macro_rules! open_enum {
+    ($(
+        $(#[$meta:meta])*
+        pub enum $Name:ident { $($(#[$variant_meta:meta])* $Variant:ident = $wire:literal,)* }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $Name {
+            $($(#[$variant_meta])* #[doc = concat!("\n\nOn the wire: `", $wire, "`.")] $Variant,)*
+            /// A word that this version does not know, as it came.
+            Other(String),
+        }
+
+        impl $Name {
+            /// The word on the wire.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$Variant => $wire,)*
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        impl From<&str> for $Name {
+            fn from(word: &str) -> Self {
+                match word {
+                    $($wire => Self::$Variant,)*
+                    other => Self::Other(other.to_owned()),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $Name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl $crate::lenient::Field for $Name {
+            fn read(raw: &str) -> Option<Self> {
+                $crate::lenient::string(raw).map(|word| Self::from(word.as_str()))
+            }
+        }
+    )*};
+}
+pub(crate) use open_enum;

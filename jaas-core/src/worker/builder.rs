@@ -1,0 +1,158 @@
+//! What a worker can be told.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Worker;
+use super::process::Process;
+use crate::backoff::Backoff;
+use crate::clock::{Clock, SystemClock};
+use crate::config::ConfigError;
+use crate::handlers::Handlers;
+use crate::store::{EventStore, SessionOrder};
+
+/// Builds a [`Worker`].
+#[must_use]
+pub struct WorkerBuilder<S: EventStore> {
+    store: S,
+    handlers: Handlers<S::Tx>,
+    clock: Arc<dyn Clock>,
+    name: Arc<str>,
+    concurrency: usize,
+    lease: Duration,
+    handler_time_limit: Duration,
+    transaction_time_limit: Duration,
+    backoff: Backoff,
+    order: SessionOrder,
+    max_crashes: u32,
+    poll_interval: Duration,
+}
+
+impl<S: EventStore> WorkerBuilder<S> {
+    pub(super) fn new(store: S, handlers: Handlers<S::Tx>) -> Self {
+        Self {
+            store,
+            handlers,
+            clock: Arc::new(SystemClock),
+            name: "worker".into(),
+            concurrency: 16,
+            lease: Duration::from_secs(15),
+            handler_time_limit: Duration::from_secs(60),
+            transaction_time_limit: Duration::from_secs(10),
+            backoff: Backoff::default(),
+            order: SessionOrder::default(),
+            max_crashes: 2,
+            poll_interval: Duration::from_secs(1),
+        }
+    }
+
+    /// Where the time for leases and retries comes from. Defaults to [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The name recorded with claims, for people who look. Defaults to `worker`.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How many events may be run at once. Defaults to 16.
+    pub fn concurrency(mut self, events: usize) -> Self {
+        self.concurrency = events;
+        self
+    }
+
+    /// How long a claim holds without renewal. It is renewed every third of this; after a crash, events that
+    /// were running are taken over when it ends. Defaults to 15 s.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// How long one run of one [transactional](Handlers::transactional) handler may take. Keep it below the lease: on
+    /// SQLite no lease can be renewed while such a handler runs. Defaults to 10 s.
+    pub fn transaction_time_limit(mut self, limit: Duration) -> Self {
+        self.transaction_time_limit = limit;
+        self
+    }
+
+    /// How long one run of one [plain](Handlers::plain) handler may take. Defaults to 60 s.
+    pub fn handler_time_limit(mut self, limit: Duration) -> Self {
+        self.handler_time_limit = limit;
+        self
+    }
+
+    /// When to run a failed event again, and when to give up. Defaults to [`Backoff::default`].
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// How events of one session follow each other. Defaults to [`SessionOrder::default`].
+    pub fn order(mut self, order: SessionOrder) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// After how many crashes while it was running an event becomes a dead letter. Defaults to 2.
+    pub fn max_crashes(mut self, crashes: u32) -> Self {
+        self.max_crashes = crashes;
+        self
+    }
+
+    /// How often to look for work that nothing announced, such as events accepted by another process. Defaults
+    /// to 1 s.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval;
+        self
+    }
+
+    /// Checks the configuration and builds the worker.
+    ///
+    /// # Errors
+    /// When there is no handler, two have the same name, or a limit is zero.
+    pub fn build(self) -> Result<Worker<S>, ConfigError> {
+        self.handlers.check()?;
+        for (what, zero) in [
+            ("concurrency", self.concurrency == 0),
+            ("lease", self.lease < Duration::from_millis(3)),
+            ("handler_time_limit", self.handler_time_limit.is_zero()),
+            ("transaction_time_limit", self.transaction_time_limit.is_zero()),
+            ("max_crashes", self.max_crashes == 0),
+            ("max_failures of the back-off", self.backoff.max_failures == 0),
+            ("poll_interval", self.poll_interval.is_zero()),
+        ] {
+            if zero {
+                return Err(ConfigError::new(format!("the worker's {what} must not be zero")));
+            }
+        }
+        Ok(Worker {
+            process: Arc::new(Process {
+                store: self.store,
+                handlers: self.handlers,
+                clock: self.clock,
+                time_limit: self.handler_time_limit,
+                transaction_time_limit: self.transaction_time_limit,
+                backoff: self.backoff,
+            }),
+            name: self.name,
+            concurrency: self.concurrency,
+            lease: self.lease,
+            order: self.order,
+            max_crashes: self.max_crashes,
+            poll_interval: self.poll_interval,
+        })
+    }
+}
+
+impl<S: EventStore> fmt::Debug for WorkerBuilder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field("name", &self.name)
+            .field("handlers", &self.handlers)
+            .finish_non_exhaustive()
+    }
+}

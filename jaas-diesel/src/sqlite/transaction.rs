@@ -1,0 +1,121 @@
+//! Running a handler inside a transaction.
+
+use diesel::SqliteConnection;
+use diesel::connection::{AnsiTransactionManager, SimpleConnection as _, TransactionManager as _};
+use jaas_core::store::{Lease, Step, StoreError, StoreErrorKind, TxWork};
+use jaas_core::{HandlerResult, Timestamp};
+use tokio::sync::oneshot;
+
+use super::{Connection, queries};
+use crate::error::unavailable;
+
+/// A handler to be run in a transaction.
+pub(super) struct Run {
+    pub(super) lease: Lease,
+    pub(super) step: Step,
+    pub(super) now: Timestamp,
+    pub(super) work: TxWork<Connection>,
+    pub(super) answer: oneshot::Sender<Result<HandlerResult, StoreError>>,
+}
+
+impl Run {
+    /// Answers the caller, and gives the connection back unless it may still be in a transaction.
+    pub(super) async fn in_transaction(self, mut connection: Connection) -> Option<Connection> {
+        const OPERATION: &str = "run a handler in a transaction";
+        let Self { lease, step, now, work, mut answer } = self;
+        let begun = connection
+            .spawn_blocking(|connection| {
+                AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")?;
+                connection.batch_execute("SAVEPOINT jaas_handler")
+            })
+            .await;
+        if let Err(error) = begun {
+            let _ = answer.send(Err(unavailable(OPERATION, error)));
+            return None;
+        }
+        let result = tokio::select! {
+            result = work(&mut connection) => result,
+            // The worker has cut the handler off; the connection is dropped, and SQLite rolls back.
+            () = answer.closed() => return None,
+        };
+        let (result, back) = match result {
+            Ok(handled) => {
+                let outcome = handled.clone();
+                let completed = connection
+                    .spawn_blocking(move |connection| {
+                        if let Err(error) = still_ours(connection) {
+                            return Ok(Err(error));
+                        }
+                        let completed = queries::complete(connection, lease, &step, &outcome, now)?;
+                        if completed.is_ok() {
+                            AnsiTransactionManager::commit_transaction(connection)?;
+                        }
+                        Ok(completed)
+                    })
+                    .await;
+                match completed {
+                    Ok(Ok(())) => (Ok(Ok(handled)), Some(connection)),
+                    Ok(Err(refused)) => (Err(refused), rolled_back(connection).await),
+                    Err(error) => (Err(not_committed(OPERATION, error)), None),
+                }
+            }
+            Err(error) => (Ok(Err(error)), rolled_back(connection).await),
+        };
+        let _ = answer.send(result);
+        back
+    }
+}
+
+/// Fails when what the handler wrote is no longer in the transaction that was begun for it: it has ended that, a
+/// statement has rolled it back, or an inner one was left open.
+fn still_ours(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let refused = |error| {
+        StoreError::new(
+            StoreErrorKind::TransactionEnded,
+            "cannot commit what the handler wrote: its transaction was ended, or one inside it left open",
+        )
+        .with_source(error)
+    };
+    match AnsiTransactionManager::transaction_manager_status_mut(connection).transaction_depth() {
+        Ok(Some(depth)) if depth.get() == 1 => {}
+        Ok(_) => return Err(refused(diesel::result::Error::NotInTransaction)),
+        Err(error) => return Err(refused(error)),
+    }
+    connection.batch_execute("RELEASE jaas_handler").map_err(refused)
+}
+
+/// Rolls back however deep the handler left its own transactions.
+async fn rolled_back(mut connection: Connection) -> Option<Connection> {
+    let rolled_back = connection
+        .spawn_blocking(|connection| {
+            loop {
+                let status = AnsiTransactionManager::transaction_manager_status_mut(connection);
+                match status.transaction_depth()? {
+                    Some(_) => AnsiTransactionManager::rollback_transaction(connection)?,
+                    None => return Ok(()),
+                }
+            }
+        })
+        .await;
+    rolled_back.is_ok().then_some(connection)
+}
+
+/// A commit that failed for what the handler wrote will fail again; one that failed for the disk may not.
+fn not_committed(operation: &str, error: diesel::result::Error) -> StoreError {
+    use diesel::result::DatabaseErrorKind as Kind;
+    use diesel::result::Error;
+    match &error {
+        Error::DatabaseError(
+            Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::NotNullViolation | Kind::CheckViolation,
+            _,
+        )
+        | Error::BrokenTransactionManager
+        | Error::AlreadyInTransaction
+        | Error::NotInTransaction => StoreError::new(
+            StoreErrorKind::Refused,
+            format!("cannot {operation}: what it wrote cannot be committed"),
+        )
+        .with_source(error),
+        _ => unavailable(operation, error),
+    }
+}
