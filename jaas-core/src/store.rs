@@ -76,6 +76,8 @@ pub trait EventStore: Send + Sync + 'static {
     /// - `claim_waits_out_the_settle_window`: an event received less than
     ///   [`settle_window`](SessionOrder::settle_window) ago is not claimed.
     /// - `claim_takes_over_when_a_lease_ran_out`, counting a crash, not a failure.
+    /// - `claim_runs_events_that_crashed_one_at_a_time`: while one event with a crash is claimed, no other one with a
+    ///   crash is, so that what was merely running beside the culprit does not share its fate.
     /// - `claim_buries_an_event_that_crashed_too_often`: after `request.max_crashes` crashes the event becomes
     ///   dead with a note that says so, and is not claimed.
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError>;

@@ -101,6 +101,7 @@ macro_rules! store_conformance {
             claim_lets_a_session_pass_an_event_that_keeps_failing
             claim_waits_out_the_settle_window
             claim_takes_over_when_a_lease_ran_out
+            claim_runs_events_that_crashed_one_at_a_time
             claim_buries_an_event_that_crashed_too_often
             renew_keeps_a_claim_beyond_its_first_lease
             renew_names_the_leases_that_were_lost

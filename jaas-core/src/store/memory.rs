@@ -136,6 +136,8 @@ impl Rows {
             .filter(|row| row.event.state == EventState::Running)
             .filter_map(|row| session(row))
             .collect();
+        let running_suspect = |row: &Row| row.event.state == EventState::Running && row.event.crashes > 0;
+        let mut suspect_taken = self.events.values().any(running_suspect);
         let mut claimable = Vec::new();
         for row in waiting {
             let event = &row.event;
@@ -144,12 +146,15 @@ impl Rows {
             }
             let due = event.due_at <= request.now
                 && event.received_at.saturating_add(request.order.settle_window) <= request.now;
-            if due && claimable.len() < request.limit {
-                claimable.push(event.id);
-            } else if event.failures >= request.order.hold_failures {
+            if !due && event.failures >= request.order.hold_failures {
                 continue;
             }
             busy.extend(session(row));
+            let suspect = event.crashes > 0;
+            if due && claimable.len() < request.limit && !(suspect && suspect_taken) {
+                suspect_taken |= suspect;
+                claimable.push(event.id);
+            }
         }
         claimable
     }

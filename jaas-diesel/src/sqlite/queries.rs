@@ -111,14 +111,32 @@ fn free_crashed(connection: &mut Connection, request: &ClaimRequest) -> QueryRes
     Ok(())
 }
 
-/// The events that may be run now: due, settled in, and first in their session.
+/// The events that may be run now. Of those that crashed before, one at a time.
 fn claimable(connection: &mut Connection, request: &ClaimRequest) -> QueryResult<Vec<i64>> {
+    use jaas_events::dsl;
+    let suspect_runs = dsl::jaas_events.filter(dsl::state.eq(RUNNING)).filter(dsl::crashes.gt(0));
+    let suspects = if diesel::select(exists(suspect_runs)).get_result(connection)? { 0 } else { 1 };
+    let mut ids = first_in_session(connection, request, true, request.limit.min(suspects))?;
+    ids.extend(first_in_session(connection, request, false, request.limit - ids.len())?);
+    Ok(ids)
+}
+
+/// The events that are due, settled in, and first in their session: those that crashed before, or the others.
+fn first_in_session(
+    connection: &mut Connection,
+    request: &ClaimRequest,
+    crashed: bool,
+    limit: usize,
+) -> QueryResult<Vec<i64>> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
     use jaas_events::dsl;
     let other = diesel::alias!(jaas_events as other);
     let now = request.now.as_millis();
     let settled_in = request.now.saturating_sub(request.order.settle_window).as_millis();
     let hold = i32::try_from(request.order.hold_failures).unwrap_or(i32::MAX);
-    let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
 
     let is_earlier = other
         .field(dsl::occurred_at)
@@ -140,6 +158,7 @@ fn claimable(connection: &mut Connection, request: &ClaimRequest) -> QueryResult
         .filter(dsl::state.eq(WAITING))
         .filter(dsl::due_at.le(now))
         .filter(dsl::received_at.le(settled_in))
+        .filter(dsl::crashes.gt(0).eq(crashed))
         .filter(not(exists(goes_first)))
         .order((dsl::due_at, dsl::id))
         .limit(limit)

@@ -120,6 +120,25 @@ pub async fn claim_takes_over_when_a_lease_ran_out<H: Harness>() {
     assert!(second.lease.fence > first.lease.fence);
 }
 
+pub async fn claim_runs_events_that_crashed_one_at_a_time<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    for key in ["culprit", "innocent", "bystander"] {
+        store.stored(lone(key)).await;
+    }
+    assert_eq!(store.claimed(0).await.len(), 3);
+    store.stored(lone("fresh 1")).await;
+    let claims = store.claimed(15_000).await;
+    assert_eq!(claims.len(), 2, "one of those that crashed, and the fresh one");
+    let suspects: Vec<&Claim> = claims.iter().filter(|claim| claim.crashes > 0).collect();
+    assert_eq!(suspects.len(), 1);
+    store.stored(lone("fresh 2")).await;
+    assert_eq!(store.claimed_keys(15_001).await, ["fresh 2"]);
+    store.done(suspects[0].lease).await;
+    let next = store.claimed_one(15_002).await;
+    assert_eq!(next.crashes, 1);
+}
+
 pub async fn claim_buries_an_event_that_crashed_too_often<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
