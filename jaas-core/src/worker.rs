@@ -24,7 +24,7 @@ use crate::store::{EventStore, SessionOrder};
 /// they run, and records how they ended. Any number of workers with the same handlers, in any number of processes,
 /// can share a store; whichever claims an event settles it for all.
 ///
-/// - A handler that fails, panics or exceeds its time limit is run again after a [`Backoff`]; the event becomes
+/// - A handler that fails, panics or exceeds its time limit is run again after a [`Backoff`](crate::Backoff); the event becomes
 ///   a dead letter when its attempts are used up, or at once for a permanent failure.
 /// - When the store is unavailable the worker waits and goes on by itself.
 /// - When it is stopped it takes nothing new, lets running handlers finish for a grace period, then cuts off
