@@ -47,6 +47,16 @@ pub use self::timestamp::OutOfRange;
 pub use self::timestamp::Timestamp;
 pub use self::worker::{Stopped, Worker, WorkerBuilder, WorkerHandle};
 
+const _: () = {
+    const fn shared_between_threads<T: Send + Sync>() {}
+    shared_between_threads::<Receiver>();
+    shared_between_threads::<Inbox<store::MemoryStore>>();
+    shared_between_threads::<Direct>();
+    shared_between_threads::<Worker<store::MemoryStore>>();
+    shared_between_threads::<WorkerHandle>();
+    shared_between_threads::<Delivery>();
+};
+
 /// The examples of the workspace's README compile.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

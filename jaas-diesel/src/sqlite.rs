@@ -356,3 +356,8 @@ impl EventStore for SqliteStore {
         self.read("count events", queries::stats).await
     }
 }
+
+const _: () = {
+    const fn shared_between_threads<T: Send + Sync>() {}
+    shared_between_threads::<SqliteStore>();
+};
