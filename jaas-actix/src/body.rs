@@ -28,20 +28,17 @@ pub(crate) enum NotRead {
 
 /// Reads a body of at most `max` bytes, exactly as it came, and holds room for it in the account.
 ///
-/// `declared` is the `Content-Length`: a body that says it is too large is not read at all, and the room for
-/// one that is not is taken before the first byte.
+/// `declared` is the `Content-Length`: a body that says it is too large is not read at all. Room is taken as bytes arrive
+/// and not as they are declared, because declaring costs a stranger nothing.
 pub(crate) async fn read(
     payload: &mut Payload,
     declared: Option<u64>,
     max: usize,
     held: &mut Held,
 ) -> Result<Bytes, NotRead> {
-    let declared = match declared.map(usize::try_from) {
-        None => 0,
-        Some(Ok(bytes)) if bytes <= max => bytes,
-        Some(_) => return Err(NotRead::Refused(Reply::TooLarge)),
-    };
-    held.grow_to(declared)?;
+    if declared.is_some_and(|bytes| usize::try_from(bytes).map_or(true, |bytes| bytes > max)) {
+        return Err(NotRead::Refused(Reply::TooLarge));
+    }
     let mut only = Bytes::new();
     let mut joined = BytesMut::new();
     let mut length = 0;
@@ -58,7 +55,6 @@ pub(crate) async fn read(
             continue;
         }
         if joined.is_empty() {
-            joined.reserve(declared.max(length));
             joined.extend_from_slice(&std::mem::take(&mut only));
         }
         joined.extend_from_slice(&chunk);

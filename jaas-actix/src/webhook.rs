@@ -75,10 +75,10 @@ impl Webhook {
         self
     }
 
-    /// How many bytes of bodies may be held at once, from the start of reading to the reply, by all clones of
-    /// this value together, and so over all worker threads. What would exceed it is answered 503 with
-    /// `Retry-After`. A declared length counts from the start, so an upload that was let in is not cut off
-    /// half-way. One body of the largest size is let in whatever is set here. Defaults to 64 MiB.
+    /// How many bytes of bodies may be held at once, from their arrival to the reply, by all clones of this value
+    /// together, and so over all worker threads. A request that would exceed it is answered 503 with
+    /// `Retry-After`, and JaaS delivers it again. One body of the largest size is let in whatever is set here.
+    /// Defaults to 64 MiB.
     pub fn max_bytes_in_flight(mut self, bytes: usize) -> Self {
         self.max_bytes_in_flight = bytes;
         self

@@ -142,12 +142,12 @@ async fn what_exceeds_the_bytes_in_flight_is_answered_503_until_there_is_room() 
     let held = signed(event("held", 1000));
     let mut holder = server.client().await;
     holder.send(&held[..held.len() - 1]).await;
-    server.until_bytes_in_flight(1000).await;
+    server.until_bytes_in_flight(999).await;
 
-    let too_much = signed(event("next", 501));
+    let too_much = signed(event("next", 502));
     let response = server.answer(&too_much).await;
     assert_eq!((response.status, response.header("retry-after")), (503, Some("1")));
-    let chunked = head("Transfer-Encoding: chunked\r\n\r\n") + &chunk(&"x".repeat(501));
+    let chunked = head("Transfer-Encoding: chunked\r\n\r\n") + &chunk(&"x".repeat(502));
     assert_eq!(server.answer(chunked).await.status, 503);
     assert_eq!(server.answer(signed(event("small", 500))).await.status, 200);
 
@@ -155,6 +155,19 @@ async fn what_exceeds_the_bytes_in_flight_is_answered_503_until_there_is_room() 
     assert_eq!(holder.response().await.status, 200);
     server.until_bytes_in_flight(0).await;
     assert_eq!(server.answer(&too_much).await.status, 200);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn declaring_bytes_without_sending_them_takes_no_room() {
+    let server = Server::start(|webhook| webhook.max_body(1000).max_bytes_in_flight(1000)).await;
+    let mut idle = Vec::new();
+    for _ in 0..10 {
+        let mut client = server.client().await;
+        client.send(head("Content-Length: 1000\r\n\r\n")).await;
+        idle.push(client);
+    }
+    assert_eq!(server.answer(signed(event("k", 1000))).await.status, 200);
     server.stop().await;
 }
 
