@@ -12,7 +12,7 @@ mod writer;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -95,7 +95,10 @@ impl SqliteStore {
     /// Dropping the last clone does the same without waiting for it.
     pub async fn close(&self) {
         self.shared.writer.close().await;
-        self.shared.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A query may be running on it, and its lock must not hold up the runtime.
+        let reader = self.shared.reader.clone();
+        let closed = tokio::task::spawn_blocking(move || drop(lock(&reader).take()));
+        let _ = closed.await;
     }
 
     /// Queues a write and waits for its commit.
@@ -125,7 +128,7 @@ impl SqliteStore {
         let reader = self.shared.reader.clone();
         let open = self.shared.open.clone();
         let task = tokio::task::spawn_blocking(move || {
-            let mut slot = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = lock(&reader);
             let mut connection = match slot.take() {
                 Some(connection) => connection,
                 None => open.reader()?,
@@ -153,6 +156,11 @@ impl SqliteStore {
             ))
         })
     }
+}
+
+/// The slot is empty while a query runs, so one that panicked has left nothing half-done in it.
+fn lock<T>(slot: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn answered<T>(

@@ -166,7 +166,6 @@ fn at(millis: i64) -> Timestamp {
 }
 
 /// An event of a session, which happened and was received this many milliseconds after the start.
-#[allow(clippy::expect_used)]
 fn event(key: &str, session: Option<&str>, millis: i64) -> Delivery {
     let body = json!({
         "idempotencyKey": key,
