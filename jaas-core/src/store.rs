@@ -1,11 +1,13 @@
 //! Where accepted events are kept until they are handled, and after.
 
 mod error;
+mod hand_over;
+mod history;
 mod memory;
 mod record;
+mod retention;
+mod work;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +15,20 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 pub use self::error::{StoreError, StoreErrorKind};
+pub use self::hand_over::{HandOver, HandedOver, Slot};
+pub use self::history::{
+    Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, DeadLetterGroup,
+};
 pub use self::memory::MemoryStore;
 pub use self::record::{
-    Conflict, EventQuery, EventState, Page, PageRequest, Quarantined, RowId, StoreStats, StoredEvent,
+    Conflict, EventQuery, EventState, Page, PageRequest, Quarantined, RowId, StateStats, StoreStats,
+    StoredEvent,
 };
-use crate::Timestamp;
-use crate::delivery::{Body, Delivery, Unreadable};
+pub use self::retention::{Keep, Purged, Retention, RetentionBuilder};
+pub use self::work::{Accepted, Claim, ClaimRequest, Failure, Lease, NextDue, SessionOrder, Step, TxWork};
+use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
+use crate::{SessionId, Timestamp};
 
 /// The inbox: a durable set of events with one row per idempotency key, and the work that is left to do.
 ///
@@ -32,12 +41,20 @@ use crate::handler::{Handled, HandlerResult};
 ///   wholly or not at all, and nothing leaks (no open transaction, no lost connection).
 /// - **Deadlines**: no method waits without bound; a database that does not answer is
 ///   [`Unavailable`](StoreErrorKind::Unavailable).
-/// - **Time** is passed in; the store reads no clock of its own for what it records.
+/// - **Time** is passed in as `now`. A store that several processes share takes its database's time instead for
+///   leases and for when an event is due, so that processes whose clocks differ agree.
 ///
 /// # Words
 /// *claim*: to take an event for one run; *lease*: how long the claim holds; *fence*: a number that grows with
 /// each claim of the event, so an old claim can be told from a newer one; *settle*: to record how a run ended
 /// ([`complete`](EventStore::complete), [`fail`](EventStore::fail), [`release`](EventStore::release)).
+///
+/// # Behavior
+/// Of stores that outlive their process:
+/// - `migration_opens_a_store_as_it_was`: opening a database again, while others have it open or not, changes
+///   nothing in it, and leases go on.
+/// - `migration_is_safe_for_several_at_once`: of any number of stores that open one database at the same time,
+///   none fails.
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// The transaction a handler may write in; `()` for stores without one.
@@ -47,13 +64,15 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - `accept_is_durable_before_it_answers`: `Ok` means the event survives a crash of process and machine.
-    /// - `accept_stores_one_row_per_key`: the key is (endpoint, idempotency key), compared byte for byte; of any
-    ///   number of concurrent calls exactly one answers [`New`](Accepted::New).
+    /// - `accept_stores_one_row_per_key`: the key is (endpoint, idempotency key), compared byte for byte.
+    /// - `accept_is_safe_for_many_at_once`: of any number of concurrent calls with one key, to any number of stores
+    ///   on the same database, exactly one answers [`New`](Accepted::New).
     /// - `accept_tells_a_duplicate_from_a_conflict`: the same key with the same body is
     ///   [`Duplicate`](Accepted::Duplicate); with another body it is [`Conflict`](Accepted::Conflict), the first
     ///   body stays, and the second is listed in [`conflicts`](EventStore::conflicts).
     /// - `accept_keeps_the_body_byte_for_byte`.
-    /// - `accept_wakes_those_who_wait`: a new event shows in [`wakeups`](EventStore::wakeups).
+    /// - `accept_wakes_those_who_wait`: a new event that was not handed over shows in
+    ///   [`wakeups`](EventStore::wakeups).
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError>;
 
     /// Keeps authentic bytes that have no readable envelope.
@@ -70,24 +89,44 @@ pub trait EventStore: Send + Sync + 'static {
     /// - `claim_raises_the_fence_every_time`.
     /// - `claim_runs_a_session_one_at_a_time_earliest_first`: of one session at most one event is claimed, and
     ///   it is the one that happened first ([`Delivery::occurred_at`], then order of acceptance) among those
-    ///   waiting. Events without a session are independent.
-    /// - `claim_lets_a_session_pass_an_event_that_keeps_failing`: an event that has failed
-    /// [`hold_failures`](SessionOrder::hold_failures) times no longer holds back later ones of its session.
+    ///   waiting. Session ids are compared byte for byte. Events without a session are independent.
+    /// - `claim_lets_a_session_pass_an_event_that_keeps_failing`: while it waits out its back-off, an event that has
+    ///   failed [`hold_failures`](SessionOrder::hold_failures) times does not hold back later ones of its session.
     /// - `claim_waits_out_the_settle_window`: an event received less than
-    ///   [`settle_window`](SessionOrder::settle_window) ago is not claimed.
+    ///   [`settle_window`](SessionOrder::settle_window) ago is not claimed, and later ones of its session wait for it.
     /// - `claim_takes_over_when_a_lease_ran_out`, counting a crash, not a failure.
     /// - `claim_runs_events_that_crashed_one_at_a_time`: while one event with a crash is claimed, no other one with a
     ///   crash is, so that what was merely running beside the culprit does not share its fate.
     /// - `claim_buries_an_event_that_crashed_too_often`: after `request.max_crashes` crashes the event becomes
     ///   dead with a note that says so, and is not claimed.
+    /// - `claim_is_safe_for_many_at_once`: of any number of concurrent claims, by any number of stores on the
+    ///   same database, no two hold the same event or two events of one session.
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError>;
 
-    /// Extends leases to `until`; answers those that are no longer held.
+    /// Lets the store give events straight to a worker of this process as it accepts them, already claimed, which
+    /// saves the worker the claim. Only while [`HandOver::slot`] gives room, and only events that
+    /// [`claim`](EventStore::claim) would give out at once.
+    ///
+    /// A store may do nothing here; the worker claims as well.
     ///
     /// # Behavior
-    /// - `renew_keeps_a_claim_beyond_its_first_lease`.
+    /// - `hand_over_gives_each_event_to_one_side`: an event is either handed over, with a lease as of a claim, or
+    ///   left to be claimed, and not both. What is not new is not handed over, and its slot is free again.
+    /// - `hand_over_keeps_the_order_of_a_session`: while an event of a session waits or runs, the next one is not
+    ///   handed over.
+    fn hand_over(&self, to: HandOver);
+
+    /// Extends leases to `lease` from now; answers those that are no longer held.
+    ///
+    /// # Behavior
+    /// - `renew_keeps_a_claim_beyond_its_first_lease`, also when that ran out and nobody has taken over.
     /// - `renew_names_the_leases_that_were_lost`.
-    async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<Lease>, StoreError>;
+    async fn renew(
+        &self,
+        leases: &[Lease],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Lease>, StoreError>;
 
     /// Runs `work` in a transaction and, if it succeeds, completes `step` in that same transaction, exactly as
     /// [`complete`](EventStore::complete) would.
@@ -121,7 +160,7 @@ pub trait EventStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Records a failed run: the event waits until `failure.next` or becomes dead.
+    /// Records a failed run: the event waits for `failure.retry_in` or becomes dead.
     ///
     /// # Behavior
     /// - `fail_counts_and_waits_until_the_given_time`.
@@ -136,11 +175,14 @@ pub trait EventStore: Send + Sync + 'static {
     /// - `release_counts_an_interruption_not_a_failure`.
     async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError>;
 
-    /// The earliest time after `now` at which a waiting event becomes due or a lease ends.
+    /// How long it is until a waiting event becomes due or a lease ends, and whether events that are due already
+    /// wait for others.
     ///
     /// # Behavior
     /// - `next_due_names_the_earliest_future_event`.
-    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<Option<Timestamp>, StoreError>;
+    /// - `next_due_tells_when_events_are_held_back`: when the settle window and the back-off of a waiting event are
+    ///   over.
+    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<NextDue, StoreError>;
 
     /// Changes whenever there may be new work, so a worker need not poll to be quick. It may miss work of other
     /// processes; workers poll as well.
@@ -171,16 +213,89 @@ pub trait EventStore: Send + Sync + 'static {
     /// - `quarantined_are_listed_in_pages`.
     async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>, StoreError>;
 
-    /// Makes a settled event wait again, as if new, with its counts at zero. Handlers of a dead event that had
-    /// already succeeded are not run again; those of a done event are.
+    /// Lists the attempts that did not succeed, oldest first. An attempt that did is told by its event.
     ///
     /// # Behavior
-    /// - `replay_runs_a_dead_or_ignored_event_again`.
-    /// - `replay_refuses_an_event_that_is_not_settled`: [`NotSettled`](StoreErrorKind::NotSettled), and
-    ///   [`NotFound`](StoreErrorKind::NotFound) for one that does not exist.
-    async fn replay(&self, event: RowId, now: Timestamp) -> Result<(), StoreError>;
+    /// - `attempts_tell_failures_crashes_and_interruptions_apart`.
+    /// - `attempts_are_listed_in_pages`, and filtered by every field of the query.
+    async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError>;
 
-    /// Counts per state.
+    /// Groups dead letters by event type and error, the most frequent first; at most
+    /// [`DeadLetterGroup::MAX_GROUPS`].
+    ///
+    /// # Behavior
+    /// - `dead_letters_are_grouped_by_type_and_error`, both compared byte for byte.
+    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError>;
+
+    /// Makes a settled event wait again, as if new, with its counts at zero. Handlers of a dead or discarded event
+    /// that had already succeeded are not run again; those of a done event are.
+    ///
+    /// # Behavior
+    /// - `replay_runs_a_settled_event_again`, and wakes those who wait.
+    /// - `replay_refuses_an_event_that_is_not_settled`: [`NotSettled`](StoreErrorKind::NotSettled),
+    ///   [`NotFound`](StoreErrorKind::NotFound) for one that does not exist, and
+    ///   [`Erased`](StoreErrorKind::Erased) for one without its body.
+    /// - `replay_is_audited`.
+    async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Replays every settled event of one page of this query; the others of the page, and those without a body, are
+    /// passed over. Answers the
+    /// replayed rows, and where the next page starts.
+    ///
+    /// # Behavior
+    /// - `replay_matching_replays_the_settled_events_of_a_page`.
+    /// - `replay_matching_refuses_an_empty_query`: [`EmptyQuery`](StoreErrorKind::EmptyQuery).
+    async fn replay_matching(
+        &self,
+        query: &EventQuery,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<Page<RowId>, StoreError>;
+
+    /// Gives up an event that waits, is ignored or is dead: it is not run again unless it is replayed.
+    ///
+    /// # Behavior
+    /// - `discard_settles_an_event_and_is_audited`: its note is the reason. Those who wait are woken, because it may
+    ///   have held back others of its session.
+    /// - `discard_refuses_an_event_that_runs_or_is_done`, or was discarded before:
+    ///   [`NotDiscardable`](StoreErrorKind::NotDiscardable), and [`NotFound`](StoreErrorKind::NotFound) for one that
+    ///   does not exist.
+    async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Lists what people did to events, oldest first. Entries stay when their events are purged.
+    ///
+    /// # Behavior
+    /// - `audit_is_listed_in_pages`.
+    async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError>;
+
+    /// Deletes what `retention` does not keep, at most `limit` rows of each kind, and with an event its attempts
+    /// and conflicts.
+    ///
+    /// # Behavior
+    /// - `purge_deletes_by_age_and_state`, in batches.
+    /// - `purge_deletes_beyond_a_count`: of each state those that were settled first, of conflicts and quarantine
+    ///   those that were last received longest ago.
+    /// - `purge_keeps_keys_as_long_as_signatures_are_valid`: see [`Retention::builder`].
+    /// - `purge_leaves_what_is_not_settled`.
+    async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError>;
+
+    /// Erases what the events of a session hold: bodies, those of their conflicts, and notes and error texts. Their
+    /// keys stay, so a late repetition is still a duplicate, or the same conflict, and its body does not come back.
+    /// Asked again, it erases what has come since. Events that wait are discarded by it. Answers how many
+    /// events were erased now. While one of them runs nothing is erased, and the answer is
+    /// [`NotSettled`](StoreErrorKind::NotSettled): try again later.
+    ///
+    /// # Behavior
+    /// - `erase_session_removes_bodies_and_keeps_keys`, and is audited.
+    /// - `erase_session_discards_what_waits_and_refuses_while_one_runs`.
+    async fn erase_session(
+        &self,
+        session: &SessionId,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+
+    /// Counts and ages per state. The age is that of the event received first.
     ///
     /// # Behavior
     /// - `stats_count_every_state`.
@@ -204,8 +319,17 @@ impl<S: EventStore + ?Sized> EventStore for Arc<S> {
         (**self).claim(request).await
     }
 
-    async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<Lease>, StoreError> {
-        (**self).renew(leases, until).await
+    fn hand_over(&self, to: HandOver) {
+        (**self).hand_over(to);
+    }
+
+    async fn renew(
+        &self,
+        leases: &[Lease],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Lease>, StoreError> {
+        (**self).renew(leases, now, lease).await
     }
 
     async fn run(
@@ -236,7 +360,7 @@ impl<S: EventStore + ?Sized> EventStore for Arc<S> {
         (**self).release(leases, now).await
     }
 
-    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<NextDue, StoreError> {
         (**self).next_due(now, order).await
     }
 
@@ -260,8 +384,46 @@ impl<S: EventStore + ?Sized> EventStore for Arc<S> {
         (**self).quarantined(page).await
     }
 
-    async fn replay(&self, event: RowId, now: Timestamp) -> Result<(), StoreError> {
-        (**self).replay(event, now).await
+    async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError> {
+        (**self).attempts(query).await
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError> {
+        (**self).dead_letters().await
+    }
+
+    async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        (**self).replay(event, audit, now).await
+    }
+
+    async fn replay_matching(
+        &self,
+        query: &EventQuery,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<Page<RowId>, StoreError> {
+        (**self).replay_matching(query, audit, now).await
+    }
+
+    async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        (**self).discard(event, audit, now).await
+    }
+
+    async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
+        (**self).audit(page).await
+    }
+
+    async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
+        (**self).purge(retention, now, limit).await
+    }
+
+    async fn erase_session(
+        &self,
+        session: &SessionId,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        (**self).erase_session(session, audit, now).await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
@@ -269,156 +431,9 @@ impl<S: EventStore + ?Sized> EventStore for Arc<S> {
     }
 }
 
-/// What became of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Accepted {
-    /// Stored now.
-    New,
-    /// Stored before, with the same body.
-    Duplicate,
-    /// Another body was stored before under the same key; that one stays, this one is listed as a conflict.
-    Conflict,
-}
-
-/// Work to be done inside a transaction. It owns what it needs, because a store may hand it to the task that
-/// owns the connection.
-pub type TxWork<Tx> =
-    Box<dyn for<'t> FnOnce(&'t mut Tx) -> Pin<Box<dyn Future<Output = HandlerResult> + Send + 't>> + Send>;
-
-/// What a worker asks for.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ClaimRequest {
-    /// The time now.
-    pub now: Timestamp,
-    /// How many events at most.
-    pub limit: usize,
-    /// How long the claims hold unless renewed.
-    pub lease: Duration,
-    /// Who claims; recorded for people who look.
-    pub worker: Arc<str>,
-    /// How sessions are ordered.
-    pub order: SessionOrder,
-    /// After how many crashes an event becomes dead.
-    pub max_crashes: u32,
-}
-
-impl ClaimRequest {
-    /// A request with a lease of 15 s, the default order, and 2 crashes.
-    pub fn new(worker: impl Into<Arc<str>>, now: Timestamp, limit: usize) -> Self {
-        Self {
-            now,
-            limit,
-            lease: Duration::from_secs(15),
-            worker: worker.into(),
-            order: SessionOrder::default(),
-            max_crashes: 2,
-        }
-    }
-}
-
-/// How events of one session follow each other. Events of different sessions run in parallel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionOrder {
-    /// How long an event waits after it was received, so that earlier ones still on their way can overtake it.
-    /// Defaults to zero.
-    pub settle_window: Duration,
-    /// How often an event may fail before later events of its session no longer wait for it. Defaults to 3,
-    /// which with the default back-off is 3 to 6 s.
-    pub hold_failures: u32,
-}
-
-impl Default for SessionOrder {
-    fn default() -> Self {
-        Self { settle_window: Duration::ZERO, hold_failures: 3 }
-    }
-}
-
-/// The right to run one event and settle it: which event, and which claim of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Lease {
-    /// The event's row.
-    pub event: RowId,
-    /// Which claim of the event, growing with each.
-    pub fence: i64,
-}
-
-/// A claimed event.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Claim {
-    /// The right to settle it.
-    pub lease: Lease,
-    /// The endpoint it came to.
-    pub endpoint: Arc<str>,
-    /// When it was received.
-    pub received_at: Timestamp,
-    /// Its body as it came.
-    pub body: Body,
-    /// How often a handler failed.
-    pub failures: u32,
-    /// How often a lease ran out.
-    pub crashes: u32,
-    /// How often a stopping worker gave it back.
-    pub interruptions: u32,
-    /// The handlers that are done with it.
-    pub completed: Vec<String>,
-}
-
-impl Claim {
-    /// A claim of an event that was never run before, for a store to fill in what has happened since.
-    pub fn new(lease: Lease, endpoint: Arc<str>, received_at: Timestamp, body: impl Into<Body>) -> Self {
-        Self {
-            lease,
-            endpoint,
-            received_at,
-            body: body.into(),
-            failures: 0,
-            crashes: 0,
-            interruptions: 0,
-            completed: Vec::new(),
-        }
-    }
-
-    /// Which run of the handler this is, from 1.
-    pub fn attempt(&self) -> u32 {
-        self.failures.saturating_add(self.crashes).saturating_add(self.interruptions).saturating_add(1)
-    }
-}
-
-/// One handler's part in an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// The handler's name.
-    pub handler: Arc<str>,
-    /// Whether every other handler is done, so that this one settles the event.
-    pub last: bool,
-}
-
-/// A failed run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// What went wrong, for people.
-    pub error: String,
-    /// When to run again; `None` makes the event a dead letter.
-    pub next: Option<Timestamp>,
-}
-
 const _: fn(&dyn EventStore<Tx = ()>) = |_| {};
 
 /// What a store notes on an event that it buries for its crashes.
 pub fn crash_note(crashes: u32) -> String {
     format!("given up: {crashes} times the process ended, or its lease ran out, while a handler was running")
-}
-
-pub(crate) fn not_found(event: RowId) -> StoreError {
-    StoreError::new(StoreErrorKind::NotFound, format!("there is no event {event}"))
-}
-
-pub(crate) fn not_settled(event: RowId, state: EventState) -> StoreError {
-    StoreError::new(
-        StoreErrorKind::NotSettled,
-        format!("event {event} is {state}, and only done, ignored and dead events can be replayed"),
-    )
 }

@@ -5,12 +5,16 @@
 mod building;
 #[path = "worker/failing.rs"]
 mod failing;
+#[path = "worker/hand_over.rs"]
+mod hand_over;
 #[path = "worker/handlers.rs"]
 mod handlers;
 #[path = "worker/leases.rs"]
 mod leases;
 #[path = "worker/outages.rs"]
 mod outages;
+#[path = "worker/pacing.rs"]
+mod pacing;
 #[path = "worker/properties.rs"]
 mod properties;
 #[path = "worker/running.rs"]

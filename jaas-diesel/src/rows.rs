@@ -1,28 +1,80 @@
 //! Rows of the tables, and how they become what a store tells.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use jaas_core::{Handled, store::Step};
+
 use diesel::prelude::*;
 use jaas_core::store::{
-    Claim, Conflict, EventState, Lease, Quarantined, RowId, StoreError, StoreErrorKind, StoredEvent,
+    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Claim, Conflict, EventState, Lease, Page,
+    PageRequest, Quarantined, RowId, StoreError, StoreErrorKind, StoredEvent,
 };
 use jaas_core::{Delivery, Fqn, IdempotencyKey, SessionId, Timestamp, Unreadable};
 
-use crate::schema::{jaas_conflicts, jaas_events, jaas_quarantine};
+use crate::schema::{jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_quarantine};
 
 /// A new event, owning what the writer needs after the request is gone.
-#[derive(Insertable)]
+#[derive(Debug, Insertable)]
 #[diesel(table_name = jaas_events, treat_none_as_default_value = false)]
 pub(crate) struct NewEvent {
     pub(crate) endpoint: String,
     pub(crate) idempotency_key: String,
-    event_type: String,
-    session_id: Option<String>,
-    fqn: String,
-    occurred_at: i64,
+    pub(crate) event_type: String,
+    pub(crate) session_id: Option<String>,
+    pub(crate) fqn: String,
+    pub(crate) occurred_at: i64,
     pub(crate) received_at: i64,
     pub(crate) body: Vec<u8>,
     pub(crate) body_hash: Vec<u8>,
     state: &'static str,
+    completed: &'static str,
     due_at: i64,
+    /// For whom it is claimed at once, if that may be.
+    #[diesel(skip_insertion)]
+    pub(crate) claimant: Option<Claimant>,
+}
+
+/// A worker of this process that has room for an event.
+#[derive(Debug, Clone)]
+pub(crate) struct Claimant {
+    pub(crate) worker: Arc<str>,
+    pub(crate) lease: Duration,
+}
+
+/// A successful run to be recorded.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[derive(Debug)]
+pub(crate) struct Completion {
+    pub(crate) lease: Lease,
+    pub(crate) step: Step,
+    pub(crate) handled: Handled,
+}
+
+impl NewEvent {
+    /// What makes it one event.
+    pub(crate) fn key(&self) -> (&str, &str) {
+        (&self.endpoint, &self.idempotency_key)
+    }
+
+    /// Its claim, given with the insert.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn claim(&self, lease: Lease) -> Claim {
+        let received_at = Timestamp::from_millis(self.received_at);
+        Claim::new(lease, self.endpoint.as_str().into(), received_at, self.body.clone())
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn owned_key(&self) -> (String, String) {
+        (self.endpoint.clone(), self.idempotency_key.clone())
+    }
+}
+
+/// A row that was inserted, and its claim if it was asked for and given.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Inserted {
+    pub(crate) lease: Option<Lease>,
 }
 
 impl From<Delivery> for NewEvent {
@@ -34,7 +86,9 @@ impl From<Delivery> for NewEvent {
             body: delivery.body().to_vec(),
             body_hash: delivery.body_hash().to_vec(),
             state: EventState::Waiting.as_str(),
+            completed: "",
             due_at: delivery.received_at.as_millis(),
+            claimant: None,
             idempotency_key: delivery.envelope.idempotency_key.into_string(),
             event_type: delivery.envelope.event_type,
             session_id: delivery.envelope.session_id.map(SessionId::into_string),
@@ -51,7 +105,7 @@ pub(crate) struct NewConflict<'a> {
     body: &'a [u8],
     body_hash: &'a [u8],
     first_received_at: i64,
-    last_received_at: i64,
+    pub(crate) last_received_at: i64,
 }
 
 impl<'a> From<&'a NewEvent> for NewConflict<'a> {
@@ -108,9 +162,11 @@ pub(crate) struct EventRow {
     interruptions: i32,
     completed: String,
     due_at: i64,
+    worker: Option<String>,
     settled_at: Option<i64>,
     note: Option<String>,
     body: Vec<u8>,
+    erased_at: Option<i64>,
 }
 
 impl TryFrom<EventRow> for StoredEvent {
@@ -137,6 +193,8 @@ impl TryFrom<EventRow> for StoredEvent {
         event.due_at = Timestamp::from_millis(row.due_at);
         event.settled_at = row.settled_at.map(Timestamp::from_millis);
         event.note = row.note;
+        event.worker = row.worker;
+        event.erased_at = row.erased_at.map(Timestamp::from_millis);
         Ok(event)
     }
 }
@@ -180,8 +238,10 @@ pub(crate) struct ConflictRow {
     seen: i32,
 }
 
-impl From<ConflictRow> for Conflict {
-    fn from(row: ConflictRow) -> Self {
+impl TryFrom<ConflictRow> for Conflict {
+    type Error = StoreError;
+
+    fn try_from(row: ConflictRow) -> Result<Self, StoreError> {
         let mut conflict = Self::new(
             RowId::new(row.id),
             row.endpoint.into(),
@@ -191,7 +251,7 @@ impl From<ConflictRow> for Conflict {
         );
         conflict.last_received_at = Timestamp::from_millis(row.last_received_at);
         conflict.seen = count(row.seen);
-        conflict
+        Ok(conflict)
     }
 }
 
@@ -207,8 +267,10 @@ pub(crate) struct QuarantineRow {
     seen: i32,
 }
 
-impl From<QuarantineRow> for Quarantined {
-    fn from(row: QuarantineRow) -> Self {
+impl TryFrom<QuarantineRow> for Quarantined {
+    type Error = StoreError;
+
+    fn try_from(row: QuarantineRow) -> Result<Self, StoreError> {
         let mut quarantined = Self::new(
             RowId::new(row.id),
             row.endpoint.into(),
@@ -218,27 +280,126 @@ impl From<QuarantineRow> for Quarantined {
         );
         quarantined.last_received_at = Timestamp::from_millis(row.last_received_at);
         quarantined.seen = count(row.seen);
-        quarantined
+        Ok(quarantined)
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = jaas_attempts)]
+pub(crate) struct AttemptRow {
+    id: i64,
+    event_id: i64,
+    fence: i64,
+    worker: Option<String>,
+    outcome: String,
+    error: Option<String>,
+    ended_at: i64,
+}
+
+impl TryFrom<AttemptRow> for Attempt {
+    type Error = StoreError;
+
+    fn try_from(row: AttemptRow) -> Result<Self, StoreError> {
+        let outcome = AttemptOutcome::ALL.into_iter().find(|outcome| outcome.as_str() == row.outcome);
+        let outcome = outcome.ok_or_else(|| unknown("attempt", row.id, &row.outcome))?;
+        let ended_at = Timestamp::from_millis(row.ended_at);
+        let mut attempt =
+            Self::new(RowId::new(row.id), RowId::new(row.event_id), row.fence, outcome, ended_at);
+        attempt.worker = row.worker;
+        attempt.error = row.error;
+        Ok(attempt)
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = jaas_audit)]
+pub(crate) struct NewAudit {
+    pub(crate) event_id: i64,
+    pub(crate) endpoint: String,
+    pub(crate) idempotency_key: String,
+    pub(crate) action: &'static str,
+    pub(crate) actor: String,
+    pub(crate) reason: String,
+    pub(crate) acted_at: i64,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = jaas_audit)]
+pub(crate) struct AuditRow {
+    id: i64,
+    event_id: i64,
+    endpoint: String,
+    idempotency_key: String,
+    action: String,
+    actor: String,
+    reason: String,
+    acted_at: i64,
+}
+
+impl TryFrom<AuditRow> for AuditEntry {
+    type Error = StoreError;
+
+    fn try_from(row: AuditRow) -> Result<Self, StoreError> {
+        let action = AuditAction::ALL.into_iter().find(|action| action.as_str() == row.action);
+        Ok(Self::new(
+            RowId::new(row.id),
+            RowId::new(row.event_id),
+            (row.endpoint.into(), IdempotencyKey::new(row.idempotency_key)),
+            action.ok_or_else(|| unknown("audit entry", row.id, &row.action))?,
+            AuditNote::new(row.actor, row.reason),
+            Timestamp::from_millis(row.acted_at),
+        ))
     }
 }
 
 /// The state of this stored name.
 pub(crate) fn state(id: i64, name: &str) -> Result<EventState, StoreError> {
-    EventState::ALL.into_iter().find(|state| state.as_str() == name).ok_or_else(|| {
-        StoreError::new(
-            StoreErrorKind::Corrupt,
-            format!(
-                "event {id} is in state {name:?}, which this version of jaas-diesel does not know; update it"
-            ),
-        )
-    })
+    EventState::ALL.into_iter().find(|state| state.as_str() == name).ok_or_else(|| unknown("event", id, name))
+}
+
+fn unknown(what: &str, id: i64, name: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Corrupt,
+        format!("{what} {id} is {name:?}, which this version of jaas-diesel does not know; update it"),
+    )
 }
 
 /// The names in a `completed` column.
-pub(crate) fn names(completed: &str) -> Vec<String> {
+fn names(completed: &str) -> Vec<String> {
     completed.lines().map(str::to_owned).collect()
 }
 
 fn count(column: i32) -> u32 {
     u32::try_from(column).unwrap_or(0)
+}
+
+/// Text as every database can keep it: PostgreSQL knows no NUL, and the columns for people are bounded.
+pub(crate) fn text(text: &str) -> String {
+    const MAX_CHARS: usize = 8000;
+    text.chars().take(MAX_CHARS).map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// How long it is from one time to another.
+pub(crate) fn since(at: i64, now: i64) -> Duration {
+    Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0))
+}
+
+/// Cuts a page out of rows read with one more than it holds.
+pub(crate) fn page_of<R, T>(
+    rows: Vec<R>,
+    page: PageRequest,
+    id: impl Fn(&T) -> RowId,
+) -> Result<Page<T>, StoreError>
+where
+    T: TryFrom<R>,
+    StoreError: From<T::Error>,
+{
+    let rows = rows.into_iter().map(T::try_from).collect::<Result<_, _>>()?;
+    Ok(Page::from_rows(rows, page.clamped_limit(), id))
+}
+
+/// The replayed rows of a page.
+pub(crate) fn replayed(rows: Vec<(RowId, bool)>, page: PageRequest) -> Page<RowId> {
+    let Page { items, next, .. } = Page::from_rows(rows, page.clamped_limit(), |(id, _)| *id);
+    Page { items: items.into_iter().filter(|(_, replayed)| *replayed).map(|(id, _)| id).collect(), next }
 }

@@ -23,6 +23,7 @@ diesel::table! {
         leased_until -> BigInt,
         settled_at -> Nullable<BigInt>,
         note -> Nullable<Text>,
+        erased_at -> Nullable<BigInt>,
     }
 }
 
@@ -51,3 +52,37 @@ diesel::table! {
         seen -> Integer,
     }
 }
+
+diesel::table! {
+    jaas_attempts (id) {
+        id -> BigInt,
+        event_id -> BigInt,
+        fence -> BigInt,
+        worker -> Nullable<Text>,
+        outcome -> Text,
+        error -> Nullable<Text>,
+        ended_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    jaas_audit (id) {
+        id -> BigInt,
+        event_id -> BigInt,
+        endpoint -> Text,
+        idempotency_key -> Text,
+        action -> Text,
+        actor -> Text,
+        reason -> Text,
+        acted_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    jaas_migrations (version) {
+        version -> Text,
+        applied_at -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(jaas_events, jaas_conflicts, jaas_attempts);

@@ -5,7 +5,10 @@
 //! a connection of its own and does not hold up writing.
 
 mod connection;
+mod dialect;
+#[path = "shared/migrations.rs"]
 mod migrations;
+#[path = "shared/queries.rs"]
 mod queries;
 mod transaction;
 mod writer;
@@ -19,16 +22,20 @@ use async_trait::async_trait;
 use diesel::{QueryResult, SqliteConnection};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use jaas_core::store::{
-    Accepted, Claim, ClaimRequest, Conflict, EventQuery, EventStore, Failure, Lease, Page, PageRequest,
-    Quarantined, RowId, SessionOrder, Step, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
+    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Conflict, DeadLetterGroup,
+    EventQuery, EventStore, Failure, HandOver, Lease, NextDue, Page, PageRequest, Purged, Quarantined,
+    Retention, RowId, SessionOrder, Step, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
 };
-use jaas_core::{Delivery, Handled, HandlerResult, Timestamp, Unreadable};
+use jaas_core::{Delivery, Handled, HandlerResult, SessionId, Timestamp, Unreadable};
 use tokio::sync::{oneshot, watch};
 
 use self::connection::Open;
+use self::dialect::answer;
 use self::writer::{Command, Wake, Writer};
-use crate::error::unavailable;
-use crate::rows::{NewEvent, NewQuarantined};
+use crate::error::{closed, not_in_time, unavailable};
+use crate::migrations::{Migration, MigrationError};
+use crate::now::Now;
+use crate::rows::{NewEvent, NewQuarantined, page_of, replayed};
 
 /// The connection of a SQLite transaction, as [`Context::tx`](jaas_core::Context::tx) gives it to a
 /// transactional handler. Use it with [`diesel_async::RunQueryDsl`].
@@ -44,7 +51,7 @@ pub type Connection = SyncConnectionWrapper<SqliteConnection>;
 /// Several processes may share the file; they wait for each other's writes.
 ///
 /// ```
-/// use jaas_core::store::EventStore;
+/// use jaas_core::store::{EventState, EventStore};
 /// use jaas_diesel::SqliteStore;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -52,7 +59,7 @@ pub type Connection = SyncConnectionWrapper<SqliteConnection>;
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("jaas.sqlite");
 /// let store = SqliteStore::open(path).await?;
-/// assert_eq!(store.stats().await?.waiting, 0);
+/// assert_eq!(store.stats().await?.count(EventState::Waiting), 0);
 /// # Ok(())
 /// # }
 /// ```
@@ -86,6 +93,7 @@ impl SqliteStore {
             queue: 1024,
             time_limit: Duration::from_secs(5),
             max_pages: None,
+            migrate: true,
         }
     }
 
@@ -108,10 +116,10 @@ impl SqliteStore {
         wake: Wake,
         write: impl FnMut(&mut SqliteConnection) -> QueryResult<Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (command, answer) = Command::write(operation, wake, write);
+        let (command, answered_by) = Command::write(operation, wake, write);
         self.limited(operation, async {
             self.shared.writer.send(command).await?;
-            answered(operation, answer).await
+            answered(operation, answered_by).await
         })
         .await
     }
@@ -123,7 +131,7 @@ impl SqliteStore {
         read: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         if self.shared.writer.is_closed() {
-            return Err(writer::closed(operation));
+            return Err(closed(operation));
         }
         let reader = self.shared.reader.clone();
         let open = self.shared.open.clone();
@@ -149,12 +157,7 @@ impl SqliteStore {
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let limit = self.shared.time_limit;
-        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-            Err(StoreError::new(
-                StoreErrorKind::Unavailable,
-                format!("cannot {operation}: the database did not answer within {limit:?}"),
-            ))
-        })
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(not_in_time(operation, limit)))
     }
 }
 
@@ -165,9 +168,9 @@ fn lock<T>(slot: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
 
 async fn answered<T>(
     operation: &str,
-    answer: oneshot::Receiver<Result<T, StoreError>>,
+    answered_by: oneshot::Receiver<Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    answer.await.unwrap_or_else(|_| {
+    answered_by.await.unwrap_or_else(|_| {
         Err(StoreError::new(
             StoreErrorKind::Unavailable,
             format!(
@@ -191,6 +194,7 @@ pub struct SqliteStoreBuilder {
     queue: usize,
     time_limit: Duration,
     max_pages: Option<u32>,
+    migrate: bool,
 }
 
 impl SqliteStoreBuilder {
@@ -214,21 +218,75 @@ impl SqliteStoreBuilder {
         self
     }
 
+    /// Whether [`open`](Self::open) applies pending migrations. Otherwise it fails while there are some, and you
+    /// apply them with [`apply_migrations`](Self::apply_migrations). Defaults to `true`.
+    pub fn migrate(mut self, migrate: bool) -> Self {
+        self.migrate = migrate;
+        self
+    }
+
     /// Opens the file, creating it if needed, and brings its tables up to date.
     ///
     /// # Errors
-    /// When the file cannot be opened or written, or a migration fails.
+    /// When the file cannot be opened or written, a migration fails, or the tables were made by a newer version.
     pub async fn open(self) -> Result<SqliteStore, StoreError> {
         let open = Open::new(self.path, self.time_limit, self.max_pages)?;
-        let at_start = open.clone();
-        let connection = tokio::task::spawn_blocking(move || at_start.migrated())
-            .await
-            .map_err(|error| unavailable("open the database", error))??;
-        let writer = Writer::start(open.clone(), connection, self.queue.max(1))?;
+        let migrate = self.migrate;
+        let connection = on_new(&open, move |connection| {
+            if migrate {
+                answer(migrations::apply(connection)).map(drop)
+            } else {
+                answer(migrations::check(connection))
+            }
+        })
+        .await?;
+        let writer = Writer::start(open.clone(), connection.0, self.queue.max(1))?;
         Ok(SqliteStore {
             shared: Arc::new(Shared { open, time_limit: self.time_limit, writer, reader: Arc::default() }),
         })
     }
+
+    /// Applies pending migrations; answers them. Processes that do so at once take turns.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or written, a migration fails, or the tables were made by a newer version.
+    pub async fn apply_migrations(&self) -> Result<Vec<Migration>, StoreError> {
+        self.migrations_on_new(|connection| answer(migrations::apply(connection))).await
+    }
+
+    /// Lists every migration that this version knows, in order.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or the tables were made by a newer version.
+    pub async fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
+        self.migrations_on_new(|connection| answer(migrations::list(connection))).await
+    }
+
+    /// Reverts the migration applied last, and answers it. **What its tables hold is gone.**
+    ///
+    /// # Errors
+    /// When the file cannot be opened or written, a migration fails, or the tables were made by a newer version.
+    pub async fn revert_migration(&self) -> Result<Option<Migration>, StoreError> {
+        self.migrations_on_new(|connection| answer(migrations::revert(connection))).await
+    }
+
+    async fn migrations_on_new<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut SqliteConnection) -> Result<T, MigrationError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let open = Open::new(self.path.clone(), self.time_limit, self.max_pages)?;
+        Ok(on_new(&open, work).await?.1)
+    }
+}
+
+/// Does this on a new connection, outside the runtime; answers both.
+async fn on_new<T: Send + 'static>(
+    open: &Open,
+    work: impl Fn(&mut SqliteConnection) -> Result<T, MigrationError> + Send + 'static,
+) -> Result<(SqliteConnection, T), StoreError> {
+    let open = open.clone();
+    let opened = tokio::task::spawn_blocking(move || open.writer_after(work));
+    opened.await.map_err(|error| unavailable("open the database", error))?
 }
 
 #[async_trait]
@@ -237,40 +295,47 @@ impl EventStore for SqliteStore {
 
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError> {
         const OPERATION: &str = "store the event";
-        let event = NewEvent::from(delivery);
-        let (command, answer) = Command::write(OPERATION, Wake::Workers, move |connection| {
-            queries::accept(connection, &event).map(Ok)
-        });
+        let (command, answered_by) = Command::accept(OPERATION, NewEvent::from(delivery));
         self.shared.writer.try_send(command)?;
-        self.limited(OPERATION, answered(OPERATION, answer)).await
+        self.limited(OPERATION, answered(OPERATION, answered_by)).await
     }
 
     async fn quarantine(&self, unreadable: Unreadable) -> Result<(), StoreError> {
         const OPERATION: &str = "quarantine the body";
         let body = NewQuarantined::from(unreadable);
-        let (command, answer) = Command::write(OPERATION, Wake::Nobody, move |connection| {
-            queries::quarantine(connection, &body).map(Ok)
+        let (command, answered_by) = Command::write(OPERATION, Wake::Nobody, move |connection| {
+            answer(queries::quarantine(connection, &body)).map(Ok)
         });
         self.shared.writer.try_send(command)?;
-        self.limited(OPERATION, answered(OPERATION, answer)).await
+        self.limited(OPERATION, answered(OPERATION, answered_by)).await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
         const OPERATION: &str = "claim events";
         let request = request.clone();
-        let (command, answer) =
-            Command::claim(OPERATION, move |connection| queries::claim(connection, &request).map(Ok));
+        let (command, answered_by) = Command::claim(OPERATION, move |connection| {
+            let rows = answer(queries::claim(connection, &request, Now::given(request.now)))?;
+            Ok(Ok(rows.into_iter().map(Claim::from).collect()))
+        });
         self.limited(OPERATION, async {
             self.shared.writer.send(command).await?;
-            answered(OPERATION, answer).await
+            answered(OPERATION, answered_by).await
         })
         .await
     }
 
-    async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<Lease>, StoreError> {
+    /// Does nothing: with one writing thread a claim costs less than it would save.
+    fn hand_over(&self, _: HandOver) {}
+
+    async fn renew(
+        &self,
+        leases: &[Lease],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Lease>, StoreError> {
         let leases = leases.to_vec();
         self.write("renew leases", Wake::Nobody, move |connection| {
-            queries::renew(connection, &leases, until).map(Ok)
+            answer(queries::renew(connection, &leases, Now::given(now), lease)).map(Ok)
         })
         .await
     }
@@ -282,9 +347,9 @@ impl EventStore for SqliteStore {
         now: Timestamp,
         work: TxWork<Connection>,
     ) -> Result<HandlerResult, StoreError> {
-        let (command, answer) = Command::run(lease, step.clone(), now, work);
+        let (command, answered_by) = Command::run(lease, step.clone(), now, work);
         self.limited("run a handler in a transaction", self.shared.writer.send(command)).await?;
-        answered("run a handler in a transaction", answer).await
+        answered("run a handler in a transaction", answered_by).await
     }
 
     async fn complete(
@@ -296,7 +361,7 @@ impl EventStore for SqliteStore {
     ) -> Result<(), StoreError> {
         let (step, handled) = (step.clone(), handled.clone());
         self.write("complete the event", Wake::Nobody, move |connection| {
-            queries::complete(connection, lease, &step, &handled, now)
+            answer(queries::complete(connection, lease, &step, &handled, Now::given(now)))
         })
         .await
     }
@@ -304,7 +369,7 @@ impl EventStore for SqliteStore {
     async fn fail(&self, lease: Lease, failure: &Failure, now: Timestamp) -> Result<(), StoreError> {
         let failure = failure.clone();
         self.write("record the failure", Wake::Nobody, move |connection| {
-            queries::fail(connection, lease, &failure, now)
+            answer(queries::fail(connection, lease, &failure, Now::given(now)))
         })
         .await
     }
@@ -312,13 +377,16 @@ impl EventStore for SqliteStore {
     async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
         let leases = leases.to_vec();
         self.write("give events back", Wake::Workers, move |connection| {
-            queries::release(connection, &leases, now).map(Ok)
+            answer(queries::release(connection, &leases, Now::given(now))).map(Ok)
         })
         .await
     }
 
-    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<Option<Timestamp>, StoreError> {
-        self.read("find the next event", move |connection| queries::next_due(connection, now, order)).await
+    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<NextDue, StoreError> {
+        self.read("find the next event", move |connection| {
+            answer(queries::next_due(connection, Now::given(now), order))
+        })
+        .await
     }
 
     fn wakeups(&self) -> watch::Receiver<u64> {
@@ -326,42 +394,106 @@ impl EventStore for SqliteStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.write("reach the database", Wake::Nobody, |connection| queries::ping(connection).map(Ok)).await
+        self.write("reach the database", Wake::Nobody, |connection| answer(queries::ping(connection)).map(Ok))
+            .await
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
-        let (query, limit) = (query.clone(), query.page.clamped_limit());
-        let rows = self.read("list events", move |connection| queries::events(connection, &query)).await?;
-        let events = rows.into_iter().map(StoredEvent::try_from).collect::<Result<_, _>>()?;
-        Ok(Page::from_rows(events, limit, |event| event.id))
+        let (query, page) = (query.clone(), query.page);
+        let rows =
+            self.read("list events", move |connection| answer(queries::events(connection, &query))).await?;
+        page_of(rows, page, |event: &StoredEvent| event.id)
     }
 
     async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
-        let rows =
-            self.read("list conflicts", move |connection| queries::conflicts(connection, page)).await?;
-        Ok(Page::from_rows(rows.into_iter().map(Conflict::from).collect(), page.clamped_limit(), |row| {
-            row.id
-        }))
+        let rows = self
+            .read("list conflicts", move |connection| answer(queries::conflicts(connection, page)))
+            .await?;
+        page_of(rows, page, |conflict: &Conflict| conflict.id)
     }
 
     async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>, StoreError> {
         let rows = self
-            .read("list the quarantine", move |connection| queries::quarantined(connection, page))
+            .read("list the quarantine", move |connection| answer(queries::quarantined(connection, page)))
             .await?;
-        Ok(Page::from_rows(rows.into_iter().map(Quarantined::from).collect(), page.clamped_limit(), |row| {
-            row.id
-        }))
+        page_of(rows, page, |quarantined: &Quarantined| quarantined.id)
     }
 
-    async fn replay(&self, event: RowId, now: Timestamp) -> Result<(), StoreError> {
+    async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError> {
+        let (query, page) = (query.clone(), query.page);
+        let rows = self
+            .read("list attempts", move |connection| answer(queries::attempts(connection, &query)))
+            .await?;
+        page_of(rows, page, |attempt: &Attempt| attempt.id)
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError> {
+        self.read("group dead letters", |connection| answer(queries::dead_letters(connection))).await
+    }
+
+    async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        let audit = audit.clone();
         self.write("replay the event", Wake::Workers, move |connection| {
-            queries::replay(connection, event, now)
+            answer(queries::replay(connection, event, &audit, Now::given(now)))
+        })
+        .await
+    }
+
+    async fn replay_matching(
+        &self,
+        query: &EventQuery,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<Page<RowId>, StoreError> {
+        if query.is_empty() {
+            return Err(StoreError::empty_query());
+        }
+        let (query, audit, page) = (query.clone(), audit.clone(), query.page);
+        let rows = self
+            .write("replay events", Wake::Workers, move |connection| {
+                answer(queries::replay_matching(connection, &query, &audit, Now::given(now))).map(Ok)
+            })
+            .await?;
+        Ok(replayed(rows, page))
+    }
+
+    async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        let audit = audit.clone();
+        self.write("discard the event", Wake::Workers, move |connection| {
+            answer(queries::discard(connection, event, &audit, Now::given(now)))
+        })
+        .await
+    }
+
+    async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
+        let rows =
+            self.read("list the audit", move |connection| answer(queries::audit(connection, page))).await?;
+        page_of(rows, page, |entry: &AuditEntry| entry.id)
+    }
+
+    async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
+        let retention = retention.clone();
+        self.write("purge old rows", Wake::Nobody, move |connection| {
+            answer(queries::purge(connection, &retention, now, limit)).map(Ok)
+        })
+        .await
+    }
+
+    async fn erase_session(
+        &self,
+        session: &SessionId,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let (session, audit) = (session.clone(), audit.clone());
+        self.write("erase the session", Wake::Workers, move |connection| {
+            answer(queries::erase_session(connection, &session, &audit, Now::given(now)))
         })
         .await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        self.read("count events", queries::stats).await
+        self.read("count events", |connection| answer(queries::stats(connection))).await
     }
 }
 

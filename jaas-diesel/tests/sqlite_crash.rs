@@ -113,7 +113,7 @@ fn g3_a_committed_effect_is_not_repeated_after_kill_nine() {
             let body = r#"{"idempotencyKey":"after","eventType":"ROOM_CREATED"}"#;
             let after = Delivery::read("main", SystemClock.now(), body.into()).expect("readable");
             store.accept(after).await.expect("accepted");
-            while store.stats().await.expect("counted").done < 2 {
+            while store.stats().await.expect("counted").count(EventState::Done) < 2 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             worker.stop(Duration::ZERO).await;

@@ -8,9 +8,10 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection as _;
+use jaas_core::signature::Tolerance;
 use jaas_core::store::{
-    Accepted, ClaimRequest, EventQuery, EventState, EventStore as _, PageRequest, RowId, SessionOrder, Step,
-    StoreError, StoreErrorKind, TxWork,
+    Accepted, AttemptQuery, AuditNote, ClaimRequest, EventQuery, EventState, EventStore as _, PageRequest,
+    Retention, RowId, SessionOrder, Step, StoreError, StoreErrorKind, TxWork,
 };
 use jaas_core::{Delivery, Handled};
 use jaas_diesel::SqliteStore;
@@ -114,7 +115,7 @@ async fn a_file_that_can_only_be_read_takes_nothing_and_is_not_ready() {
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
         assert!(store.ping().await.is_err());
         assert!(store.claim(&request(1)).await.is_err());
-        assert_eq!(store.stats().await.expect("readable").waiting, 1);
+        assert_eq!(store.stats().await.expect("readable").count(EventState::Waiting), 1);
     }
     assert_eq!(folder.number(EVENTS), 1);
 }
@@ -136,7 +137,7 @@ async fn a_lock_held_by_another_is_waited_for_within_the_time_limit() {
     assert!(store.ping().await.is_err());
     assert!(store.claim(&request(1)).await.is_err());
     assert!(started.elapsed() < 3 * limit, "{:?}", started.elapsed());
-    assert_eq!(store.stats().await.expect("reading waits for nobody").waiting, 0);
+    assert_eq!(store.stats().await.expect("reading waits for nobody").count(EventState::Waiting), 0);
 
     other.batch_execute("COMMIT").expect("unlocked");
     let accepted = store.accept(joined("c", None)).await.expect("accepted");
@@ -327,11 +328,21 @@ async fn after_closing_every_call_says_that_the_store_is_closed() {
     let work: TxWork<Connection> = Box::new(|_| Box::pin(async { Ok(Handled::Done) }));
     closed("accept", store.accept(joined("k2", None)).await);
     closed("claim", store.claim(&request(1)).await);
-    closed("renew", store.renew(&[lease], now()).await);
+    closed("renew", store.renew(&[lease], now(), Duration::from_secs(15)).await);
     closed("run", store.run(lease, &step, now(), work).await);
     closed("complete", store.complete(lease, &step, &Handled::Done, now()).await);
     closed("release", store.release(&[lease], now()).await);
-    closed("replay", store.replay(RowId::new(1), now()).await);
+    let note = AuditNote::new("test", "why not");
+    let matching = EventQuery { state: Some(EventState::Dead), ..EventQuery::default() };
+    let retention = Retention::builder(Tolerance::default()).build().expect("the default");
+    closed("replay", store.replay(RowId::new(1), &note, now()).await);
+    closed("replay_matching", store.replay_matching(&matching, &note, now()).await);
+    closed("discard", store.discard(RowId::new(1), &note, now()).await);
+    closed("erase_session", store.erase_session(&"s".into(), &note, now()).await);
+    closed("purge", store.purge(&retention, now(), 10).await);
+    closed("audit", store.audit(PageRequest::first()).await);
+    closed("attempts", store.attempts(&AttemptQuery::default()).await);
+    closed("dead_letters", store.dead_letters().await);
     closed("ping", store.ping().await);
     closed("next_due", store.next_due(now(), SessionOrder::default()).await);
     closed("events", store.events(&EventQuery::default()).await);
@@ -340,7 +351,7 @@ async fn after_closing_every_call_says_that_the_store_is_closed() {
     closed("stats", store.stats().await);
 
     let reopened = folder.open().await;
-    assert_eq!(reopened.stats().await.expect("counted").running, 1);
+    assert_eq!(reopened.stats().await.expect("counted").count(EventState::Running), 1);
     reopened.release(&[lease], now()).await.expect("released");
     assert_eq!(event(&reopened, "k").await.state, EventState::Waiting);
 }

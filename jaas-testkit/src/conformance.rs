@@ -25,31 +25,45 @@
 //! // A store that forgets when it ends and has no transactions. Leave `volatile` out for one that has both, and
 //! // implement `DurableHarness` too.
 //! jaas_testkit::store_conformance!(Memory, volatile);
+//! # fn main() {}
 //! ```
+//!
+//! The tests pass the time in, and it is not the time of day. A store that takes its database's time must be told
+//! to take the time it is given.
 
-mod accepting;
-mod claiming;
-mod looking;
-mod settling;
-mod transactions;
+mod accept;
+mod claim;
+mod concurrency;
+mod dead_letter;
+mod lease;
+mod migration;
+mod order;
+mod query;
+mod retention;
+mod retry;
+mod settle;
+mod support;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jaas_core::store::{
-    Accepted, Claim, ClaimRequest, EventQuery, EventState, EventStore, Failure, Lease, RowId, Step,
-    StoredEvent,
-};
-use jaas_core::{Delivery, Handled, HandlerResult, Timestamp};
-use serde_json::json;
+use jaas_core::HandlerResult;
+use jaas_core::store::EventStore;
 
 /// A fresh, empty store for one test, and what keeps it alive.
 #[async_trait]
 pub trait Harness: Send + Sync + 'static {
     /// The store under test.
     type Store: EventStore + Clone;
+
+    /// Why the store cannot be tested here, such as a database that is not there. The tests then pass without having
+    /// tested anything, so say it where it is seen.
+    fn skipped() -> Option<String> {
+        None
+    }
 
     /// Makes an empty store of its own.
     async fn start() -> Self;
@@ -61,7 +75,8 @@ pub trait Harness: Send + Sync + 'static {
 /// A store that survives its process and has transactions.
 #[async_trait]
 pub trait DurableHarness: Harness {
-    /// Another store over the same database, opened as after a crash: the first was not closed.
+    /// Another store over the same database, opened as after a crash or by another process: the first was not
+    /// closed.
     async fn reopened(&self) -> Self::Store;
 
     /// Writes a row of the application's in the transaction.
@@ -71,80 +86,148 @@ pub trait DurableHarness: Harness {
     async fn written(&self) -> Vec<String>;
 }
 
-/// The future of [`DurableHarness::write`]; it answers [`Handled::Done`] once the row is written.
+/// The future of [`DurableHarness::write`]; it answers [`Handled::Done`](jaas_core::Handled::Done) once the row is
+/// written.
 pub type Written<'t> = Pin<Box<dyn Future<Output = HandlerResult> + Send + 't>>;
 
-/// Mounts the suite: a module of tests named after the bullets of [`EventStore`]. With `volatile`, the tests of
-/// durability and transactions are left out.
+/// Mounts the suite: a module of tests for each family, named after the bullets of [`EventStore`]. With `volatile`,
+/// the tests of durability, transactions and migrations are left out.
 #[macro_export]
 macro_rules! store_conformance {
     ($Harness:ty) => {
-        $crate::store_conformance!($Harness, volatile);
-        $crate::conformance_tests! { $Harness;
-            accept_is_durable_before_it_answers
-            run_commits_effects_and_completion_together
-            run_rolls_back_when_the_work_fails
-            run_refuses_a_stale_lease
-        }
+        type Conformance = $Harness;
+        type ConformanceOfTwo = $crate::conformance::TwoStores<$Harness>;
+        $crate::conformance_families! { durable }
     };
     ($Harness:ty, volatile) => {
-        $crate::conformance_tests! { $Harness;
+        type Conformance = $Harness;
+        type ConformanceOfTwo = $Harness;
+        $crate::conformance_families! { volatile }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_families {
+    ($kind:ident) => {
+        $crate::conformance_family! { $kind accept with Conformance {
             accept_stores_one_row_per_key
             accept_tells_a_duplicate_from_a_conflict
             accept_keeps_the_body_byte_for_byte
             accept_wakes_those_who_wait
             quarantine_keeps_one_row_per_endpoint_and_body
             quarantine_is_never_claimed
+            ping_answers_while_the_store_is_open
+        } durable {
+            accept_is_durable_before_it_answers
+        }}
+        $crate::conformance_family! { $kind claim with Conformance {
             claim_gives_an_event_to_one_caller_only
             claim_raises_the_fence_every_time
-            claim_runs_a_session_one_at_a_time_earliest_first
-            claim_lets_a_session_pass_an_event_that_keeps_failing
-            claim_waits_out_the_settle_window
             claim_takes_over_when_a_lease_ran_out
             claim_runs_events_that_crashed_one_at_a_time
-            claim_buries_an_event_that_crashed_too_often
-            renew_keeps_a_claim_beyond_its_first_lease
-            renew_names_the_leases_that_were_lost
             next_due_names_the_earliest_future_event
+            next_due_tells_when_events_are_held_back
+        } durable {}}
+        $crate::conformance_family! { $kind settle with Conformance {
             complete_settles_the_event_with_its_last_step
             complete_remembers_which_handlers_are_done
             complete_is_ignored_only_when_every_handler_ignored
             complete_refuses_a_stale_lease
-            fail_counts_and_waits_until_the_given_time
-            fail_without_another_attempt_is_a_dead_letter
-            fail_refuses_a_stale_lease
+        } durable {
+            run_commits_effects_and_completion_together
+            run_rolls_back_when_the_work_fails
+            run_refuses_a_stale_lease
+        }}
+        $crate::conformance_family! { $kind lease with Conformance {
+            renew_keeps_a_claim_beyond_its_first_lease
+            renew_names_the_leases_that_were_lost
             release_makes_the_event_claimable_at_once
             release_counts_an_interruption_not_a_failure
-            replay_runs_a_dead_or_ignored_event_again
+        } durable {}}
+        $crate::conformance_family! { $kind order with Conformance {
+            claim_runs_a_session_one_at_a_time_earliest_first
+            claim_lets_a_session_pass_an_event_that_keeps_failing
+            claim_waits_out_the_settle_window
+            hand_over_keeps_the_order_of_a_session
+        } durable {}}
+        $crate::conformance_family! { $kind retry with Conformance {
+            fail_counts_and_waits_until_the_given_time
+            fail_refuses_a_stale_lease
+            attempts_tell_failures_crashes_and_interruptions_apart
+            replay_runs_a_settled_event_again
             replay_refuses_an_event_that_is_not_settled
-            ping_answers_while_the_store_is_open
+            replay_is_audited
+            replay_matching_replays_the_settled_events_of_a_page
+            replay_matching_refuses_an_empty_query
+        } durable {}}
+        $crate::conformance_family! { $kind dead_letter with Conformance {
+            fail_without_another_attempt_is_a_dead_letter
+            claim_buries_an_event_that_crashed_too_often
+            dead_letters_are_grouped_by_type_and_error
+            discard_settles_an_event_and_is_audited
+            discard_refuses_an_event_that_runs_or_is_done
+        } durable {}}
+        $crate::conformance_family! { $kind query with Conformance {
             events_are_listed_in_pages
             events_are_filtered_by_every_field_of_the_query
             conflicts_are_listed_in_pages
             quarantined_are_listed_in_pages
+            attempts_are_listed_in_pages
+            audit_is_listed_in_pages
             stats_count_every_state
-        }
+        } durable {}}
+        $crate::conformance_family! { $kind retention with Conformance {
+            purge_deletes_by_age_and_state
+            purge_deletes_beyond_a_count
+            purge_keeps_keys_as_long_as_signatures_are_valid
+            purge_leaves_what_is_not_settled
+            erase_session_removes_bodies_and_keeps_keys
+            erase_session_discards_what_waits_and_refuses_while_one_runs
+        } durable {}}
+        $crate::conformance_family! { $kind migration with Conformance {} durable {
+            migration_opens_a_store_as_it_was
+            migration_is_safe_for_several_at_once
+        }}
+        $crate::conformance_family! { $kind concurrency with ConformanceOfTwo {
+            accept_is_safe_for_many_at_once
+            claim_is_safe_for_many_at_once
+            hand_over_gives_each_event_to_one_side
+        } durable {}}
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
-macro_rules! conformance_tests {
-    ($Harness:ty; $($name:ident)*) => {$(
-        #[test]
-        fn $name() {
-            $crate::conformance::block_on(|| $crate::conformance::behavior::$name::<$Harness>());
-        }
-    )*};
+macro_rules! conformance_family {
+    (volatile $family:ident with $Harness:ident { $($name:ident)* } durable { $($durable:ident)* }) => {
+        mod $family {$(
+            #[test]
+            fn $name() {
+                if <super::$Harness as $crate::conformance::Harness>::skipped().is_none() {
+                    $crate::conformance::block_on(|| $crate::conformance::behavior::$name::<super::$Harness>());
+                }
+            }
+        )*}
+    };
+    (durable $family:ident with $Harness:ident { $($name:ident)* } durable { $($durable:ident)* }) => {
+        $crate::conformance_family! { volatile $family with $Harness { $($name)* $($durable)* } durable {}}
+    };
 }
 
 #[doc(hidden)]
 pub mod behavior {
-    pub use super::accepting::*;
-    pub use super::claiming::*;
-    pub use super::looking::*;
-    pub use super::settling::*;
-    pub use super::transactions::*;
+    pub use super::accept::*;
+    pub use super::claim::*;
+    pub use super::concurrency::*;
+    pub use super::dead_letter::*;
+    pub use super::lease::*;
+    pub use super::migration::*;
+    pub use super::order::*;
+    pub use super::query::*;
+    pub use super::retention::*;
+    pub use super::retry::*;
+    pub use super::settle::*;
 }
 
 #[doc(hidden)]
@@ -157,101 +240,30 @@ pub fn block_on<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
     });
 }
 
-/// When every test starts.
-const START: Timestamp = Timestamp::from_millis(1_795_420_800_000);
-
-/// A time this many milliseconds after the start.
-fn at(millis: i64) -> Timestamp {
-    Timestamp::from_millis(START.as_millis() + millis)
-}
-
-/// An event of a session, which happened and was received this many milliseconds after the start.
-fn event(key: &str, session: Option<&str>, millis: i64) -> Delivery {
-    let body = json!({
-        "idempotencyKey": key,
-        "eventType": "PARTICIPANT_JOINED",
-        "sessionId": session,
-        "timestamp": at(millis).as_millis(),
-        "fqn": "vpaas-magic-cookie-1/math",
-        "data": {"id": key},
-    });
-    delivery(body.to_string(), at(millis))
-}
-
-#[allow(clippy::expect_used)]
-fn delivery(body: String, received_at: Timestamp) -> Delivery {
-    Delivery::read("main", received_at, body.into()).expect("a readable envelope")
-}
-
-fn lone(key: &str) -> Delivery {
-    event(key, None, 0)
-}
-
-fn request(millis: i64, limit: usize) -> ClaimRequest {
-    ClaimRequest::new("conformance", at(millis), limit)
-}
-
-fn step(handler: &str, last: bool) -> Step {
-    Step { handler: handler.into(), last }
-}
-
-fn retry(error: &str, millis: i64) -> Failure {
-    Failure { error: error.to_owned(), next: Some(at(millis)) }
-}
-
-/// What the tests do with a store in a line.
-#[async_trait]
-trait Shorthand: EventStore {
-    async fn stored(&self, delivery: Delivery);
-    async fn claimed(&self, millis: i64) -> Vec<Claim>;
-    async fn claimed_one(&self, millis: i64) -> Claim;
-    async fn claimed_keys(&self, millis: i64) -> Vec<String>;
-    async fn done(&self, lease: Lease);
-    async fn all(&self) -> Vec<StoredEvent>;
-    async fn only(&self) -> StoredEvent;
+/// Two stores over one database, as two processes have them; [`store`](Harness::store) answers them in turn.
+#[doc(hidden)]
+#[allow(missing_debug_implementations)]
+pub struct TwoStores<H: DurableHarness> {
+    harness: H,
+    second: H::Store,
+    turn: AtomicBool,
 }
 
 #[async_trait]
-#[allow(clippy::expect_used)]
-impl<S: EventStore> Shorthand for S {
-    async fn stored(&self, delivery: Delivery) {
-        assert_eq!(self.accept(delivery).await.expect("accepted"), Accepted::New);
+impl<H: DurableHarness> Harness for TwoStores<H> {
+    type Store = H::Store;
+
+    fn skipped() -> Option<String> {
+        H::skipped()
     }
 
-    async fn claimed(&self, millis: i64) -> Vec<Claim> {
-        self.claim(&request(millis, 100)).await.expect("claimed")
+    async fn start() -> Self {
+        let harness = H::start().await;
+        let second = harness.reopened().await;
+        Self { harness, second, turn: AtomicBool::new(false) }
     }
 
-    async fn claimed_one(&self, millis: i64) -> Claim {
-        let mut claims = self.claimed(millis).await;
-        assert_eq!(claims.len(), 1, "one event is claimable");
-        claims.remove(0)
+    fn store(&self) -> H::Store {
+        if self.turn.fetch_xor(true, Ordering::Relaxed) { self.second.clone() } else { self.harness.store() }
     }
-
-    async fn claimed_keys(&self, millis: i64) -> Vec<String> {
-        let mut keys: Vec<String> = self.claimed(millis).await.iter().map(key_of).collect();
-        keys.sort();
-        keys
-    }
-
-    async fn done(&self, lease: Lease) {
-        self.complete(lease, &step("h", true), &Handled::Done, at(1)).await.expect("completed");
-    }
-
-    async fn all(&self) -> Vec<StoredEvent> {
-        self.events(&EventQuery::default()).await.expect("listed").items
-    }
-
-    async fn only(&self) -> StoredEvent {
-        let mut events = self.all().await;
-        assert_eq!(events.len(), 1, "one event is stored");
-        events.remove(0)
-    }
-}
-
-#[allow(clippy::expect_used)]
-fn key_of(claim: &Claim) -> String {
-    let delivery = Delivery::read(claim.endpoint.clone(), claim.received_at, claim.body.to_vec().into())
-        .expect("a readable envelope");
-    delivery.envelope.idempotency_key.into_string()
 }

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use super::{EventState, Lease, RowId};
+
 /// An error of a store: what kind, which operation, and the cause.
 #[derive(Debug)]
 pub struct StoreError {
@@ -25,8 +27,14 @@ pub enum StoreErrorKind {
     StaleLease,
     /// There is no such row.
     NotFound,
-    /// The event is waiting or running, so it cannot be replayed.
+    /// The event is waiting or running, so it cannot be replayed; or one of those to be erased is running.
     NotSettled,
+    /// The event is running or done, or was discarded before, so it cannot be discarded.
+    NotDiscardable,
+    /// The event's body was erased, so it cannot be run again.
+    Erased,
+    /// The query names nothing, so it would mean every event.
+    EmptyQuery,
     /// The transaction could not be committed because of what was written in it.
     Refused,
     /// The handler ended the transaction it was given, or left one inside it open, so what it wrote and the event's
@@ -59,10 +67,58 @@ impl StoreError {
         matches!(self.kind, StoreErrorKind::Unavailable | StoreErrorKind::Overloaded)
     }
 
-    pub(crate) fn stale(operation: &str, lease: super::Lease) -> Self {
+    /// This claim is no longer held.
+    pub fn stale(operation: &str, lease: Lease) -> Self {
         Self::new(
             StoreErrorKind::StaleLease,
             format!("cannot {operation}: claim {} of event {} is no longer held", lease.fence, lease.event),
+        )
+    }
+
+    /// There is no such event.
+    pub fn not_found(event: RowId) -> Self {
+        Self::new(StoreErrorKind::NotFound, format!("there is no event {event}"))
+    }
+
+    /// The event cannot be replayed, because it waits or runs.
+    pub fn not_settled(event: RowId, state: EventState) -> Self {
+        Self::new(
+            StoreErrorKind::NotSettled,
+            format!(
+                "event {event} is {state}, and only done, ignored, dead and discarded events can be replayed"
+            ),
+        )
+    }
+
+    /// The event cannot be discarded in this state.
+    pub fn not_discardable(event: RowId, state: EventState) -> Self {
+        Self::new(
+            StoreErrorKind::NotDiscardable,
+            format!("event {event} is {state}, and only waiting, ignored and dead events can be discarded"),
+        )
+    }
+
+    /// The event has no body any more.
+    pub fn erased(event: RowId) -> Self {
+        Self::new(
+            StoreErrorKind::Erased,
+            format!("event {event} cannot be run again: its body was erased on request"),
+        )
+    }
+
+    /// The query matches everything.
+    pub fn empty_query() -> Self {
+        Self::new(
+            StoreErrorKind::EmptyQuery,
+            "the query names nothing, so it would replay every event; set at least one of its fields",
+        )
+    }
+
+    /// Some events of the session run, so they were not erased.
+    pub fn some_are_running(running: u64) -> Self {
+        Self::new(
+            StoreErrorKind::NotSettled,
+            format!("nothing was erased: {running} events of the session are running; try again later"),
         )
     }
 }

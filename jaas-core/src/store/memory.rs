@@ -1,19 +1,24 @@
 //! The reference store.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod rows;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use self::rows::{ConflictRow, Row, Rows, cut, key, purge_rows};
 use super::{
-    Accepted, Claim, ClaimRequest, Conflict, EventQuery, EventState, EventStore, Failure, Lease, Page,
-    PageRequest, Quarantined, RowId, SessionOrder, Step, StoreError, StoreErrorKind, StoreStats, StoredEvent,
-    TxWork,
+    Accepted, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Claim, ClaimRequest,
+    Conflict, DeadLetterGroup, EventQuery, EventState, EventStore, Failure, HandOver, Lease, NextDue, Page,
+    PageRequest, Purged, Quarantined, Retention, RowId, SessionOrder, StateStats, Step, StoreError,
+    StoreErrorKind, StoreStats, StoredEvent, TxWork,
 };
-use crate::Timestamp;
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
+use crate::{SessionId, Timestamp};
 
 /// Keeps events in memory: the plainest statement of what a store does, and a fast one for tests. Everything
 /// is gone when the process ends, so it does not keep the promise that *acked means committed*.
@@ -65,138 +70,38 @@ impl Default for MemoryStore {
     }
 }
 
-#[derive(Debug, Default)]
-struct Rows {
-    events: BTreeMap<RowId, Row>,
-    by_key: HashMap<(Arc<str>, String), RowId>,
-    conflicts: Vec<Conflict>,
-    quarantine: Vec<Quarantined>,
-}
-
-#[derive(Debug)]
-struct Row {
-    event: StoredEvent,
-    fence: i64,
-    leased_until: Timestamp,
-}
-
-impl Rows {
-    fn held(&mut self, operation: &str, lease: Lease) -> Result<&mut Row, StoreError> {
-        self.events
-            .get_mut(&lease.event)
-            .filter(|row| row.event.state == EventState::Running && row.fence == lease.fence)
-            .ok_or_else(|| StoreError::stale(operation, lease))
-    }
-
-    fn complete(
-        &mut self,
-        lease: Lease,
-        step: &Step,
-        handled: &Handled,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let event = &mut self.held("complete", lease)?.event;
-        if *handled == Handled::Done {
-            event.completed.push(step.handler.to_string());
-        }
-        if step.last {
-            event.settled_at = Some(now);
-            match handled {
-                Handled::Ignored(reason) if event.completed.is_empty() => {
-                    event.state = EventState::Ignored;
-                    event.note = Some(reason.to_string());
-                }
-                _ => event.state = EventState::Done,
-            }
-        }
-        Ok(())
-    }
-
-    fn bury_and_free_crashed(&mut self, now: Timestamp, max_crashes: u32) {
-        for row in self.events.values_mut() {
-            if row.event.state == EventState::Running && row.leased_until <= now {
-                row.event.crashes += 1;
-                row.event.state = EventState::Waiting;
-                if row.event.crashes >= max_crashes {
-                    row.event.state = EventState::Dead;
-                    row.event.settled_at = Some(now);
-                    row.event.note = Some(super::crash_note(row.event.crashes));
-                }
-            }
-        }
-    }
-
-    fn claimable(&self, request: &ClaimRequest) -> Vec<RowId> {
-        let mut waiting: Vec<&Row> =
-            self.events.values().filter(|row| row.event.state == EventState::Waiting).collect();
-        waiting.sort_by_key(|row| (row.event.occurred_at, row.event.id));
-        let mut busy: HashSet<&str> = self
-            .events
-            .values()
-            .filter(|row| row.event.state == EventState::Running)
-            .filter_map(|row| session(row))
-            .collect();
-        let running_suspect = |row: &Row| row.event.state == EventState::Running && row.event.crashes > 0;
-        let mut suspect_taken = self.events.values().any(running_suspect);
-        let mut claimable = Vec::new();
-        for row in waiting {
-            let event = &row.event;
-            if session(row).is_some_and(|session| busy.contains(session)) {
-                continue;
-            }
-            let due = event.due_at <= request.now
-                && event.received_at.saturating_add(request.order.settle_window) <= request.now;
-            if !due && event.failures >= request.order.hold_failures {
-                continue;
-            }
-            busy.extend(session(row));
-            let suspect = event.crashes > 0;
-            if due && claimable.len() < request.limit && !(suspect && suspect_taken) {
-                suspect_taken |= suspect;
-                claimable.push(event.id);
-            }
-        }
-        claimable
-    }
-}
-
-fn session(row: &Row) -> Option<&str> {
-    row.event.session_id.as_ref().map(crate::SessionId::as_str)
-}
-
 #[async_trait]
 impl EventStore for MemoryStore {
     type Tx = ();
 
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError> {
         let mut rows = self.rows();
-        let key = (delivery.endpoint.clone(), delivery.envelope.idempotency_key.as_str().to_owned());
+        let key = key(&delivery.endpoint, delivery.envelope.idempotency_key.as_str());
         if let Some(first) = rows.by_key.get(&key) {
-            if rows.events.get(first).is_some_and(|row| *row.event.body == *delivery.body()) {
+            if rows.events.get(first).is_some_and(|row| row.body_hash == delivery.body_hash()) {
                 return Ok(Accepted::Duplicate);
             }
-            let same = |c: &&mut Conflict| {
-                (&c.endpoint, c.idempotency_key.as_str(), &*c.body) == (&key.0, &*key.1, delivery.body())
-            };
-            if let Some(conflict) = rows.conflicts.iter_mut().find(same) {
+            let body_hash = delivery.body_hash();
+            let same = |row: &&mut ConflictRow| row.is_of(&key.0, &key.1) && row.body_hash == body_hash;
+            if let Some(ConflictRow { conflict, .. }) = rows.conflicts.iter_mut().find(same) {
                 conflict.seen += 1;
                 conflict.last_received_at = delivery.received_at;
             } else {
                 self.check_room(rows.conflicts.len())?;
-                let id = RowId::new(rows.conflicts.len() as i64 + 1);
                 let conflict = Conflict::new(
-                    id,
+                    rows.next_id(),
                     delivery.endpoint.clone(),
                     delivery.envelope.idempotency_key.clone(),
                     delivery.received_at,
                     delivery.body().clone(),
                 );
-                rows.conflicts.push(conflict);
+                rows.conflicts.push(ConflictRow { conflict, body_hash });
             }
             return Ok(Accepted::Conflict);
         }
         self.check_room(rows.events.len())?;
-        let id = RowId::new(rows.events.len() as i64 + 1);
+        let id = rows.next_id();
+        let body_hash = delivery.body_hash();
         let mut event = StoredEvent::new(
             id,
             delivery.endpoint.clone(),
@@ -209,7 +114,7 @@ impl EventStore for MemoryStore {
         event.session_id = delivery.envelope.session_id;
         event.fqn = delivery.envelope.fqn;
         let leased_until = event.received_at;
-        rows.events.insert(id, Row { event, fence: 0, leased_until });
+        rows.events.insert(id, Row { event, body_hash, fence: 0, leased_until });
         rows.by_key.insert(key, id);
         drop(rows);
         self.wake();
@@ -226,7 +131,7 @@ impl EventStore for MemoryStore {
         }
         self.check_room(rows.quarantine.len())?;
         let quarantined = Quarantined::new(
-            RowId::new(rows.quarantine.len() as i64 + 1),
+            rows.next_id(),
             unreadable.endpoint.clone(),
             unreadable.reason.to_string(),
             unreadable.received_at,
@@ -245,6 +150,7 @@ impl EventStore for MemoryStore {
             row.fence += 1;
             row.leased_until = request.now.saturating_add(request.lease);
             row.event.state = EventState::Running;
+            row.event.worker = Some(request.worker.to_string());
             let lease = Lease { event: id, fence: row.fence };
             let event = &row.event;
             let mut claim = Claim::new(lease, event.endpoint.clone(), event.received_at, event.body.clone());
@@ -257,7 +163,16 @@ impl EventStore for MemoryStore {
         Ok(claims)
     }
 
-    async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<Lease>, StoreError> {
+    /// Does nothing: claiming in memory costs next to nothing.
+    fn hand_over(&self, _: HandOver) {}
+
+    async fn renew(
+        &self,
+        leases: &[Lease],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Lease>, StoreError> {
+        let until = now.saturating_add(lease);
         let mut rows = self.rows();
         let mut lost = Vec::new();
         for lease in leases {
@@ -297,19 +212,19 @@ impl EventStore for MemoryStore {
 
     async fn fail(&self, lease: Lease, failure: &Failure, now: Timestamp) -> Result<(), StoreError> {
         let mut rows = self.rows();
-        let event = &mut rows.held("fail", lease)?.event;
-        event.failures += 1;
-        event.note = Some(failure.error.clone());
-        match failure.next {
-            Some(next) => {
-                event.state = EventState::Waiting;
-                event.due_at = next;
+        let row = rows.held("record the failure", lease)?;
+        let mut attempt = row.attempt(AttemptOutcome::Failed, now);
+        attempt.error = Some(failure.error.clone());
+        row.event.failures += 1;
+        row.event.note = Some(failure.error.clone());
+        match failure.retry_in {
+            Some(wait) => {
+                row.event.state = EventState::Waiting;
+                row.event.due_at = now.saturating_add(wait);
             }
-            None => {
-                event.state = EventState::Dead;
-                event.settled_at = Some(now);
-            }
+            None => row.settle(EventState::Dead, failure.error.clone(), now),
         }
+        rows.record(attempt);
         Ok(())
     }
 
@@ -317,9 +232,11 @@ impl EventStore for MemoryStore {
         let mut rows = self.rows();
         for lease in leases {
             if let Ok(row) = rows.held("release", *lease) {
+                let attempt = row.attempt(AttemptOutcome::Interrupted, now);
                 row.event.state = EventState::Waiting;
                 row.event.due_at = now;
                 row.event.interruptions += 1;
+                rows.record(attempt);
             }
         }
         drop(rows);
@@ -327,16 +244,19 @@ impl EventStore for MemoryStore {
         Ok(())
     }
 
-    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<NextDue, StoreError> {
         let rows = self.rows();
+        let due =
+            |event: &StoredEvent| event.due_at.max(event.received_at.saturating_add(order.settle_window));
         let times = rows.events.values().filter_map(|row| match row.event.state {
-            EventState::Waiting => {
-                Some(row.event.due_at.max(row.event.received_at.saturating_add(order.settle_window)))
-            }
+            EventState::Waiting => Some(due(&row.event)),
             EventState::Running => Some(row.leased_until),
             _ => None,
         });
-        Ok(times.filter(|at| *at > now).min())
+        let next = times.filter(|at| *at > now).min();
+        let held_back =
+            rows.events.values().any(|row| row.event.state == EventState::Waiting && due(&row.event) <= now);
+        Ok(NextDue { after: next.map(|at| at.duration_since(now)), held_back })
     }
 
     fn wakeups(&self) -> watch::Receiver<u64> {
@@ -348,63 +268,175 @@ impl EventStore for MemoryStore {
     }
 
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
-        let rows = self.rows();
-        let matching = rows.events.values().map(|row| &row.event).filter(|event| {
-            query.page.after.is_none_or(|after| event.id > after)
-                && query.state.is_none_or(|state| event.state == state)
-                && query.event_type.as_ref().is_none_or(|kind| event.event_type == *kind)
-                && query.idempotency_key.as_ref().is_none_or(|key| event.idempotency_key == *key)
-                && (query.session_id.is_none() || event.session_id == query.session_id)
-        });
         let limit = query.page.clamped_limit();
-        Ok(Page::from_rows(matching.take(limit + 1).cloned().collect(), limit, |event| event.id))
+        let events = self.rows().matching(query).take(limit + 1).cloned().collect();
+        Ok(Page::from_rows(events, limit, |event| event.id))
     }
 
     async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
-        Ok(cut(&self.rows().conflicts, page, |conflict| conflict.id))
+        let conflicts: Vec<_> = self.rows().conflicts.iter().map(|row| row.conflict.clone()).collect();
+        Ok(cut(&conflicts, page, |conflict| conflict.id))
     }
 
     async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>, StoreError> {
         Ok(cut(&self.rows().quarantine, page, |quarantined| quarantined.id))
     }
 
-    async fn replay(&self, event: RowId, now: Timestamp) -> Result<(), StoreError> {
+    async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError> {
+        let matches = |attempt: &&Attempt| {
+            query.event.is_none_or(|event| attempt.event == event)
+                && query.outcome.is_none_or(|outcome| attempt.outcome == outcome)
+        };
+        let attempts: Vec<_> = self.rows().attempts.iter().filter(matches).cloned().collect();
+        Ok(cut(&attempts, query.page, |attempt| attempt.id))
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError> {
+        let rows = self.rows();
+        let mut groups: BTreeMap<(&str, Option<&str>), DeadLetterGroup> = BTreeMap::new();
+        for Row { event, .. } in rows.events.values().filter(|row| row.event.state == EventState::Dead) {
+            let at = event.settled_at.unwrap_or(event.received_at);
+            let group = groups.entry((&event.event_type, event.note.as_deref())).or_insert_with(|| {
+                DeadLetterGroup::new(event.event_type.clone(), event.note.clone(), 0, at, at)
+            });
+            group.count += 1;
+            group.first_at = group.first_at.min(at);
+            group.last_at = group.last_at.max(at);
+        }
+        let mut groups: Vec<_> = groups.into_values().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        groups.truncate(DeadLetterGroup::MAX_GROUPS);
+        Ok(groups)
+    }
+
+    async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
         let mut rows = self.rows();
-        let row = rows.events.get_mut(&event).ok_or_else(|| super::not_found(event))?;
-        let stored = &mut row.event;
-        if !stored.state.is_settled() {
-            return Err(super::not_settled(event, stored.state));
+        let row = rows.events.get_mut(&event).ok_or_else(|| StoreError::not_found(event))?;
+        if !row.event.state.is_settled() {
+            return Err(StoreError::not_settled(event, row.event.state));
         }
-        if stored.state == EventState::Done {
-            stored.completed.clear();
+        if row.event.erased_at.is_some() {
+            return Err(StoreError::erased(event));
         }
-        stored.state = EventState::Waiting;
-        (stored.failures, stored.crashes, stored.interruptions) = (0, 0, 0);
-        (stored.due_at, stored.settled_at, stored.note) = (now, None, None);
+        row.replay(now);
+        rows.audit(event, AuditAction::Replayed, audit, now);
         drop(rows);
         self.wake();
         Ok(())
     }
 
+    async fn replay_matching(
+        &self,
+        query: &EventQuery,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<Page<RowId>, StoreError> {
+        if query.is_empty() {
+            return Err(StoreError::empty_query());
+        }
+        let mut rows = self.rows();
+        let limit = query.page.clamped_limit();
+        let matching = rows.matching(query).take(limit + 1).map(|event| event.id).collect();
+        let mut page = Page::from_rows(matching, limit, |id| *id);
+        page.items.retain(|id| {
+            let row = rows.events.get_mut(id);
+            let row = row.filter(|row| row.event.state.is_settled() && row.event.erased_at.is_none());
+            let Some(row) = row else { return false };
+            row.replay(now);
+            rows.audit(*id, AuditAction::Replayed, audit, now);
+            true
+        });
+        drop(rows);
+        self.wake();
+        Ok(page)
+    }
+
+    async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let row = rows.events.get_mut(&event).ok_or_else(|| StoreError::not_found(event))?;
+        match row.event.state {
+            EventState::Waiting | EventState::Ignored | EventState::Dead => {}
+            state => return Err(StoreError::not_discardable(event, state)),
+        }
+        row.settle(EventState::Discarded, audit.reason.to_string(), now);
+        rows.audit(event, AuditAction::Discarded, audit, now);
+        drop(rows);
+        // It may have held back others of its session.
+        self.wake();
+        Ok(())
+    }
+
+    async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
+        Ok(cut(&self.rows().audit, page, |entry| entry.id))
+    }
+
+    async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
+        let mut rows = self.rows();
+        let limit = limit as usize;
+        let expired: Vec<RowId> =
+            EventState::ALL.iter().flat_map(|state| rows.expired(*state, retention, now)).collect();
+        for event in expired.iter().take(limit) {
+            rows.remove(*event);
+        }
+        let events = expired.len().min(limit) as u64;
+        let mut more = expired.len() > limit;
+        let age = |row: &ConflictRow| (row.conflict.last_received_at, row.conflict.id);
+        let (conflicts, left) = purge_rows(&mut rows.conflicts, retention.conflicts(), now, limit, age);
+        more |= left;
+        let age = |quarantined: &Quarantined| (quarantined.last_received_at, quarantined.id);
+        let (quarantined, left) = purge_rows(&mut rows.quarantine, retention.quarantined(), now, limit, age);
+        Ok(Purged { events, conflicts, quarantined, more: more || left })
+    }
+
+    async fn erase_session(
+        &self,
+        session: &SessionId,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut rows = self.rows();
+        let rows = &mut *rows;
+        let of_session = rows.events.values().filter(|row| row.event.session_id.as_ref() == Some(session));
+        let ids: Vec<RowId> = of_session.clone().map(|row| row.event.id).collect();
+        let running = of_session.filter(|row| row.event.state == EventState::Running).count();
+        if running > 0 {
+            return Err(StoreError::some_are_running(running as u64));
+        }
+        let mut erased = 0;
+        for id in &ids {
+            let Some(row) = rows.events.get_mut(id) else { continue };
+            let (endpoint, key) = (row.event.endpoint.clone(), row.event.idempotency_key.clone());
+            for row in rows.conflicts.iter_mut().filter(|row| row.is_of(&endpoint, key.as_str())) {
+                row.conflict.body = Vec::new().into();
+            }
+            if row.event.erased_at.is_some() {
+                continue;
+            }
+            if row.event.state == EventState::Waiting {
+                row.settle(EventState::Discarded, None, now);
+            }
+            row.event.note = None;
+            row.event.body = Vec::new().into();
+            row.event.erased_at = Some(now);
+            for attempt in rows.attempts.iter_mut().filter(|attempt| attempt.event == *id) {
+                attempt.error = None;
+            }
+            rows.audit(*id, AuditAction::Erased, audit, now);
+            erased += 1;
+        }
+        Ok(erased)
+    }
+
     async fn stats(&self) -> Result<StoreStats, StoreError> {
         let rows = self.rows();
-        let mut stats = StoreStats {
-            conflicts: rows.conflicts.len() as u64,
-            quarantined: rows.quarantine.len() as u64,
-            ..StoreStats::default()
-        };
-        let in_state =
-            |state| rows.events.values().map(|row| &row.event).filter(move |event| event.state == state);
+        let mut stats = StoreStats::default();
+        stats.conflicts = rows.conflicts.len() as u64;
+        stats.quarantined = rows.quarantine.len() as u64;
         for state in EventState::ALL {
-            stats.set(state, in_state(state).count() as u64);
+            let events = || rows.events.values().map(|row| &row.event).filter(|event| event.state == state);
+            let oldest = events().map(|event| event.received_at).min();
+            stats.set(state, StateStats::new(events().count() as u64, oldest));
         }
-        stats.oldest_waiting = in_state(EventState::Waiting).map(|event| event.received_at).min();
         Ok(stats)
     }
-}
-
-fn cut<T: Clone>(rows: &[T], page: PageRequest, id: impl Fn(&T) -> RowId) -> Page<T> {
-    let limit = page.clamped_limit();
-    let matching = rows.iter().filter(|row| page.after.is_none_or(|after| id(row) > after));
-    Page::from_rows(matching.take(limit + 1).cloned().collect(), limit, id)
 }

@@ -42,11 +42,14 @@ pub enum EventState {
     Ignored,
     /// Was given up: a dead letter, kept for people to look at and replay.
     Dead,
+    /// Was given up by somebody.
+    Discarded,
 }
 
 impl EventState {
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Waiting, Self::Running, Self::Done, Self::Ignored, Self::Dead];
+    pub const ALL: [Self; 6] =
+        [Self::Waiting, Self::Running, Self::Done, Self::Ignored, Self::Dead, Self::Discarded];
 
     /// The state's name, as stored and shown.
     pub const fn as_str(self) -> &'static str {
@@ -56,12 +59,13 @@ impl EventState {
             Self::Done => "done",
             Self::Ignored => "ignored",
             Self::Dead => "dead",
+            Self::Discarded => "discarded",
         }
     }
 
     /// Whether the event is settled: nothing more happens to it unless it is replayed.
     pub const fn is_settled(self) -> bool {
-        matches!(self, Self::Done | Self::Ignored | Self::Dead)
+        matches!(self, Self::Done | Self::Ignored | Self::Dead | Self::Discarded)
     }
 }
 
@@ -103,12 +107,16 @@ pub struct StoredEvent {
     pub completed: Vec<String>,
     /// When it may be run next; for waiting events.
     pub due_at: Timestamp,
+    /// The worker that claimed it last.
+    pub worker: Option<String>,
     /// When it was settled.
     pub settled_at: Option<Timestamp>,
-    /// The last error, or why it was ignored.
+    /// The last error, or why it was ignored or discarded.
     pub note: Option<String>,
-    /// Its body as it came.
+    /// Its body as it came; empty once it was erased.
     pub body: Body,
+    /// When its body was erased.
+    pub erased_at: Option<Timestamp>,
 }
 
 impl StoredEvent {
@@ -135,9 +143,11 @@ impl StoredEvent {
             interruptions: 0,
             completed: Vec::new(),
             due_at: received_at,
+            worker: None,
             settled_at: None,
             note: None,
             body: body.into(),
+            erased_at: None,
         }
     }
 }
@@ -151,10 +161,25 @@ pub struct EventQuery {
     pub event_type: Option<String>,
     /// Of this session.
     pub session_id: Option<SessionId>,
+    /// Of this meeting.
+    pub fqn: Option<Fqn>,
     /// With this key.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// That came to this endpoint.
+    pub endpoint: Option<Arc<str>>,
+    /// That happened at this time or later.
+    pub from: Option<Timestamp>,
+    /// That happened before this time.
+    pub until: Option<Timestamp>,
     /// Which page.
     pub page: PageRequest,
+}
+
+impl EventQuery {
+    /// Whether nothing but the page is set, so that every event matches.
+    pub fn is_empty(&self) -> bool {
+        *self == Self { page: self.page, ..Self::default() }
+    }
 }
 
 /// Which page of a list.
@@ -292,33 +317,48 @@ impl Quarantined {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct StoreStats {
-    /// Events waiting.
-    pub waiting: u64,
-    /// Events running.
-    pub running: u64,
-    /// Events done.
-    pub done: u64,
-    /// Events ignored.
-    pub ignored: u64,
-    /// Dead letters.
-    pub dead: u64,
+    states: [StateStats; EventState::ALL.len()],
     /// Conflicting deliveries.
     pub conflicts: u64,
     /// Bodies in quarantine.
     pub quarantined: u64,
-    /// When the event waiting longest was received.
-    pub oldest_waiting: Option<Timestamp>,
+}
+
+/// How many events are in a state, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct StateStats {
+    /// How many there are.
+    pub count: u64,
+    /// When the oldest of them was received.
+    pub oldest: Option<Timestamp>,
+}
+
+impl StateStats {
+    /// So many, the oldest received at this time.
+    pub fn new(count: u64, oldest: Option<Timestamp>) -> Self {
+        Self { count, oldest }
+    }
 }
 
 impl StoreStats {
-    /// Sets the count of one state.
-    pub fn set(&mut self, state: EventState, count: u64) {
-        *match state {
-            EventState::Waiting => &mut self.waiting,
-            EventState::Running => &mut self.running,
-            EventState::Done => &mut self.done,
-            EventState::Ignored => &mut self.ignored,
-            EventState::Dead => &mut self.dead,
-        } = count;
+    /// The events in this state.
+    pub fn state(&self, state: EventState) -> StateStats {
+        let index = EventState::ALL.iter().position(|each| *each == state);
+        index.and_then(|index| self.states.get(index)).copied().unwrap_or_default()
+    }
+
+    /// How many events are in this state.
+    pub fn count(&self, state: EventState) -> u64 {
+        self.state(state).count
+    }
+
+    /// Sets what is known of one state.
+    pub fn set(&mut self, state: EventState, stats: StateStats) {
+        for (each, known) in EventState::ALL.iter().zip(&mut self.states) {
+            if *each == state {
+                *known = stats;
+            }
+        }
     }
 }

@@ -24,34 +24,40 @@ pub(super) struct Process<S: EventStore> {
     pub(super) backoff: Backoff,
 }
 
+/// How the run of an event ended.
+pub(super) struct Ended {
+    pub(super) lease: Lease,
+    /// Whether nothing more happens to the event.
+    pub(super) settled: bool,
+}
+
 /// How long to wait between two tries to record an outcome while the store is unavailable.
 const RECORD_AGAIN: Duration = Duration::from_millis(500);
 
 impl<S: EventStore> Process<S> {
     /// Runs the handlers that are not yet done with the event, and records how it ended.
-    pub(super) async fn run(self: Arc<Self>, claim: Claim) -> Lease {
+    pub(super) async fn run(self: Arc<Self>, claim: Claim) -> Ended {
         let lease = claim.lease;
-        if let Err(error) = self.process(claim).await {
-            match error.kind() {
-                StoreErrorKind::StaleLease => {
-                    tracing::warn!(event = %lease.event, %error, "not recorded: another worker has taken over");
-                }
-                _ => {
-                    tracing::error!(event = %lease.event, %error, "not recorded; the event will be run again");
-                }
+        let settled = match self.process(claim).await {
+            Ok(settled) => settled,
+            Err(error) => {
+                log_unrecorded(lease, &error);
+                false
             }
-        }
-        lease
+        };
+        Ended { lease, settled }
     }
 
-    async fn process(&self, claim: Claim) -> Result<(), StoreError> {
+    /// Answers whether the event is settled, or else is to be run again.
+    async fn process(&self, claim: Claim) -> Result<bool, StoreError> {
         let lease = claim.lease;
         let delivery =
             match Delivery::read(claim.endpoint.clone(), claim.received_at, Bytes::clone(&claim.body)) {
                 Ok(delivery) => Arc::new(delivery.with_attempt(claim.attempt())),
                 Err(unreadable) => {
                     let error = format!("the stored body cannot be read any more: {}", unreadable.reason);
-                    return self.fail(lease, Failure { error, next: None }).await;
+                    self.fail(lease, Failure { error, retry_in: None }).await?;
+                    return Ok(true);
                 }
             };
         let event = Arc::new(delivery.event());
@@ -64,7 +70,8 @@ impl<S: EventStore> Process<S> {
         if todo.is_empty() {
             // Every handler of today is done, and one that was to settle the event is not mounted any more.
             let step = Step { handler: "".into(), last: true };
-            return self.complete(lease, &step, &Handled::ignored("every handler is done")).await;
+            self.complete(lease, &step, &Handled::ignored("every handler is done")).await?;
+            return Ok(true);
         }
         let mut failures = Vec::new();
         let mut outcome = "ignored";
@@ -87,7 +94,7 @@ impl<S: EventStore> Process<S> {
             );
             metrics::counter!("jaas_events_total", "kind" => kind.as_str(), "outcome" => outcome)
                 .increment(1);
-            return Ok(());
+            return Ok(true);
         }
         self.failed(&claim, &delivery, &failures).await
     }
@@ -142,7 +149,7 @@ impl<S: EventStore> Process<S> {
         claim: &Claim,
         delivery: &Delivery,
         failures: &[(Arc<str>, HandlerError)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let count = claim.failures.saturating_add(1);
         let wait = failures
             .iter()
@@ -174,8 +181,8 @@ impl<S: EventStore> Process<S> {
                 metrics::counter!("jaas_events_total", "kind" => kind, "outcome" => "dead").increment(1);
             }
         }
-        let next = wait.map(|wait| self.clock.now().saturating_add(wait));
-        self.fail(claim.lease, Failure { error, next }).await
+        self.fail(claim.lease, Failure { error, retry_in: wait }).await?;
+        Ok(wait.is_none())
     }
 
     async fn complete(&self, lease: Lease, step: &Step, handled: &Handled) -> Result<(), StoreError> {
@@ -197,6 +204,17 @@ impl<S: EventStore> Process<S> {
                 Err(error) if error.is_transient() => tokio::time::sleep(RECORD_AGAIN).await,
                 result => return result,
             }
+        }
+    }
+}
+
+fn log_unrecorded(lease: Lease, error: &StoreError) {
+    match error.kind() {
+        StoreErrorKind::StaleLease => {
+            tracing::warn!(event = %lease.event, %error, "not recorded: another worker has taken over");
+        }
+        _ => {
+            tracing::error!(event = %lease.event, %error, "not recorded; the event will be run again");
         }
     }
 }

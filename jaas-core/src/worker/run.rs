@@ -1,26 +1,41 @@
 //! The loop of a running worker: claim, renew, stop.
 
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
 use std::future::Future;
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 
+use super::process::Ended;
 use super::{Stopped, Worker};
 use crate::Timestamp;
 use crate::backoff::Backoff;
-use crate::store::{ClaimRequest, EventStore, Lease, StoreError};
+use crate::store::{Claim, ClaimRequest, EventStore, HandOver, HandedOver, Lease, StoreError};
 
 /// How long handlers that are cut off may take to reach their next await.
 const CUT_OFF: Duration = Duration::from_secs(5);
 
+/// While more waits than can be claimed at once, finished handlers are gathered for so long, so that many events
+/// are claimed together.
+const GATHER: Duration = Duration::from_millis(2);
+
 /// The state of a running worker.
 pub(super) struct Run<S: EventStore> {
     worker: Worker<S>,
-    tasks: JoinSet<Lease>,
+    tasks: JoinSet<Ended>,
     held: HashMap<Lease, AbortHandle>,
+    /// One for each event that may run at once.
+    slots: Arc<Semaphore>,
+    hand_over: HandOver,
+    handed_over: mpsc::UnboundedReceiver<HandedOver>,
+    /// Whether the last claim left events that could be run once others end.
+    more_waits: bool,
+    jitter: RandomState,
     /// When the last renewal began that left every lease held then with its full length.
     renewed_at: Timestamp,
     outage: Option<Outage>,
@@ -38,8 +53,10 @@ const LONGEST_WAIT_IN_OUTAGE: Duration = Duration::from_secs(5);
 /// What the wait between two claims ended with.
 enum Turn {
     Claim,
+    Room,
     Renew,
-    Finished(Lease),
+    Start(HandedOver),
+    Finished(Option<Ended>),
     Stop(Duration),
 }
 
@@ -47,7 +64,22 @@ impl<S: EventStore> Run<S> {
     pub(super) fn new(worker: Worker<S>) -> Self {
         let wakeups = worker.process.store.wakeups();
         let renewed_at = worker.process.clock.now();
-        Self { worker, tasks: JoinSet::new(), held: HashMap::new(), renewed_at, outage: None, wakeups }
+        let slots = Arc::new(Semaphore::new(worker.concurrency));
+        let (hand_over, handed_over) = HandOver::new(worker.name.clone(), slots.clone(), worker.lease);
+        worker.process.store.hand_over(hand_over.clone());
+        Self {
+            worker,
+            tasks: JoinSet::new(),
+            held: HashMap::new(),
+            slots,
+            hand_over,
+            handed_over,
+            more_waits: true,
+            jitter: RandomState::new(),
+            renewed_at,
+            outage: None,
+            wakeups,
+        }
     }
 
     /// Works until `stop` resolves to the grace period.
@@ -57,27 +89,29 @@ impl<S: EventStore> Run<S> {
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut next_claim = Instant::now();
         loop {
-            let may_claim = self.held.len() < self.worker.concurrency;
+            let may_claim = self.slots.available_permits() > 0;
             let turn = tokio::select! {
                 biased;
                 grace = &mut stop => Turn::Stop(grace),
-                Some(ended) = self.tasks.join_next_with_id() => match ended {
-                    Ok((_, lease)) => Turn::Finished(lease),
-                    Err(error) => match self.lease_of(error.id()) {
-                        Some(lease) => Turn::Finished(lease),
-                        None => continue,
-                    },
-                },
+                Some(ended) = self.tasks.join_next_with_id() => Turn::Finished(self.ended(ended)),
                 _ = renewal.tick() => Turn::Renew,
+                Some(handed_over) = self.handed_over.recv() => Turn::Start(handed_over),
                 () = sleep_until(next_claim), if may_claim => Turn::Claim,
                 Ok(()) = self.wakeups.changed(), if may_claim && self.outage.is_none() => Turn::Claim,
+                // No task ends when the store takes a slot and does not use it.
+                Ok(_) = self.slots.clone().acquire_owned(), if !may_claim => Turn::Room,
             };
             match turn {
+                Turn::Room => {}
                 Turn::Stop(grace) => return self.stop(Instant::now() + grace, renewal).await,
-                Turn::Finished(lease) => {
-                    self.held.remove(&lease);
-                    if self.outage.is_none() {
-                        next_claim = Instant::now();
+                Turn::Start(HandedOver { claim, slot, .. }) => self.start(claim, slot),
+                Turn::Finished(ended) => {
+                    // Otherwise nothing that waits can be run because of it.
+                    let worth_a_claim = self.more_waits || ended.is_none_or(|ended| !ended.settled);
+                    if worth_a_claim && self.outage.is_none() {
+                        let most_run = self.slots.available_permits() < self.worker.concurrency.div_ceil(2);
+                        let gather = if most_run { GATHER } else { Duration::ZERO };
+                        next_claim = next_claim.min(Instant::now() + gather);
                     }
                 }
                 Turn::Renew => {
@@ -94,6 +128,30 @@ impl<S: EventStore> Run<S> {
                     Ok(wait) => next_claim = Instant::now() + wait,
                     Err(deadline) => return self.stop(deadline, renewal).await,
                 },
+            }
+        }
+    }
+
+    fn start(&mut self, claim: Claim, slot: OwnedSemaphorePermit) {
+        let (lease, process) = (claim.lease, self.worker.process.clone());
+        let task = self.tasks.spawn(async move {
+            let ended = process.run(claim).await;
+            drop(slot);
+            ended
+        });
+        self.held.insert(lease, task);
+    }
+
+    /// Forgets a task that has ended; answers how, unless it was cut off.
+    fn ended(&mut self, ended: Result<(tokio::task::Id, Ended), JoinError>) -> Option<Ended> {
+        match ended {
+            Ok((_, ended)) => {
+                self.held.remove(&ended.lease);
+                Some(ended)
+            }
+            Err(error) => {
+                self.held.retain(|_, task| task.id() != error.id());
+                None
             }
         }
     }
@@ -117,15 +175,20 @@ impl<S: EventStore> Run<S> {
         }
     }
 
-    fn lease_of(&self, task: tokio::task::Id) -> Option<Lease> {
-        self.held.iter().find(|(_, handle)| handle.id() == task).map(|(lease, _)| *lease)
-    }
-
     /// Claims and starts what may be run; answers how long to wait before claiming again.
     async fn claim(&mut self) -> Duration {
         self.wakeups.mark_unchanged();
         let process = self.worker.process.clone();
-        let limit = self.worker.concurrency - self.held.len();
+        let mut slots = Vec::new();
+        while let Ok(slot) = self.slots.clone().try_acquire_owned() {
+            slots.push(slot);
+        }
+        let limit = slots.len();
+        if limit == 0 {
+            // What was accepted meanwhile has taken them; the next one that is free is for what waits.
+            self.hand_over.set_open(false);
+            return GATHER;
+        }
         // After an outage, or when the clock jumped, leases of this worker may have run out. They are renewed
         // first, or this very claim would take its own live work for crashed.
         if process.clock.now().duration_since(self.renewed_at) > self.worker.lease / 2
@@ -149,21 +212,31 @@ impl<S: EventStore> Run<S> {
         };
         self.available();
         let full = claims.len() == limit;
-        for claim in claims {
-            let lease = claim.lease;
-            let handle = self.tasks.spawn(process.clone().run(claim));
-            self.held.insert(lease, handle);
+        for (claim, slot) in claims.into_iter().zip(slots.drain(..limit)) {
+            self.start(claim, slot);
         }
+        drop(slots);
+        self.more_waits = full;
+        // New events may come directly when they overtake none that could be claimed.
+        self.hand_over.set_open(!full && self.worker.order.settle_window.is_zero());
+        let poll = self.jittered(self.worker.poll_interval);
         if full {
-            // Room for more comes with a finished task, which claims again at once.
-            return self.worker.poll_interval;
+            // Room for more comes with a finished task, after which it is claimed again.
+            return poll;
         }
         match process.store.next_due(now, self.worker.order).await {
-            Ok(due) => due.map_or(self.worker.poll_interval, |due| {
-                due.duration_since(process.clock.now()).min(self.worker.poll_interval)
-            }),
+            Ok(due) => {
+                self.more_waits = due.held_back;
+                due.after.map_or(poll, |after| after.min(poll))
+            }
             Err(error) => self.unavailable(&error),
         }
+    }
+
+    /// Three quarters of this, up to all of it, so that many workers do not ask at the same time.
+    fn jittered(&self, interval: Duration) -> Duration {
+        let share = self.jitter.hash_one(Instant::now()) % 1024;
+        interval - interval.mul_f64(share as f64 / 4096.0)
     }
 
     /// Renews the leases of what is running; answers how long to wait before claiming, when the store did not
@@ -176,7 +249,7 @@ impl<S: EventStore> Run<S> {
             return None;
         }
         let leases: Vec<Lease> = self.held.keys().copied().collect();
-        match process.store.renew(&leases, now.saturating_add(self.worker.lease)).await {
+        match process.store.renew(&leases, now, self.worker.lease).await {
             Ok(lost) => {
                 self.renewed_at = now;
                 for lease in lost {
@@ -195,18 +268,17 @@ impl<S: EventStore> Run<S> {
 
     async fn stop(mut self, deadline: Instant, mut renewal: tokio::time::Interval) -> Stopped {
         let mut stopped = Stopped::default();
+        // What the store has given already is run; what it still has, it leaves to others.
+        self.handed_over.close();
+        while let Some(HandedOver { claim, slot, .. }) = self.handed_over.recv().await {
+            self.start(claim, slot);
+        }
         while !self.held.is_empty() {
             tokio::select! {
                 biased;
                 Some(ended) = self.tasks.join_next_with_id() => {
-                    let lease = match ended {
-                        Ok((_, lease)) => Some(lease),
-                        Err(error) => self.lease_of(error.id()),
-                    };
-                    if let Some(lease) = lease {
-                        self.held.remove(&lease);
-                        stopped.drained += 1;
-                    }
+                    self.ended(ended);
+                    stopped.drained += 1;
                 }
                 () = sleep_until(deadline) => break,
                 _ = renewal.tick() => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jaas_core::store::{EventQuery, EventState, EventStore};
+use jaas_core::store::{AuditNote, EventQuery, EventState, EventStore};
 use jaas_core::{Backoff, Handled, HandlerError, Handlers};
 
 use crate::world::{Acting, HOUR, MINUTE, Run, SECOND, World};
@@ -44,7 +44,8 @@ async fn g5_an_event_that_used_up_its_attempts_is_a_dead_letter_with_its_last_er
 
     let dead = EventQuery { state: Some(EventState::Dead), ..EventQuery::default() };
     assert_eq!(world.store.events(&dead).await.expect("listed").items.len(), 1);
-    world.store.replay(event.id, jaas_core::Clock::now(&world.clock)).await.expect("replayed");
+    let note = AuditNote::new("operator", "the handler is mended");
+    world.store.replay(event.id, &note, jaas_core::Clock::now(&world.clock)).await.expect("replayed");
     let runs = handler.wait_for(4).await;
     assert_eq!(runs[3].attempt, 1, "as if new");
 }

@@ -45,7 +45,7 @@ async fn work_that_nothing_announced_is_found_within_the_poll_interval() {
     sleep(MINUTE + SECOND).await;
     world.arrives("k", None, 0).await;
     let run = handler.wait_for(1).await.remove(0);
-    assert_eq!(run.at, 70 * SECOND);
+    assert!(run.at <= 71 * SECOND, "{:?}", run.at);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::store::{
-    Accepted, Claim, ClaimRequest, Conflict, EventQuery, EventStore, Failure, Lease, MemoryStore, Page,
-    PageRequest, Quarantined, RowId, SessionOrder, Step, StoreError, StoreErrorKind, StoreStats, StoredEvent,
+    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Conflict, DeadLetterGroup,
+    EventQuery, EventStore, Failure, HandOver, Lease, MemoryStore, NextDue, Page, PageRequest, Purged,
+    Quarantined, Retention, RowId, SessionOrder, Step, StoreError, StoreErrorKind, StoreStats, StoredEvent,
     TxWork,
 };
-use jaas_core::{Delivery, Handled, HandlerResult, Timestamp, Unreadable};
+use jaas_core::{Delivery, Handled, HandlerResult, SessionId, Timestamp, Unreadable};
 use tokio::sync::watch;
 
 /// What a worker asks of a store.
@@ -49,6 +50,7 @@ pub(crate) struct TestStore {
     changes: watch::Sender<u64>,
     /// Instead of the store's own, when workers are to hear nothing.
     silence: Option<watch::Sender<u64>>,
+    hand_overs: Mutex<Vec<HandOver>>,
 }
 
 impl TestStore {
@@ -59,6 +61,7 @@ impl TestStore {
             calls: Mutex::default(),
             changes: watch::Sender::new(0),
             silence: None,
+            hand_overs: Mutex::default(),
         }
     }
 
@@ -78,6 +81,18 @@ impl TestStore {
     /// How often this was asked for, in vain or not.
     pub(crate) fn calls(&self, op: Op) -> usize {
         self.calls.lock().expect("unpoisoned").get(&op).copied().unwrap_or(0)
+    }
+
+    /// The way to the worker that was built last.
+    pub(crate) fn hand_over_to(&self) -> HandOver {
+        self.hand_overs.lock().expect("unpoisoned").last().expect("a worker was built").clone()
+    }
+
+    /// Claims the only waiting event for a worker, which is no call of that worker's.
+    pub(crate) async fn claim_for(&self, to: &HandOver, now: Timestamp) -> Claim {
+        let mut request = ClaimRequest::new(to.worker().clone(), now, 1);
+        request.lease = to.lease();
+        self.inner.claim(&request).await.expect("claimed").pop().expect("one waits")
     }
 
     /// Changes after every call.
@@ -137,8 +152,18 @@ impl EventStore for TestStore {
         self.faulty(Op::Claim, self.inner.claim(request)).await
     }
 
-    async fn renew(&self, leases: &[Lease], until: Timestamp) -> Result<Vec<Lease>, StoreError> {
-        self.faulty(Op::Renew, self.inner.renew(leases, until)).await
+    /// Only remembers it: tests do what a store does with it.
+    fn hand_over(&self, to: HandOver) {
+        self.hand_overs.lock().expect("unpoisoned").push(to);
+    }
+
+    async fn renew(
+        &self,
+        leases: &[Lease],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Lease>, StoreError> {
+        self.faulty(Op::Renew, self.inner.renew(leases, now, lease)).await
     }
 
     async fn run(
@@ -169,7 +194,7 @@ impl EventStore for TestStore {
         self.faulty(Op::Release, self.inner.release(leases, now)).await
     }
 
-    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<NextDue, StoreError> {
         self.faulty(Op::NextDue, self.inner.next_due(now, order)).await
     }
 
@@ -193,8 +218,46 @@ impl EventStore for TestStore {
         self.inner.quarantined(page).await
     }
 
-    async fn replay(&self, event: RowId, now: Timestamp) -> Result<(), StoreError> {
-        self.inner.replay(event, now).await
+    async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError> {
+        self.inner.attempts(query).await
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError> {
+        self.inner.dead_letters().await
+    }
+
+    async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.replay(event, audit, now).await
+    }
+
+    async fn replay_matching(
+        &self,
+        query: &EventQuery,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<Page<RowId>, StoreError> {
+        self.inner.replay_matching(query, audit, now).await
+    }
+
+    async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.discard(event, audit, now).await
+    }
+
+    async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
+        self.inner.audit(page).await
+    }
+
+    async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
+        self.inner.purge(retention, now, limit).await
+    }
+
+    async fn erase_session(
+        &self,
+        session: &SessionId,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.inner.erase_session(session, audit, now).await
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {

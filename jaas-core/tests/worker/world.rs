@@ -61,6 +61,16 @@ impl World {
         assert_eq!(self.accepts(&body.to_string()).await, Accepted::New);
     }
 
+    /// The same, handed over to the worker that was built last; answers whether that had room for it.
+    pub(crate) async fn is_handed_over(&self, key: &str, session: Option<&str>) -> bool {
+        let to = self.store.hand_over_to();
+        let slot = to.slot();
+        self.arrives(key, session, 0).await;
+        let Some(slot) = slot else { return false };
+        slot.give(self.store.claim_for(&to, self.clock.now()).await).expect("the worker is there");
+        true
+    }
+
     pub(crate) async fn accepts(&self, body: &str) -> Accepted {
         let delivery = Delivery::read("main", self.clock.now(), body.to_owned().into()).expect("an envelope");
         self.store.accept(delivery).await.expect("accepted")
@@ -133,7 +143,7 @@ impl World {
         within(24 * HOUR, async {
             loop {
                 let stats = self.store.stats().await.expect("counted");
-                if stats.waiting + stats.running == 0 {
+                if stats.count(EventState::Waiting) + stats.count(EventState::Running) == 0 {
                     return;
                 }
                 changes.changed().await.expect("the store is there");

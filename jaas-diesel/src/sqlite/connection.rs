@@ -7,8 +7,8 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection};
 use jaas_core::store::{StoreError, StoreErrorKind};
 
-use super::migrations;
 use crate::error::unavailable;
+use crate::migrations::MigrationError;
 
 /// How to open the file.
 #[derive(Clone, Debug)]
@@ -76,12 +76,19 @@ impl Open {
         self.connect(|connection| connection.batch_execute("PRAGMA query_only = ON"))
     }
 
-    /// A connection that may write, after bringing the tables up to date. Processes that start at once take turns.
-    pub(super) fn migrated(&self) -> Result<SqliteConnection, StoreError> {
+    /// A connection that may write, after this was done with it. Processes that start at once take turns.
+    pub(super) fn writer_after<T>(
+        &self,
+        work: impl Fn(&mut SqliteConnection) -> Result<T, MigrationError>,
+    ) -> Result<(SqliteConnection, T), StoreError> {
         // SQLite does not wait for a lock when it changes to WAL mode.
         let give_up = Instant::now() + self.busy;
         loop {
-            match self.migrate() {
+            let opened = self.writer().and_then(|mut connection| {
+                let done = work(&mut connection).map_err(|error| self.failed(error))?;
+                Ok((connection, done))
+            });
+            match opened {
                 Err(error)
                     if error.to_string().contains("database is locked") && Instant::now() < give_up =>
                 {
@@ -90,12 +97,6 @@ impl Open {
                 result => return result,
             }
         }
-    }
-
-    fn migrate(&self) -> Result<SqliteConnection, StoreError> {
-        let mut connection = self.writer()?;
-        migrations::run(&mut connection).map_err(|error| self.failed(error))?;
-        Ok(connection)
     }
 
     fn connect(

@@ -6,8 +6,10 @@ use jaas_core::store::{Lease, Step, StoreError, StoreErrorKind, TxWork};
 use jaas_core::{HandlerResult, Timestamp};
 use tokio::sync::oneshot;
 
+use super::dialect::answer;
 use super::{Connection, queries};
-use crate::error::unavailable;
+use crate::error::{not_committed, unavailable};
+use crate::now::Now;
 
 /// A handler to be run in a transaction.
 pub(super) struct Run {
@@ -22,7 +24,7 @@ impl Run {
     /// Answers the caller, and gives the connection back unless it may still be in a transaction.
     pub(super) async fn in_transaction(self, mut connection: Connection) -> Option<Connection> {
         const OPERATION: &str = "run a handler in a transaction";
-        let Self { lease, step, now, work, mut answer } = self;
+        let Self { lease, step, now, work, answer: mut asker } = self;
         let begun = connection
             .spawn_blocking(|connection| {
                 AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")?;
@@ -30,13 +32,13 @@ impl Run {
             })
             .await;
         if let Err(error) = begun {
-            let _ = answer.send(Err(unavailable(OPERATION, error)));
+            let _ = asker.send(Err(unavailable(OPERATION, error)));
             return None;
         }
         let result = tokio::select! {
             result = work(&mut connection) => result,
             // The worker has cut the handler off; the connection is dropped, and SQLite rolls back.
-            () = answer.closed() => return None,
+            () = asker.closed() => return None,
         };
         let (result, back) = match result {
             Ok(handled) => {
@@ -46,7 +48,8 @@ impl Run {
                         if let Err(error) = still_ours(connection) {
                             return Ok(Err(error));
                         }
-                        let completed = queries::complete(connection, lease, &step, &outcome, now)?;
+                        let now = Now::given(now);
+                        let completed = answer(queries::complete(connection, lease, &step, &outcome, now))?;
                         if completed.is_ok() {
                             AnsiTransactionManager::commit_transaction(connection)?;
                         }
@@ -61,7 +64,7 @@ impl Run {
             }
             Err(error) => (Ok(Err(error)), rolled_back(connection).await),
         };
-        let _ = answer.send(result);
+        let _ = asker.send(result);
         back
     }
 }
@@ -98,24 +101,4 @@ async fn rolled_back(mut connection: Connection) -> Option<Connection> {
         })
         .await;
     rolled_back.is_ok().then_some(connection)
-}
-
-/// A commit that failed for what the handler wrote will fail again; one that failed for the disk may not.
-fn not_committed(operation: &str, error: diesel::result::Error) -> StoreError {
-    use diesel::result::DatabaseErrorKind as Kind;
-    use diesel::result::Error;
-    match &error {
-        Error::DatabaseError(
-            Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::NotNullViolation | Kind::CheckViolation,
-            _,
-        )
-        | Error::BrokenTransactionManager
-        | Error::AlreadyInTransaction
-        | Error::NotInTransaction => StoreError::new(
-            StoreErrorKind::Refused,
-            format!("cannot {operation}: what it wrote cannot be committed"),
-        )
-        .with_source(error),
-        _ => unavailable(operation, error),
-    }
 }

@@ -5,14 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use diesel::{QueryResult, SqliteConnection};
-use jaas_core::store::{Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
+use jaas_core::store::{Accepted, Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
 use jaas_core::{HandlerResult, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::connection::Open;
+use super::dialect::answer;
 use super::transaction::Run;
 use super::{Connection, queries};
-use crate::error::unavailable;
+use crate::error::{closed, unavailable};
+use crate::now::InsertedBy;
+use crate::rows::NewEvent;
 
 /// How many writes go into one commit at most.
 const MAX_GROUP: usize = 256;
@@ -26,8 +29,44 @@ pub(super) struct Writer {
 
 /// What the thread is asked to do.
 pub(super) enum Command {
+    Accept(Box<Accept>),
     Write(Box<dyn Write>),
     Run(Box<Run>),
+}
+
+/// An event to be stored.
+pub(super) struct Accept {
+    operation: &'static str,
+    event: NewEvent,
+    answer: oneshot::Sender<Result<Accepted, StoreError>>,
+}
+
+/// What is committed together.
+#[derive(Default)]
+struct Group {
+    accepts: Vec<Accept>,
+    writes: Vec<Box<dyn Write>>,
+}
+
+impl Group {
+    fn len(&self) -> usize {
+        self.accepts.len() + self.writes.len()
+    }
+
+    /// Each on its own.
+    fn split(self) -> impl Iterator<Item = Self> {
+        let accepts =
+            self.accepts.into_iter().map(|accept| Self { accepts: vec![accept], writes: Vec::new() });
+        let writes = self.writes.into_iter().map(|write| Self { accepts: Vec::new(), writes: vec![write] });
+        accepts.chain(writes)
+    }
+
+    fn apply(&mut self, connection: &mut SqliteConnection) -> QueryResult<Vec<Accepted>> {
+        let events: Vec<&NewEvent> = self.accepts.iter().map(|accept| &accept.event).collect();
+        let outcomes = answer(queries::accept(connection, &events, &InsertedBy::default()))?;
+        self.writes.iter_mut().try_for_each(|write| write.apply(connection))?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.accepted).collect())
+    }
 }
 
 /// Whom a committed write concerns.
@@ -57,6 +96,14 @@ struct Closure<T, F> {
 }
 
 impl Command {
+    pub(super) fn accept(
+        operation: &'static str,
+        event: NewEvent,
+    ) -> (Self, oneshot::Receiver<Result<Accepted, StoreError>>) {
+        let (answer, answered) = oneshot::channel();
+        (Self::Accept(Box::new(Accept { operation, event, answer })), answered)
+    }
+
     pub(super) fn write<T: Send + 'static>(
         operation: &'static str,
         wake: Wake,
@@ -192,10 +239,6 @@ impl Writer {
     }
 }
 
-pub(super) fn closed(operation: &str) -> StoreError {
-    StoreError::new(StoreErrorKind::Closed, format!("cannot {operation}: the SQLite store was closed"))
-}
-
 /// The thread's state.
 struct Writing {
     open: Open,
@@ -212,7 +255,7 @@ impl Writing {
     /// Alternates between a group of writes and one handler, so neither holds up the other for long.
     fn until_closed(mut self) {
         loop {
-            let mut group = Vec::new();
+            let mut group = Group::default();
             if self.runs.is_empty() {
                 match self.queue.blocking_recv() {
                     Some(command) => self.take(command, &mut group),
@@ -225,7 +268,7 @@ impl Writing {
                     Err(_) => break,
                 }
             }
-            if !group.is_empty() {
+            if group.len() > 0 {
                 self.commit(group);
             }
             if let Some(run) = self.runs.pop_front() {
@@ -236,35 +279,42 @@ impl Writing {
         self.runtime.shutdown_background();
     }
 
-    fn take(&mut self, command: Command, group: &mut Vec<Box<dyn Write>>) {
+    fn take(&mut self, command: Command, group: &mut Group) {
         match command {
-            Command::Write(write) => group.push(write),
+            Command::Accept(accept) => group.accepts.push(*accept),
+            Command::Write(write) => group.writes.push(write),
             Command::Run(run) => self.runs.push_back(run),
         }
     }
 
     /// Commits writes together; if one of them fails, each on its own.
-    fn commit(&mut self, mut group: Vec<Box<dyn Write>>) {
+    fn commit(&mut self, mut group: Group) {
         // Kept apart, because where SQLite has rolled back by itself, as on a full disk, diesel reports that it
         // could not.
         let mut cause = None;
         let committed = self.with_connection(|connection| {
             connection.immediate_transaction(|connection| {
-                group
-                    .iter_mut()
-                    .try_for_each(|write| write.apply(connection))
-                    .inspect_err(|error| cause = Some(error.to_string()))
+                group.apply(connection).inspect_err(|error| cause = Some(error.to_string()))
             })
         });
         if cause.is_some() && group.len() > 1 {
-            return group.into_iter().for_each(|write| self.commit(vec![write]));
+            return group.split().for_each(|alone| self.commit(alone));
         }
-        if committed.is_ok() && group.iter().any(|write| write.wake() == Wake::Workers) {
+        let Group { accepts, writes } = group;
+        let committed = committed.map_err(|error| cause.unwrap_or_else(|| error.to_string()));
+        if let Ok(outcomes) = &committed
+            && (outcomes.contains(&Accepted::New) || writes.iter().any(|write| write.wake() == Wake::Workers))
+        {
             self.wake_workers();
         }
-        let committed = committed.map_err(|error| cause.unwrap_or_else(|| error.to_string()));
-        let committed = committed.as_ref().copied().map_err(String::as_str);
-        let abandoned: Vec<Lease> = group.into_iter().flat_map(|write| write.answer(committed)).collect();
+        for (index, accept) in accepts.into_iter().enumerate() {
+            let _ = accept.answer.send(match &committed {
+                Ok(outcomes) => outcomes.get(index).copied().ok_or_else(|| closed(accept.operation)),
+                Err(error) => Err(unavailable(accept.operation, error.as_str())),
+            });
+        }
+        let committed = committed.as_ref().map(drop).map_err(String::as_str);
+        let abandoned: Vec<Lease> = writes.into_iter().flat_map(|write| write.answer(committed)).collect();
         if !abandoned.is_empty() {
             self.give_back(&abandoned);
         }
@@ -273,7 +323,7 @@ impl Writing {
     /// Gives back claims that never reached their worker, so that they count neither as crash nor interruption.
     fn give_back(&mut self, abandoned: &[Lease]) {
         let given_back = self.with_connection(|connection| {
-            connection.immediate_transaction(|connection| queries::unclaim(connection, abandoned))
+            connection.immediate_transaction(|connection| answer(queries::unclaim(connection, abandoned)))
         });
         match given_back {
             Ok(()) => self.wake_workers(),

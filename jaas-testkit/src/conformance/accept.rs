@@ -1,28 +1,19 @@
-//! `accept` and `quarantine`.
+//! Taking responsibility: `accept`, `quarantine` and `ping`.
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
-use bytes::Bytes;
-use jaas_core::Unreadable;
-use jaas_core::store::PageRequest;
+use jaas_core::Delivery;
+use jaas_core::store::{Accepted, EventStore as _, PageRequest};
 
-use super::*;
+use super::support::*;
+use super::{DurableHarness, Harness};
 
 pub async fn accept_stores_one_row_per_key<H: Harness>() {
     let harness = H::start().await;
-    let copies = (0..64).map(|_| {
-        let store = harness.store();
-        tokio::spawn(async move { store.accept(lone("k")).await.expect("accepted") })
-    });
-    let mut new = 0;
-    for copy in copies.collect::<Vec<_>>() {
-        match copy.await.expect("no panic") {
-            Accepted::New => new += 1,
-            other => assert_eq!(other, Accepted::Duplicate),
-        }
-    }
-    assert_eq!(new, 1);
-
     let store = harness.store();
+    store.stored(lone("k")).await;
+    for _ in 0..3 {
+        assert_eq!(store.accept(lone("k")).await.expect("accepted"), Accepted::Duplicate);
+    }
     store.stored(lone("K")).await;
     store.stored(lone("k ")).await;
     store.stored(lone(&"k".repeat(jaas_core::MAX_INDEXED_BYTES))).await;
@@ -52,6 +43,11 @@ pub async fn accept_keeps_the_body_byte_for_byte<H: Harness>() {
     store.stored(delivery(body.to_owned(), START)).await;
     assert_eq!(store.only().await.body, body);
     assert_eq!(store.claimed_one(0).await.body, body);
+
+    // As long as the largest body that a receiver takes unless told otherwise.
+    let long = format!(r#"{{"idempotencyKey":"long","eventType":"X","data":"{}"}}"#, "x".repeat(1_000_000));
+    store.stored(delivery(long.clone(), START)).await;
+    assert_eq!(store.claimed_one(0).await.body, &*long);
 }
 
 pub async fn accept_wakes_those_who_wait<H: Harness>() {
@@ -85,6 +81,15 @@ pub async fn quarantine_is_never_claimed<H: Harness>() {
     assert!(store.all().await.is_empty());
 }
 
-pub(super) fn unreadable(endpoint: &str, body: &'static [u8], millis: i64) -> Unreadable {
-    Delivery::read(endpoint, at(millis), Bytes::from_static(body)).expect_err("no readable envelope")
+pub async fn ping_answers_while_the_store_is_open<H: Harness>() {
+    let harness = H::start().await;
+    harness.store().ping().await.expect("a sign of life");
+}
+
+pub async fn accept_is_durable_before_it_answers<H: DurableHarness>() {
+    let harness = H::start().await;
+    harness.store().stored(lone("k")).await;
+    let reopened = harness.reopened().await;
+    assert_eq!(reopened.only().await.body, lone("k").body());
+    assert_eq!(reopened.accept(lone("k")).await.expect("accepted"), Accepted::Duplicate);
 }

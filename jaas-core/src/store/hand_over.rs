@@ -1,0 +1,101 @@
+//! Giving events straight to a worker of the same process.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::Claim;
+
+/// The way from a store to a worker of the same process, for events that the store claims for it as they are
+/// accepted. See [`EventStore::hand_over`](super::EventStore::hand_over).
+#[derive(Clone)]
+pub struct HandOver {
+    slots: Arc<Semaphore>,
+    open: Arc<AtomicBool>,
+    claims: mpsc::UnboundedSender<HandedOver>,
+    worker: Arc<str>,
+    lease: Duration,
+}
+
+impl HandOver {
+    /// A way to a worker of this name, which runs as many events at once as `slots` has permits. What is handed
+    /// over comes out of the receiver. It is closed at first.
+    pub fn new(
+        worker: impl Into<Arc<str>>,
+        slots: Arc<Semaphore>,
+        lease: Duration,
+    ) -> (Self, mpsc::UnboundedReceiver<HandedOver>) {
+        // Unbounded, and yet never longer than there are slots: each claim in it has one.
+        let (claims, receiver) = mpsc::unbounded_channel();
+        (Self { slots, open: Arc::default(), claims, worker: worker.into(), lease }, receiver)
+    }
+
+    /// Opens or closes it. A worker keeps it closed while older events wait, so that new ones do not overtake
+    /// them.
+    pub fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+    }
+
+    /// Takes a free slot, if it is open and has one. Take it before the event is claimed, and drop it when the
+    /// event was not.
+    pub fn slot(&self) -> Option<Slot> {
+        if !self.open.load(Ordering::Acquire) || self.claims.is_closed() {
+            return None;
+        }
+        let permit = self.slots.clone().try_acquire_owned().ok()?;
+        Some(Slot { permit, claims: self.claims.clone() })
+    }
+
+    /// Whether the worker is gone.
+    pub fn is_closed(&self) -> bool {
+        self.claims.is_closed()
+    }
+
+    /// The worker's name.
+    pub fn worker(&self) -> &Arc<str> {
+        &self.worker
+    }
+
+    /// How long its claims hold unless renewed.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+}
+
+impl fmt::Debug for HandOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandOver").field("worker", &self.worker).finish_non_exhaustive()
+    }
+}
+
+/// Room for one more event in a worker.
+#[derive(Debug)]
+#[must_use = "a slot that is dropped is free again"]
+pub struct Slot {
+    permit: OwnedSemaphorePermit,
+    claims: mpsc::UnboundedSender<HandedOver>,
+}
+
+impl Slot {
+    /// Hands over a claim that is committed.
+    ///
+    /// # Errors
+    /// Gives the claim back when the worker is gone; the event is then to be left as if it had not been claimed.
+    pub fn give(self, claim: Claim) -> Result<(), Box<Claim>> {
+        let handed = HandedOver { claim, slot: self.permit };
+        self.claims.send(handed).map_err(|refused| Box::new(refused.0.claim))
+    }
+}
+
+/// A claim handed over, and the slot it occupies until it is dropped.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct HandedOver {
+    /// The claim.
+    pub claim: Claim,
+    /// Its slot.
+    pub slot: OwnedSemaphorePermit,
+}

@@ -1,0 +1,191 @@
+//! What a store tells about what was tried and done.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{PageRequest, RowId};
+use crate::{IdempotencyKey, Timestamp};
+
+/// How an attempt ended that did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum AttemptOutcome {
+    /// A handler failed.
+    Failed,
+    /// Its lease ran out: the process ended, or could not reach the store.
+    Crashed,
+    /// A stopping worker gave it back.
+    Interrupted,
+}
+
+impl AttemptOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 3] = [Self::Failed, Self::Crashed, Self::Interrupted];
+
+    /// The outcome's name, as stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Crashed => "crashed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl fmt::Display for AttemptOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An attempt that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Its row.
+    pub id: RowId,
+    /// The event that was run.
+    pub event: RowId,
+    /// The claim it ran under.
+    pub fence: i64,
+    /// The worker that ran it.
+    pub worker: Option<String>,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// What the handlers said; for failures.
+    pub error: Option<String>,
+    /// When its end was recorded.
+    pub ended_at: Timestamp,
+}
+
+impl Attempt {
+    /// An attempt of this event, for a store to fill in who ran it and the error.
+    pub fn new(id: RowId, event: RowId, fence: i64, outcome: AttemptOutcome, ended_at: Timestamp) -> Self {
+        Self { id, event, fence, worker: None, outcome, error: None, ended_at }
+    }
+}
+
+/// Which attempts to list: those that match every field that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttemptQuery {
+    /// Of this event.
+    pub event: Option<RowId>,
+    /// That ended so.
+    pub outcome: Option<AttemptOutcome>,
+    /// Which page.
+    pub page: PageRequest,
+}
+
+/// Dead letters of one event type with the same error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadLetterGroup {
+    /// Their `eventType`.
+    pub event_type: String,
+    /// Their last error.
+    pub error: Option<String>,
+    /// How many there are.
+    pub count: u64,
+    /// When the first of them was given up.
+    pub first_at: Timestamp,
+    /// When the last of them was given up.
+    pub last_at: Timestamp,
+}
+
+impl DeadLetterGroup {
+    /// At most so many groups are answered.
+    pub const MAX_GROUPS: usize = 100;
+
+    /// A group of `count` dead letters.
+    pub fn new(
+        event_type: String,
+        error: Option<String>,
+        count: u64,
+        first_at: Timestamp,
+        last_at: Timestamp,
+    ) -> Self {
+        Self { event_type, error, count, first_at, last_at }
+    }
+}
+
+/// Who intervenes, and why: kept with what they did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditNote {
+    /// A person or a program.
+    pub by: Arc<str>,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+impl AuditNote {
+    /// A note of who and why.
+    pub fn new(by: impl Into<Arc<str>>, reason: impl Into<Arc<str>>) -> Self {
+        Self { by: by.into(), reason: reason.into() }
+    }
+}
+
+/// What somebody did to an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum AuditAction {
+    /// Made it wait again.
+    Replayed,
+    /// Gave it up.
+    Discarded,
+    /// Erased its body.
+    Erased,
+}
+
+impl AuditAction {
+    /// Every action.
+    pub const ALL: [Self; 3] = [Self::Replayed, Self::Discarded, Self::Erased];
+
+    /// The action's name, as stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Replayed => "replayed",
+            Self::Discarded => "discarded",
+            Self::Erased => "erased",
+        }
+    }
+}
+
+impl fmt::Display for AuditAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An entry of the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuditEntry {
+    /// Its row.
+    pub id: RowId,
+    /// The event's row; it may be purged by now.
+    pub event: RowId,
+    /// The endpoint the event came to.
+    pub endpoint: Arc<str>,
+    /// The event's key.
+    pub idempotency_key: IdempotencyKey,
+    /// What was done.
+    pub action: AuditAction,
+    /// Who, and why.
+    pub note: AuditNote,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl AuditEntry {
+    /// An entry.
+    pub fn new(
+        id: RowId,
+        event: RowId,
+        (endpoint, key): (Arc<str>, IdempotencyKey),
+        action: AuditAction,
+        note: AuditNote,
+        at: Timestamp,
+    ) -> Self {
+        Self { id, event, endpoint, idempotency_key: key, action, note, at }
+    }
+}

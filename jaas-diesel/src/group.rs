@@ -1,0 +1,187 @@
+//! Group commit: what queued while the last commit was in flight goes into the next one.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use diesel::QueryResult;
+use jaas_core::store::{StoreError, StoreErrorKind};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::error::{not_in_time, unavailable};
+
+/// How many items go into one commit at most.
+const MAX_GROUP: usize = 256;
+
+/// What a group does with its items. It owns the connection they are committed on.
+pub(crate) trait Commit: Send + 'static {
+    type Connection: Send;
+    type Item: Send;
+    type Answer: Send;
+
+    /// What it is doing, for errors.
+    const OPERATION: &'static str;
+
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection, StoreError>> + Send;
+
+    /// Commits items and answers each, in their order. With `again`, an earlier try may have been committed.
+    fn commit(
+        &mut self,
+        connection: &mut Self::Connection,
+        items: &mut [Self::Item],
+        again: bool,
+    ) -> impl Future<Output = QueryResult<Vec<Self::Answer>>> + Send;
+
+    /// Whether the connection is of no use after this error.
+    fn is_lost(connection: &mut Self::Connection, error: &diesel::result::Error) -> bool;
+}
+
+type Asked<C> = (<C as Commit>::Item, oneshot::Sender<Result<<C as Commit>::Answer, StoreError>>);
+
+/// The way to the task that commits.
+pub(crate) struct Group<C: Commit> {
+    queue: Mutex<Option<mpsc::Sender<Asked<C>>>>,
+}
+
+impl<C: Commit> Group<C> {
+    /// A group with room for so many items, and the future that commits them. It ends when the group is closed or
+    /// dropped and what was queued is done.
+    pub(crate) fn new(
+        commit: C,
+        room: usize,
+        time_limit: Duration,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (queue, asked) = mpsc::channel(room);
+        let task = Task { commit, connection: None, time_limit };
+        (Self { queue: Mutex::new(Some(queue)) }, task.until_closed(asked))
+    }
+
+    fn sender(&self) -> Result<mpsc::Sender<Asked<C>>, StoreError> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.clone().ok_or_else(|| crate::error::closed(C::OPERATION))
+    }
+
+    /// Queues an item, or refuses it when there is no room.
+    pub(crate) fn try_ask(
+        &self,
+        item: C::Item,
+    ) -> Result<oneshot::Receiver<Result<C::Answer, StoreError>>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.sender()?.try_send((item, answer)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::new(
+                StoreErrorKind::Overloaded,
+                format!("cannot {}: as much is waiting for the database as may queue", C::OPERATION),
+            ),
+            mpsc::error::TrySendError::Closed(_) => crate::error::closed(C::OPERATION),
+        })?;
+        Ok(answered)
+    }
+
+    /// Queues an item when there is room, and waits for its answer.
+    pub(crate) async fn ask(&self, item: C::Item) -> Result<C::Answer, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let closed = |_| crate::error::closed(C::OPERATION);
+        self.sender()?.send((item, answer)).await.map_err(closed)?;
+        answered.await.unwrap_or_else(|_| Err(crate::error::closed(C::OPERATION)))
+    }
+
+    /// Takes nothing more.
+    pub(crate) fn close(&self) {
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+struct Task<C: Commit> {
+    commit: C,
+    connection: Option<C::Connection>,
+    time_limit: Duration,
+}
+
+/// Why a group was not committed.
+enum Failure {
+    /// There is no connection, or no answer in time.
+    Unreachable(StoreError),
+    /// The connection was lost on the way.
+    Lost(diesel::result::Error),
+    /// The database refused it.
+    Refused(diesel::result::Error),
+}
+
+impl<C: Commit> Task<C> {
+    async fn until_closed(mut self, mut queue: mpsc::Receiver<Asked<C>>) {
+        let mut asked = Vec::with_capacity(MAX_GROUP);
+        while queue.recv_many(&mut asked, MAX_GROUP).await > 0 {
+            let (items, answers) = asked.drain(..).unzip();
+            self.all(items, answers).await;
+        }
+    }
+
+    async fn all(
+        &mut self,
+        mut items: Vec<C::Item>,
+        answers: Vec<oneshot::Sender<Result<C::Answer, StoreError>>>,
+    ) {
+        let mut committed = self.together(&mut items, false).await;
+        if let Err(Failure::Lost(_)) = committed {
+            // It may have died while nothing was to do, or in the middle of the commit. What was committed then is
+            // not committed twice.
+            committed = self.together(&mut items, true).await;
+        }
+        let failed = match committed {
+            Ok(committed) => {
+                for (answer, committed) in answers.into_iter().zip(committed) {
+                    let _ = answer.send(Ok(committed));
+                }
+                return;
+            }
+            Err(Failure::Refused(_)) if items.len() > 1 => {
+                // So that one that cannot be stored does not take its neighbours with it.
+                for (mut item, answer) in items.into_iter().zip(answers) {
+                    let committed = self.together(std::slice::from_mut(&mut item), false).await;
+                    let committed = committed.map(|mut answers| answers.pop());
+                    let _ = answer.send(match committed {
+                        Ok(Some(answer)) => Ok(answer),
+                        Ok(None) => Err(crate::error::closed(C::OPERATION)),
+                        Err(failure) => Err(error::<C>(failure)),
+                    });
+                }
+                return;
+            }
+            Err(failure) => error::<C>(failure),
+        };
+        for answer in answers {
+            let _ = answer.send(Err(StoreError::new(failed.kind(), failed.to_string())));
+        }
+    }
+
+    async fn together(&mut self, items: &mut [C::Item], again: bool) -> Result<Vec<C::Answer>, Failure> {
+        let late = || Failure::Unreachable(not_in_time(C::OPERATION, self.time_limit));
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => timeout(self.time_limit, self.commit.connect())
+                .await
+                .map_err(|_| late())?
+                .map_err(Failure::Unreachable)?,
+        };
+        // A connection that did not answer in time is dropped, and with it what it was doing.
+        let committed = timeout(self.time_limit, self.commit.commit(&mut connection, items, again)).await;
+        match committed.map_err(|_| Failure::Unreachable(not_in_time(C::OPERATION, self.time_limit)))? {
+            Ok(answers) => {
+                self.connection = Some(connection);
+                Ok(answers)
+            }
+            Err(error) if C::is_lost(&mut connection, &error) => Err(Failure::Lost(error)),
+            Err(error) => {
+                self.connection = Some(connection);
+                Err(Failure::Refused(error))
+            }
+        }
+    }
+}
+
+fn error<C: Commit>(failure: Failure) -> StoreError {
+    match failure {
+        Failure::Unreachable(error) => error,
+        Failure::Lost(error) | Failure::Refused(error) => unavailable(C::OPERATION, error),
+    }
+}

@@ -1,0 +1,68 @@
+//! Bringing tables up to date: what the three databases have in common.
+
+use jaas_core::Timestamp;
+
+/// A change of the tables that this version of the crate knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Migration {
+    /// Its version; versions are applied in their order.
+    pub version: String,
+    /// What it is about.
+    pub name: String,
+    /// When it was applied; `None` while it is pending.
+    pub applied_at: Option<Timestamp>,
+}
+
+/// The statements of a migration.
+pub(crate) struct Script {
+    pub(crate) version: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) up: &'static str,
+    pub(crate) down: &'static str,
+}
+
+impl Script {
+    pub(crate) fn migration(&self, applied_at: Option<i64>) -> Migration {
+        Migration {
+            version: self.version.to_owned(),
+            name: self.name.to_owned(),
+            applied_at: applied_at.map(Timestamp::from_millis),
+        }
+    }
+}
+
+/// The scripts in the folder of one database.
+macro_rules! scripts {
+    ($database:literal) => {
+        &[$crate::migrations::Script {
+            version: "2026-11-24-000001",
+            name: "jaas_inbox",
+            up: include_str!(concat!("../../migrations/", $database, "/2026-11-24-000001_jaas_inbox/up.sql")),
+            down: include_str!(concat!(
+                "../../migrations/",
+                $database,
+                "/2026-11-24-000001_jaas_inbox/down.sql"
+            )),
+        }]
+    };
+}
+pub(crate) use scripts;
+
+/// Why tables cannot be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MigrationError {
+    #[error("migration {version} of the tables named jaas_… failed")]
+    Failed { version: &'static str, source: diesel::result::Error },
+    #[error(
+        "the tables named jaas_… were made by a newer version of jaas-diesel (migration {version}); update the application"
+    )]
+    Newer { version: String },
+    #[error(
+        "the tables named jaas_… are not up to date (migration {version} is pending); apply the migrations first, or let \
+         the store do it when it opens"
+    )]
+    Pending { version: String },
+    #[error("the list of migrations cannot be read or written")]
+    Query(#[from] diesel::result::Error),
+}

@@ -1,0 +1,136 @@
+//! The inbox in MySQL or MariaDB.
+//!
+//! Any number of processes share it. Each accepts with group commit on a connection of its own, and claims with `FOR
+//! UPDATE SKIP LOCKED`. There is no `NOTIFY` here: workers find out what other processes accepted when they poll.
+
+mod dialect;
+#[path = "shared/migrations.rs"]
+mod migrations;
+#[path = "shared/queries.rs"]
+mod queries;
+#[path = "shared/server.rs"]
+mod server;
+#[path = "shared/transaction.rs"]
+mod transaction;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncConnection as _, AsyncMysqlConnection, SimpleAsyncConnection as _};
+use futures_util::FutureExt as _;
+use jaas_core::store::StoreError;
+use tokio::sync::watch;
+
+use self::MysqlStore as Store;
+use self::MysqlStoreBuilder as Builder;
+use self::server::{Plan, Shared, Source};
+use crate::error::unavailable;
+
+/// The connection of a MySQL transaction, as [`Context::tx`](jaas_core::Context::tx) gives it to a transactional
+/// handler. Use it with [`diesel_async::RunQueryDsl`].
+pub type Connection = AsyncMysqlConnection;
+
+/// A pool of such connections.
+pub type Pool = diesel_async::pooled_connection::bb8::Pool<Connection>;
+
+/// An [`EventStore`](jaas_core::store::EventStore) in MySQL 8 or MariaDB 10.6, or later, for any number of processes.
+///
+/// ```no_run
+/// use jaas_diesel::MysqlStore;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = MysqlStore::open("mysql://app:secret@db.example.com/app?require_ssl=true").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// - **Durability** needs `innodb_flush_log_at_trx_commit = 1`, the server's default; the store warns otherwise.
+/// - **TLS**: with `require_ssl=true` in the address. The driver checks the server's certificate against the roots of
+///   Mozilla that are compiled in; it cannot be given others by the address. For a private authority, open a pool of
+///   your own with `mysql_async`, and use [`from_pool`](MysqlStore::from_pool).
+/// - **Time**: leases and retries go by the database's clock.
+/// - **Statements that change tables** commit by themselves: a transactional handler must not use them.
+/// - **Connections**: besides those of the pool, the store holds two of its own: to accept and to complete.
+///
+/// Cloning is cheap and shares the connections.
+#[derive(Clone)]
+pub struct MysqlStore {
+    shared: Arc<Shared>,
+}
+
+/// Opens a [`MysqlStore`].
+#[must_use]
+pub struct MysqlStoreBuilder {
+    plan: Plan,
+}
+
+impl MysqlStore {
+    /// Connects to this address with a pool of 10 connections, and brings the tables up to date. See
+    /// [mysql_async](https://docs.rs/mysql_async/0.36/mysql_async/struct.Opts.html#method.from_url) for what an
+    /// address may hold.
+    ///
+    /// # Errors
+    /// When the database cannot be reached in time, a migration fails, or the tables were made by a newer version.
+    pub async fn open(url: impl Into<String>) -> Result<Self, StoreError> {
+        Self::builder(url).open().await
+    }
+
+    /// Starts with a database at this address.
+    pub fn builder(url: impl Into<String>) -> MysqlStoreBuilder {
+        MysqlStoreBuilder { plan: Plan::new(Source::Own(Own { url: url.into(), max_size: 10 })) }
+    }
+
+    /// Starts with the application's pool. The store also opens connections of its own with it, outside the pool.
+    pub fn from_pool(pool: Pool) -> MysqlStoreBuilder {
+        MysqlStoreBuilder { plan: Plan::new(Source::Pool(pool)) }
+    }
+}
+
+impl MysqlStoreBuilder {
+    /// How many connections the store's own pool may have. Each transactional handler that runs takes one. Defaults to
+    /// 10; with [`from_pool`](MysqlStore::from_pool) the pool decides.
+    pub fn pool_size(mut self, connections: u32) -> Self {
+        if let Source::Own(own) = &mut self.plan.source {
+            own.max_size = connections.max(1);
+        }
+        self
+    }
+}
+
+/// A pool of the store's own.
+struct Own {
+    url: String,
+    max_size: u32,
+}
+
+impl Own {
+    // Like its counterpart for PostgreSQL, which has to read files.
+    #[allow(clippy::unused_async)]
+    async fn pool(&self, limit: Duration) -> Result<Pool, StoreError> {
+        // The error of the parser names the part, and not what stands there.
+        let checked = mysql_async::Opts::from_url(&self.url);
+        checked.map_err(|error| unavailable("read the address of the MySQL database", error))?;
+        let mut manager = ManagerConfig::default();
+        manager.custom_setup = Box::new(|url| connect(url).boxed());
+        manager.recycling_method = RecyclingMethod::Verified;
+        let manager = AsyncDieselConnectionManager::new_with_config(&self.url, manager);
+        Ok(Pool::builder()
+            .max_size(self.max_size)
+            .connection_timeout(limit)
+            .retry_connection(false)
+            .build_unchecked(manager))
+    }
+}
+
+async fn connect(url: &str) -> diesel::ConnectionResult<Connection> {
+    let mut connection = Connection::establish(url).await?;
+    // A process that is stopped in the middle of a transaction must not hold up the others for ever. MySQL does not know
+    // this setting of MariaDB's.
+    let _ = connection.batch_execute("SET SESSION idle_transaction_timeout = 60").await;
+    Ok(connection)
+}
+
+/// There is nothing to listen to.
+async fn listen(_: Pool, _: Duration, _: String, _: Arc<watch::Sender<u64>>) {}

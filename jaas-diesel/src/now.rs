@@ -1,0 +1,106 @@
+//! The time in a query.
+
+use std::time::Duration;
+
+use diesel::backend::Backend;
+use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Nullable};
+use jaas_core::Timestamp;
+
+/// The time now, in ms since the epoch: the database's unless one is given, so that processes whose clocks differ
+/// agree on when a lease ends.
+#[derive(Debug, Clone, Copy, QueryId)]
+pub(crate) struct Now {
+    given: Option<i64>,
+    plus: i64,
+}
+
+impl Now {
+    pub(crate) fn given(now: Timestamp) -> Self {
+        Self { given: Some(now.as_millis()), plus: 0 }
+    }
+
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(crate) fn of_the_database() -> Self {
+        Self { given: None, plus: 0 }
+    }
+
+    pub(crate) fn plus(self, duration: Duration) -> Self {
+        Self { plus: self.plus.saturating_add(millis(duration)), ..self }
+    }
+
+    pub(crate) fn minus(self, duration: Duration) -> Self {
+        Self { plus: self.plus.saturating_sub(millis(duration)), ..self }
+    }
+}
+
+/// Whose time it is, and which store of the process tells others.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InsertedBy {
+    /// The caller's time counts, which is when an event was received.
+    pub(crate) callers_time: bool,
+    /// A name for the store, by which it knows its own notifications.
+    pub(crate) store: String,
+}
+
+pub(crate) fn millis(duration: Duration) -> i64 {
+    // Bounded, so that no sum of it with a time overflows in the database.
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(i64::MAX / 4)
+}
+
+impl Expression for Now {
+    type SqlType = BigInt;
+}
+
+impl<QS> SelectableExpression<QS> for Now {}
+
+impl<QS> AppearsOnTable<QS> for Now {}
+
+impl<GB> ValidGrouping<GB> for Now {
+    type IsAggregate = is_aggregate::Never;
+}
+
+/// How a database tells the time in ms.
+pub(crate) trait TellsTime: Backend {
+    const NOW: &'static str;
+}
+
+#[cfg(feature = "sqlite")]
+impl TellsTime for diesel::sqlite::Sqlite {
+    // Never asked for: all processes of one file are on one machine and share its clock.
+    const NOW: &'static str = "0";
+}
+
+#[cfg(feature = "postgres")]
+impl TellsTime for diesel::pg::Pg {
+    // Of the statement and not of the transaction, in which a handler may have taken long.
+    const NOW: &'static str = "(EXTRACT(EPOCH FROM statement_timestamp()) * 1000)::BIGINT";
+}
+
+#[cfg(feature = "mysql")]
+impl TellsTime for diesel::mysql::Mysql {
+    // Whatever the connection's time zone is.
+    const NOW: &'static str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000";
+}
+
+impl<DB> QueryFragment<DB> for Now
+where
+    DB: TellsTime,
+    Option<i64>: ToSql<Nullable<BigInt>, DB>,
+    i64: ToSql<BigInt, DB>,
+    DB: diesel::sql_types::HasSqlType<BigInt>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql("(COALESCE(");
+        out.push_bind_param::<Nullable<BigInt>, _>(&self.given)?;
+        out.push_sql(", ");
+        out.push_sql(DB::NOW);
+        out.push_sql(") + ");
+        out.push_bind_param::<BigInt, _>(&self.plus)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}

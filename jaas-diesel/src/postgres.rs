@@ -1,0 +1,216 @@
+//! The inbox in PostgreSQL.
+//!
+//! Any number of processes share it. Each accepts with group commit on a connection of its own, claims with `FOR UPDATE
+//! SKIP LOCKED`, and is told by `NOTIFY` of what others accepted.
+
+mod dialect;
+#[path = "shared/migrations.rs"]
+mod migrations;
+#[path = "shared/queries.rs"]
+mod queries;
+#[path = "shared/server.rs"]
+mod server;
+mod tls;
+#[path = "shared/transaction.rs"]
+mod transaction;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, PoolableConnection as _, RecyclingMethod,
+};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
+use futures_util::{FutureExt as _, StreamExt as _};
+use jaas_core::store::StoreError;
+use tokio::sync::watch;
+
+use self::PostgresStore as Store;
+use self::PostgresStoreBuilder as Builder;
+use self::server::{Plan, Shared, Source, dedicated};
+use crate::error::{not_in_time, unavailable};
+
+/// The connection of a PostgreSQL transaction, as [`Context::tx`](jaas_core::Context::tx) gives it to a transactional
+/// handler. Use it with [`diesel_async::RunQueryDsl`].
+pub type Connection = AsyncPgConnection;
+
+/// A pool of such connections.
+pub type Pool = diesel_async::pooled_connection::bb8::Pool<Connection>;
+
+/// An [`EventStore`](jaas_core::store::EventStore) in PostgreSQL, 12 or later, for any number of processes.
+///
+/// ```no_run
+/// use jaas_diesel::PostgresStore;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = PostgresStore::open("postgres://app:secret@db.example.com/app?sslmode=require").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// - **Schema**: the tables, named `jaas_…`, are in the schema that the connection has chosen, for example with
+///   `?options=-c%20search_path%3Dwebhooks` in the address.
+/// - **TLS**: with `sslmode=require` in the address the server's certificate is checked against those the system trusts,
+///   or those given to [`root_certificates`](PostgresStoreBuilder::root_certificates). The default, `prefer`, encrypts
+///   when the server can, and trusts any; `disable` does not encrypt.
+/// - **Time**: leases and retries go by the database's clock.
+/// - **Poolers** such as PgBouncer must be in session mode: prepared statements and `LISTEN` are used.
+/// - **Connections**: besides those of the pool, the store holds three of its own: to accept, to complete, to listen.
+///
+/// Cloning is cheap and shares the connections.
+#[derive(Clone)]
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+}
+
+/// Opens a [`PostgresStore`].
+#[must_use]
+pub struct PostgresStoreBuilder {
+    plan: Plan,
+}
+
+impl PostgresStore {
+    /// Connects to this address with a pool of 10 connections, and brings the tables up to date. See
+    /// [tokio-postgres](https://docs.rs/tokio-postgres/latest/tokio_postgres/config/struct.Config.html) for what an
+    /// address may hold.
+    ///
+    /// # Errors
+    /// When the database cannot be reached in time, a migration fails, or the tables were made by a newer version.
+    pub async fn open(url: impl Into<String>) -> Result<Self, StoreError> {
+        Self::builder(url).open().await
+    }
+
+    /// Starts with a database at this address.
+    pub fn builder(url: impl Into<String>) -> PostgresStoreBuilder {
+        let url = url.into();
+        let own = Own { url, max_size: 10, roots: None };
+        PostgresStoreBuilder { plan: Plan::new(Source::Own(own)) }
+    }
+
+    /// Starts with the application's pool. The store also opens connections of its own with it, outside the pool.
+    pub fn from_pool(pool: Pool) -> PostgresStoreBuilder {
+        PostgresStoreBuilder { plan: Plan::new(Source::Pool(pool)) }
+    }
+}
+
+impl PostgresStoreBuilder {
+    /// How many connections the store's own pool may have. Each transactional handler that runs takes one. Defaults to
+    /// 10; with [`from_pool`](PostgresStore::from_pool) the pool decides.
+    pub fn pool_size(mut self, connections: u32) -> Self {
+        if let Source::Own(own) = &mut self.plan.source {
+            own.max_size = connections.max(1);
+        }
+        self
+    }
+
+    /// Trusts these certificates, in PEM, instead of those the system trusts. A pool of the application's brings its
+    /// own.
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        if let Source::Own(own) = &mut self.plan.source {
+            own.roots = Some(pem.into());
+        }
+        self
+    }
+}
+
+/// A pool of the store's own.
+struct Own {
+    url: String,
+    max_size: u32,
+    roots: Option<Vec<u8>>,
+}
+
+impl Own {
+    async fn pool(&self, limit: Duration) -> Result<Pool, StoreError> {
+        const OPERATION: &str = "read the address of the PostgreSQL database";
+        // The error of the parser names the place, and not what stands there.
+        let mut config: tokio_postgres::Config =
+            self.url.parse().map_err(|error: tokio_postgres::Error| unavailable(OPERATION, error))?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(limit);
+        }
+        let tls = tls::connector(&config, self.roots.clone()).await?;
+        let mut manager = ManagerConfig::default();
+        manager.custom_setup = Box::new(move |_| {
+            let (config, tls) = (config.clone(), tls.clone());
+            async move { connect(&config, tls).await }.boxed()
+        });
+        // Asking the server before each use would cost as much as most of what is then asked; a connection that was
+        // closed is known to be.
+        manager.recycling_method =
+            RecyclingMethod::CustomFunction(Box::new(|connection: &mut Connection| {
+                let broken = connection.is_broken();
+                let known =
+                    if broken { Err(diesel::result::Error::BrokenTransactionManager) } else { Ok(()) };
+                std::future::ready(known).boxed()
+            }));
+        let manager = AsyncDieselConnectionManager::new_with_config("", manager);
+        Ok(Pool::builder()
+            .max_size(self.max_size)
+            .connection_timeout(limit)
+            .retry_connection(false)
+            .build_unchecked(manager))
+    }
+}
+
+async fn connect(
+    config: &tokio_postgres::Config,
+    tls: Option<tls::Connector>,
+) -> diesel::ConnectionResult<Connection> {
+    let failed = |error: tokio_postgres::Error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        diesel::ConnectionError::BadConnection(format!("{error}{cause}"))
+    };
+    let mut connection = match tls {
+        Some(tls) => {
+            let (client, connection) = config.connect(tls).await.map_err(failed)?;
+            Connection::try_from_client_and_connection(client, connection).await?
+        }
+        None => {
+            let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(failed)?;
+            Connection::try_from_client_and_connection(client, connection).await?
+        }
+    };
+    // A process that is stopped in the middle of a transaction must not hold up the others for ever.
+    connection
+        .batch_execute("SET idle_in_transaction_session_timeout = '60s'")
+        .await
+        .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
+}
+
+/// Wakes the workers of this process when a store of another one tells that it has accepted something. Goes on for ever;
+/// while it cannot listen, workers find out when they poll.
+async fn listen(pool: Pool, limit: Duration, own: String, wakeups: Arc<watch::Sender<u64>>) {
+    const AGAIN: Duration = Duration::from_secs(1);
+    let wake = || wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
+    loop {
+        match listening(&pool, limit).await {
+            Ok(mut connection) => {
+                // What was told meanwhile was not heard.
+                wake();
+                let mut notifications = std::pin::pin!(connection.notifications_stream());
+                while let Some(Ok(notification)) = notifications.next().await {
+                    if notification.payload != own {
+                        wake();
+                    }
+                }
+                tracing::debug!("the connection that listens for new events was lost");
+            }
+            Err(error) => tracing::debug!(%error, "cannot listen for new events of other processes"),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn listening(pool: &Pool, limit: Duration) -> Result<Connection, StoreError> {
+    const OPERATION: &str = "listen for new events";
+    let mut connection = dedicated(pool, limit).await?;
+    let listen = format!("LISTEN {}", dialect::CHANNEL);
+    tokio::time::timeout(limit, connection.batch_execute(&listen))
+        .await
+        .map_err(|_| not_in_time(OPERATION, limit))?
+        .map_err(|error| unavailable(OPERATION, error))?;
+    Ok(connection)
+}

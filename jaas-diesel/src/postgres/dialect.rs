@@ -1,0 +1,421 @@
+//! What is particular to PostgreSQL in the shared queries.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::QueryResult;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text};
+use diesel_async::pooled_connection::PoolableConnection as _;
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _};
+use jaas_core::Handled;
+use jaas_core::store::{EventState, Lease, RowId, StoreError};
+
+pub(super) use diesel_async::RunQueryDsl;
+
+use super::queries;
+use crate::migrations::{Script, scripts};
+use crate::now::{InsertedBy, Now, TellsTime, millis};
+use crate::rows::{Completion, Inserted, NewEvent, text};
+
+/// What the shared queries run on.
+pub(super) type Connection = AsyncPgConnection;
+
+pub(super) const SCRIPTS: &[Script] = scripts!("postgres");
+
+/// Where this store tells those of other processes that there is work.
+pub(super) const CHANNEL: &str = "jaas_events";
+
+/// Does all of this or nothing.
+macro_rules! atomically {
+    ($connection:ident, $body:block) => {{
+        $crate::postgres::dialect::begin($connection).await?;
+        let result: QueryResult<_> = async {
+            let $connection = &mut *$connection;
+            $body
+        }
+        .await;
+        $crate::postgres::dialect::end($connection, result).await
+    }};
+}
+
+/// Does this while no other process migrates.
+macro_rules! exclusively {
+    ($connection:ident, $body:block) => {{
+        $crate::postgres::dialect::begin($connection).await?;
+        let result: Result<_, MigrationError> = async {
+            let $connection = &mut *$connection;
+            $crate::postgres::dialect::lock_migrations($connection).await?;
+            $body
+        }
+        .await;
+        $crate::postgres::dialect::end($connection, result).await
+    }};
+}
+
+/// Locks the rows of a query until the end of the transaction.
+macro_rules! locked {
+    ($query:expr) => {
+        $query.for_update()
+    };
+}
+
+/// Locks the rows of a query that nobody else has locked, and leaves out the others.
+macro_rules! skip_locked {
+    ($query:expr) => {
+        $query.for_update().skip_locked()
+    };
+}
+
+/// Claims the first rows of a query.
+macro_rules! claim_first {
+    ($connection:expr, $first:expr, $worker:expr, $until:expr) => {
+        $crate::postgres::dialect::ClaimFirst { first: $first, worker: $worker, until: $until }
+            .load::<ClaimRow>($connection)
+            .await
+    };
+}
+
+/// The columns that tell that a row exists already.
+macro_rules! conflict_target {
+    ($($column:expr),*) => {
+        ($($column),*)
+    };
+}
+
+pub(super) use {atomically, claim_first, conflict_target, exclusively, locked, skip_locked};
+
+type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
+
+pub(super) async fn begin(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    Transactions::begin_transaction(connection).await
+}
+
+/// Commits what went well, and rolls back the rest.
+pub(super) async fn end<T, E: From<diesel::result::Error>>(
+    connection: &mut AsyncPgConnection,
+    result: Result<T, E>,
+) -> Result<T, E> {
+    match result {
+        Ok(done) => {
+            Transactions::commit_transaction(connection).await?;
+            Ok(done)
+        }
+        Err(error) => {
+            // When this fails too, the connection is not used again, and the database rolls back.
+            let _ = Transactions::rollback_transaction(connection).await;
+            Err(error)
+        }
+    }
+}
+
+/// Waits until no other process migrates, and creates the list of migrations.
+pub(super) async fn lock_migrations(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    connection
+        .batch_execute(
+            "SELECT pg_advisory_xact_lock(hashtext('jaas_migrations'));
+             CREATE TABLE IF NOT EXISTS jaas_migrations (version TEXT PRIMARY KEY, applied_at BIGINT NOT NULL);",
+        )
+        .await
+}
+
+pub(super) async fn batch_execute(connection: &mut AsyncPgConnection, sql: &str) -> QueryResult<()> {
+    connection.batch_execute(sql).await
+}
+
+/// Whether the list of migrations exists, in the schema that the connection has chosen.
+pub(super) async fn is_migrated(connection: &mut AsyncPgConnection) -> QueryResult<bool> {
+    use diesel::dsl::sql;
+    diesel::select(sql::<Bool>("to_regclass('jaas_migrations') IS NOT NULL")).get_result(connection).await
+}
+
+/// An update of the rows that a query answers, in one statement: a process that is stopped in the middle leaves no
+/// row locked. The array makes sure that the query is asked once.
+#[derive(QueryId)]
+pub(super) struct ClaimFirst<Q> {
+    pub(super) first: Q,
+    pub(super) worker: String,
+    pub(super) until: Now,
+}
+
+impl<Q> Query for ClaimFirst<Q> {
+    type SqlType = (BigInt, BigInt, Text, BigInt, Binary, Integer, Integer, Integer, Text);
+}
+
+impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for ClaimFirst<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("UPDATE jaas_events SET state = 'running', fence = fence + 1, worker = ");
+        out.push_bind_param::<Text, _>(&self.worker)?;
+        out.push_sql(", leased_until = ");
+        self.until.walk_ast(out.reborrow())?;
+        out.push_sql(" WHERE id = ANY(ARRAY(");
+        self.first.walk_ast(out.reborrow())?;
+        out.push_sql(
+            ")) RETURNING id, fence, endpoint, received_at, body, failures, crashes, interruptions, completed",
+        );
+        Ok(())
+    }
+}
+
+/// Inserts events; answers those that were new, at their places. Where a worker has room, an event is claimed for it
+/// with the insert, unless others of its session wait or run.
+pub(super) async fn insert_new(
+    connection: &mut AsyncPgConnection,
+    events: &[&NewEvent],
+    by: &InsertedBy,
+) -> QueryResult<Vec<Option<Inserted>>> {
+    let mut inserted = HashMap::with_capacity(events.len());
+    let with_claims = events.iter().any(|event| event.claimant.is_some());
+    insert_into(connection, events, with_claims, by, &mut inserted).await?;
+    if with_claims && inserted.len() < events.len() {
+        // A claim is refused also when another process claims an event of the same session at the same time. Then
+        // the key is still free, and the event is stored unclaimed.
+        let missing: Vec<_> =
+            events.iter().copied().filter(|event| !inserted.contains_key(&event.owned_key())).collect();
+        insert_into(connection, &missing, false, by, &mut inserted).await?;
+    }
+    Ok(events.iter().map(|event| inserted.remove(&event.owned_key())).collect())
+}
+
+async fn insert_into(
+    connection: &mut AsyncPgConnection,
+    events: &[&NewEvent],
+    with_claims: bool,
+    by: &InsertedBy,
+    inserted: &mut HashMap<(String, String), Inserted>,
+) -> QueryResult<()> {
+    let rows: Vec<(i64, String, String, String)> =
+        InsertEvents::new(events, with_claims, by).load(connection).await?;
+    for (id, endpoint, key, state) in rows {
+        let claimed = state == EventState::Running.as_str();
+        let lease = claimed.then_some(Lease { event: RowId::new(id), fence: 1 });
+        inserted.insert((endpoint, key), Inserted { lease });
+    }
+    Ok(())
+}
+
+/// A multi-row insert that is prepared once, however many rows it has.
+struct InsertEvents<'a> {
+    endpoints: Vec<&'a str>,
+    keys: Vec<&'a str>,
+    event_types: Vec<&'a str>,
+    sessions: Vec<Option<&'a str>>,
+    fqns: Vec<&'a str>,
+    occurred: Vec<i64>,
+    received: Vec<i64>,
+    bodies: Vec<&'a [u8]>,
+    hashes: Vec<&'a [u8]>,
+    workers: Vec<Option<&'a str>>,
+    leases: Vec<i64>,
+    by: &'a InsertedBy,
+}
+
+impl QueryId for InsertEvents<'_> {
+    type QueryId = InsertEvents<'static>;
+
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<'a> InsertEvents<'a> {
+    fn new(events: &[&'a NewEvent], with_claims: bool, by: &'a InsertedBy) -> Self {
+        // Of a session only what happened first can be claimed.
+        let mut first: HashMap<&str, (i64, usize)> = HashMap::new();
+        for (place, event) in events.iter().enumerate() {
+            if let Some(session) = &event.session_id {
+                let earliest = first.entry(session).or_insert((event.occurred_at, place));
+                *earliest = (*earliest).min((event.occurred_at, place));
+            }
+        }
+        let claimant = |place: usize, event: &&'a NewEvent| {
+            let session = event.session_id.as_deref();
+            let goes_first = session.is_none_or(|session| first.get(session).is_some_and(|f| f.1 == place));
+            event.claimant.as_ref().filter(|_| with_claims && goes_first)
+        };
+        let claimants: Vec<_> =
+            events.iter().enumerate().map(|(place, event)| claimant(place, event)).collect();
+        Self {
+            endpoints: events.iter().map(|event| &*event.endpoint).collect(),
+            keys: events.iter().map(|event| &*event.idempotency_key).collect(),
+            event_types: events.iter().map(|event| &*event.event_type).collect(),
+            sessions: events.iter().map(|event| event.session_id.as_deref()).collect(),
+            fqns: events.iter().map(|event| &*event.fqn).collect(),
+            occurred: events.iter().map(|event| event.occurred_at).collect(),
+            received: events.iter().map(|event| event.received_at).collect(),
+            bodies: events.iter().map(|event| &*event.body).collect(),
+            hashes: events.iter().map(|event| &*event.body_hash).collect(),
+            workers: claimants.iter().map(|claimant| claimant.map(|claimant| &*claimant.worker)).collect(),
+            leases: claimants.iter().map(|claimant| claimant.map_or(0, |c| millis(c.lease))).collect(),
+            by,
+        }
+    }
+}
+
+impl Query for InsertEvents<'_> {
+    type SqlType = (BigInt, Text, Text, Text);
+}
+
+impl QueryFragment<Pg> for InsertEvents<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "WITH inserted AS (INSERT INTO jaas_events (endpoint, idempotency_key, event_type, session_id, fqn, \
+             occurred_at, received_at, body, body_hash, state, completed, due_at, fence, worker, leased_until) \
+             SELECT n.endpoint, n.idempotency_key, n.event_type, n.session_id, n.fqn, n.occurred_at, n.received_at, \
+             n.body, n.body_hash, CASE WHEN n.claimed THEN 'running' ELSE 'waiting' END, '', \
+             LEAST(n.received_at, n.now), CASE WHEN n.claimed THEN 1 ELSE 0 END, \
+             CASE WHEN n.claimed THEN n.worker END, CASE WHEN n.claimed THEN n.now + n.lease ELSE 0 END \
+             FROM (SELECT u.*, u.worker IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jaas_events o \
+             WHERE o.session_id = u.session_id AND o.state IN ('waiting', 'running')) AS claimed, CASE WHEN ",
+        );
+        out.push_bind_param::<Bool, _>(&self.by.callers_time)?;
+        out.push_sql(" THEN u.received_at ELSE ");
+        out.push_sql(<Pg as TellsTime>::NOW);
+        out.push_sql(" END AS now FROM UNNEST(");
+        out.push_bind_param::<Array<Text>, _>(&self.endpoints)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.keys)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.event_types)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.sessions)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.fqns)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.occurred)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.received)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.bodies)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.hashes)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.workers)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.leases)?;
+        // Whoever waits in another process is told in the same transaction, once.
+        out.push_sql(
+            ") AS u (endpoint, idempotency_key, event_type, session_id, fqn, occurred_at, received_at, body, body_hash, \
+             worker, lease)) AS n ON CONFLICT DO NOTHING RETURNING id, endpoint, idempotency_key, state), \
+             told AS (SELECT pg_notify('jaas_events', ",
+        );
+        out.push_bind_param::<Text, _>(&self.by.store)?;
+        out.push_sql(
+            ") FROM (SELECT 1 FROM inserted WHERE state = 'waiting' LIMIT 1) AS w) \
+             SELECT id, endpoint, idempotency_key, state FROM inserted WHERE (SELECT count(*) FROM told) >= 0",
+        );
+        Ok(())
+    }
+}
+
+/// Records successful runs together: one statement for those that settle their event, which is most.
+pub(super) async fn complete_all(
+    connection: &mut AsyncPgConnection,
+    completions: &[&Completion],
+    now: Now,
+) -> QueryResult<Vec<Result<(), StoreError>>> {
+    let settles = |completion: &Completion| completion.step.last && completion.handled == Handled::Done;
+    let (mut ids, mut fences, mut handlers) = (Vec::new(), Vec::new(), Vec::new());
+    for Completion { lease, step, .. } in completions.iter().copied().filter(|completion| settles(completion))
+    {
+        ids.push(lease.event.get());
+        fences.push(lease.fence);
+        handlers.push(format!("{}\n", text(&step.handler)));
+    }
+    let mut done: HashSet<(i64, i64)> = HashSet::new();
+    if !ids.is_empty() {
+        let rows: Vec<(i64, i64)> = CompleteDone { ids, fences, handlers, now }.load(connection).await?;
+        done.extend(rows);
+    }
+    let mut answers = Vec::with_capacity(completions.len());
+    for completion in completions {
+        let Completion { lease, step, handled } = completion;
+        answers.push(if settles(completion) {
+            let done = done.contains(&(lease.event.get(), lease.fence));
+            if done { Ok(()) } else { Err(StoreError::stale("complete", *lease)) }
+        } else {
+            queries::complete(connection, *lease, step, handled, now).await?
+        });
+    }
+    Ok(answers)
+}
+
+/// An update of many events that is prepared once.
+#[derive(QueryId)]
+struct CompleteDone {
+    ids: Vec<i64>,
+    fences: Vec<i64>,
+    handlers: Vec<String>,
+    now: Now,
+}
+
+impl Query for CompleteDone {
+    type SqlType = (BigInt, BigInt);
+}
+
+impl QueryFragment<Pg> for CompleteDone {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "UPDATE jaas_events e SET state = 'done', completed = e.completed || n.handler, settled_at = ",
+        );
+        self.now.walk_ast(out.reborrow())?;
+        out.push_sql(" FROM UNNEST(");
+        out.push_bind_param::<Array<BigInt>, _>(&self.ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.fences)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.handlers)?;
+        out.push_sql(
+            ") AS n (id, fence, handler) WHERE e.id = n.id AND e.fence = n.fence AND e.state = 'running' \
+             RETURNING e.id, e.fence",
+        );
+        Ok(())
+    }
+}
+
+/// Sets up a connection that commits are waited for on.
+pub(super) async fn prepare(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    // What is acknowledged must be on disk, whatever the server's default is; a stricter one stays.
+    connection
+        .batch_execute(
+            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+        )
+        .await
+}
+
+/// Warns when the server may lose what it has committed.
+pub(super) async fn check_durability(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    use diesel::dsl::sql;
+    let fsync: String =
+        diesel::select(sql::<Text>("current_setting('fsync')")).get_result(connection).await?;
+    if fsync == "off" {
+        tracing::warn!("fsync is off on this server: what was acknowledged is lost when its machine crashes");
+    }
+    Ok(())
+}
+
+/// Whether the database has undone a statement because another one was in its way.
+pub(super) fn can_be_tried_again(error: &Error) -> bool {
+    match error {
+        // Two claims of one session: the later one finds it taken.
+        Error::DatabaseError(
+            DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::UniqueViolation,
+            _,
+        ) => true,
+        Error::DatabaseError(DatabaseErrorKind::Unknown, about) => {
+            about.message().contains("deadlock detected")
+        }
+        _ => false,
+    }
+}
+
+/// Whether the connection is of no use after this error.
+pub(super) fn is_lost(connection: &mut AsyncPgConnection, error: &Error) -> bool {
+    matches!(
+        error,
+        Error::BrokenTransactionManager
+            | Error::DatabaseError(
+                DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection,
+                _
+            )
+    ) || connection.is_broken()
+}

@@ -1,0 +1,664 @@
+//! A store on a database server, over a pool of connections. A module of each such backend, like `queries`.
+//!
+//! Accepting and completing go through group commits on connections of their own. Everything else runs in a task, on a
+//! connection of the pool, so that it ends well also when its caller does not wait for it.
+
+use std::fmt;
+use std::future::Future;
+use std::hash::BuildHasher as _;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use diesel::QueryResult;
+use diesel_async::pooled_connection::bb8::{Pool, PooledConnection};
+use jaas_core::store::{
+    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Conflict, DeadLetterGroup,
+    EventQuery, EventStore, Failure, HandOver, Lease, NextDue, Page, PageRequest, Purged, Quarantined,
+    Retention, RowId, SessionOrder, Slot, Step, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
+};
+use jaas_core::{Delivery, Handled, HandlerResult, MAX_INDEXED_BYTES, SessionId, Timestamp, Unreadable};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::dialect::{self, Connection};
+use super::{Builder, Own, Store, migrations, queries, transaction};
+use crate::error::{closed, not_in_time, unavailable};
+use crate::group::{Commit, Group};
+use crate::migrations::{Migration, MigrationError};
+use crate::now::{InsertedBy, Now};
+use crate::rows::{Claimant, Completion, NewEvent, NewQuarantined, page_of, replayed};
+
+/// How often a statement is tried that ran into another one.
+const TRIES: usize = 5;
+
+/// What the clones of a store share.
+pub(super) struct Shared {
+    pool: Pool<Connection>,
+    time_limit: Duration,
+    by: InsertedBy,
+    accepts: Group<Accepting>,
+    completions: Group<Completing>,
+    hand_overs: Arc<Mutex<Vec<HandOver>>>,
+    wakeups: Arc<watch::Sender<u64>>,
+    tasks: TaskTracker,
+    listening: CancellationToken,
+    /// Ends the listening when the last clone goes.
+    _ended: DropGuard,
+}
+
+/// What a store is built from.
+pub(super) struct Plan {
+    pub(super) source: Source,
+    pub(super) queue: usize,
+    pub(super) time_limit: Duration,
+    pub(super) migrate: bool,
+    pub(super) callers_time: bool,
+}
+
+/// Where connections come from.
+pub(super) enum Source {
+    /// The application's pool.
+    Pool(Pool<Connection>),
+    /// A pool of the store's own.
+    Own(Own),
+}
+
+impl Plan {
+    pub(super) fn new(source: Source) -> Self {
+        Self { source, queue: 1024, time_limit: Duration::from_secs(5), migrate: true, callers_time: false }
+    }
+
+    async fn pool(&self) -> Result<Pool<Connection>, StoreError> {
+        match &self.source {
+            Source::Pool(pool) => Ok(pool.clone()),
+            Source::Own(own) => own.pool(self.time_limit).await,
+        }
+    }
+}
+
+/// Work on a connection that can be tried again.
+type Work<T> = Box<
+    dyn for<'c> Fn(&'c mut Connection) -> Pin<Box<dyn Future<Output = QueryResult<T>> + Send + 'c>>
+        + Send
+        + Sync,
+>;
+
+/// A closure over a connection as [`Work`]: what it captures is cloned for each try.
+macro_rules! work {
+    ([$($captured:ident),*] $connection:ident => $query:expr) => {{
+        $(let $captured = $captured.clone();)*
+        let work: Work<_> = Box::new(move |$connection| {
+            $(let $captured = $captured.clone();)*
+            Box::pin(async move { $query.await })
+        });
+        work
+    }};
+}
+
+impl Store {
+    /// Runs what is queued to its end and closes the connections that are the store's own. Every call after it answers
+    /// [`Closed`](jaas_core::store::StoreErrorKind::Closed).
+    pub async fn close(&self) {
+        let shared = &self.shared;
+        shared.accepts.close();
+        shared.completions.close();
+        shared.tasks.close();
+        shared.listening.cancel();
+        if timeout(shared.time_limit * 2, shared.tasks.wait()).await.is_err() {
+            tracing::warn!("the database did not answer what was asked before the store was closed");
+        }
+    }
+
+    /// The pool the store takes its connections from, for the application's own queries.
+    pub fn pool(&self) -> &Pool<Connection> {
+        &self.shared.pool
+    }
+
+    fn now(&self, callers: Timestamp) -> Now {
+        if self.shared.by.callers_time { Now::given(callers) } else { Now::of_the_database() }
+    }
+
+    fn wake(&self) {
+        self.shared.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
+    }
+
+    async fn limited<T>(
+        &self,
+        operation: &str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let limit = self.shared.time_limit;
+        timeout(limit, work).await.unwrap_or_else(|_| Err(not_in_time(operation, limit)))
+    }
+
+    async fn connection(&self, operation: &str) -> Result<PooledConnection<'static, Connection>, StoreError> {
+        if self.shared.tasks.is_closed() {
+            return Err(closed(operation));
+        }
+        let limit = self.shared.time_limit;
+        let connection = timeout(limit, self.shared.pool.get_owned()).await;
+        connection.map_err(|_| not_in_time(operation, limit))?.map_err(|error| unavailable(operation, error))
+    }
+
+    /// Does this on a connection of the pool, in a task of its own.
+    async fn on_connection<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: Work<T>,
+    ) -> Result<T, StoreError> {
+        if self.shared.tasks.is_closed() {
+            return Err(closed(operation));
+        }
+        let store = self.clone();
+        let task = self
+            .shared
+            .tasks
+            .spawn(async move { store.limited(operation, store.tried(operation, &work)).await });
+        task.await.map_err(|error| unavailable(operation, error))?
+    }
+
+    /// The same, and wakes the workers of this process.
+    async fn waking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: Work<T>,
+    ) -> Result<T, StoreError> {
+        let done = self.on_connection(operation, work).await;
+        self.wake();
+        done
+    }
+
+    async fn tried<T>(&self, operation: &'static str, work: &Work<T>) -> Result<T, StoreError> {
+        let mut connection = self.connection(operation).await?;
+        let mut tries = 1;
+        loop {
+            match work(&mut connection).await {
+                // Two statements were in each other's way, and the database has undone this one.
+                Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => tries += 1,
+                result => return result.map_err(|error| unavailable(operation, error)),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(std::any::type_name::<Self>().rsplit("::").next().unwrap_or_default())
+            .field("pool", &self.shared.pool.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address of a database holds its password.
+        f.debug_struct(std::any::type_name::<Self>().rsplit("::").next().unwrap_or_default())
+            .field("time_limit", &self.plan.time_limit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// How many events may wait for their commit; a delivery beyond that is answered 503. Defaults to 1024.
+    pub fn queue(mut self, events: usize) -> Self {
+        self.plan.queue = events;
+        self
+    }
+
+    /// How long a call may wait for the database before it is
+    /// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable). Handlers' transactions are not limited by it.
+    /// Defaults to 5 s.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.plan.time_limit = limit;
+        self
+    }
+
+    /// Whether [`open`](Self::open) applies pending migrations. Otherwise it fails while there are some, and you
+    /// apply them with [`apply_migrations`](Self::apply_migrations). Defaults to `true`.
+    pub fn migrate(mut self, migrate: bool) -> Self {
+        self.plan.migrate = migrate;
+        self
+    }
+
+    /// Takes the time from the worker's clock and not from the database. Only for tests that set the time by hand: the
+    /// clocks of several processes differ.
+    pub fn callers_time(mut self, callers_time: bool) -> Self {
+        self.plan.callers_time = callers_time;
+        self
+    }
+
+    /// Connects, and brings the tables up to date.
+    ///
+    /// # Errors
+    /// When the database cannot be reached in time, a migration fails, or the tables were made by a newer version.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn open(self) -> Result<Store, StoreError> {
+        let pool = self.plan.pool().await?;
+        let limit = self.plan.time_limit;
+        let mut connection = dedicated(&pool, limit).await?;
+        let migrated = if self.plan.migrate {
+            // Not limited: a migration takes as long as it takes.
+            migrations::apply(&mut connection).await.map(drop)
+        } else {
+            migrations::check(&mut connection).await
+        };
+        migrated.map_err(|error| unavailable("bring the tables up to date", error))?;
+        dialect::check_durability(&mut connection)
+            .await
+            .map_err(|error| unavailable("open the store", error))?;
+        let wakeups = Arc::new(watch::Sender::new(0));
+        let hand_overs = Arc::<Mutex<Vec<HandOver>>>::default();
+        let by = InsertedBy {
+            callers_time: self.plan.callers_time,
+            store: format!("{:016x}", std::collections::hash_map::RandomState::new().hash_one(limit)),
+        };
+        let accepting = Accepting {
+            pool: pool.clone(),
+            time_limit: limit,
+            by: by.clone(),
+            hand_overs: hand_overs.clone(),
+            wakeups: wakeups.clone(),
+        };
+        let completing =
+            Completing { pool: pool.clone(), time_limit: limit, callers_time: self.plan.callers_time };
+        let (accepts, accepting) = Group::new(accepting, self.plan.queue.max(1), limit);
+        let (completions, completing) = Group::new(completing, self.plan.queue.max(1), limit);
+        let tasks = TaskTracker::new();
+        tasks.spawn(accepting);
+        tasks.spawn(completing);
+        let listening = CancellationToken::new();
+        let listen = super::listen(pool.clone(), limit, by.store.clone(), wakeups.clone());
+        tasks.spawn(listening.clone().run_until_cancelled_owned(listen));
+        let ended = listening.clone().drop_guard();
+        Ok(Store {
+            shared: Arc::new(Shared {
+                pool,
+                time_limit: limit,
+                by,
+                accepts,
+                completions,
+                hand_overs,
+                wakeups,
+                tasks,
+                listening,
+                _ended: ended,
+            }),
+        })
+    }
+
+    /// Applies pending migrations; answers them. Processes that do so at once take turns.
+    ///
+    /// # Errors
+    /// When the database cannot be reached in time, a migration fails, or the tables were made by a newer version.
+    pub async fn apply_migrations(&self) -> Result<Vec<Migration>, StoreError> {
+        let mut connection = self.migrating().await?;
+        migrations::apply(&mut connection).await.map_err(not_migrated)
+    }
+
+    /// Lists every migration that this version knows, in order.
+    ///
+    /// # Errors
+    /// When the database cannot be reached in time, or the tables were made by a newer version.
+    pub async fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
+        let mut connection = self.migrating().await?;
+        migrations::list(&mut connection).await.map_err(not_migrated)
+    }
+
+    /// Reverts the migration applied last, and answers it. **What its tables hold is gone.**
+    ///
+    /// # Errors
+    /// When the database cannot be reached in time, a migration fails, or the tables were made by a newer version.
+    pub async fn revert_migration(&self) -> Result<Option<Migration>, StoreError> {
+        let mut connection = self.migrating().await?;
+        migrations::revert(&mut connection).await.map_err(not_migrated)
+    }
+
+    async fn migrating(&self) -> Result<Connection, StoreError> {
+        dedicated(&self.plan.pool().await?, self.plan.time_limit).await
+    }
+}
+
+fn not_migrated(error: MigrationError) -> StoreError {
+    unavailable("migrate the tables", error)
+}
+
+/// A connection outside the pool.
+pub(super) async fn dedicated(pool: &Pool<Connection>, limit: Duration) -> Result<Connection, StoreError> {
+    const OPERATION: &str = "connect to the database";
+    let connected = timeout(limit, async {
+        let mut connection =
+            pool.dedicated_connection().await.map_err(|error| unavailable(OPERATION, error))?;
+        dialect::prepare(&mut connection).await.map_err(|error| unavailable(OPERATION, error))?;
+        Ok(connection)
+    });
+    connected.await.map_err(|_| not_in_time(OPERATION, limit))?
+}
+
+/// Stores events in groups.
+pub(super) struct Accepting {
+    pool: Pool<Connection>,
+    time_limit: Duration,
+    by: InsertedBy,
+    hand_overs: Arc<Mutex<Vec<HandOver>>>,
+    wakeups: Arc<watch::Sender<u64>>,
+}
+
+impl Accepting {
+    /// Room for so many events in workers of this process.
+    fn slots(&self, events: usize) -> Vec<(Slot, Claimant)> {
+        let mut hand_overs = self.hand_overs.lock().unwrap_or_else(PoisonError::into_inner);
+        hand_overs.retain(|hand_over| !hand_over.is_closed());
+        let slots = hand_overs.iter().flat_map(|hand_over| {
+            let claimant = Claimant { worker: hand_over.worker().clone(), lease: hand_over.lease() };
+            std::iter::from_fn(|| hand_over.slot()).map(move |slot| (slot, claimant.clone()))
+        });
+        slots.take(events).collect()
+    }
+}
+
+impl Commit for Accepting {
+    type Connection = Connection;
+    type Item = NewEvent;
+    type Answer = Accepted;
+
+    const OPERATION: &'static str = "store the event";
+
+    async fn connect(&self) -> Result<Connection, StoreError> {
+        dedicated(&self.pool, self.time_limit).await
+    }
+
+    async fn commit(
+        &mut self,
+        connection: &mut Connection,
+        events: &mut [NewEvent],
+        again: bool,
+    ) -> QueryResult<Vec<Accepted>> {
+        if again {
+            // Nobody has got the claims that the lost commit may have given.
+            let events: Vec<&NewEvent> = events.iter().filter(|event| event.claimant.is_some()).collect();
+            queries::unclaim_new(connection, &events).await?;
+        }
+        let slots = if again { Vec::new() } else { self.slots(events.len()) };
+        let mut slots = slots.into_iter();
+        let mut taken: Vec<Option<Slot>> = Vec::with_capacity(events.len());
+        for event in events.iter_mut() {
+            let (slot, claimant) = slots.next().unzip();
+            event.claimant = claimant;
+            taken.push(slot);
+        }
+        let events: Vec<&NewEvent> = events.iter().collect();
+        let outcomes = queries::accept(connection, &events, &self.by).await?;
+        let mut wake = false;
+        let mut unclaimed = Vec::new();
+        let mut answers = Vec::with_capacity(outcomes.len());
+        for ((outcome, event), slot) in outcomes.into_iter().zip(events).zip(taken) {
+            match (outcome.lease, slot) {
+                (Some(lease), Some(slot)) => {
+                    if slot.give(event.claim(lease)).is_err() {
+                        unclaimed.push(lease);
+                    }
+                }
+                (Some(lease), None) => unclaimed.push(lease),
+                (None, _) => wake |= outcome.accepted == Accepted::New,
+            }
+            answers.push(outcome.accepted);
+        }
+        if !unclaimed.is_empty() {
+            // The worker is gone. Were this to fail, they would be run again when their leases end.
+            let _ = queries::unclaim(connection, &unclaimed).await;
+            wake = true;
+        }
+        if wake {
+            self.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
+        }
+        Ok(answers)
+    }
+
+    fn is_lost(connection: &mut Connection, error: &diesel::result::Error) -> bool {
+        dialect::is_lost(connection, error)
+    }
+}
+
+/// Records successful runs in groups.
+pub(super) struct Completing {
+    pool: Pool<Connection>,
+    time_limit: Duration,
+    callers_time: bool,
+}
+
+impl Commit for Completing {
+    type Connection = Connection;
+    type Item = (Completion, Timestamp);
+    type Answer = Result<(), StoreError>;
+
+    const OPERATION: &'static str = "complete the event";
+
+    async fn connect(&self) -> Result<Connection, StoreError> {
+        dedicated(&self.pool, self.time_limit).await
+    }
+
+    async fn commit(
+        &mut self,
+        connection: &mut Connection,
+        completions: &mut [(Completion, Timestamp)],
+        _: bool,
+    ) -> QueryResult<Vec<Result<(), StoreError>>> {
+        let given = completions.iter().map(|(_, now)| *now).max();
+        let now = match given.filter(|_| self.callers_time) {
+            Some(given) => Now::given(given),
+            None => Now::of_the_database(),
+        };
+        let completions: Vec<&Completion> = completions.iter().map(|(completion, _)| completion).collect();
+        dialect::complete_all(connection, &completions, now).await
+    }
+
+    fn is_lost(connection: &mut Connection, error: &diesel::result::Error) -> bool {
+        dialect::is_lost(connection, error)
+    }
+}
+
+#[async_trait]
+impl EventStore for Store {
+    type Tx = Connection;
+
+    async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError> {
+        const OPERATION: &str = Accepting::OPERATION;
+        if delivery.endpoint.len() > MAX_INDEXED_BYTES {
+            // A receiver has no such name. MySQL would cut it off and say nothing.
+            let why =
+                format!("cannot {OPERATION}: its endpoint's name has more than {MAX_INDEXED_BYTES} bytes");
+            return Err(StoreError::new(StoreErrorKind::Refused, why));
+        }
+        let answered = self.shared.accepts.try_ask(NewEvent::from(delivery))?;
+        self.limited(OPERATION, async { answered.await.unwrap_or_else(|_| Err(closed(OPERATION))) }).await
+    }
+
+    async fn quarantine(&self, unreadable: Unreadable) -> Result<(), StoreError> {
+        let body = Arc::new(NewQuarantined::from(unreadable));
+        let work = work!([body] connection => queries::quarantine(connection, &body));
+        self.on_connection("quarantine the body", work).await
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+        const OPERATION: &str = "claim events";
+        if self.shared.tasks.is_closed() {
+            return Err(closed(OPERATION));
+        }
+        let now = self.now(request.now);
+        let work = work!([request, now] connection => queries::claim(connection, &request, now));
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let store = self.clone();
+        self.shared.tasks.spawn(async move {
+            let claimed = store.limited(OPERATION, store.tried(OPERATION, &work)).await;
+            let claimed = claimed.map(|rows| rows.into_iter().map(Claim::from).collect::<Vec<_>>());
+            // Nobody would renew claims that nobody waits for.
+            if let Err(Ok(claims)) = answer.send(claimed) {
+                let leases: Arc<[Lease]> = claims.iter().map(|claim| claim.lease).collect();
+                let work = work!([leases] connection => queries::unclaim(connection, &leases));
+                if let Err(error) = store.limited(OPERATION, store.tried(OPERATION, &work)).await {
+                    tracing::warn!(%error, events = claims.len(), "claims that nobody waited for end with their leases");
+                }
+                store.wake();
+            }
+        });
+        answered.await.unwrap_or_else(|_| Err(closed(OPERATION)))
+    }
+
+    fn hand_over(&self, to: HandOver) {
+        self.shared.hand_overs.lock().unwrap_or_else(PoisonError::into_inner).push(to);
+    }
+
+    async fn renew(
+        &self,
+        leases: &[Lease],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Lease>, StoreError> {
+        let (leases, now) = (Arc::<[Lease]>::from(leases), self.now(now));
+        let work = work!([leases, now] connection => queries::renew(connection, &leases, now, lease));
+        self.on_connection("renew leases", work).await
+    }
+
+    async fn run(
+        &self,
+        lease: Lease,
+        step: &Step,
+        now: Timestamp,
+        work: TxWork<Connection>,
+    ) -> Result<HandlerResult, StoreError> {
+        let mut connection = self.connection(transaction::OPERATION).await?;
+        // Dropped in the middle, the connection is not used again, and the database rolls back.
+        transaction::run(&mut connection, (lease, step), self.now(now), work, self.shared.time_limit).await
+    }
+
+    async fn complete(
+        &self,
+        lease: Lease,
+        step: &Step,
+        handled: &Handled,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let completion = Completion { lease, step: step.clone(), handled: handled.clone() };
+        self.limited(Completing::OPERATION, self.shared.completions.ask((completion, now))).await?
+    }
+
+    async fn fail(&self, lease: Lease, failure: &Failure, now: Timestamp) -> Result<(), StoreError> {
+        let now = self.now(now);
+        let work = work!([failure] connection => queries::fail(connection, lease, &failure, now));
+        self.on_connection("record the failure", work).await?
+    }
+
+    async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
+        let (leases, now) = (Arc::<[Lease]>::from(leases), self.now(now));
+        let work = work!([leases] connection => queries::release(connection, &leases, now));
+        self.waking("give events back", work).await
+    }
+
+    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<NextDue, StoreError> {
+        let now = self.now(now);
+        let work = work!([] connection => queries::next_due(connection, now, order));
+        self.on_connection("find the next event", work).await
+    }
+
+    fn wakeups(&self) -> watch::Receiver<u64> {
+        self.shared.wakeups.subscribe()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.on_connection("reach the database", work!([] connection => queries::ping(connection))).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
+        let work = work!([query] connection => queries::events(connection, &query));
+        let rows = self.on_connection("list events", work).await?;
+        page_of(rows, query.page, |event: &StoredEvent| event.id)
+    }
+
+    async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
+        let work = work!([] connection => queries::conflicts(connection, page));
+        let rows = self.on_connection("list conflicts", work).await?;
+        page_of(rows, page, |conflict: &Conflict| conflict.id)
+    }
+
+    async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>, StoreError> {
+        let work = work!([] connection => queries::quarantined(connection, page));
+        let rows = self.on_connection("list the quarantine", work).await?;
+        page_of(rows, page, |quarantined: &Quarantined| quarantined.id)
+    }
+
+    async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError> {
+        let work = work!([query] connection => queries::attempts(connection, &query));
+        let rows = self.on_connection("list attempts", work).await?;
+        page_of(rows, query.page, |attempt: &Attempt| attempt.id)
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError> {
+        let work = work!([] connection => queries::dead_letters(connection));
+        self.on_connection("group dead letters", work).await
+    }
+
+    async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        let now = self.now(now);
+        let work = work!([audit] connection => queries::replay(connection, event, &audit, now));
+        self.waking("replay the event", work).await?
+    }
+
+    async fn replay_matching(
+        &self,
+        query: &EventQuery,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<Page<RowId>, StoreError> {
+        if query.is_empty() {
+            return Err(StoreError::empty_query());
+        }
+        let now = self.now(now);
+        let work =
+            work!([query, audit] connection => queries::replay_matching(connection, &query, &audit, now));
+        Ok(replayed(self.waking("replay events", work).await?, query.page))
+    }
+
+    async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        let now = self.now(now);
+        let work = work!([audit] connection => queries::discard(connection, event, &audit, now));
+        self.waking("discard the event", work).await?
+    }
+
+    async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
+        let work = work!([] connection => queries::audit(connection, page));
+        let rows = self.on_connection("list the audit", work).await?;
+        page_of(rows, page, |entry: &AuditEntry| entry.id)
+    }
+
+    async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
+        let work = work!([retention] connection => queries::purge(connection, &retention, now, limit));
+        self.on_connection("purge old rows", work).await
+    }
+
+    async fn erase_session(
+        &self,
+        session: &SessionId,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let now = self.now(now);
+        let work =
+            work!([session, audit] connection => queries::erase_session(connection, &session, &audit, now));
+        self.waking("erase the session", work).await?
+    }
+
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        self.on_connection("count events", work!([] connection => queries::stats(connection))).await
+    }
+}
+
+const _: () = {
+    const fn shared_between_threads<T: Send + Sync>() {}
+    shared_between_threads::<Store>();
+};

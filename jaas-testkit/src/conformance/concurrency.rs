@@ -1,0 +1,210 @@
+//! Many callers at once, of one store and of several on the same database.
+#![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jaas_core::store::{Accepted, Claim, EventState, EventStore as _, Lease, RowId};
+use jaas_core::{Delivery, SessionId};
+use tokio::time::{sleep, timeout};
+
+use super::Harness;
+use super::support::*;
+
+/// For others to get in between.
+const A_MOMENT: Duration = Duration::from_millis(1);
+
+pub async fn accept_is_safe_for_many_at_once<H: Harness>() {
+    let harness = H::start().await;
+    let mut calls = Vec::new();
+    for copy in 0..8 {
+        for key in 0..50 {
+            let store = harness.store();
+            // Among equal bodies there is another one for each tenth key.
+            let body = event(&format!("k{key}"), None, i64::from(key % 10 == 0 && copy % 4 == 3));
+            calls.push((key, tokio::spawn(async move { store.accept(body).await.expect("accepted") })));
+        }
+    }
+    let mut answers: HashMap<(i32, &str), usize> = HashMap::new();
+    for (key, call) in calls {
+        let answer = match call.await.expect("no panic") {
+            Accepted::New => "new",
+            Accepted::Duplicate => "duplicate",
+            _ => "conflict",
+        };
+        *answers.entry((key, answer)).or_default() += 1;
+    }
+    for key in 0..50 {
+        let count = |answer| answers.get(&(key, answer)).copied().unwrap_or(0);
+        assert_eq!(count("new"), 1, "of key {key}");
+        if key % 10 != 0 {
+            assert_eq!(count("duplicate"), 7, "of key {key}");
+        } else {
+            // Whichever body was first: six others equal it or two.
+            assert!([(5, 2), (1, 6)].contains(&(count("duplicate"), count("conflict"))), "of key {key}");
+        }
+    }
+    let keys: BTreeSet<String> = harness.store().keys().await.into_iter().collect();
+    assert_eq!((harness.store().all().await.len(), keys.len()), (50, 50));
+    assert_eq!(harness.store().stats().await.expect("counted").conflicts, 5);
+}
+
+pub async fn claim_is_safe_for_many_at_once<H: Harness>() {
+    let harness = H::start().await;
+    let running = Arc::new(Mutex::new(Running::default()));
+    let mut accepts = Vec::new();
+    for part in shuffled().chunks(SCRIPT / 2) {
+        let (store, part) = (harness.store(), part.to_vec());
+        accepts.push(tokio::spawn(async move {
+            for delivery in part {
+                store.stored(delivery).await;
+            }
+        }));
+    }
+    let workers = (0..6).map(|_| {
+        let (store, running) = (harness.store(), running.clone());
+        tokio::spawn(async move {
+            while running.lock().expect("unpoisoned").done.len() < SCRIPT {
+                let claims = store.claim(&request(1_000, 3)).await.expect("claimed");
+                for claim in &claims {
+                    running.lock().expect("unpoisoned").start(claim);
+                }
+                sleep(A_MOMENT).await;
+                for claim in &claims {
+                    // First here, because another may have the next one as soon as the store knows.
+                    if running.lock().expect("unpoisoned").end(claim) {
+                        store.done(claim.lease).await;
+                    } else {
+                        store.release(&[claim.lease], at(1_000)).await.expect("released");
+                    }
+                }
+            }
+        })
+    });
+    for task in accepts.into_iter().chain(workers.collect::<Vec<_>>()) {
+        task.await.expect("nothing was run twice or beside another one of its session");
+    }
+    let events = harness.store().all().await;
+    assert_eq!(events.len(), SCRIPT);
+    for event in events {
+        assert_eq!((event.state, event.crashes, event.failures), (EventState::Done, 0, 0), "{:?}", event.id);
+        assert_eq!(event.interruptions, u32::from(given_back(event.idempotency_key.as_str())));
+    }
+}
+
+/// How many events there are.
+const SCRIPT: usize = 64;
+
+/// Events of few sessions that arrive in another order than they happened, some without a session.
+fn shuffled() -> Vec<Delivery> {
+    let mut events: Vec<_> = (0..SCRIPT)
+        .map(|number| {
+            let session = (number % 5 > 0).then(|| format!("s{}", number % 5));
+            let mut delivery = event(&number.to_string(), session.as_deref(), (number * 37 % 64) as i64);
+            delivery.received_at = at(0);
+            delivery
+        })
+        .collect();
+    events.sort_by_key(|delivery| delivery.body_hash());
+    events
+}
+
+/// Whether the event is given back when it is claimed for the first time.
+fn given_back(key: &str) -> bool {
+    key.ends_with('3')
+}
+
+/// What runs now, according to those who run it.
+#[derive(Default)]
+struct Running {
+    sessions: HashMap<SessionId, RowId>,
+    fences: HashMap<RowId, i64>,
+    events: BTreeSet<RowId>,
+    done: BTreeSet<RowId>,
+}
+
+impl Running {
+    fn start(&mut self, claim: &Claim) {
+        let Lease { event, fence } = claim.lease;
+        assert!(self.events.insert(event), "event {event} is run twice at once");
+        assert!(!self.done.contains(&event), "event {event} is run again");
+        let before = self.fences.insert(event, fence);
+        assert!(before.is_none_or(|before| before < fence), "the fence of event {event} does not grow");
+        if let Some(session) = session_of(claim) {
+            let other = self.sessions.insert(session, event);
+            assert_eq!(other, None, "beside event {event} of the same session");
+        }
+    }
+
+    /// Answers whether the event is done, and not given back.
+    fn end(&mut self, claim: &Claim) -> bool {
+        self.events.remove(&claim.lease.event);
+        if let Some(session) = session_of(claim) {
+            self.sessions.remove(&session);
+        }
+        let done = claim.interruptions > 0 || !given_back(&key_of(claim));
+        if done {
+            self.done.insert(claim.lease.event);
+        }
+        done
+    }
+}
+
+fn session_of(claim: &Claim) -> Option<SessionId> {
+    delivery(String::from_utf8(claim.body.to_vec()).expect("UTF-8"), START).envelope.session_id
+}
+
+pub async fn hand_over_gives_each_event_to_one_side<H: Harness>() {
+    let harness = H::start().await;
+    let (to, mut handed_over, slots) = open_hand_over(4);
+    let store = harness.store();
+    store.hand_over(to.clone());
+    let accepts = (0..60).map(|number| {
+        let store = harness.store();
+        tokio::spawn(async move { store.stored(lone(&format!("k{number}"))).await })
+    });
+    let accepts: Vec<_> = accepts.collect();
+    let mut keys = Vec::new();
+    let mut held = VecDeque::new();
+    while keys.len() < 60 {
+        while let Ok(given) = handed_over.try_recv() {
+            keys.push(key_of(&given.claim));
+            held.push_back(given);
+        }
+        keys.extend(harness.store().claim(&request(0, 2)).await.expect("claimed").iter().map(key_of));
+        // Some stay, to be seen by the claims above if the store does not know of them.
+        if held.len() > 2
+            && let Some(given) = held.pop_front()
+        {
+            store.done(given.claim.lease).await;
+        }
+        sleep(A_MOMENT).await;
+    }
+    for accept in accepts {
+        accept.await.expect("accepted");
+    }
+    assert!(handed_over.try_recv().is_err(), "every event was given to one side");
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 60);
+    assert!(harness.store().claimed(14_999).await.is_empty(), "leases hold, and those handed over too");
+    for given in held {
+        store.done(given.claim.lease).await;
+    }
+
+    // What is not new is not handed over, and its slot is free again.
+    assert_eq!(store.accept(lone("k0")).await.expect("accepted"), Accepted::Duplicate);
+    assert_eq!(store.accept(event("k0", None, 5)).await.expect("accepted"), Accepted::Conflict);
+    let free = timeout(Duration::from_secs(5), slots.acquire_many(4)).await;
+    drop(free.expect("no slot is lost").expect("open"));
+    assert!(handed_over.try_recv().is_err());
+
+    to.set_open(false);
+    store.stored(lone("closed")).await;
+    assert_eq!(store.claimed_keys(1).await, ["closed"]);
+    to.set_open(true);
+    drop(handed_over);
+    store.stored(lone("gone")).await;
+    assert_eq!(store.claimed_keys(1).await, ["gone"], "the worker is gone");
+}
