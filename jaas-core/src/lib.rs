@@ -16,6 +16,7 @@ mod id;
 mod inbox;
 mod lenient;
 mod private;
+mod purger;
 mod receiver;
 mod reply;
 pub mod signature;
@@ -40,6 +41,7 @@ pub use self::id::{
 };
 pub use self::inbox::Inbox;
 pub use self::private::{Link, Personal};
+pub use self::purger::{Purger, PurgerHandle};
 pub use self::receiver::{Receiver, ReceiverBuilder};
 pub use self::reply::{Disposition, Reply};
 #[cfg(any(feature = "chrono", feature = "time"))]

@@ -32,8 +32,8 @@ use crate::{SessionId, Timestamp};
 
 /// The inbox: a durable set of events with one row per idempotency key, and the work that is left to do.
 ///
-/// Implement it to keep events in a database of your choice; `jaas-diesel` has one for SQLite, and
-/// [`MemoryStore`] is the reference for what every method means. `jaas_testkit::store_conformance!`
+/// Implement it to keep events in a database of your choice; `jaas-diesel` has those for SQLite, PostgreSQL and MySQL or
+/// MariaDB, and [`MemoryStore`] is the reference for what every method means. `jaas_testkit::store_conformance!`
 /// turns every bullet of the `# Behavior` sections below into a test of your implementation.
 ///
 /// # What an implementor owes every caller

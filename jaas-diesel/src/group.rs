@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use crate::error::{not_in_time, unavailable};
 
-/// How many items go into one commit at most.
-const MAX_GROUP: usize = 256;
+/// How many bytes go into one commit at most, unless a single item is larger. Servers refuse statements beyond some size.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a group does with its items. It owns the connection they are committed on.
 pub(crate) trait Commit: Send + 'static {
@@ -22,6 +22,14 @@ pub(crate) trait Commit: Send + 'static {
     /// What it is doing, for errors.
     const OPERATION: &'static str;
 
+    /// How many items go into one commit at most.
+    const MAX_ITEMS: usize = 256;
+
+    /// How many bytes an item has, roughly.
+    fn bytes(_: &Self::Item) -> usize {
+        0
+    }
+
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, StoreError>> + Send;
 
     /// Commits items and answers each, in their order. With `again`, an earlier try may have been committed.
@@ -31,6 +39,15 @@ pub(crate) trait Commit: Send + 'static {
         items: &mut [Self::Item],
         again: bool,
     ) -> impl Future<Output = QueryResult<Vec<Self::Answer>>> + Send;
+
+    /// Takes back answers that nobody was there to take.
+    fn abandoned(
+        &mut self,
+        _: &mut Self::Connection,
+        _: Vec<Self::Answer>,
+    ) -> impl Future<Output = QueryResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Whether the connection is of no use after this error.
     fn is_lost(connection: &mut Self::Connection, error: &diesel::result::Error) -> bool;
@@ -109,10 +126,22 @@ enum Failure {
 
 impl<C: Commit> Task<C> {
     async fn until_closed(mut self, mut queue: mpsc::Receiver<Asked<C>>) {
-        let mut asked = Vec::with_capacity(MAX_GROUP);
-        while queue.recv_many(&mut asked, MAX_GROUP).await > 0 {
-            let (items, answers) = asked.drain(..).unzip();
-            self.all(items, answers).await;
+        let mut asked = Vec::with_capacity(C::MAX_ITEMS);
+        while queue.recv_many(&mut asked, C::MAX_ITEMS).await > 0 {
+            while !asked.is_empty() {
+                let mut bytes = 0;
+                let fitting = asked.iter().take_while(|(item, _)| {
+                    let first = bytes == 0;
+                    bytes += C::bytes(item).max(1);
+                    first || bytes <= MAX_BYTES
+                });
+                let fitting = fitting.count();
+                let (items, answers) = asked.drain(..fitting).unzip();
+                self.all(items, answers).await;
+            }
+            // Those who were answered may have the next item at hand. Let them queue it, or the next group has one item
+            // and everybody else waits for it.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -129,15 +158,14 @@ impl<C: Commit> Task<C> {
         }
         let failed = match committed {
             Ok(committed) => {
-                for (answer, committed) in answers.into_iter().zip(committed) {
-                    let _ = answer.send(Ok(committed));
-                }
-                return;
+                let sent = answers.into_iter().zip(committed).map(|(answer, done)| answer.send(Ok(done)));
+                let abandoned: Vec<_> = sent.filter_map(|sent| sent.err()?.ok()).collect();
+                return self.abandoned(abandoned).await;
             }
             Err(Failure::Refused(_)) if items.len() > 1 => {
                 // So that one that cannot be stored does not take its neighbours with it.
                 for (mut item, answer) in items.into_iter().zip(answers) {
-                    let committed = self.together(std::slice::from_mut(&mut item), false).await;
+                    let committed = self.together(std::slice::from_mut(&mut item), true).await;
                     let committed = committed.map(|mut answers| answers.pop());
                     let _ = answer.send(match committed {
                         Ok(Some(answer)) => Ok(answer),
@@ -151,6 +179,14 @@ impl<C: Commit> Task<C> {
         };
         for answer in answers {
             let _ = answer.send(Err(StoreError::new(failed.kind(), failed.to_string())));
+        }
+    }
+
+    async fn abandoned(&mut self, answers: Vec<C::Answer>) {
+        let Some(connection) = self.connection.as_mut().filter(|_| !answers.is_empty()) else { return };
+        let taken_back = timeout(self.time_limit, self.commit.abandoned(connection, answers)).await;
+        if !matches!(taken_back, Ok(Ok(()))) {
+            self.connection = None;
         }
     }
 

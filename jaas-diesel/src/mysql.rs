@@ -20,7 +20,7 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::{AsyncConnection as _, AsyncMysqlConnection, SimpleAsyncConnection as _};
 use futures_util::FutureExt as _;
 use jaas_core::store::StoreError;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use self::MysqlStore as Store;
 use self::MysqlStoreBuilder as Builder;
@@ -52,7 +52,7 @@ pub type Pool = diesel_async::pooled_connection::bb8::Pool<Connection>;
 ///   your own with `mysql_async`, and use [`from_pool`](MysqlStore::from_pool).
 /// - **Time**: leases and retries go by the database's clock.
 /// - **Statements that change tables** commit by themselves: a transactional handler must not use them.
-/// - **Connections**: besides those of the pool, the store holds two of its own: to accept and to complete.
+/// - **Connections**: besides those of the pool, the store holds three of its own: to accept, to claim and to complete.
 ///
 /// Cloning is cheap and shares the connections.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ pub struct MysqlStoreBuilder {
 }
 
 impl MysqlStore {
-    /// Connects to this address with a pool of 10 connections, and brings the tables up to date. See
+    /// Connects to this address with a pool of up to 20 connections, and brings the tables up to date. See
     /// [mysql_async](https://docs.rs/mysql_async/0.36/mysql_async/struct.Opts.html#method.from_url) for what an
     /// address may hold.
     ///
@@ -79,7 +79,7 @@ impl MysqlStore {
 
     /// Starts with a database at this address.
     pub fn builder(url: impl Into<String>) -> MysqlStoreBuilder {
-        MysqlStoreBuilder { plan: Plan::new(Source::Own(Own { url: url.into(), max_size: 10 })) }
+        MysqlStoreBuilder { plan: Plan::new(Source::Own(Own { url: url.into(), max_size: 20 })) }
     }
 
     /// Starts with the application's pool. The store also opens connections of its own with it, outside the pool.
@@ -90,7 +90,7 @@ impl MysqlStore {
 
 impl MysqlStoreBuilder {
     /// How many connections the store's own pool may have. Each transactional handler that runs takes one. Defaults to
-    /// 10; with [`from_pool`](MysqlStore::from_pool) the pool decides.
+    /// 20; with [`from_pool`](MysqlStore::from_pool) the pool decides.
     pub fn pool_size(mut self, connections: u32) -> Self {
         if let Source::Own(own) = &mut self.plan.source {
             own.max_size = connections.max(1);
@@ -133,4 +133,4 @@ async fn connect(url: &str) -> diesel::ConnectionResult<Connection> {
 }
 
 /// There is nothing to listen to.
-async fn listen(_: Pool, _: Duration, _: String, _: Arc<watch::Sender<u64>>) {}
+async fn listen(_: Pool, _: Duration, _: Arc<Notify>, _: Arc<watch::Sender<u64>>) {}

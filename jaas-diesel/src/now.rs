@@ -37,15 +37,6 @@ impl Now {
     }
 }
 
-/// Whose time it is, and which store of the process tells others.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct InsertedBy {
-    /// The caller's time counts, which is when an event was received.
-    pub(crate) callers_time: bool,
-    /// A name for the store, by which it knows its own notifications.
-    pub(crate) store: String,
-}
-
 pub(crate) fn millis(duration: Duration) -> i64 {
     // Bounded, so that no sum of it with a time overflows in the database.
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(i64::MAX / 4)

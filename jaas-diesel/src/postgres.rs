@@ -14,16 +14,20 @@ mod tls;
 #[path = "shared/transaction.rs"]
 mod transaction;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use diesel::dsl::sql;
+use diesel::sql_types::Integer;
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, PoolableConnection as _, RecyclingMethod,
 };
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jaas_core::store::StoreError;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use self::PostgresStore as Store;
 use self::PostgresStoreBuilder as Builder;
@@ -53,10 +57,10 @@ pub type Pool = diesel_async::pooled_connection::bb8::Pool<Connection>;
 ///   `?options=-c%20search_path%3Dwebhooks` in the address.
 /// - **TLS**: with `sslmode=require` in the address the server's certificate is checked against those the system trusts,
 ///   or those given to [`root_certificates`](PostgresStoreBuilder::root_certificates). The default, `prefer`, encrypts
-///   when the server can, and trusts any; `disable` does not encrypt.
+///   when the server can, and trusts any unless it is given some; `disable` does not encrypt.
 /// - **Time**: leases and retries go by the database's clock.
 /// - **Poolers** such as PgBouncer must be in session mode: prepared statements and `LISTEN` are used.
-/// - **Connections**: besides those of the pool, the store holds three of its own: to accept, to complete, to listen.
+/// - **Connections**: besides those of the pool, the store holds four of its own: to accept, to claim, to complete, to listen.
 ///
 /// Cloning is cheap and shares the connections.
 #[derive(Clone)]
@@ -71,7 +75,7 @@ pub struct PostgresStoreBuilder {
 }
 
 impl PostgresStore {
-    /// Connects to this address with a pool of 10 connections, and brings the tables up to date. See
+    /// Connects to this address with a pool of up to 20 connections, and brings the tables up to date. See
     /// [tokio-postgres](https://docs.rs/tokio-postgres/latest/tokio_postgres/config/struct.Config.html) for what an
     /// address may hold.
     ///
@@ -84,7 +88,7 @@ impl PostgresStore {
     /// Starts with a database at this address.
     pub fn builder(url: impl Into<String>) -> PostgresStoreBuilder {
         let url = url.into();
-        let own = Own { url, max_size: 10, roots: None };
+        let own = Own { url, max_size: 20, roots: None };
         PostgresStoreBuilder { plan: Plan::new(Source::Own(own)) }
     }
 
@@ -96,7 +100,7 @@ impl PostgresStore {
 
 impl PostgresStoreBuilder {
     /// How many connections the store's own pool may have. Each transactional handler that runs takes one. Defaults to
-    /// 10; with [`from_pool`](PostgresStore::from_pool) the pool decides.
+    /// 20; with [`from_pool`](PostgresStore::from_pool) the pool decides.
     pub fn pool_size(mut self, connections: u32) -> Self {
         if let Source::Own(own) = &mut self.plan.source {
             own.max_size = connections.max(1);
@@ -180,23 +184,24 @@ async fn connect(
     Ok(connection)
 }
 
-/// Wakes the workers of this process when a store of another one tells that it has accepted something. Goes on for ever;
-/// while it cannot listen, workers find out when they poll.
-async fn listen(pool: Pool, limit: Duration, own: String, wakeups: Arc<watch::Sender<u64>>) {
+/// Where stores tell those of other processes that there is work.
+const CHANNEL: &str = "jaas_events";
+
+/// At most so often is told that something was accepted: telling takes a lock that all who tell share.
+const TELL_EVERY: Duration = Duration::from_millis(5);
+
+/// Tells other processes what this store accepts, and wakes the workers of this one when another tells. Goes on for
+/// ever; while there is no connection, workers find out when they poll.
+async fn listen(pool: Pool, limit: Duration, accepted: Arc<Notify>, wakeups: Arc<watch::Sender<u64>>) {
     const AGAIN: Duration = Duration::from_secs(1);
     let wake = || wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
     loop {
         match listening(&pool, limit).await {
-            Ok(mut connection) => {
+            Ok(connection) => {
                 // What was told meanwhile was not heard.
                 wake();
-                let mut notifications = std::pin::pin!(connection.notifications_stream());
-                while let Some(Ok(notification)) = notifications.next().await {
-                    if notification.payload != own {
-                        wake();
-                    }
-                }
-                tracing::debug!("the connection that listens for new events was lost");
+                let Err(error) = tell_and_hear(connection, limit, &accepted, wake).await;
+                tracing::debug!(%error, "the connection that listens for new events was lost");
             }
             Err(error) => tracing::debug!(%error, "cannot listen for new events of other processes"),
         }
@@ -204,10 +209,57 @@ async fn listen(pool: Pool, limit: Duration, own: String, wakeups: Arc<watch::Se
     }
 }
 
+async fn tell_and_hear(
+    mut connection: Connection,
+    limit: Duration,
+    accepted: &Notify,
+    wake: impl Fn(),
+) -> Result<Infallible, StoreError> {
+    const OPERATION: &str = "listen for new events";
+    let mut told_at = Instant::now();
+    let mut own_backend = None;
+    loop {
+        let tell = {
+            let mut notifications = std::pin::pin!(connection.notifications_stream());
+            let tell = async {
+                tokio::time::sleep_until(told_at + TELL_EVERY).await;
+                accepted.notified().await;
+            };
+            tokio::select! {
+                heard = notifications.next() => {
+                    let heard = heard.ok_or_else(|| unavailable(OPERATION, "the connection was closed"))?;
+                    let heard = heard.map_err(|error| unavailable(OPERATION, error))?;
+                    // What this store has accepted its workers know.
+                    if own_backend != Some(heard.process_id) {
+                        wake();
+                    }
+                    false
+                }
+                () = tell => true,
+            }
+        };
+        if tell {
+            told_at = Instant::now();
+            let tell = async {
+                if own_backend.is_none() {
+                    let backend = diesel::select(sql::<Integer>("pg_backend_pid()"));
+                    own_backend = Some(backend.get_result::<i32>(&mut connection).await?);
+                }
+                connection.batch_execute(&format!("NOTIFY {CHANNEL}")).await
+            };
+            tokio::time::timeout(limit, tell)
+                .await
+                .map_err(|_| not_in_time(OPERATION, limit))?
+                .map_err(|error| unavailable(OPERATION, error))?;
+        }
+    }
+}
+
 async fn listening(pool: &Pool, limit: Duration) -> Result<Connection, StoreError> {
     const OPERATION: &str = "listen for new events";
     let mut connection = dedicated(pool, limit).await?;
-    let listen = format!("LISTEN {}", dialect::CHANNEL);
+    // Nothing that is told is worth waiting for the disk.
+    let listen = format!("SET synchronous_commit = off; LISTEN {CHANNEL}");
     tokio::time::timeout(limit, connection.batch_execute(&listen))
         .await
         .map_err(|_| not_in_time(OPERATION, limit))?

@@ -1,5 +1,6 @@
 //! Rows of the tables, and how they become what a store tells.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use jaas_core::store::{
     Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Claim, Conflict, EventState, Lease, Page,
     PageRequest, Quarantined, RowId, StoreError, StoreErrorKind, StoredEvent,
 };
-use jaas_core::{Delivery, Fqn, IdempotencyKey, SessionId, Timestamp, Unreadable};
+use jaas_core::{Delivery, Fqn, IdempotencyKey, MAX_INDEXED_BYTES, SessionId, Timestamp, Unreadable};
 
 use crate::schema::{jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_quarantine};
 
@@ -33,14 +34,19 @@ pub(crate) struct NewEvent {
     due_at: i64,
     /// For whom it is claimed at once, if that may be.
     #[diesel(skip_insertion)]
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
     pub(crate) claimant: Option<Claimant>,
 }
 
 /// A worker of this process that has room for an event.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "postgres"), allow(dead_code))]
 pub(crate) struct Claimant {
     pub(crate) worker: Arc<str>,
     pub(crate) lease: Duration,
+    /// The fence of the claim: a number that no other first claim of the event has, so that this one can be told from
+    /// others when the answer to the insert is lost.
+    pub(crate) fence: i64,
 }
 
 /// A successful run to be recorded.
@@ -92,7 +98,7 @@ impl From<Delivery> for NewEvent {
             idempotency_key: delivery.envelope.idempotency_key.into_string(),
             event_type: delivery.envelope.event_type,
             session_id: delivery.envelope.session_id.map(SessionId::into_string),
-            fqn: delivery.envelope.fqn.into_string(),
+            fqn: indexed(delivery.envelope.fqn.into_string()),
         }
     }
 }
@@ -366,7 +372,14 @@ fn unknown(what: &str, id: i64, name: &str) -> StoreError {
 
 /// The names in a `completed` column.
 fn names(completed: &str) -> Vec<String> {
-    completed.lines().map(str::to_owned).collect()
+    let mut names: Vec<String> = Vec::new();
+    for name in completed.lines() {
+        // Twice when the answer to the first completion was lost.
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }
 
 fn count(column: i32) -> u32 {
@@ -377,6 +390,16 @@ fn count(column: i32) -> u32 {
 pub(crate) fn text(text: &str) -> String {
     const MAX_CHARS: usize = 8000;
     text.chars().take(MAX_CHARS).map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// As much of it as an index takes. The body has all of it.
+pub(crate) fn indexed(mut text: String) -> String {
+    let mut end = text.len().min(MAX_INDEXED_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
 }
 
 /// How long it is from one time to another.
@@ -402,4 +425,13 @@ where
 pub(crate) fn replayed(rows: Vec<(RowId, bool)>, page: PageRequest) -> Page<RowId> {
     let Page { items, next, .. } = Page::from_rows(rows, page.clamped_limit(), |(id, _)| *id);
     Page { items: items.into_iter().filter(|(_, replayed)| *replayed).map(|(id, _)| id).collect(), next }
+}
+
+/// The endpoints of events, each once, and their keys: what finds them by the index, and with them perhaps some of
+/// another endpoint with the same key.
+pub(crate) fn endpoints_and_keys<'e>(
+    events: impl Iterator<Item = &'e NewEvent>,
+) -> (Vec<&'e str>, Vec<&'e str>) {
+    let (endpoints, keys): (BTreeSet<&str>, Vec<&str>) = events.map(NewEvent::key).unzip();
+    (endpoints.into_iter().collect(), keys)
 }

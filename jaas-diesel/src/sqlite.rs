@@ -4,6 +4,7 @@
 //! for each other's locks: what queued while the last commit was in flight goes into the next one. Reading has
 //! a connection of its own and does not hold up writing.
 
+mod checkpoint;
 mod connection;
 mod dialect;
 #[path = "shared/migrations.rs"]

@@ -47,7 +47,8 @@ impl<S: EventStore> WorkerBuilder<S> {
         }
     }
 
-    /// Where the time for leases and retries comes from. Defaults to [`SystemClock`].
+    /// Where the time for leases and retries comes from, unless the store takes its database's. Defaults to
+    /// [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
@@ -103,8 +104,8 @@ impl<S: EventStore> WorkerBuilder<S> {
         self
     }
 
-    /// How often to look for work that nothing announced, such as events accepted by another process. Defaults
-    /// to 1 s.
+    /// How often to look for work that nothing announced, such as events accepted by another process: three quarters up
+    /// to all of this after the last look, so that many workers do not ask at the same time. Defaults to 1 s.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
         self

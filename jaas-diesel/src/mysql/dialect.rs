@@ -1,11 +1,15 @@
 //! What is particular to MySQL and MariaDB in the shared queries.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use diesel::dsl::sql;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel::{ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, QueryResult};
+use diesel::{
+    BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _,
+    QueryResult,
+};
 use diesel::{TextExpressionMethods as _, insert_or_ignore_into};
 use diesel_async::{
     AsyncConnection, AsyncMysqlConnection, SimpleAsyncConnection as _, TransactionManager as _,
@@ -17,14 +21,17 @@ pub(super) use diesel_async::RunQueryDsl;
 
 use super::queries;
 use crate::migrations::{Script, scripts};
-use crate::now::{InsertedBy, Now};
-use crate::rows::{Completion, Inserted, NewEvent, text};
+use crate::now::Now;
+use crate::rows::{Completion, Inserted, NewEvent, endpoints_and_keys, text};
 use crate::schema::jaas_events;
 
 /// What the shared queries run on.
 pub(super) type Connection = AsyncMysqlConnection;
 
 pub(super) const SCRIPTS: &[Script] = scripts!("mysql");
+
+/// Whether events can be claimed with their insert.
+pub(super) const HANDS_OVER: bool = false;
 
 /// Does all of this or nothing.
 macro_rules! atomically {
@@ -159,13 +166,13 @@ pub(super) async fn is_migrated(connection: &mut AsyncMysqlConnection) -> QueryR
 pub(super) async fn insert_new(
     connection: &mut AsyncMysqlConnection,
     events: &[&NewEvent],
-    _: &InsertedBy,
+    callers_time: bool,
 ) -> QueryResult<Vec<Option<Inserted>>> {
     // A multi-row insert does not tell which of its rows were new, unless all were. So those that are known are left
     // out; should another process be faster with one of the others, they are inserted one by one.
-    let keys: Vec<&str> = events.iter().map(|event| event.key().1).collect();
+    let (endpoints, keys) = endpoints_and_keys(events.iter().copied());
     let known: Vec<(String, String)> = jaas_events::table
-        .filter(jaas_events::idempotency_key.eq_any(keys))
+        .filter(jaas_events::endpoint.eq_any(endpoints).and(jaas_events::idempotency_key.eq_any(keys)))
         .select((jaas_events::endpoint, jaas_events::idempotency_key))
         .load(connection)
         .await?;
@@ -173,10 +180,13 @@ pub(super) async fn insert_new(
     let unknown: Vec<&NewEvent> = events.iter().copied().filter(|e| !known.contains(&e.key())).collect();
     let mut new: HashSet<(&str, &str)> = HashSet::new();
     if !unknown.is_empty() {
+        let now: i64 = diesel::select(Now::of_the_database()).get_result(connection).await?;
+        let early = !callers_time && unknown.iter().any(|event| event.received_at > now);
         begin(connection).await?;
         let all = insert_or_ignore_into(jaas_events::table).values(unknown.clone()).execute(connection).await;
         if all.as_ref().is_ok_and(|inserted| *inserted == unknown.len()) {
-            end(connection, Ok(())).await?;
+            let due = if early { make_due(connection, &unknown, now).await } else { Ok(()) };
+            end(connection, due).await?;
             new.extend(unknown.iter().map(|event| event.key()));
         } else {
             Transactions::rollback_transaction(connection).await?;
@@ -189,12 +199,25 @@ pub(super) async fn insert_new(
                         new.insert(event.key());
                     }
                 }
+                if early {
+                    make_due(connection, &unknown, now).await?;
+                }
                 Ok(new)
             })?;
             new.extend(one_by_one);
         }
     }
     Ok(events.iter().map(|event| new.contains(&event.key()).then(Inserted::default)).collect())
+}
+
+/// Makes new events due at once that were received by a clock ahead of the database's.
+async fn make_due(connection: &mut AsyncMysqlConnection, events: &[&NewEvent], now: i64) -> QueryResult<()> {
+    let (endpoints, keys) = endpoints_and_keys(events.iter().copied());
+    let early = jaas_events::table
+        .filter(jaas_events::endpoint.eq_any(endpoints).and(jaas_events::idempotency_key.eq_any(keys)))
+        .filter(jaas_events::fence.eq(0).and(jaas_events::due_at.gt(now)));
+    diesel::update(early).set(jaas_events::due_at.eq(now)).execute(connection).await?;
+    Ok(())
 }
 
 /// Records successful runs together.
@@ -261,6 +284,20 @@ pub(super) async fn prepare(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
     Ok(())
 }
 
+/// Lets the server give up what the store will not wait for, where it can: locks of rows.
+pub(super) async fn limit_statements(
+    connection: &mut AsyncMysqlConnection,
+    limit: Duration,
+) -> QueryResult<()> {
+    let limit = limit.as_secs().max(1);
+    connection.batch_execute(&format!("SET SESSION innodb_lock_wait_timeout = {limit}")).await
+}
+
+/// Nothing needs to be planned otherwise.
+pub(super) async fn plan_for_claims(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
+    Ok(())
+}
+
 /// Warns when the server may lose what it has committed.
 pub(super) async fn check_durability(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
     let flush: String = diesel::select(sql::<Text>("CAST(@@innodb_flush_log_at_trx_commit AS CHAR)"))
@@ -290,11 +327,19 @@ pub(super) fn can_be_tried_again(error: &Error) -> bool {
     }
 }
 
-/// Whether the connection is of no use after this error. The driver does not tell a lost connection from other errors
-/// without a kind, so those count as lost too.
+/// Whether the connection is of no use after this error. The driver's own errors have no kind, only a text.
 pub(super) fn is_lost(_: &mut AsyncMysqlConnection, error: &Error) -> bool {
+    const LOST: [&str; 5] = [
+        "Input/output error",
+        "Driver error",
+        "Server shutdown",
+        "Connection was killed",
+        "disconnected by the server",
+    ];
     match error {
-        Error::DatabaseError(DatabaseErrorKind::Unknown, _) => !can_be_tried_again(error),
+        Error::DatabaseError(DatabaseErrorKind::Unknown, about) => {
+            LOST.iter().any(|lost| about.message().contains(lost))
+        }
         Error::DatabaseError(kind, _) => {
             matches!(kind, DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection)
         }

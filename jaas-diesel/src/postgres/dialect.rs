@@ -1,13 +1,13 @@
 //! What is particular to PostgreSQL in the shared queries.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text};
-use diesel_async::pooled_connection::PoolableConnection as _;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _};
 use jaas_core::Handled;
 use jaas_core::store::{EventState, Lease, RowId, StoreError};
@@ -16,7 +16,7 @@ pub(super) use diesel_async::RunQueryDsl;
 
 use super::queries;
 use crate::migrations::{Script, scripts};
-use crate::now::{InsertedBy, Now, TellsTime, millis};
+use crate::now::{Now, TellsTime, millis};
 use crate::rows::{Completion, Inserted, NewEvent, text};
 
 /// What the shared queries run on.
@@ -24,8 +24,8 @@ pub(super) type Connection = AsyncPgConnection;
 
 pub(super) const SCRIPTS: &[Script] = scripts!("postgres");
 
-/// Where this store tells those of other processes that there is work.
-pub(super) const CHANNEL: &str = "jaas_events";
+/// Whether events can be claimed with their insert.
+pub(super) const HANDS_OVER: bool = true;
 
 /// Does all of this or nothing.
 macro_rules! atomically {
@@ -163,17 +163,17 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for ClaimFirst<Q> {
 pub(super) async fn insert_new(
     connection: &mut AsyncPgConnection,
     events: &[&NewEvent],
-    by: &InsertedBy,
+    callers_time: bool,
 ) -> QueryResult<Vec<Option<Inserted>>> {
     let mut inserted = HashMap::with_capacity(events.len());
     let with_claims = events.iter().any(|event| event.claimant.is_some());
-    insert_into(connection, events, with_claims, by, &mut inserted).await?;
+    insert_into(connection, events, with_claims, callers_time, &mut inserted).await?;
     if with_claims && inserted.len() < events.len() {
         // A claim is refused also when another process claims an event of the same session at the same time. Then
         // the key is still free, and the event is stored unclaimed.
         let missing: Vec<_> =
             events.iter().copied().filter(|event| !inserted.contains_key(&event.owned_key())).collect();
-        insert_into(connection, &missing, false, by, &mut inserted).await?;
+        insert_into(connection, &missing, false, callers_time, &mut inserted).await?;
     }
     Ok(events.iter().map(|event| inserted.remove(&event.owned_key())).collect())
 }
@@ -182,14 +182,14 @@ async fn insert_into(
     connection: &mut AsyncPgConnection,
     events: &[&NewEvent],
     with_claims: bool,
-    by: &InsertedBy,
+    callers_time: bool,
     inserted: &mut HashMap<(String, String), Inserted>,
 ) -> QueryResult<()> {
-    let rows: Vec<(i64, String, String, String)> =
-        InsertEvents::new(events, with_claims, by).load(connection).await?;
-    for (id, endpoint, key, state) in rows {
+    let rows: Vec<(i64, i64, String, String, String)> =
+        InsertEvents::new(events, with_claims, callers_time).load(connection).await?;
+    for (id, fence, endpoint, key, state) in rows {
         let claimed = state == EventState::Running.as_str();
-        let lease = claimed.then_some(Lease { event: RowId::new(id), fence: 1 });
+        let lease = claimed.then_some(Lease { event: RowId::new(id), fence });
         inserted.insert((endpoint, key), Inserted { lease });
     }
     Ok(())
@@ -208,7 +208,8 @@ struct InsertEvents<'a> {
     hashes: Vec<&'a [u8]>,
     workers: Vec<Option<&'a str>>,
     leases: Vec<i64>,
-    by: &'a InsertedBy,
+    fences: Vec<i64>,
+    callers_time: bool,
 }
 
 impl QueryId for InsertEvents<'_> {
@@ -218,7 +219,7 @@ impl QueryId for InsertEvents<'_> {
 }
 
 impl<'a> InsertEvents<'a> {
-    fn new(events: &[&'a NewEvent], with_claims: bool, by: &'a InsertedBy) -> Self {
+    fn new(events: &[&'a NewEvent], with_claims: bool, callers_time: bool) -> Self {
         // Of a session only what happened first can be claimed.
         let mut first: HashMap<&str, (i64, usize)> = HashMap::new();
         for (place, event) in events.iter().enumerate() {
@@ -246,28 +247,29 @@ impl<'a> InsertEvents<'a> {
             hashes: events.iter().map(|event| &*event.body_hash).collect(),
             workers: claimants.iter().map(|claimant| claimant.map(|claimant| &*claimant.worker)).collect(),
             leases: claimants.iter().map(|claimant| claimant.map_or(0, |c| millis(c.lease))).collect(),
-            by,
+            fences: claimants.iter().map(|claimant| claimant.map_or(0, |c| c.fence)).collect(),
+            callers_time,
         }
     }
 }
 
 impl Query for InsertEvents<'_> {
-    type SqlType = (BigInt, Text, Text, Text);
+    type SqlType = (BigInt, BigInt, Text, Text, Text);
 }
 
 impl QueryFragment<Pg> for InsertEvents<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
-            "WITH inserted AS (INSERT INTO jaas_events (endpoint, idempotency_key, event_type, session_id, fqn, \
+            "INSERT INTO jaas_events (endpoint, idempotency_key, event_type, session_id, fqn, \
              occurred_at, received_at, body, body_hash, state, completed, due_at, fence, worker, leased_until) \
              SELECT n.endpoint, n.idempotency_key, n.event_type, n.session_id, n.fqn, n.occurred_at, n.received_at, \
              n.body, n.body_hash, CASE WHEN n.claimed THEN 'running' ELSE 'waiting' END, '', \
-             LEAST(n.received_at, n.now), CASE WHEN n.claimed THEN 1 ELSE 0 END, \
+             LEAST(n.received_at, n.now), CASE WHEN n.claimed THEN n.fence ELSE 0 END, \
              CASE WHEN n.claimed THEN n.worker END, CASE WHEN n.claimed THEN n.now + n.lease ELSE 0 END \
              FROM (SELECT u.*, u.worker IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jaas_events o \
              WHERE o.session_id = u.session_id AND o.state IN ('waiting', 'running')) AS claimed, CASE WHEN ",
         );
-        out.push_bind_param::<Bool, _>(&self.by.callers_time)?;
+        out.push_bind_param::<Bool, _>(&self.callers_time)?;
         out.push_sql(" THEN u.received_at ELSE ");
         out.push_sql(<Pg as TellsTime>::NOW);
         out.push_sql(" END AS now FROM UNNEST(");
@@ -292,16 +294,11 @@ impl QueryFragment<Pg> for InsertEvents<'_> {
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.workers)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<BigInt>, _>(&self.leases)?;
-        // Whoever waits in another process is told in the same transaction, once.
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.fences)?;
         out.push_sql(
             ") AS u (endpoint, idempotency_key, event_type, session_id, fqn, occurred_at, received_at, body, body_hash, \
-             worker, lease)) AS n ON CONFLICT DO NOTHING RETURNING id, endpoint, idempotency_key, state), \
-             told AS (SELECT pg_notify('jaas_events', ",
-        );
-        out.push_bind_param::<Text, _>(&self.by.store)?;
-        out.push_sql(
-            ") FROM (SELECT 1 FROM inserted WHERE state = 'waiting' LIMIT 1) AS w) \
-             SELECT id, endpoint, idempotency_key, state FROM inserted WHERE (SELECT count(*) FROM told) >= 0",
+             worker, lease, fence)) AS n ON CONFLICT DO NOTHING RETURNING id, fence, endpoint, idempotency_key, state",
         );
         Ok(())
     }
@@ -382,6 +379,24 @@ pub(super) async fn prepare(connection: &mut AsyncPgConnection) -> QueryResult<(
         .await
 }
 
+/// Lets the server give up what the store will not wait for, a little before: otherwise it would still be done, and
+/// nobody know.
+pub(super) async fn limit_statements(connection: &mut AsyncPgConnection, limit: Duration) -> QueryResult<()> {
+    let limit = (limit.as_millis() * 9 / 10).max(1);
+    connection.batch_execute(&format!("SET statement_timeout = {limit}")).await
+}
+
+/// Makes the connection read what waits in order and stop early. The planner would rather sort everything that waits, as
+/// it takes a queue for short that was short when it last looked.
+pub(super) async fn plan_for_claims(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    connection
+        .batch_execute(
+            "SET enable_sort = off; SET enable_bitmapscan = off; SET enable_seqscan = off; SET enable_hashjoin = off; \
+             SET enable_mergejoin = off",
+        )
+        .await
+}
+
 /// Warns when the server may lose what it has committed.
 pub(super) async fn check_durability(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     use diesel::dsl::sql;
@@ -409,13 +424,15 @@ pub(super) fn can_be_tried_again(error: &Error) -> bool {
 }
 
 /// Whether the connection is of no use after this error.
-pub(super) fn is_lost(connection: &mut AsyncPgConnection, error: &Error) -> bool {
-    matches!(
-        error,
-        Error::BrokenTransactionManager
-            | Error::DatabaseError(
-                DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection,
-                _
-            )
-    ) || connection.is_broken()
+pub(super) fn is_lost(_: &mut AsyncPgConnection, error: &Error) -> bool {
+    match error {
+        Error::DatabaseError(DatabaseErrorKind::Unknown, about) => {
+            about.message().contains("terminating connection")
+        }
+        Error::DatabaseError(kind, _) => {
+            matches!(kind, DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection)
+        }
+        Error::BrokenTransactionManager | Error::NotInTransaction | Error::AlreadyInTransaction => true,
+        _ => false,
+    }
 }

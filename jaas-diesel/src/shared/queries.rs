@@ -4,6 +4,7 @@
 //! comes from the backend's `dialect`.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use diesel::dsl::{case_when, count_star, exists, max, min, not};
 use diesel::prelude::{
@@ -18,10 +19,10 @@ use jaas_core::store::{
 use jaas_core::{Handled, SessionId, Timestamp};
 
 use super::dialect::{self, Connection, RunQueryDsl as _, atomically, conflict_target, locked, skip_locked};
-use crate::now::{InsertedBy, Now};
+use crate::now::Now;
 use crate::rows::{
     AttemptRow, AuditRow, ClaimRow, ConflictRow, EventRow, NewAudit, NewConflict, NewEvent, NewQuarantined,
-    QuarantineRow, since, state, text,
+    QuarantineRow, endpoints_and_keys, indexed, since, state, text,
 };
 use crate::schema::{jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_quarantine};
 
@@ -54,7 +55,7 @@ macro_rules! matching {
             rows = rows.filter(dsl::session_id.eq(text(session.as_str())));
         }
         if let Some(fqn) = &query.fqn {
-            rows = rows.filter(dsl::fqn.eq(text(fqn.as_str())));
+            rows = rows.filter(dsl::fqn.eq(indexed(text(fqn.as_str()))));
         }
         if let Some(key) = &query.idempotency_key {
             rows = rows.filter(dsl::idempotency_key.eq(text(key.as_str())));
@@ -115,7 +116,7 @@ pub(super) struct Outcome {
 pub(super) async fn accept(
     connection: &mut Connection,
     events: &[&NewEvent],
-    by: &InsertedBy,
+    callers_time: bool,
 ) -> QueryResult<Vec<Outcome>> {
     // The first of each key is inserted. Whether the key was free is told by the insert itself, never by an
     // earlier select.
@@ -127,7 +128,7 @@ pub(super) async fn accept(
             firsts.len() - 1
         });
     }
-    let mut inserted = dialect::insert_new(connection, &firsts, by).await?;
+    let mut inserted = dialect::insert_new(connection, &firsts, callers_time).await?;
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(events.len());
     for event in events {
         // Taken, because the next one with the same key is not new.
@@ -138,9 +139,9 @@ pub(super) async fn accept(
         return Ok(outcomes.into_iter().flatten().collect());
     }
     let known = outcomes.iter().zip(events).filter(|(outcome, _)| outcome.is_none());
-    let keys: Vec<&str> = known.map(|(_, event)| event.key().1).collect();
+    let (endpoints, keys) = endpoints_and_keys(known.map(|(_, event)| *event));
     let stored: Vec<(String, String, Vec<u8>)> = jaas_events::table
-        .filter(jaas_events::idempotency_key.eq_any(keys))
+        .filter(jaas_events::endpoint.eq_any(endpoints).and(jaas_events::idempotency_key.eq_any(keys)))
         .select((jaas_events::endpoint, jaas_events::idempotency_key, jaas_events::body_hash))
         .load(connection)
         .await?;
@@ -214,7 +215,12 @@ pub(super) async fn claim(
             claims = first_in_session(connection, request, now, true, request.limit.min(1)).await?;
         }
     }
-    claims.extend(first_in_session(connection, request, now, false, request.limit - claims.len()).await?);
+    match first_in_session(connection, request, now, false, request.limit - claims.len()).await {
+        Ok(others) => claims.extend(others),
+        // What is claimed already must not be forgotten.
+        Err(error) if claims.is_empty() => return Err(error),
+        Err(_) => {}
+    }
     Ok(claims)
 }
 
@@ -231,6 +237,7 @@ async fn free_crashed(connection: &mut Connection, request: &ClaimRequest, now: 
             let row = dsl::jaas_events.find(id);
             let so_often = u32::try_from(crashes).unwrap_or(u32::MAX);
             if so_often >= request.max_crashes {
+                tracing::error!(event = id, crashes = so_often, "given up after crashes; dead letter");
                 diesel::update(row)
                     .set((
                         dsl::state.eq(DEAD),
@@ -264,7 +271,7 @@ async fn first_in_session(
     }
     use jaas_events::dsl;
     let other = diesel::alias!(jaas_events as other);
-    let settled_in = now.minus(request.order.settle_window);
+    let settled_in = settled_in(now, request.order);
     let hold = i32::try_from(request.order.hold_failures).unwrap_or(i32::MAX);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
 
@@ -300,12 +307,18 @@ async fn first_in_session(
 /// How much of a worker's name is kept.
 const MAX_WORKER_CHARS: usize = 255;
 
+/// Until when events were received that need not wait for others any more. Without a window it does not matter by whose
+/// clock they were received.
+fn settled_in(now: Now, order: SessionOrder) -> Now {
+    if order.settle_window.is_zero() { now.plus(Duration::MAX) } else { now.minus(order.settle_window) }
+}
+
 /// Extends the leases that are held; answers the others.
 pub(super) async fn renew(
     connection: &mut Connection,
     leases: &[Lease],
     now: Now,
-    lease: std::time::Duration,
+    lease: Duration,
 ) -> QueryResult<Vec<Lease>> {
     use jaas_events::dsl;
     atomically!(connection, {
@@ -460,16 +473,16 @@ pub(super) async fn unclaim(connection: &mut Connection, leases: &[Lease]) -> Qu
     Ok(())
 }
 
-/// Makes events wait that were claimed with their insert, when that claim was lost.
+/// Makes events wait that were claimed with their insert, when nobody has got that claim.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-#[allow(dead_code)] // in the backend that claims later
+#[allow(dead_code)] // in the backend that has no such claims
 pub(super) async fn unclaim_new(connection: &mut Connection, events: &[&NewEvent]) -> QueryResult<()> {
     for event in events {
+        let Some(claimant) = &event.claimant else { continue };
         let (endpoint, key) = event.key();
         let claimed = jaas_events::table
             .filter(jaas_events::endpoint.eq(endpoint).and(jaas_events::idempotency_key.eq(key)))
-            .filter(jaas_events::state.eq(RUNNING).and(jaas_events::fence.eq(1)))
-            .filter(jaas_events::worker.eq(event.claimant.as_ref().map(|claimant| text(&claimant.worker))));
+            .filter(jaas_events::state.eq(RUNNING).and(jaas_events::fence.eq(claimant.fence)));
         diesel::update(claimed).set(jaas_events::state.eq(WAITING)).execute(connection).await?;
     }
     Ok(())
@@ -482,7 +495,7 @@ pub(super) async fn next_due(
     order: SessionOrder,
 ) -> QueryResult<NextDue> {
     use jaas_events::dsl;
-    let settled_in = now.minus(order.settle_window);
+    let settled_in = settled_in(now, order);
     let waiting = || dsl::jaas_events.filter(dsl::state.eq(WAITING));
     let due = waiting().filter(dsl::due_at.gt(now)).select(min(dsl::due_at));
     let settling = waiting().filter(dsl::received_at.gt(settled_in)).select(min(dsl::received_at));
@@ -818,23 +831,28 @@ pub(super) async fn purge(
     now: Timestamp,
     limit: u32,
 ) -> QueryResult<Purged> {
-    let limit = i64::from(limit);
+    let limit = i64::from(limit.max(1));
     let mut expired = Vec::new();
     for state in SETTLED_STATES {
         let left = limit - expired.len() as i64;
         expired.extend(expired_events(connection, state, retention, now, left).await?);
     }
     if !expired.is_empty() {
-        atomically!(connection, {
+        expired = atomically!(connection, {
+            // Some may have been replayed meanwhile.
+            let settled = jaas_events::table
+                .filter(jaas_events::id.eq_any(&expired).and(jaas_events::state.eq_any(SETTLED)))
+                .order(jaas_events::id)
+                .select(jaas_events::id);
+            let expired: Vec<i64> = locked!(settled).load(connection).await?;
             let conflicts = conflicts_of(connection, &expired).await?;
             let conflicts = jaas_conflicts::table.filter(jaas_conflicts::id.eq_any(conflicts));
             diesel::delete(conflicts).execute(connection).await?;
             let attempts = jaas_attempts::table.filter(jaas_attempts::event_id.eq_any(&expired));
             diesel::delete(attempts).execute(connection).await?;
             let events = jaas_events::table.filter(jaas_events::id.eq_any(&expired));
-            // Some may have been replayed meanwhile.
-            let events = events.filter(jaas_events::state.eq_any(SETTLED));
-            diesel::delete(events).execute(connection).await
+            diesel::delete(events).execute(connection).await?;
+            QueryResult::Ok(expired)
         })?;
     }
     let conflicts = expired!(connection, jaas_conflicts, retention.conflicts(), now, limit);

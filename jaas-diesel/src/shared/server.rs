@@ -1,8 +1,9 @@
 //! A store on a database server, over a pool of connections. A module of each such backend, like `queries`.
 //!
-//! Accepting and completing go through group commits on connections of their own. Everything else runs in a task, on a
+//! Accepting, claiming and completing have connections of their own, each owned by a task. Everything else runs in a task, on a
 //! connection of the pool, so that it ends well also when its caller does not wait for it.
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::future::Future;
 use std::hash::BuildHasher as _;
@@ -19,7 +20,7 @@ use jaas_core::store::{
     Retention, RowId, SessionOrder, Slot, Step, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
 };
 use jaas_core::{Delivery, Handled, HandlerResult, MAX_INDEXED_BYTES, SessionId, Timestamp, Unreadable};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -29,18 +30,22 @@ use super::{Builder, Own, Store, migrations, queries, transaction};
 use crate::error::{closed, not_in_time, unavailable};
 use crate::group::{Commit, Group};
 use crate::migrations::{Migration, MigrationError};
-use crate::now::{InsertedBy, Now};
+use crate::now::Now;
 use crate::rows::{Claimant, Completion, NewEvent, NewQuarantined, page_of, replayed};
 
 /// How often a statement is tried that ran into another one.
 const TRIES: usize = 5;
 
+/// How many claims may wait; each worker asks for one at a time.
+const CLAIMS: usize = 64;
+
 /// What the clones of a store share.
 pub(super) struct Shared {
     pool: Pool<Connection>,
     time_limit: Duration,
-    by: InsertedBy,
+    callers_time: bool,
     accepts: Group<Accepting>,
+    claims: Group<Claiming>,
     completions: Group<Completing>,
     hand_overs: Arc<Mutex<Vec<HandOver>>>,
     wakeups: Arc<watch::Sender<u64>>,
@@ -100,11 +105,12 @@ macro_rules! work {
 }
 
 impl Store {
-    /// Runs what is queued to its end and closes the connections that are the store's own. Every call after it answers
-    /// [`Closed`](jaas_core::store::StoreErrorKind::Closed).
+    /// Runs what is queued to its end and closes the connections outside the pool. Every call after it answers
+    /// [`Closed`](jaas_core::store::StoreErrorKind::Closed). The pool's connections are closed with its last clone.
     pub async fn close(&self) {
         let shared = &self.shared;
         shared.accepts.close();
+        shared.claims.close();
         shared.completions.close();
         shared.tasks.close();
         shared.listening.cancel();
@@ -119,7 +125,7 @@ impl Store {
     }
 
     fn now(&self, callers: Timestamp) -> Now {
-        if self.shared.by.callers_time { Now::given(callers) } else { Now::of_the_database() }
+        if self.shared.callers_time { Now::given(callers) } else { Now::of_the_database() }
     }
 
     fn wake(&self) {
@@ -254,34 +260,36 @@ impl Builder {
             .map_err(|error| unavailable("open the store", error))?;
         let wakeups = Arc::new(watch::Sender::new(0));
         let hand_overs = Arc::<Mutex<Vec<HandOver>>>::default();
-        let by = InsertedBy {
-            callers_time: self.plan.callers_time,
-            store: format!("{:016x}", std::collections::hash_map::RandomState::new().hash_one(limit)),
-        };
+        let (callers_time, accepted) = (self.plan.callers_time, Arc::new(Notify::new()));
         let accepting = Accepting {
             pool: pool.clone(),
             time_limit: limit,
-            by: by.clone(),
+            callers_time,
+            accepted: accepted.clone(),
             hand_overs: hand_overs.clone(),
             wakeups: wakeups.clone(),
         };
-        let completing =
-            Completing { pool: pool.clone(), time_limit: limit, callers_time: self.plan.callers_time };
+        let completing = Completing { pool: pool.clone(), time_limit: limit, callers_time };
         let (accepts, accepting) = Group::new(accepting, self.plan.queue.max(1), limit);
+        let claiming =
+            Claiming { pool: pool.clone(), time_limit: limit, callers_time, wakeups: wakeups.clone() };
+        let (claims, claiming) = Group::new(claiming, CLAIMS, limit);
         let (completions, completing) = Group::new(completing, self.plan.queue.max(1), limit);
         let tasks = TaskTracker::new();
         tasks.spawn(accepting);
+        tasks.spawn(claiming);
         tasks.spawn(completing);
         let listening = CancellationToken::new();
-        let listen = super::listen(pool.clone(), limit, by.store.clone(), wakeups.clone());
+        let listen = super::listen(pool.clone(), limit, accepted, wakeups.clone());
         tasks.spawn(listening.clone().run_until_cancelled_owned(listen));
         let ended = listening.clone().drop_guard();
         Ok(Store {
             shared: Arc::new(Shared {
                 pool,
                 time_limit: limit,
-                by,
+                callers_time,
                 accepts,
+                claims,
                 completions,
                 hand_overs,
                 wakeups,
@@ -340,22 +348,41 @@ pub(super) async fn dedicated(pool: &Pool<Connection>, limit: Duration) -> Resul
     connected.await.map_err(|_| not_in_time(OPERATION, limit))?
 }
 
+/// The same, on which nothing takes longer than the limit.
+async fn limited(pool: &Pool<Connection>, limit: Duration) -> Result<Connection, StoreError> {
+    let mut connection = dedicated(pool, limit).await?;
+    dialect::limit_statements(&mut connection, limit)
+        .await
+        .map_err(|error| unavailable("connect to the database", error))?;
+    Ok(connection)
+}
+
 /// Stores events in groups.
 pub(super) struct Accepting {
     pool: Pool<Connection>,
     time_limit: Duration,
-    by: InsertedBy,
+    callers_time: bool,
+    /// Told when something was accepted that other processes may run.
+    accepted: Arc<Notify>,
     hand_overs: Arc<Mutex<Vec<HandOver>>>,
     wakeups: Arc<watch::Sender<u64>>,
 }
 
 impl Accepting {
+    /// A number for the claims of one group. Later claims of an event count on from it.
+    fn first_fence(&self) -> i64 {
+        let random = RandomState::new().hash_one(Arc::as_ptr(&self.hand_overs) as usize);
+        // Far from the fences that claims count to, and with as much room again above.
+        i64::try_from(random >> 3).unwrap_or(1) + (1 << 32)
+    }
+
     /// Room for so many events in workers of this process.
     fn slots(&self, events: usize) -> Vec<(Slot, Claimant)> {
         let mut hand_overs = self.hand_overs.lock().unwrap_or_else(PoisonError::into_inner);
         hand_overs.retain(|hand_over| !hand_over.is_closed());
+        let fence = self.first_fence();
         let slots = hand_overs.iter().flat_map(|hand_over| {
-            let claimant = Claimant { worker: hand_over.worker().clone(), lease: hand_over.lease() };
+            let claimant = Claimant { worker: hand_over.worker().clone(), lease: hand_over.lease(), fence };
             std::iter::from_fn(|| hand_over.slot()).map(move |slot| (slot, claimant.clone()))
         });
         slots.take(events).collect()
@@ -369,8 +396,12 @@ impl Commit for Accepting {
 
     const OPERATION: &'static str = "store the event";
 
+    fn bytes(event: &NewEvent) -> usize {
+        event.body.len()
+    }
+
     async fn connect(&self) -> Result<Connection, StoreError> {
-        dedicated(&self.pool, self.time_limit).await
+        limited(&self.pool, self.time_limit).await
     }
 
     async fn commit(
@@ -384,7 +415,7 @@ impl Commit for Accepting {
             let events: Vec<&NewEvent> = events.iter().filter(|event| event.claimant.is_some()).collect();
             queries::unclaim_new(connection, &events).await?;
         }
-        let slots = if again { Vec::new() } else { self.slots(events.len()) };
+        let slots = if again || !dialect::HANDS_OVER { Vec::new() } else { self.slots(events.len()) };
         let mut slots = slots.into_iter();
         let mut taken: Vec<Option<Slot>> = Vec::with_capacity(events.len());
         for event in events.iter_mut() {
@@ -393,8 +424,9 @@ impl Commit for Accepting {
             taken.push(slot);
         }
         let events: Vec<&NewEvent> = events.iter().collect();
-        let outcomes = queries::accept(connection, &events, &self.by).await?;
-        let mut wake = false;
+        let outcomes = queries::accept(connection, &events, self.callers_time).await?;
+        // What an earlier try may have stored, nobody was told of.
+        let mut wake = again;
         let mut unclaimed = Vec::new();
         let mut answers = Vec::with_capacity(outcomes.len());
         for ((outcome, event), slot) in outcomes.into_iter().zip(events).zip(taken) {
@@ -415,9 +447,69 @@ impl Commit for Accepting {
             wake = true;
         }
         if wake {
+            self.accepted.notify_one();
             self.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
         }
         Ok(answers)
+    }
+
+    fn is_lost(connection: &mut Connection, error: &diesel::result::Error) -> bool {
+        dialect::is_lost(connection, error)
+    }
+}
+
+/// Claims, on a connection of its own that plans for it.
+pub(super) struct Claiming {
+    pool: Pool<Connection>,
+    time_limit: Duration,
+    callers_time: bool,
+    wakeups: Arc<watch::Sender<u64>>,
+}
+
+impl Commit for Claiming {
+    type Connection = Connection;
+    type Item = ClaimRequest;
+    type Answer = Vec<Claim>;
+
+    const OPERATION: &'static str = "claim events";
+
+    // So that what one has claimed does not depend on how the next one ends.
+    const MAX_ITEMS: usize = 1;
+
+    async fn connect(&self) -> Result<Connection, StoreError> {
+        let mut connection = limited(&self.pool, self.time_limit).await?;
+        let planned = dialect::plan_for_claims(&mut connection).await;
+        planned.map_err(|error| unavailable(Self::OPERATION, error))?;
+        Ok(connection)
+    }
+
+    async fn commit(
+        &mut self,
+        connection: &mut Connection,
+        requests: &mut [ClaimRequest],
+        _: bool,
+    ) -> QueryResult<Vec<Vec<Claim>>> {
+        let mut claims = Vec::with_capacity(requests.len());
+        for request in requests {
+            let now = if self.callers_time { Now::given(request.now) } else { Now::of_the_database() };
+            let mut tries = 1;
+            let rows = loop {
+                match queries::claim(connection, request, now).await {
+                    Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => tries += 1,
+                    result => break result?,
+                }
+            };
+            claims.push(rows.into_iter().map(Claim::from).collect());
+        }
+        Ok(claims)
+    }
+
+    async fn abandoned(&mut self, connection: &mut Connection, claims: Vec<Vec<Claim>>) -> QueryResult<()> {
+        // Nobody would renew claims that nobody waits for.
+        let leases: Vec<Lease> = claims.iter().flatten().map(|claim| claim.lease).collect();
+        queries::unclaim(connection, &leases).await?;
+        self.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
+        Ok(())
     }
 
     fn is_lost(connection: &mut Connection, error: &diesel::result::Error) -> bool {
@@ -440,7 +532,7 @@ impl Commit for Completing {
     const OPERATION: &'static str = "complete the event";
 
     async fn connect(&self) -> Result<Connection, StoreError> {
-        dedicated(&self.pool, self.time_limit).await
+        limited(&self.pool, self.time_limit).await
     }
 
     async fn commit(
@@ -463,6 +555,12 @@ impl Commit for Completing {
     }
 }
 
+/// Keeps a body as durably as an event: its sender is told that it was taken, too.
+async fn quarantine(connection: &mut Connection, body: &NewQuarantined) -> QueryResult<()> {
+    dialect::prepare(connection).await?;
+    queries::quarantine(connection, body).await
+}
+
 #[async_trait]
 impl EventStore for Store {
     type Tx = Connection;
@@ -481,33 +579,12 @@ impl EventStore for Store {
 
     async fn quarantine(&self, unreadable: Unreadable) -> Result<(), StoreError> {
         let body = Arc::new(NewQuarantined::from(unreadable));
-        let work = work!([body] connection => queries::quarantine(connection, &body));
+        let work = work!([body] connection => quarantine(connection, &body));
         self.on_connection("quarantine the body", work).await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        const OPERATION: &str = "claim events";
-        if self.shared.tasks.is_closed() {
-            return Err(closed(OPERATION));
-        }
-        let now = self.now(request.now);
-        let work = work!([request, now] connection => queries::claim(connection, &request, now));
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        let store = self.clone();
-        self.shared.tasks.spawn(async move {
-            let claimed = store.limited(OPERATION, store.tried(OPERATION, &work)).await;
-            let claimed = claimed.map(|rows| rows.into_iter().map(Claim::from).collect::<Vec<_>>());
-            // Nobody would renew claims that nobody waits for.
-            if let Err(Ok(claims)) = answer.send(claimed) {
-                let leases: Arc<[Lease]> = claims.iter().map(|claim| claim.lease).collect();
-                let work = work!([leases] connection => queries::unclaim(connection, &leases));
-                if let Err(error) = store.limited(OPERATION, store.tried(OPERATION, &work)).await {
-                    tracing::warn!(%error, events = claims.len(), "claims that nobody waited for end with their leases");
-                }
-                store.wake();
-            }
-        });
-        answered.await.unwrap_or_else(|_| Err(closed(OPERATION)))
+        self.limited(Claiming::OPERATION, self.shared.claims.ask(request.clone())).await
     }
 
     fn hand_over(&self, to: HandOver) {
@@ -532,9 +609,24 @@ impl EventStore for Store {
         now: Timestamp,
         work: TxWork<Connection>,
     ) -> Result<HandlerResult, StoreError> {
-        let mut connection = self.connection(transaction::OPERATION).await?;
-        // Dropped in the middle, the connection is not used again, and the database rolls back.
-        transaction::run(&mut connection, (lease, step), self.now(now), work, self.shared.time_limit).await
+        const OPERATION: &str = transaction::OPERATION;
+        if self.shared.tasks.is_closed() {
+            return Err(closed(OPERATION));
+        }
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let run = transaction::Run { lease, step: step.clone(), now: self.now(now), work, answer };
+        let store = self.clone();
+        // In a task, so that nothing on the connection is cut off with the caller: it would be left with an answer that it
+        // has not read.
+        self.shared.tasks.spawn(async move {
+            match store.connection(OPERATION).await {
+                Ok(connection) => run.on(connection, store.shared.time_limit).await,
+                Err(error) => {
+                    let _ = run.answer.send(Err(error));
+                }
+            }
+        });
+        answered.await.unwrap_or_else(|_| Err(unavailable(OPERATION, "the work panicked")))
     }
 
     async fn complete(

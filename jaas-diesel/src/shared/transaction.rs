@@ -1,13 +1,15 @@
 //! Running a handler inside a transaction of a database server. A module of each such backend, like `queries`.
 
+use std::ops::DerefMut;
 use std::time::Duration;
 
 use diesel_async::{AsyncConnection, SimpleAsyncConnection as _, TransactionManager as _};
-use jaas_core::HandlerResult;
 use jaas_core::store::{Lease, Step, StoreError, StoreErrorKind, TxWork};
+use jaas_core::{Handled, HandlerResult};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::dialect::Connection;
+use super::dialect::{self, Connection};
 use super::queries;
 use crate::error::{not_committed, not_in_time, unavailable};
 use crate::now::Now;
@@ -16,44 +18,65 @@ pub(super) const OPERATION: &str = "run a handler in a transaction";
 
 type Transactions = <Connection as AsyncConnection>::TransactionManager;
 
-/// Runs the work and completes the step, together or not at all.
-pub(super) async fn run(
+/// A handler to be run in a transaction.
+pub(super) struct Run {
+    pub(super) lease: Lease,
+    pub(super) step: Step,
+    pub(super) now: Now,
+    pub(super) work: TxWork<Connection>,
+    pub(super) answer: oneshot::Sender<Result<HandlerResult, StoreError>>,
+}
+
+impl Run {
+    /// Runs the work and completes the step, together or not at all.
+    pub(super) async fn on(self, mut connection: impl DerefMut<Target = Connection>, limit: Duration) {
+        let Self { lease, step, now, work, mut answer } = self;
+        if answer.is_closed() {
+            return;
+        }
+        let late = |_| not_in_time(OPERATION, limit);
+        let begun = timeout(limit, begin(&mut connection)).await.map_err(late);
+        if let Err(error) = begun.and_then(|begun| begun.map_err(|error| unavailable(OPERATION, error))) {
+            let _ = answer.send(Err(error));
+            return;
+        }
+        let handled = tokio::select! {
+            result = work(&mut connection) => result,
+            // The worker has cut the handler off. A connection in a transaction is not used again, and the database rolls
+            // back.
+            () = answer.closed() => return,
+        };
+        let result = match handled {
+            Ok(handled) => {
+                match timeout(limit, complete(&mut connection, (lease, &step), &handled, now)).await {
+                    Ok(Ok(())) => Ok(Ok(handled)),
+                    Ok(Err(error)) => {
+                        rolled_back(&mut connection, limit).await;
+                        Err(error)
+                    }
+                    Err(elapsed) => Err(late(elapsed)),
+                }
+            }
+            Err(error) => {
+                rolled_back(&mut connection, limit).await;
+                Ok(Err(error))
+            }
+        };
+        let _ = answer.send(result);
+    }
+}
+
+/// Completes the step and commits.
+async fn complete(
     connection: &mut Connection,
     (lease, step): (Lease, &Step),
+    handled: &Handled,
     now: Now,
-    work: TxWork<Connection>,
-    limit: Duration,
-) -> Result<HandlerResult, StoreError> {
-    let late = |_| not_in_time(OPERATION, limit);
-    timeout(limit, begin(connection)).await.map_err(late)?.map_err(|error| unavailable(OPERATION, error))?;
-    let handled = match work(connection).await {
-        Ok(handled) => handled,
-        Err(error) => {
-            rolled_back(connection, limit).await;
-            return Ok(Err(error));
-        }
-    };
-    let completed = timeout(limit, async {
-        if let Err(error) = still_ours(connection).await {
-            return Ok(Err(error));
-        }
-        let completed = queries::complete(connection, lease, step, &handled, now).await?;
-        if completed.is_ok() {
-            Transactions::commit_transaction(connection).await?;
-        }
-        Ok(completed)
-    });
-    match completed.await.map_err(late)? {
-        Ok(Ok(())) => Ok(Ok(handled)),
-        Ok(Err(refused)) => {
-            rolled_back(connection, limit).await;
-            Err(refused)
-        }
-        Err(error) => {
-            rolled_back(connection, limit).await;
-            Err(not_committed(OPERATION, error))
-        }
-    }
+) -> Result<(), StoreError> {
+    still_ours(connection).await?;
+    let failed = |error| not_committed(OPERATION, error);
+    queries::complete(connection, lease, step, handled, now).await.map_err(failed)??;
+    Transactions::commit_transaction(connection).await.map_err(failed)
 }
 
 async fn begin(connection: &mut Connection) -> diesel::QueryResult<()> {
@@ -78,7 +101,12 @@ async fn still_ours(connection: &mut Connection) -> Result<(), StoreError> {
         Ok(_) => return Err(refused(diesel::result::Error::NotInTransaction)),
         Err(error) => return Err(refused(error)),
     }
-    connection.batch_execute("RELEASE SAVEPOINT jaas_handler").await.map_err(refused)
+    match connection.batch_execute("RELEASE SAVEPOINT jaas_handler").await {
+        Ok(()) => Ok(()),
+        // Nothing is wrong with the handler.
+        Err(error) if dialect::is_lost(connection, &error) => Err(unavailable(OPERATION, error)),
+        Err(error) => Err(refused(error)),
+    }
 }
 
 /// Rolls back however deep the handler left its own transactions. When that fails, the connection is not used again,

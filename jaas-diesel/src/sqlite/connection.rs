@@ -43,7 +43,8 @@ impl Open {
         // Shorter than the limit of the calls, so that a lock held by another process shows as such.
         let busy = time_limit / 2;
         let pragmas = format!(
-            "PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; {max_pages}",
+            "PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0; \
+             {max_pages}",
             busy.as_millis()
         );
         Ok(Self { url: url.to_owned(), busy, pragmas, path })

@@ -9,7 +9,6 @@ use diesel::query_dsl::methods::{ExecuteDsl, LoadQuery};
 use diesel::{QueryDsl as _, QueryResult, SqliteConnection};
 
 use crate::migrations::{Script, scripts};
-use crate::now::InsertedBy;
 use crate::rows::{Inserted, NewEvent};
 use crate::schema::jaas_events;
 
@@ -122,7 +121,7 @@ pub(super) use {atomically, claim_first, conflict_target, exclusively, locked, l
 pub(super) async fn insert_new(
     connection: &mut SqliteConnection,
     events: &[&NewEvent],
-    _: &InsertedBy,
+    _: bool,
 ) -> QueryResult<Vec<Option<Inserted>>> {
     let mut inserted = Vec::with_capacity(events.len());
     for event in events {

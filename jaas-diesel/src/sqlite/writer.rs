@@ -9,12 +9,12 @@ use jaas_core::store::{Accepted, Claim, Lease, Step, StoreError, StoreErrorKind,
 use jaas_core::{HandlerResult, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::checkpoint::Checkpoints;
 use super::connection::Open;
 use super::dialect::answer;
 use super::transaction::Run;
 use super::{Connection, queries};
 use crate::error::{closed, unavailable};
-use crate::now::InsertedBy;
 use crate::rows::NewEvent;
 
 /// How many writes go into one commit at most.
@@ -63,7 +63,7 @@ impl Group {
 
     fn apply(&mut self, connection: &mut SqliteConnection) -> QueryResult<Vec<Accepted>> {
         let events: Vec<&NewEvent> = self.accepts.iter().map(|accept| &accept.event).collect();
-        let outcomes = answer(queries::accept(connection, &events, &InsertedBy::default()))?;
+        let outcomes = answer(queries::accept(connection, &events, true))?;
         self.writes.iter_mut().try_for_each(|write| write.apply(connection))?;
         Ok(outcomes.into_iter().map(|outcome| outcome.accepted).collect())
     }
@@ -181,6 +181,7 @@ impl Writer {
             .enable_all()
             .build()
             .map_err(failed)?;
+        let checkpoints = Checkpoints::start(open.clone())?;
         let (commands, queue) = mpsc::channel(queue);
         let wakeups = Arc::new(watch::Sender::new(0));
         let writing = Writing {
@@ -191,6 +192,7 @@ impl Writer {
             queue,
             runs: VecDeque::new(),
             wakeups: wakeups.clone(),
+            checkpoints,
         };
         let thread = std::thread::Builder::new()
             .name("jaas-sqlite".to_owned())
@@ -249,6 +251,7 @@ struct Writing {
     queue: mpsc::Receiver<Command>,
     runs: VecDeque<Box<Run>>,
     wakeups: Arc<watch::Sender<u64>>,
+    checkpoints: Checkpoints,
 }
 
 impl Writing {
@@ -273,6 +276,10 @@ impl Writing {
             }
             if let Some(run) = self.runs.pop_front() {
                 self.run(*run);
+            }
+            self.checkpoints.committed();
+            if let Some(connection) = &mut self.connection {
+                self.checkpoints.shorten(connection);
             }
         }
         // Not to wait for what a handler may have spawned.

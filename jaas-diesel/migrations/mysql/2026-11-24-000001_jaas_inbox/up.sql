@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS jaas_events (
     UNIQUE KEY jaas_events_running_session (running_session),
     UNIQUE KEY jaas_events_running_suspect (running_suspect),
     KEY jaas_events_waiting (state, due_at, id),
+    KEY jaas_events_suspect (state, crashes),
     KEY jaas_events_running (state, leased_until),
     KEY jaas_events_by_session (session_id, occurred_at, id),
     KEY jaas_events_by_room (fqn, occurred_at),

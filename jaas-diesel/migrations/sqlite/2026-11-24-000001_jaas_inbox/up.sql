@@ -24,6 +24,7 @@ CREATE TABLE jaas_events (
     UNIQUE (endpoint, idempotency_key)
 );
 CREATE INDEX jaas_events_waiting ON jaas_events (due_at, id) WHERE state = 'waiting';
+CREATE INDEX jaas_events_suspect ON jaas_events (id) WHERE state = 'waiting' AND crashes > 0;
 CREATE INDEX jaas_events_running ON jaas_events (leased_until) WHERE state = 'running';
 -- Of a session one event runs at a time, and of those that crashed one in all.
 CREATE UNIQUE INDEX jaas_events_running_session ON jaas_events (session_id) WHERE state = 'running';

@@ -1,0 +1,224 @@
+//! Deleting in the background what need not be kept.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::ConfigError;
+use crate::store::{EventStore, Purged, Retention};
+
+/// Deletes from time to time what a [`Retention`] does not keep, in small batches. Any number of processes may do so on
+/// the same store.
+///
+/// ```
+/// use jaas_core::Purger;
+/// use jaas_core::signature::Tolerance;
+/// use jaas_core::store::{MemoryStore, Retention};
+/// use std::sync::Arc;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let store = Arc::new(MemoryStore::new());
+/// let retention = Retention::builder(Tolerance::default()).build()?;
+/// let purger = Purger::new(store, retention).spawn()?;
+/// // … until the application stops:
+/// purger.stop().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[must_use = "it does nothing until it is spawned"]
+pub struct Purger<S> {
+    store: S,
+    retention: Retention,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    batch: u32,
+}
+
+/// Between two batches, so that other work on the store has its turn.
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl<S: EventStore> Purger<S> {
+    /// A purger of this store.
+    pub fn new(store: S, retention: Retention) -> Self {
+        Self {
+            store,
+            retention,
+            clock: Arc::new(SystemClock),
+            every: Duration::from_secs(60 * 60),
+            batch: 500,
+        }
+    }
+
+    /// How long to wait after a purge before the next one. Defaults to 1 h.
+    pub fn every(mut self, every: Duration) -> Self {
+        self.every = every;
+        self
+    }
+
+    /// How many rows of each kind to delete at a time. Defaults to 500.
+    pub fn batch(mut self, rows: u32) -> Self {
+        self.batch = rows;
+        self
+    }
+
+    /// Where the time comes from. Defaults to [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Purges at once and then again and again, in a task of the current tokio runtime.
+    ///
+    /// # Errors
+    /// When the batch or the interval is zero.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn spawn(self) -> Result<PurgerHandle, ConfigError> {
+        if self.batch == 0 || self.every.is_zero() {
+            return Err(ConfigError::new("the purger's batch and interval must not be zero"));
+        }
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                // Between two batches, or in the middle of one, which is then done wholly or not at all.
+                _ = stopped => {}
+                () = self.run() => {}
+            }
+        });
+        Ok(PurgerHandle { stop: Some(stop), task })
+    }
+
+    async fn run(self) {
+        loop {
+            self.purge().await;
+            sleep(self.every).await;
+        }
+    }
+
+    async fn purge(&self) {
+        let mut deleted = Purged::default();
+        loop {
+            match self.store.purge(&self.retention, self.clock.now(), self.batch).await {
+                Ok(purged) => {
+                    deleted.events += purged.events;
+                    deleted.conflicts += purged.conflicts;
+                    deleted.quarantined += purged.quarantined;
+                    if !purged.more {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "could not delete what need not be kept; trying again later");
+                    break;
+                }
+            }
+            sleep(PAUSE).await;
+        }
+        if deleted != Purged::default() {
+            tracing::info!(
+                events = deleted.events,
+                conflicts = deleted.conflicts,
+                quarantined = deleted.quarantined,
+                "deleted what need not be kept"
+            );
+        }
+    }
+}
+
+impl<S> fmt::Debug for Purger<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Purger")
+            .field("retention", &self.retention)
+            .field("every", &self.every)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A purger that runs in a task. Dropping it ends the purger.
+#[derive(Debug)]
+#[must_use = "dropping the handle ends the purger"]
+pub struct PurgerHandle {
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl PurgerHandle {
+    /// Ends it and waits for that.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for PurgerHandle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::signature::Tolerance;
+    use crate::store::{ClaimRequest, EventState, Keep, MemoryStore, Step};
+    use crate::{Delivery, Handled, Timestamp};
+
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+
+    async fn done(store: &MemoryStore, key: &str) {
+        let body = format!(r#"{{"idempotencyKey":"{key}","eventType":"ROOM_CREATED"}}"#);
+        let start = Timestamp::from_millis(0);
+        store
+            .accept(Delivery::read("main", start, body.into()).expect("an envelope"))
+            .await
+            .expect("accepted");
+        let claim = store.claim(&ClaimRequest::new("w", start, 1)).await.expect("claimed").remove(0);
+        let step = Step { handler: "h".into(), last: true };
+        store.complete(claim.lease, &step, &Handled::Done, start).await.expect("completed");
+    }
+
+    async fn left(store: &MemoryStore) -> u64 {
+        store.stats().await.expect("counted").count(EventState::Done)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_deletes_batch_after_batch_and_again_after_the_interval() {
+        let store = Arc::new(MemoryStore::new());
+        for number in 0..7 {
+            done(&store, &number.to_string()).await;
+        }
+        let now = Arc::new(AtomicI64::new(DAY));
+        let clock = now.clone();
+        let retention =
+            Retention::builder(Tolerance::default()).events(EventState::Done, Keep::days(2)).build();
+        let purger = Purger::new(store.clone(), retention.expect("long enough"))
+            .every(Duration::from_secs(60))
+            .batch(2)
+            .clock(move || Timestamp::from_millis(clock.load(Ordering::Relaxed)))
+            .spawn()
+            .expect("spawned");
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(left(&store).await, 7, "none is old enough");
+        now.store(3 * DAY, Ordering::Relaxed);
+        sleep(Duration::from_secs(20)).await;
+        assert_eq!(left(&store).await, 7, "not yet time");
+        sleep(Duration::from_secs(20)).await;
+        assert_eq!(left(&store).await, 0);
+        purger.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_batch_of_nothing_is_refused() {
+        let retention = Retention::builder(Tolerance::default()).build().expect("the default");
+        let purger = Purger::new(Arc::new(MemoryStore::new()), retention).batch(0);
+        assert!(purger.spawn().expect_err("refused").to_string().contains("must not be zero"));
+    }
+}
