@@ -1,0 +1,168 @@
+//! What becomes of an event when the server commits and its answer never arrives.
+#![cfg(all(feature = "postgres", feature = "mysql"))]
+#![allow(missing_docs, clippy::expect_used, clippy::panic)]
+
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/servers.rs"]
+mod servers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jaas_core::store::{Accepted, EventStore as _, HandOver};
+use jaas_core::{Handled, Handlers};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use self::proxy::{Cut, Proxy};
+use self::servers::{
+    Postgres, Server, Settings, event, in_transaction, is_done, key_of, on_both_servers, plain, repeated,
+    worker,
+};
+
+on_both_servers! {
+    an_event_whose_commit_was_not_answered_is_stored_once_and_known_when_it_is_repeated
+    an_event_whose_commit_was_not_answered_is_announced
+    an_effect_whose_commit_was_not_answered_exists_once
+    a_completion_that_was_not_answered_counts
+    a_handler_whose_completion_was_not_answered_is_listed_once
+}
+
+/// A store whose answers can be lost.
+async fn open<S: Server>(database: &S) -> (S::Store, Proxy) {
+    database.execute(S::TABLES).await;
+    let direct = database.address();
+    let proxy = Proxy::start(&direct).await;
+    let address = proxy.address(&direct);
+    // What is encrypted, or goes by a socket, cannot be read on the way.
+    let direct = if S::IS_POSTGRES { "&sslmode=disable" } else { "&prefer_socket=false" };
+    let address = format!("{address}{direct}");
+    let settings = Settings::time_limit(Duration::from_secs(2));
+    (S::open_at(address, settings).await.expect("opened"), proxy)
+}
+
+fn when_an_event_is_stored<S: Server>(_: &S) -> Cut {
+    if S::IS_POSTGRES {
+        Cut { at: "INSERT INTO jaas_events", after: "" }
+    } else {
+        Cut { at: "COMMIT", after: "INSERT IGNORE INTO `jaas_events`" }
+    }
+}
+
+fn when_a_completion_is_stored<S: Server>(_: &S) -> Cut {
+    if S::IS_POSTGRES {
+        Cut { at: "UPDATE jaas_events e SET state = 'done'", after: "" }
+    } else {
+        Cut { at: "COMMIT", after: "UPDATE `jaas_events`" }
+    }
+}
+
+async fn an_event_whose_commit_was_not_answered_is_stored_once_and_known_when_it_is_repeated(
+    database: &impl Server,
+) {
+    let (store, proxy) = open(database).await;
+    for key in ["first", "second"] {
+        proxy.cut(when_an_event_is_stored(database));
+        // The store may have asked again, and then knows.
+        if let Ok(accepted) = store.accept(repeated(key)).await {
+            assert_eq!(accepted, Accepted::Duplicate, "{key}: it was committed before");
+        }
+        timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the answer was lost");
+        assert_eq!(store.accept(repeated(key)).await.expect("repeated"), Accepted::Duplicate);
+        assert_eq!(database.rows(key).await, 1);
+    }
+    assert_eq!(store.claim(&servers::request(10)).await.expect("claimed").len(), 2);
+}
+
+async fn an_event_whose_commit_was_not_answered_is_announced(database: &impl Server) {
+    let (store, proxy) = open(database).await;
+    let handlers = Handlers::new().plain("plain", plain(|_| async { Ok(Handled::Done) }));
+    let slow = Duration::from_secs(30);
+    let _worker = worker(&store, handlers).poll_interval(slow).build().expect("built").spawn();
+    store.accept(repeated("before")).await.expect("accepted");
+    is_done(&store, "before").await;
+    proxy.cut(when_an_event_is_stored(database));
+    let _ = store.accept(repeated("k")).await;
+    timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the answer was lost");
+    timeout(Duration::from_secs(2), is_done(&store, "k")).await.expect("long before the worker polls");
+}
+
+async fn an_effect_whose_commit_was_not_answered_exists_once<S: Server>(database: &S) {
+    let (store, proxy) = open(database).await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let (counted, cuts) = (runs.clone(), proxy.clone());
+    let handler = in_transaction(move |tx: &mut S::Connection, delivery| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let cuts = cuts.clone();
+        Box::pin(async move {
+            servers::insert(tx, &key_of(&delivery)).await?;
+            cuts.cut(Cut { at: "COMMIT", after: "INSERT INTO effects" });
+            Ok(Handled::Done)
+        })
+    });
+    let handlers = Handlers::new().transactional("rows", handler);
+    let _worker = worker(&store, handlers).build().expect("built").spawn();
+    store.accept(repeated("k")).await.expect("accepted");
+    timeout(Duration::from_secs(2), proxy.has_cut()).await.expect("the answer was lost");
+    let event = is_done(&store, "k").await;
+    // The worker may try to give it back, and must not make it run again.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert_eq!((event.failures, event.crashes), (0, 0), "{event:?}");
+    assert_eq!((database.effects("k").await, runs.load(Ordering::SeqCst)), (1, 1));
+    is_done(&store, "k").await;
+}
+
+async fn a_completion_that_was_not_answered_counts<S: Server>(database: &S) {
+    let (store, proxy) = open(database).await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let (counted, cuts, cut) = (runs.clone(), proxy.clone(), when_a_completion_is_stored(database));
+    let handler = plain(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let cuts = cuts.clone();
+        async move {
+            // So that the worker's own claims are over.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            cuts.cut(cut);
+            Ok(Handled::Done)
+        }
+    });
+    let handlers = Handlers::new().plain("plain", handler);
+    let slow = Duration::from_secs(30);
+    let _worker = worker(&store, handlers).poll_interval(slow).build().expect("built").spawn();
+    store.accept(repeated("k")).await.expect("accepted");
+    timeout(Duration::from_secs(2), proxy.has_cut()).await.expect("the answer was lost");
+    let event = is_done(&store, "k").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!((event.failures, event.crashes), (0, 0), "{event:?}");
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    is_done(&store, "k").await;
+}
+
+async fn a_handler_whose_completion_was_not_answered_is_listed_once<S: Server>(database: &S) {
+    let (store, proxy) = open(database).await;
+    let claim = servers::claimed(&store, "k").await;
+    let first = jaas_core::store::Step { handler: "first".into(), last: false };
+    let at = if S::IS_POSTGRES { "UPDATE \"jaas_events\"" } else { "COMMIT" };
+    let after = if S::IS_POSTGRES { "" } else { "UPDATE `jaas_events`" };
+    proxy.cut(Cut { at, after });
+    let _ = store.complete(claim.lease, &first, &Handled::Done, servers::now()).await;
+    timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the answer was lost");
+    assert_eq!(event(&store, "k").await.completed, ["first"]);
+}
+
+#[tokio::test]
+async fn a_hand_over_whose_commit_was_not_answered_is_claimable_at_once() {
+    let database = server_or_return!(Postgres);
+    let (store, proxy) = open(&database).await;
+    let (to, mut claims) = HandOver::new("w", Arc::new(Semaphore::new(4)), Duration::from_secs(15));
+    to.set_open(true);
+    store.hand_over(to);
+    proxy.cut(when_an_event_is_stored(&database));
+    let _ = store.accept(repeated("k")).await;
+    timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the answer was lost");
+    assert!(claims.try_recv().is_err(), "nobody knows its claim");
+    let claims = store.claim(&servers::request(10)).await.expect("claimed");
+    assert_eq!((claims.len(), claims[0].crashes, claims[0].interruptions), (1, 0, 0));
+}

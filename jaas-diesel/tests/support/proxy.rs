@@ -1,0 +1,226 @@
+//! A way to a server that is cut after a statement has got there and before its answer comes back.
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// Which answer never comes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut {
+    /// That of a statement with this in it.
+    pub(crate) at: &'static str,
+    /// On a connection that has asked a statement with this in it since its transaction began.
+    pub(crate) after: &'static str,
+}
+
+#[derive(Default)]
+struct State {
+    cut: Mutex<Option<Cut>>,
+    done: Notify,
+}
+
+/// Forwards what it gets, in both directions.
+#[derive(Clone)]
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+impl Proxy {
+    /// A proxy before the server in this address of PostgreSQL or MySQL.
+    pub(crate) async fn start(server: &str) -> Self {
+        let postgres = server.starts_with("postgres");
+        let server = host_and_port(server).to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let proxy = Self { address: listener.local_addr().expect("bound"), state: Arc::default() };
+        let state = proxy.state.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(&server).await.expect("the server of the tests answers");
+                tokio::spawn(forward(client, server, postgres, state.clone()));
+            }
+        });
+        proxy
+    }
+
+    /// The address through the proxy.
+    pub(crate) fn address(&self, direct: &str) -> String {
+        direct.replacen(host_and_port(direct), &self.address.to_string(), 1)
+    }
+
+    /// Cuts a connection, once.
+    pub(crate) fn cut(&self, cut: Cut) {
+        *self.state.cut.lock().expect("not poisoned") = Some(cut);
+    }
+
+    /// Waits until it has cut one.
+    pub(crate) async fn has_cut(&self) {
+        self.state.done.notified().await;
+    }
+}
+
+fn host_and_port(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let rest = rest.split(['/', '?']).next().unwrap_or(rest);
+    rest.rsplit_once('@').map_or(rest, |(_, host)| host)
+}
+
+async fn forward(client: TcpStream, server: TcpStream, postgres: bool, state: Arc<State>) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let wire = Arc::new(Mutex::new(Wire::default()));
+    let up = up(from_client, to_server, postgres, wire.clone(), state.clone());
+    let down = down(from_server, to_client, postgres, wire, state);
+    // When one side ends, both are closed.
+    tokio::select! {
+        () = up => {}
+        () = down => {}
+    }
+}
+
+/// What is known about one connection.
+#[derive(Default)]
+struct Wire {
+    /// The statements that were prepared, by name or number.
+    prepared: HashMap<Vec<u8>, String>,
+    /// What is being prepared on MySQL, which answers with the number.
+    preparing: Option<String>,
+    /// What was asked since the transaction began.
+    asked: Vec<String>,
+    /// Whether the next answer never comes.
+    cut: bool,
+}
+
+impl Wire {
+    fn asks(&mut self, sql: &str, state: &State) {
+        if sql.contains("BEGIN") {
+            self.asked.clear();
+        }
+        self.asked.push(sql.to_owned());
+        let mut cut = state.cut.lock().expect("not poisoned");
+        if cut.is_some_and(|cut| sql.contains(cut.at) && self.asked.iter().any(|sql| sql.contains(cut.after)))
+        {
+            *cut = None;
+            self.cut = true;
+        }
+    }
+
+    fn from_client(&mut self, message: &[u8], postgres: bool, state: &State) {
+        if postgres {
+            self.from_postgres_client(message, state)
+        } else {
+            self.from_mysql_client(message, state)
+        }
+    }
+
+    fn from_postgres_client(&mut self, message: &[u8], state: &State) {
+        let body = message.get(5..).unwrap_or_default();
+        let mut strings = body.split(|byte| *byte == 0);
+        let (first, second) = (strings.next().unwrap_or_default(), strings.next().unwrap_or_default());
+        match message.first() {
+            Some(b'Q') => self.asks(&String::from_utf8_lossy(first), state),
+            Some(b'P') => {
+                self.prepared.insert(first.to_vec(), String::from_utf8_lossy(second).into_owned());
+            }
+            // Its strings are the portal and the statement.
+            Some(b'B') => {
+                let sql = self.prepared.get(second).cloned().unwrap_or_default();
+                self.asks(&sql, state);
+            }
+            _ => {}
+        }
+    }
+
+    fn from_mysql_client(&mut self, packet: &[u8], state: &State) {
+        let body = packet.get(5..).unwrap_or_default();
+        match packet.get(4) {
+            Some(0x03) => self.asks(&String::from_utf8_lossy(body), state),
+            Some(0x16) => self.preparing = Some(String::from_utf8_lossy(body).into_owned()),
+            Some(0x17) => {
+                let sql = self.prepared.get(body.get(..4).unwrap_or_default()).cloned().unwrap_or_default();
+                self.asks(&sql, state);
+            }
+            _ => {}
+        }
+    }
+
+    fn from_server(&mut self, packet: &[u8], postgres: bool) {
+        if postgres {
+            return;
+        }
+        if let Some(sql) = self.preparing.take()
+            && packet.get(4) == Some(&0)
+        {
+            self.prepared.insert(packet.get(5..9).unwrap_or_default().to_vec(), sql);
+        }
+    }
+}
+
+async fn up(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    postgres: bool,
+    wire: Arc<Mutex<Wire>>,
+    state: Arc<State>,
+) {
+    // The first message of PostgreSQL's protocol has no type.
+    let mut untyped = postgres;
+    while let Some(message) = read(&mut from, postgres, untyped).await {
+        if !untyped {
+            wire.lock().expect("not poisoned").from_client(&message, postgres, &state);
+        }
+        untyped = false;
+        if to.write_all(&message).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn down(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    postgres: bool,
+    wire: Arc<Mutex<Wire>>,
+    state: Arc<State>,
+) {
+    while let Some(message) = read(&mut from, postgres, false).await {
+        let cut = {
+            let mut wire = wire.lock().expect("not poisoned");
+            wire.from_server(&message, postgres);
+            wire.cut
+        };
+        if cut {
+            // PostgreSQL has committed what stands alone when it is ready for the next.
+            if !postgres || message.first() == Some(&b'Z') {
+                state.done.notify_one();
+                return;
+            }
+            continue;
+        }
+        if to.write_all(&message).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(from: &mut OwnedReadHalf, postgres: bool, untyped: bool) -> Option<Vec<u8>> {
+    let head = if postgres && !untyped { 5 } else { 4 };
+    let mut message = vec![0; head];
+    from.read_exact(&mut message).await.ok()?;
+    let rest = if postgres {
+        let length = message.get(head - 4..)?.try_into().ok()?;
+        (u32::from_be_bytes(length) as usize).checked_sub(4)?
+    } else {
+        usize::from(message[0]) | usize::from(message[1]) << 8 | usize::from(message[2]) << 16
+    };
+    message.resize(head + rest, 0);
+    from.read_exact(message.get_mut(head..)?).await.ok()?;
+    Some(message)
+}
