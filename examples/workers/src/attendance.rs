@@ -1,0 +1,98 @@
+//! Who attended which meeting, and which process noted it.
+//!
+//! This file is a module of each database's, so that one text is compiled for each connection type. With one database
+//! it is a module like any other, and `Connection` comes from `jaas_diesel`.
+//!
+//! Events arrive in any order, so each one writes what it knows and nothing is assumed to have come before.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use diesel::ExpressionMethods as _;
+use diesel_async::RunQueryDsl as _;
+use jaas_core::event::{Event, ParticipantJoined, ParticipantLeft};
+use jaas_core::{Context, EventHandler, Handled, HandlerResult, SessionId, Timestamp};
+
+use super::{Connection, SAME_PRESENCE};
+use crate::schema::{attendance, handled};
+
+/// The handler. It is mounted as *transactional*: what it writes through `cx.tx()` is committed together with the
+/// event's completion, so each event leaves its mark exactly once, whichever process handles it and however often one
+/// of them ends in the middle.
+pub(crate) struct Attendance {
+    /// The name of this process.
+    pub(crate) worker: String,
+    /// How long each event takes, to watch what happens meanwhile.
+    pub(crate) slow: Duration,
+}
+
+#[async_trait]
+impl EventHandler<Connection> for Attendance {
+    async fn participant_joined(
+        &self,
+        cx: &mut Context<'_, Connection>,
+        event: &ParticipantJoined,
+    ) -> HandlerResult {
+        let (Some((session, at)), Some(participant)) = (when(cx), &event.participant.participant_id) else {
+            return Ok(Handled::ignored("no session, time or participant"));
+        };
+        diesel::insert_into(attendance::table)
+            .values((
+                attendance::session_id.eq(session.as_str()),
+                attendance::participant_id.eq(participant.as_str()),
+                attendance::joined_at.eq(at.as_millis()),
+            ))
+            .on_conflict(SAME_PRESENCE)
+            .do_update()
+            .set(attendance::joined_at.eq(at.as_millis()))
+            .execute(cx.tx())
+            .await?;
+        Ok(Handled::Done)
+    }
+
+    async fn participant_left(
+        &self,
+        cx: &mut Context<'_, Connection>,
+        event: &ParticipantLeft,
+    ) -> HandlerResult {
+        let (Some((session, at)), Some(participant)) = (when(cx), &event.participant.participant_id) else {
+            return Ok(Handled::ignored("no session, time or participant"));
+        };
+        diesel::insert_into(attendance::table)
+            .values((
+                attendance::session_id.eq(session.as_str()),
+                attendance::participant_id.eq(participant.as_str()),
+                attendance::left_at.eq(at.as_millis()),
+            ))
+            .on_conflict(SAME_PRESENCE)
+            .do_update()
+            .set(attendance::left_at.eq(at.as_millis()))
+            .execute(cx.tx())
+            .await?;
+        Ok(Handled::Done)
+    }
+
+    /// Every event comes here first: one row for each.
+    async fn any_event(&self, cx: &mut Context<'_, Connection>, event: &Event) -> HandlerResult {
+        // Before anything is written, so that no row is locked for so long.
+        tokio::time::sleep(self.slow).await;
+        event.dispatch(self, cx).await?;
+        let (envelope, attempt) = (cx.envelope(), cx.attempt());
+        diesel::insert_into(handled::table)
+            .values((
+                handled::event_key.eq(envelope.idempotency_key.as_str()),
+                handled::kind.eq(envelope.kind.as_str()),
+                handled::session_id.eq(envelope.session_id.as_ref().map(SessionId::as_str)),
+                handled::worker.eq(&self.worker),
+                handled::attempt.eq(i32::try_from(attempt)?),
+            ))
+            .execute(cx.tx())
+            .await?;
+        Ok(Handled::Done)
+    }
+}
+
+fn when<'a>(cx: &Context<'a, Connection>) -> Option<(&'a SessionId, Timestamp)> {
+    let envelope = cx.envelope();
+    Some((envelope.session_id.as_ref()?, envelope.timestamp?))
+}

@@ -1,0 +1,155 @@
+//! Several processes that share one inbox of JaaS webhooks. Any of them receives and any of them handles: start as many
+//! as you like, of one role or another, and stop or kill any of them at any time.
+//!
+//! `workers [--role receiver|worker|both] [--slow-ms N]`
+//!
+//! A `receiver` takes what JaaS sends, a `worker` handles it and answers health checks only; the default is `both`. Each
+//! event takes `N` milliseconds longer with `--slow-ms`, to see what happens meanwhile.
+//!
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `DATABASE_URL` | `postgres://…`, `mysql://…` (MariaDB too) or `sqlite://path` | |
+//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, `whsec_` included; several, separated by commas, while you rotate; not for a worker | |
+//! | `JAAS_BIND` | address to listen on | `127.0.0.1:8080` |
+//! | `JAAS_LEASE_MS` | how long the events of a process that was killed wait until another one takes over | `15000` |
+//! | `RUST_LOG` | what to log to standard error | `info` |
+
+// `attendance.rs` is a module of each database on purpose: one text, compiled for each connection type.
+#![allow(clippy::duplicate_mod)]
+
+mod mysql;
+mod options;
+mod postgres;
+mod schema;
+mod sqlite;
+
+use std::env;
+use std::error::Error;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer};
+use jaas_actix::{Health, Webhook};
+use jaas_core::store::EventStore;
+use jaas_core::{Auth, Handlers, Inbox, Receiver, Worker};
+
+use crate::options::{Database, Options};
+
+const PATH: &str = "/webhooks/jaas";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()))
+        .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "workers cannot go on");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let options = Options::read()?;
+    let (worker, slow) = (worker_name(), options.slow);
+    // The same for each database; an application of yours writes it out for one.
+    macro_rules! serve_on {
+        ($database:ident, $address:expr) => {{
+            let store = $database::open($address).await.map_err(unreachable)?;
+            let attendance = $database::Attendance { worker: worker.clone(), slow };
+            let handlers = Handlers::new().transactional("attendance", attendance);
+            let served = serve(store.clone(), handlers, &worker, &options).await;
+            store.close().await;
+            served
+        }};
+    }
+    match &options.database {
+        Database::Postgres(url) => serve_on!(postgres, url),
+        Database::Mysql(url) => serve_on!(mysql, url),
+        Database::Sqlite(path) => serve_on!(sqlite, path),
+    }
+}
+
+/// Receives and works, as the role says, until the process is told to stop.
+async fn serve<S: EventStore + Clone>(
+    store: S,
+    handlers: Handlers<S::Tx>,
+    name: &str,
+    options: &Options,
+) -> Result<(), Box<dyn Error>> {
+    let pinged = store.clone();
+    let mut health = Health::new().check("store", move || {
+        let store = pinged.clone();
+        async move { store.ping().await }
+    });
+
+    // From the socket to the committed row …
+    let mut receiver = None;
+    if options.role.receives() {
+        let auth = Auth::signature(&options.secrets)?;
+        let built = Arc::new(Receiver::builder("main", auth, Inbox::new(store.clone())).build()?);
+        health = health.receiver(built.clone());
+        receiver = Some(built);
+    }
+
+    // … and, here or in another process, from the row to the handler.
+    let mut worker = None;
+    if options.role.works() {
+        let spawned = Worker::builder(store, handlers)
+            .name(name)
+            .lease(options.lease)
+            .transaction_time_limit(Duration::from_secs(5))
+            // Fewer than the store's pool has connections: each handler takes one, and so does each claim.
+            .concurrency(8)
+            .build()?
+            .spawn();
+        health = health.live_check("worker", spawned.liveness());
+        worker = Some(spawned);
+    }
+
+    let webhook = receiver.clone().map(|receiver| Webhook::new(receiver).at(PATH));
+    let app = move || {
+        let app = App::new().configure(health.config());
+        match &webhook {
+            Some(webhook) => app.configure(webhook.config()),
+            None => app,
+        }
+    };
+    let bind = &options.bind;
+    let server = HttpServer::new(app)
+        .shutdown_timeout(10)
+        .bind(bind)
+        .map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
+    let address = *server.addrs().first().ok_or("no address to listen on")?;
+    tracing::info!(%address, worker = name, "listening");
+    // Ends by itself on SIGTERM and Ctrl-C, after the requests in flight.
+    server.run().await?;
+
+    if let Some(receiver) = receiver {
+        receiver.close();
+    }
+    let mut interrupted = 0;
+    if let Some(worker) = worker {
+        interrupted = worker.stop(Duration::from_secs(10)).await.interrupted;
+    }
+    tracing::info!(interrupted, "stopped");
+    Ok(())
+}
+
+/// Tells the machines and the processes of one machine apart.
+fn worker_name() -> String {
+    let host = env::var("HOSTNAME").ok().or_else(|| std::fs::read_to_string("/etc/hostname").ok());
+    let host = host.as_deref().map(str::trim).filter(|host| !host.is_empty()).unwrap_or("host");
+    format!("{host}-{}", std::process::id())
+}
+
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+fn unreachable(error: Box<dyn Error>) -> String {
+    format!("{error}; check that the database of DATABASE_URL runs and that its address is right")
+}

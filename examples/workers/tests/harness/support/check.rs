@@ -1,0 +1,140 @@
+//! What must be true at the end, whatever happened.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jaas_core::store::{AttemptOutcome, EventState};
+
+use super::database::{Attendance, Database};
+use super::until;
+
+/// What the database holds after everything was sent, and every process is at rest.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    /// Keys that were acknowledged and have no row.
+    pub(crate) missing: usize,
+    /// Rows of the inbox that no key was sent for, or a second one of a key.
+    pub(crate) surplus: usize,
+    /// Keys that were handled more than once.
+    pub(crate) doubled: usize,
+    /// Keys that were not handled, though their event was not given up.
+    pub(crate) unhandled: usize,
+    /// Events that wait or run.
+    pub(crate) stuck: usize,
+    /// Events that were given up because of crashes.
+    pub(crate) dead_of_crashes: usize,
+    /// Events that were given up for another reason.
+    pub(crate) dead_of_failures: usize,
+    /// Events by the number of their crashes.
+    pub(crate) crashes: Vec<usize>,
+    /// How many attempts failed, crashed and were interrupted.
+    pub(crate) attempts: [usize; 3],
+    /// Errors of handlers and notes of dead letters, with how often.
+    pub(crate) errors: Vec<(usize, String)>,
+}
+
+impl Figures {
+    /// Reads them. These keys were all acknowledged.
+    pub(crate) async fn read(database: &Database, keys: impl Iterator<Item = &str>) -> Self {
+        let mut sent: HashMap<&str, (usize, usize)> = keys.map(|key| (key, (0, 0))).collect();
+        let (events, rows, tries) =
+            (database.events().await, database.handled().await, database.attempts().await);
+        let mut figures = Self {
+            missing: 0,
+            surplus: 0,
+            doubled: 0,
+            unhandled: 0,
+            stuck: 0,
+            dead_of_crashes: 0,
+            dead_of_failures: 0,
+            crashes: vec![0; 1],
+            attempts: [0; 3],
+            errors: Vec::new(),
+        };
+        let mut errors: HashMap<String, usize> = HashMap::new();
+        let mut dead = Vec::new();
+        for event in &events {
+            match sent.get_mut(event.idempotency_key.as_str()) {
+                Some((stored @ 0, _)) => *stored = 1,
+                _ => figures.surplus += 1,
+            }
+            let crashes = event.crashes as usize;
+            if figures.crashes.len() <= crashes {
+                figures.crashes.resize(crashes + 1, 0);
+            }
+            figures.crashes[crashes] += 1;
+            figures.stuck += usize::from(!event.state.is_settled());
+            if event.state == EventState::Dead {
+                dead.push(event.idempotency_key.as_str());
+                let note = event.note.clone().unwrap_or_default();
+                if note.contains("its lease ran out") {
+                    figures.dead_of_crashes += 1;
+                } else {
+                    figures.dead_of_failures += 1;
+                }
+                *errors.entry(format!("dead: {note}")).or_default() += 1;
+            }
+        }
+        for row in &rows {
+            match sent.get_mut(row.key.as_str()) {
+                Some((_, handled)) => *handled += 1,
+                None => figures.surplus += 1,
+            }
+        }
+        for (key, (stored, handled)) in &sent {
+            figures.missing += usize::from(*stored == 0);
+            figures.doubled += usize::from(*handled > 1);
+            figures.unhandled += usize::from(*handled == 0 && !dead.contains(key));
+        }
+        for attempt in tries {
+            let outcome = AttemptOutcome::ALL.iter().position(|each| *each == attempt.outcome);
+            figures.attempts[outcome.expect("a known one")] += 1;
+            if let Some(error) = attempt.error {
+                *errors.entry(format!("failed: {error}")).or_default() += 1;
+            }
+        }
+        figures.errors = errors.into_iter().map(|(error, count)| (count, error)).collect();
+        figures.errors.sort_by(|one, other| other.cmp(one));
+        figures
+    }
+
+    /// Nothing is lost, doubled or stuck.
+    pub(crate) fn check(&self) {
+        let wrong = [self.missing, self.surplus, self.doubled, self.unhandled, self.stuck];
+        assert_eq!(wrong, [0; 5], "{self:#?}");
+    }
+
+    /// The sum in one line, and what went wrong in others.
+    pub(crate) fn print(&self) {
+        let [failed, crashed, interrupted] = self.attempts;
+        println!(
+            "  acked but missing {}, surplus {}, doubled {}, unhandled {}, stuck {}; dead letters: {} of crashes, {} of failures",
+            self.missing,
+            self.surplus,
+            self.doubled,
+            self.unhandled,
+            self.stuck,
+            self.dead_of_crashes,
+            self.dead_of_failures
+        );
+        println!(
+            "  attempts: {crashed} crashed, {failed} failed, {interrupted} interrupted; events by their crashes (0, 1, …): {:?}",
+            self.crashes
+        );
+        for (count, error) in self.errors.iter().take(5) {
+            println!("  {count} × {error}");
+        }
+    }
+}
+
+/// Waits until nothing waits or runs, and answers how long it took.
+pub(crate) async fn drained(database: &Database, limit: Duration) -> Duration {
+    until("everything is settled", limit, async || database.unsettled().await == 0).await
+}
+
+/// Each join and each leave has left its mark, in whatever order they came.
+pub(crate) async fn attendance(database: &Database, expected: &Attendance) {
+    let attendance = database.attendance().await;
+    let wrong = expected.iter().filter(|(who, when)| attendance.get(*who) != Some(*when)).count();
+    assert_eq!((wrong, attendance.len()), (0, expected.len()), "wrong rows, and how many there are");
+}
