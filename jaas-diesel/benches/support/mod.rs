@@ -1,5 +1,5 @@
 //! What the benchmarks share. Each of them uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports, unused_macros)]
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -73,11 +73,11 @@ fn host_and_port(address: &str) -> &str {
 }
 
 async fn forward(client: TcpStream, server: TcpStream, postgres: bool, state: Arc<State>) {
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
+    let (asked, to_client) = client.into_split();
+    let (answered, to_server) = server.into_split();
     let wire = Arc::new(Mutex::new(Wire::default()));
-    let up = up(from_client, to_server, postgres, wire.clone(), state.clone());
-    let down = down(from_server, to_client, postgres, wire, state);
+    let up = up(asked, to_server, postgres, wire.clone(), state.clone());
+    let down = down(answered, to_client, postgres, wire, state);
     // When one side ends, both are closed.
     tokio::select! {
         () = up => {}
@@ -112,15 +112,15 @@ impl Wire {
         }
     }
 
-    fn from_client(&mut self, message: &[u8], postgres: bool, state: &State) {
+    fn asked(&mut self, message: &[u8], postgres: bool, state: &State) {
         if postgres {
-            self.from_postgres_client(message, state)
+            self.postgres_asked(message, state);
         } else {
-            self.from_mysql_client(message, state)
+            self.mysql_asked(message, state);
         }
     }
 
-    fn from_postgres_client(&mut self, message: &[u8], state: &State) {
+    fn postgres_asked(&mut self, message: &[u8], state: &State) {
         let body = message.get(5..).unwrap_or_default();
         let mut strings = body.split(|byte| *byte == 0);
         let (first, second) = (strings.next().unwrap_or_default(), strings.next().unwrap_or_default());
@@ -138,7 +138,7 @@ impl Wire {
         }
     }
 
-    fn from_mysql_client(&mut self, packet: &[u8], state: &State) {
+    fn mysql_asked(&mut self, packet: &[u8], state: &State) {
         let body = packet.get(5..).unwrap_or_default();
         match packet.get(4) {
             Some(0x03) => self.asks(&String::from_utf8_lossy(body), state),
@@ -151,7 +151,7 @@ impl Wire {
         }
     }
 
-    fn from_server(&mut self, packet: &[u8], postgres: bool) {
+    fn answered(&mut self, packet: &[u8], postgres: bool) {
         if postgres {
             return;
         }
@@ -174,7 +174,7 @@ async fn up(
     let mut untyped = postgres;
     while let Some(message) = read(&mut from, postgres, untyped).await {
         if !untyped {
-            wire.lock().expect("not poisoned").from_client(&message, postgres, &state);
+            wire.lock().expect("not poisoned").asked(&message, postgres, &state);
         }
         untyped = false;
         if to.write_all(&message).await.is_err() {
@@ -193,7 +193,7 @@ async fn down(
     while let Some(message) = read(&mut from, postgres, false).await {
         let cut = {
             let mut wire = wire.lock().expect("not poisoned");
-            wire.from_server(&message, postgres);
+            wire.answered(&message, postgres);
             wire.cut
         };
         if cut {
