@@ -113,7 +113,7 @@ async fn road<S: EventStore + Clone>(store: &S, by_hand: Option<Speed>) {
     print!("the whole road, 64 callers: {rate:.0} events/s done, accepted at {:.0}/s", ours.rate);
     match by_hand {
         Some(by_hand) => {
-            println!("; {:.2} x inserting alone, one by one ({:.0}/s)", rate / by_hand.rate, by_hand.rate)
+            println!("; {:.2} x inserting alone, one by one ({:.0}/s)", rate / by_hand.rate, by_hand.rate);
         }
         None => println!(),
     }
