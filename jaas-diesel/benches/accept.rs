@@ -1,7 +1,7 @@
 //! How fast events are accepted, against inserting by hand on the same disk in the same run.
 //!
 //! `cargo bench -p jaas-diesel --all-features --bench accept`, with `JAAS_TEST_POSTGRES_URL` and
-//! `JAAS_TEST_MYSQL_URL` for the servers; `-- postgres` for one of them. pgbench is used when it is there.
+//! `JAAS_TEST_MYSQL_URL` for the servers; `-- postgres 64` for one of them, with so many callers. pgbench is used when it is there.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -16,8 +16,8 @@ use jaas_diesel::{MysqlStore, PostgresStore, SqliteStore};
 
 use self::support::server::{Mysql, Postgres};
 use self::support::{
-    COLUMNS, Row, Speed, accepted, body, concurrently, events, jaas_events, one_insert_per_event, prefix,
-    wanted,
+    COLUMNS, Row, Speed, accepted, body, callers, concurrently, events, jaas_events, one_insert_per_event,
+    prefix, wanted,
 };
 
 const CALLERS: [usize; 4] = [1, 16, 64, 256];
@@ -38,14 +38,25 @@ fn main() {
 }
 
 fn heading(what: &str) {
-    println!("\n{what}\n{:>8} {:>10} {:>10} {:>10}   against by hand", "callers", "events/s", "p50", "p99");
+    println!(
+        "\n{what}\n{:>8} {:>10} {:>10} {:>10} {:>10}   against by hand",
+        "callers", "events/s", "p50", "p99", "longest"
+    );
 }
 
 fn line(callers: usize, ours: Speed, by_hand: &[(&str, Speed)]) {
-    print!("{callers:>8} {:>10.0} {:>10.1?} {:>10.1?}  ", ours.rate, ours.p50, ours.p99);
+    print!(
+        "{callers:>8} {:>10.0} {:>10.1?} {:>10.1?} {:>10.1?}  ",
+        ours.rate, ours.p50, ours.p99, ours.longest
+    );
     for (what, speed) in by_hand {
         let p99 = ours.p99.as_secs_f64() / speed.p99.as_secs_f64();
-        print!(" {:.2} x {what} ({:.0}/s, our p99 {p99:.2} of its)", ours.rate / speed.rate, speed.rate);
+        print!(
+            " {:.2} x {what} ({:.0}/s, longest {:.1?}, our p99 {p99:.2} of its)",
+            ours.rate / speed.rate,
+            speed.rate,
+            speed.longest
+        );
     }
     println!();
 }
@@ -53,7 +64,7 @@ fn line(callers: usize, ours: Speed, by_hand: &[(&str, Speed)]) {
 async fn sqlite() {
     heading("SQLite, WAL, synchronous=FULL");
     let folder = tempfile::tempdir().unwrap();
-    for callers in CALLERS {
+    for callers in callers(&CALLERS) {
         let by_hand = folder.path().join(format!("{callers}-by-hand.sqlite"));
         let alone = one_transaction_per_event(&by_hand, callers).await;
         let store = SqliteStore::open(folder.path().join(format!("{callers}.sqlite"))).await.unwrap();
@@ -69,7 +80,7 @@ async fn one_transaction_per_event(path: &Path, callers: usize) -> Speed {
     let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
     connection.batch_execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL").unwrap();
     let connection = std::sync::Arc::new(tokio::sync::Mutex::new(connection));
-    concurrently(callers, events(callers).min(6_400), move |number| {
+    concurrently(callers, events(callers).min(12_800), move |number| {
         let connection = connection.clone();
         async move {
             let sql = format!(
@@ -89,7 +100,7 @@ async fn postgres() {
     let store = PostgresStore::open(database.url()).await.unwrap();
     let many = rows_of_postgres(&database.url()).await;
     heading(&format!("PostgreSQL; a 64-row insert by hand: {many:.0} rows/s"));
-    for callers in CALLERS {
+    for callers in callers(&CALLERS) {
         let alone = one_insert_per_event!(jaas_diesel::postgres::Connection, database.url(), callers);
         let ours = accepted(&store, callers, events(callers)).await;
         line(callers, ours, &[("an insert each, pool of 16", alone)]);
@@ -107,7 +118,7 @@ async fn mysql() {
     let store = MysqlStore::open(database.url()).await.unwrap();
     let many = rows_of_mysql(database.connect().await).await;
     heading(&format!("MySQL or MariaDB; a 64-row insert by hand: {many:.0} rows/s"));
-    for callers in CALLERS {
+    for callers in callers(&CALLERS) {
         let alone = one_insert_per_event!(jaas_diesel::mysql::Connection, database.url(), callers);
         let ours = accepted(&store, callers, events(callers)).await;
         line(callers, ours, &[("an insert each, pool of 16", alone)]);

@@ -50,7 +50,7 @@ pub(crate) trait Commit: Send + 'static {
     }
 
     /// Whether the connection is of no use after this error.
-    fn is_lost(connection: &mut Self::Connection, error: &diesel::result::Error) -> bool;
+    fn is_lost(error: &diesel::result::Error) -> bool;
 }
 
 type Asked<C> = (<C as Commit>::Item, oneshot::Sender<Result<<C as Commit>::Answer, StoreError>>);
@@ -141,7 +141,15 @@ impl<C: Commit> Task<C> {
             }
             // Those who were answered may have the next item at hand. Let them queue it, or the next group has one item
             // and everybody else waits for it.
-            tokio::task::yield_now().await;
+            let mut queued = 0;
+            loop {
+                tokio::task::yield_now().await;
+                let more = queue.len() > queued && queue.len() < C::MAX_ITEMS;
+                queued = queue.len();
+                if !more {
+                    break;
+                }
+            }
         }
     }
 
@@ -206,7 +214,7 @@ impl<C: Commit> Task<C> {
                 self.connection = Some(connection);
                 Ok(answers)
             }
-            Err(error) if C::is_lost(&mut connection, &error) => Err(Failure::Lost(error)),
+            Err(error) if C::is_lost(&error) => Err(Failure::Lost(error)),
             Err(error) => {
                 self.connection = Some(connection);
                 Err(Failure::Refused(error))

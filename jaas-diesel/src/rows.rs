@@ -70,11 +70,6 @@ impl NewEvent {
         let received_at = Timestamp::from_millis(self.received_at);
         Claim::new(lease, self.endpoint.as_str().into(), received_at, self.body.clone())
     }
-
-    #[cfg(feature = "postgres")]
-    pub(crate) fn owned_key(&self) -> (String, String) {
-        (self.endpoint.clone(), self.idempotency_key.clone())
-    }
 }
 
 /// A row that was inserted, and its claim if it was asked for and given.

@@ -10,19 +10,21 @@ use jaas_core::{Clock as _, Delivery, SystemClock};
 #[path = "../../tests/support/server.rs"]
 pub(crate) mod server;
 
-/// How fast something went: how many a second, and the wait that one in a hundred exceeds.
+/// How fast something went: how many a second, the middle wait, the one that one in a hundred exceeds, and the longest.
 #[derive(Clone, Copy)]
 pub(crate) struct Speed {
     pub(crate) rate: f64,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
+    pub(crate) longest: Duration,
 }
 
 impl Speed {
     pub(crate) fn of(mut waits: Vec<Duration>, took: Duration) -> Self {
         waits.sort();
         let at = |share: usize| waits.get(waits.len() * share / 100).copied().unwrap_or_default();
-        Self { rate: waits.len() as f64 / took.as_secs_f64(), p50: at(50), p99: at(99) }
+        let longest = waits.last().copied().unwrap_or_default();
+        Self { rate: waits.len() as f64 / took.as_secs_f64(), p50: at(50), p99: at(99), longest }
     }
 }
 
@@ -90,16 +92,27 @@ pub(crate) const COLUMNS: &str = "endpoint, idempotency_key, event_type, session
 
 /// How many events to try with so many callers.
 pub(crate) fn events(callers: usize) -> usize {
-    if callers == 1 { 2_000 } else { 20_000 / callers * callers }
+    if callers == 1 { 2_000 } else { 60_000 / callers * callers }
 }
 
 /// Whether this database was asked for on the command line; all are when none was named.
 pub(crate) fn wanted(what: &str) -> bool {
-    let mut named = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).peekable();
+    let mut named = arguments().filter(|argument| argument.parse::<usize>().is_err()).peekable();
     named.peek().is_none() || named.any(|named| named == what)
 }
 
-/// One insert per event, by hand, through a pool of 16; prepared once.
+/// How many callers to try with: the numbers on the command line, or else these.
+pub(crate) fn callers(otherwise: &[usize]) -> Vec<usize> {
+    let named: Vec<usize> = arguments().filter_map(|argument| argument.parse().ok()).collect();
+    if named.is_empty() { otherwise.to_vec() } else { named }
+}
+
+fn arguments() -> impl Iterator<Item = String> {
+    std::env::args().skip(1).filter(|argument| !argument.starts_with('-'))
+}
+
+/// One insert per event, by hand, through a pool of 16; prepared once. Callers take turns: the pool alone lets some wait
+/// for seconds, and then its 99th of a hundred tells nothing.
 macro_rules! one_insert_per_event {
     ($Connection:ty, $url:expr, $callers:expr) => {{
         let manager = diesel_async::pooled_connection::AsyncDieselConnectionManager::<$Connection>::new($url);
@@ -109,10 +122,12 @@ macro_rules! one_insert_per_event {
             .test_on_check_out(false);
         let pool = pool.build(manager).await.unwrap();
         let run = $crate::support::prefix();
+        let turns = std::sync::Arc::new(tokio::sync::Semaphore::new(16));
         $crate::support::concurrently($callers, $crate::support::events($callers), move |number| {
-            let (pool, run) = (pool.clone(), run.clone());
+            let (pool, run, turns) = (pool.clone(), run.clone(), turns.clone());
             async move {
                 let rows = vec![$crate::support::Row::new(&format!("{run}-{number}"))];
+                let _turn = turns.acquire().await.unwrap();
                 let mut connection = pool.get().await.unwrap();
                 let insert = diesel::insert_into($crate::support::jaas_events::table).values(&rows[0]);
                 diesel_async::RunQueryDsl::execute(insert, &mut *connection).await.unwrap();

@@ -294,7 +294,7 @@ pub(super) async fn limit_statements(
 }
 
 /// Nothing needs to be planned otherwise.
-pub(super) async fn plan_for_claims(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
+pub(super) async fn plan_for_queues(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
     Ok(())
 }
 
@@ -328,7 +328,7 @@ pub(super) fn can_be_tried_again(error: &Error) -> bool {
 }
 
 /// Whether the connection is of no use after this error. The driver's own errors have no kind, only a text.
-pub(super) fn is_lost(_: &mut AsyncMysqlConnection, error: &Error) -> bool {
+pub(super) fn is_lost(error: &Error) -> bool {
     const LOST: [&str; 5] = [
         "Input/output error",
         "Driver error",

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text};
+use diesel::{QueryResult, Queryable};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _};
 use jaas_core::Handled;
 use jaas_core::store::{EventState, Lease, RowId, StoreError};
@@ -165,34 +165,41 @@ pub(super) async fn insert_new(
     events: &[&NewEvent],
     callers_time: bool,
 ) -> QueryResult<Vec<Option<Inserted>>> {
-    let mut inserted = HashMap::with_capacity(events.len());
     let with_claims = events.iter().any(|event| event.claimant.is_some());
-    insert_into(connection, events, with_claims, callers_time, &mut inserted).await?;
-    if with_claims && inserted.len() < events.len() {
+    let mut rows: Vec<InsertedRow> =
+        InsertEvents::new(events, with_claims, callers_time).load(connection).await?;
+    if with_claims && rows.len() < events.len() {
         // A claim is refused also when another process claims an event of the same session at the same time. Then
         // the key is still free, and the event is stored unclaimed.
-        let missing: Vec<_> =
-            events.iter().copied().filter(|event| !inserted.contains_key(&event.owned_key())).collect();
-        insert_into(connection, &missing, false, callers_time, &mut inserted).await?;
+        let stored: HashSet<(&str, &str)> = rows.iter().map(InsertedRow::key).collect();
+        let missing: Vec<_> = events.iter().copied().filter(|event| !stored.contains(&event.key())).collect();
+        let more: Vec<InsertedRow> =
+            InsertEvents::new(&missing, false, callers_time).load(connection).await?;
+        rows.extend(more);
     }
-    Ok(events.iter().map(|event| inserted.remove(&event.owned_key())).collect())
+    let mut inserted: HashMap<(&str, &str), Inserted> =
+        rows.iter().map(|row| (row.key(), row.inserted())).collect();
+    Ok(events.iter().map(|event| inserted.remove(&event.key())).collect())
 }
 
-async fn insert_into(
-    connection: &mut AsyncPgConnection,
-    events: &[&NewEvent],
-    with_claims: bool,
-    callers_time: bool,
-    inserted: &mut HashMap<(String, String), Inserted>,
-) -> QueryResult<()> {
-    let rows: Vec<(i64, i64, String, String, String)> =
-        InsertEvents::new(events, with_claims, callers_time).load(connection).await?;
-    for (id, fence, endpoint, key, state) in rows {
-        let claimed = state == EventState::Running.as_str();
-        let lease = claimed.then_some(Lease { event: RowId::new(id), fence });
-        inserted.insert((endpoint, key), Inserted { lease });
+#[derive(Queryable)]
+struct InsertedRow {
+    id: i64,
+    fence: i64,
+    endpoint: String,
+    idempotency_key: String,
+    state: String,
+}
+
+impl InsertedRow {
+    fn key(&self) -> (&str, &str) {
+        (&self.endpoint, &self.idempotency_key)
     }
-    Ok(())
+
+    fn inserted(&self) -> Inserted {
+        let claimed = self.state == EventState::Running.as_str();
+        Inserted { lease: claimed.then_some(Lease { event: RowId::new(self.id), fence: self.fence }) }
+    }
 }
 
 /// A multi-row insert that is prepared once, however many rows it has.
@@ -259,6 +266,8 @@ impl Query for InsertEvents<'_> {
 
 impl QueryFragment<Pg> for InsertEvents<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // `LIMIT` makes the planner look up each session by the index, where `NOT EXISTS` may have it read the whole
+        // table; `OFFSET` makes it look once and not again for each column that depends on it.
         out.push_sql(
             "INSERT INTO jaas_events (endpoint, idempotency_key, event_type, session_id, fqn, \
              occurred_at, received_at, body, body_hash, state, completed, due_at, fence, worker, leased_until) \
@@ -266,8 +275,8 @@ impl QueryFragment<Pg> for InsertEvents<'_> {
              n.body, n.body_hash, CASE WHEN n.claimed THEN 'running' ELSE 'waiting' END, '', \
              LEAST(n.received_at, n.now), CASE WHEN n.claimed THEN n.fence ELSE 0 END, \
              CASE WHEN n.claimed THEN n.worker END, CASE WHEN n.claimed THEN n.now + n.lease ELSE 0 END \
-             FROM (SELECT u.*, u.worker IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jaas_events o \
-             WHERE o.session_id = u.session_id AND o.state IN ('waiting', 'running')) AS claimed, CASE WHEN ",
+             FROM (SELECT u.*, u.worker IS NOT NULL AND (SELECT o.id FROM jaas_events o \
+             WHERE o.session_id = u.session_id AND o.state IN ('waiting', 'running') LIMIT 1) IS NULL AS claimed, CASE WHEN ",
         );
         out.push_bind_param::<Bool, _>(&self.callers_time)?;
         out.push_sql(" THEN u.received_at ELSE ");
@@ -298,7 +307,8 @@ impl QueryFragment<Pg> for InsertEvents<'_> {
         out.push_bind_param::<Array<BigInt>, _>(&self.fences)?;
         out.push_sql(
             ") AS u (endpoint, idempotency_key, event_type, session_id, fqn, occurred_at, received_at, body, body_hash, \
-             worker, lease, fence)) AS n ON CONFLICT DO NOTHING RETURNING id, fence, endpoint, idempotency_key, state",
+             worker, lease, fence) OFFSET 0) AS n ON CONFLICT DO NOTHING RETURNING id, fence, endpoint, idempotency_key, \
+             state",
         );
         Ok(())
     }
@@ -386,13 +396,13 @@ pub(super) async fn limit_statements(connection: &mut AsyncPgConnection, limit: 
     connection.batch_execute(&format!("SET statement_timeout = {limit}")).await
 }
 
-/// Makes the connection read what waits in order and stop early. The planner would rather sort everything that waits, as
-/// it takes a queue for short that was short when it last looked.
-pub(super) async fn plan_for_claims(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+/// Makes the connection look up by index, read what waits in order, and stop early. The planner would rather read or sort
+/// the whole table, as it takes a queue for short that was short when it last looked, or was never looked at.
+pub(super) async fn plan_for_queues(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     connection
         .batch_execute(
             "SET enable_sort = off; SET enable_bitmapscan = off; SET enable_seqscan = off; SET enable_hashjoin = off; \
-             SET enable_mergejoin = off",
+             SET enable_mergejoin = off; SET jit = off",
         )
         .await
 }
@@ -424,7 +434,7 @@ pub(super) fn can_be_tried_again(error: &Error) -> bool {
 }
 
 /// Whether the connection is of no use after this error.
-pub(super) fn is_lost(_: &mut AsyncPgConnection, error: &Error) -> bool {
+pub(super) fn is_lost(error: &Error) -> bool {
     match error {
         Error::DatabaseError(DatabaseErrorKind::Unknown, about) => {
             about.message().contains("terminating connection")

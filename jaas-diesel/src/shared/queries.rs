@@ -3,7 +3,7 @@
 //! This file is a module of each backend, so that one text is compiled for each connection type. What differs
 //! comes from the backend's `dialect`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use diesel::dsl::{case_when, count_star, exists, max, min, not};
@@ -120,14 +120,13 @@ pub(super) async fn accept(
 ) -> QueryResult<Vec<Outcome>> {
     // The first of each key is inserted. Whether the key was free is told by the insert itself, never by an
     // earlier select.
-    let mut firsts: Vec<&NewEvent> = Vec::with_capacity(events.len());
-    let mut place: HashMap<(&str, &str), usize> = HashMap::with_capacity(events.len());
-    for event in events {
-        place.entry(event.key()).or_insert_with(|| {
-            firsts.push(event);
-            firsts.len() - 1
-        });
-    }
+    let mut seen = HashSet::with_capacity(events.len());
+    let mut firsts: Vec<&NewEvent> =
+        events.iter().copied().filter(|event| seen.insert(event.key())).collect();
+    // Everybody in the same order, or two groups with the same sessions or keys would wait for each other.
+    firsts.sort_by_key(|event| (event.session_id.as_deref(), event.occurred_at, event.key()));
+    let place: HashMap<(&str, &str), usize> =
+        firsts.iter().enumerate().map(|(place, event)| (event.key(), place)).collect();
     let mut inserted = dialect::insert_new(connection, &firsts, callers_time).await?;
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(events.len());
     for event in events {
@@ -284,6 +283,8 @@ async fn first_in_session(
     let goes_first = other
         .filter(other.field(dsl::session_id).eq(dsl::session_id))
         .filter(other.field(dsl::id).ne(dsl::id))
+        // Said again below; here it narrows down what is read of the index.
+        .filter(other.field(dsl::state).eq_any([WAITING, RUNNING]))
         .filter(
             other.field(dsl::state).eq(RUNNING).or(other
                 .field(dsl::state)

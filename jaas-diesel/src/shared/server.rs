@@ -348,12 +348,12 @@ pub(super) async fn dedicated(pool: &Pool<Connection>, limit: Duration) -> Resul
     connected.await.map_err(|_| not_in_time(OPERATION, limit))?
 }
 
-/// The same, on which nothing takes longer than the limit.
+/// The same, for a task that owns it: nothing on it takes longer than the limit, and it plans for queues.
 async fn limited(pool: &Pool<Connection>, limit: Duration) -> Result<Connection, StoreError> {
     let mut connection = dedicated(pool, limit).await?;
-    dialect::limit_statements(&mut connection, limit)
-        .await
-        .map_err(|error| unavailable("connect to the database", error))?;
+    let failed = |error| unavailable("connect to the database", error);
+    dialect::limit_statements(&mut connection, limit).await.map_err(failed)?;
+    dialect::plan_for_queues(&mut connection).await.map_err(failed)?;
     Ok(connection)
 }
 
@@ -453,12 +453,12 @@ impl Commit for Accepting {
         Ok(answers)
     }
 
-    fn is_lost(connection: &mut Connection, error: &diesel::result::Error) -> bool {
-        dialect::is_lost(connection, error)
+    fn is_lost(error: &diesel::result::Error) -> bool {
+        dialect::is_lost(error)
     }
 }
 
-/// Claims, on a connection of its own that plans for it.
+/// Claims.
 pub(super) struct Claiming {
     pool: Pool<Connection>,
     time_limit: Duration,
@@ -477,10 +477,7 @@ impl Commit for Claiming {
     const MAX_ITEMS: usize = 1;
 
     async fn connect(&self) -> Result<Connection, StoreError> {
-        let mut connection = limited(&self.pool, self.time_limit).await?;
-        let planned = dialect::plan_for_claims(&mut connection).await;
-        planned.map_err(|error| unavailable(Self::OPERATION, error))?;
-        Ok(connection)
+        limited(&self.pool, self.time_limit).await
     }
 
     async fn commit(
@@ -512,8 +509,8 @@ impl Commit for Claiming {
         Ok(())
     }
 
-    fn is_lost(connection: &mut Connection, error: &diesel::result::Error) -> bool {
-        dialect::is_lost(connection, error)
+    fn is_lost(error: &diesel::result::Error) -> bool {
+        dialect::is_lost(error)
     }
 }
 
@@ -550,8 +547,8 @@ impl Commit for Completing {
         dialect::complete_all(connection, &completions, now).await
     }
 
-    fn is_lost(connection: &mut Connection, error: &diesel::result::Error) -> bool {
-        dialect::is_lost(connection, error)
+    fn is_lost(error: &diesel::result::Error) -> bool {
+        dialect::is_lost(error)
     }
 }
 

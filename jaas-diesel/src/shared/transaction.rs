@@ -104,7 +104,7 @@ async fn still_ours(connection: &mut Connection) -> Result<(), StoreError> {
     match connection.batch_execute("RELEASE SAVEPOINT jaas_handler").await {
         Ok(()) => Ok(()),
         // Nothing is wrong with the handler.
-        Err(error) if dialect::is_lost(connection, &error) => Err(unavailable(OPERATION, error)),
+        Err(error) if dialect::is_lost(&error) => Err(unavailable(OPERATION, error)),
         Err(error) => Err(refused(error)),
     }
 }

@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS jaas_events (
     KEY jaas_events_waiting (state, due_at, id),
     KEY jaas_events_suspect (state, crashes),
     KEY jaas_events_running (state, leased_until),
-    KEY jaas_events_by_session (session_id, occurred_at, id),
+    KEY jaas_events_by_session (session_id, state, occurred_at, id),
     KEY jaas_events_by_room (fqn, occurred_at),
     KEY jaas_events_settled (state, settled_at)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -29,7 +29,7 @@ CREATE INDEX jaas_events_running ON jaas_events (leased_until) WHERE state = 'ru
 -- Of a session one event runs at a time, and of those that crashed one in all.
 CREATE UNIQUE INDEX jaas_events_running_session ON jaas_events (session_id) WHERE state = 'running';
 CREATE UNIQUE INDEX jaas_events_running_suspect ON jaas_events (state) WHERE state = 'running' AND crashes > 0;
-CREATE INDEX jaas_events_by_session ON jaas_events (session_id, occurred_at, id);
+CREATE INDEX jaas_events_by_session ON jaas_events (session_id, state, occurred_at, id);
 CREATE INDEX jaas_events_by_room ON jaas_events (fqn, occurred_at);
 CREATE INDEX jaas_events_settled ON jaas_events (state, settled_at) WHERE settled_at IS NOT NULL;
 
