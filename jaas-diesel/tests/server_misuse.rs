@@ -25,7 +25,6 @@ on_both_servers! {
     a_handler_that_leaves_an_inner_transaction_open_is_told_so
     a_handler_that_swallows_the_cut_off_of_its_inner_transaction_is_told_so
     a_handler_that_swallows_a_cut_off_statement_confuses_nothing
-    #[ignore = "bug: in a debug build the driver panics when the store ends the transaction"]
     a_handler_that_swallows_the_cut_off_of_a_begin_confuses_nothing
     a_handler_that_fails_after_writing_leaves_nothing
     work_that_panics_is_rolled_back

@@ -19,7 +19,6 @@ async fn eight_copies_at_once_to_two_processes_are_handled_once_on_postgres() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "open: on MariaDB some conflicting copies are not counted as expected"]
 async fn eight_copies_at_once_to_two_processes_are_handled_once_on_mysql() {
     copies(Kind::Mysql).await;
 }
