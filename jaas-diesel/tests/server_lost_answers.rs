@@ -28,10 +28,32 @@ on_both_servers! {
     an_effect_whose_commit_was_not_answered_exists_once
     a_completion_that_was_not_answered_counts
     a_handler_whose_completion_was_not_answered_is_listed_once
+    what_asked_while_the_database_was_away_is_answered_soon_after_it_is_back
+}
+
+async fn what_asked_while_the_database_was_away_is_answered_soon_after_it_is_back<S: Server>(database: &S) {
+    let (store, proxy) = open_with(database, Settings::time_limit(Duration::from_secs(20))).await;
+    store.ping().await.expect("there");
+    proxy.set_away(true);
+    let asked = store.clone();
+    let asked = tokio::spawn(async move {
+        // The first one is told by the connection that the pool still has.
+        let _ = asked.ping().await;
+        asked.ping().await
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!asked.is_finished(), "it waits for the database");
+    proxy.set_away(false);
+    let answered = timeout(Duration::from_secs(5), asked).await.expect("soon").expect("no panic");
+    answered.expect("it is back");
 }
 
 /// A store whose answers can be lost.
 async fn open<S: Server>(database: &S) -> (S::Store, Proxy) {
+    open_with(database, Settings::time_limit(Duration::from_secs(2))).await
+}
+
+async fn open_with<S: Server>(database: &S, settings: Settings) -> (S::Store, Proxy) {
     database.execute(S::TABLES).await;
     let direct = database.address();
     let proxy = Proxy::start(&direct).await;
@@ -39,7 +61,6 @@ async fn open<S: Server>(database: &S) -> (S::Store, Proxy) {
     // What is encrypted, or goes by a socket, cannot be read on the way.
     let direct = if S::IS_POSTGRES { "&sslmode=disable" } else { "&prefer_socket=false" };
     let address = format!("{address}{direct}");
-    let settings = Settings::time_limit(Duration::from_secs(2));
     (S::open_at(address, settings).await.expect("opened"), proxy)
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use diesel::QueryResult;
-use diesel_async::pooled_connection::bb8::{Pool, PooledConnection};
+use diesel_async::pooled_connection::bb8::{Pool, PooledConnection, RunError};
 use jaas_core::store::{
     Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Conflict, DeadLetterGroup,
     EventQuery, EventStore, Failure, HandOver, Lease, NextDue, Page, PageRequest, Purged, Quarantined,
@@ -21,7 +21,7 @@ use jaas_core::store::{
 };
 use jaas_core::{Delivery, Handled, HandlerResult, MAX_INDEXED_BYTES, SessionId, Timestamp, Unreadable};
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +35,10 @@ use crate::rows::{Claimant, Completion, NewEvent, NewQuarantined, page_of, repla
 
 /// How often a statement is tried that ran into another one.
 const TRIES: usize = 5;
+
+/// How long a connection of the pool is waited for before it is asked for anew. A pool that could not connect tells nobody
+/// who waits, and does not try again for them: without this, they would wait on long after the database is back.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How many claims may wait; each worker asks for one at a time.
 const CLAIMS: usize = 64;
@@ -146,8 +150,16 @@ impl Store {
             return Err(closed(operation));
         }
         let limit = self.shared.time_limit;
-        let connection = timeout(limit, self.shared.pool.get_owned()).await;
-        connection.map_err(|_| not_in_time(operation, limit))?.map_err(|error| unavailable(operation, error))
+        let deadline = Instant::now() + limit;
+        loop {
+            let asked = timeout_at(deadline.min(Instant::now() + ASK_AGAIN), self.shared.pool.get_owned());
+            match asked.await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(RunError::User(error))) => return Err(unavailable(operation, error)),
+                Ok(Err(RunError::TimedOut)) | Err(_) if Instant::now() < deadline => {}
+                Ok(Err(RunError::TimedOut)) | Err(_) => return Err(not_in_time(operation, limit)),
+            }
+        }
     }
 
     /// Does this on a connection of the pool, in a task of its own.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Which answer never comes.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,7 @@ pub(crate) struct Cut {
 struct State {
     cut: Mutex<Option<Cut>>,
     done: Notify,
+    away: watch::Sender<bool>,
 }
 
 /// Forwards what it gets, in both directions.
@@ -43,6 +44,9 @@ impl Proxy {
         let state = proxy.state.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                if *state.away.borrow() {
+                    continue;
+                }
                 let server = TcpStream::connect(&server).await.expect("the server of the tests answers");
                 tokio::spawn(forward(client, server, postgres, state.clone()));
             }
@@ -58,6 +62,11 @@ impl Proxy {
     /// Cuts a connection, once.
     pub(crate) fn cut(&self, cut: Cut) {
         *self.state.cut.lock().expect("not poisoned") = Some(cut);
+    }
+
+    /// Ends every connection and lets no other through, until the server is there again.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.state.away.send_replace(away);
     }
 
     /// Waits until it has cut one.
@@ -77,11 +86,13 @@ async fn forward(client: TcpStream, server: TcpStream, postgres: bool, state: Ar
     let (answered, to_server) = server.into_split();
     let wire = Arc::new(Mutex::new(Wire::default()));
     let up = up(asked, to_server, postgres, wire.clone(), state.clone());
-    let down = down(answered, to_client, postgres, wire, state);
+    let down = down(answered, to_client, postgres, wire, state.clone());
+    let mut away = state.away.subscribe();
     // When one side ends, both are closed.
     tokio::select! {
         () = up => {}
         () = down => {}
+        _ = away.wait_for(|away| *away) => {}
     }
 }
 

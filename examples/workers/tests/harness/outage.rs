@@ -74,7 +74,8 @@ async fn outages(kind: Kind) {
             times.push((stopped, answers));
         }
     };
-    let over = ((away[0] + away[1]) / 2 + between + Duration::from_secs(1)) * outages;
+    // Longer than the outages take with stopping and starting, so that there is something to send after the last one.
+    let over = ((away[0] + away[1]) / 2 + between + Duration::from_secs(4)) * outages;
     tokio::join!(sender.send_all(&load, over), taking_away);
     let drained = check::drained(&database, Duration::from_secs(60)).await;
 
