@@ -5,12 +5,14 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use diesel::connection::SimpleConnection as _;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::query_dsl::methods::{ExecuteDsl, LoadQuery};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+use diesel::sqlite::Sqlite;
 use diesel::{QueryDsl as _, QueryResult, SqliteConnection};
 
 use crate::migrations::{Script, scripts};
 use crate::rows::{Inserted, NewEvent};
-use crate::schema::jaas_events;
 
 /// What the shared queries run on.
 pub(super) type Connection = SqliteConnection;
@@ -126,16 +128,51 @@ pub(super) async fn insert_new(
     let mut inserted = Vec::with_capacity(events.len());
     for event in events {
         // One by one: this statement is prepared once, and no wire lies between.
-        let rows = diesel::insert_into(jaas_events::table)
-            .values(*event)
-            .on_conflict((jaas_events::endpoint, jaas_events::idempotency_key))
-            .do_nothing()
-            .execute(connection)
-            .await?;
+        let rows = InsertEvent(event).execute(connection).await?;
         inserted.push((rows == 1).then(Inserted::default));
     }
     Ok(inserted)
 }
+
+/// An insert whose text is not made anew for each event.
+struct InsertEvent<'a>(&'a NewEvent);
+
+impl QueryId for InsertEvent<'_> {
+    type QueryId = InsertEvent<'static>;
+
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Sqlite> for InsertEvent<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        let Self(event) = self;
+        out.push_sql(
+            "INSERT INTO jaas_events (endpoint, idempotency_key, event_type, session_id, fqn, occurred_at, received_at, \
+             body, body_hash, state, completed, due_at) VALUES (",
+        );
+        for text in [&event.endpoint, &event.idempotency_key, &event.event_type] {
+            out.push_bind_param::<Text, _>(text)?;
+            out.push_sql(", ");
+        }
+        out.push_bind_param::<Nullable<Text>, _>(&event.session_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&event.fqn)?;
+        for time in [&event.occurred_at, &event.received_at] {
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(time)?;
+        }
+        for bytes in [&event.body, &event.body_hash] {
+            out.push_sql(", ");
+            out.push_bind_param::<Binary, _>(bytes)?;
+        }
+        out.push_sql(", 'waiting', '', ");
+        out.push_bind_param::<BigInt, _>(&event.received_at)?;
+        out.push_sql(") ON CONFLICT (endpoint, idempotency_key) DO NOTHING");
+        Ok(())
+    }
+}
+
+impl<Conn> diesel::RunQueryDsl<Conn> for InsertEvent<'_> {}
 
 pub(super) async fn batch_execute(connection: &mut SqliteConnection, sql: &str) -> QueryResult<()> {
     connection.batch_execute(sql)
