@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::error::{SettingsError, SettingsErrorKind};
@@ -37,11 +39,11 @@ use crate::Personal;
 /// assert!(error.to_string().contains("lobbyEnabled"));
 ///
 /// let read: MeetingSettings = serde_json::from_str(r#"{"visitorsEnabled":true,"extra":{"newKey":1}}"#)?;
-/// assert_eq!(read.to_answer(), r#"{"visitorsEnabled":true,"newKey":1}"#);
+/// assert_eq!(read.to_answer(), r#"{"newKey":1,"visitorsEnabled":true}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(into = "Raw", try_from = "Raw")]
+#[derive(Clone, Default, Serialize)]
+#[serde(into = "Raw")]
 pub struct MeetingSettings {
     values: Values,
     decided_by: Option<Arc<str>>,
@@ -369,6 +371,27 @@ impl TryFrom<Raw> for MeetingSettings {
     }
 }
 
+impl<'de> Deserialize<'de> for MeetingSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        // Serde's own code for a struct would take a list for the values in their order, too.
+        impl<'de> Visitor<'de> for Object {
+            type Value = Raw;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of meeting settings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Raw, A::Error> {
+                Raw::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(Object)?.try_into().map_err(de::Error::custom)
+    }
+}
+
 fn exposed<S: serde::Serializer>(passcode: &Option<Passcode>, serializer: S) -> Result<S::Ok, S::Error> {
     passcode.as_ref().map(Passcode::expose).serialize(serializer)
 }
@@ -624,7 +647,7 @@ mod tests {
             (r#"{"passcode":"1","passcode":"2"}"#, "duplicate field `passcode`"),
             (r#"{"extra":{"passcode":"x"}}"#, "passcode cannot be an extra key"),
             (r#"{"extra":{"":1}}"#, "an extra key is empty"),
-            ("[true]", ""),
+            ("[true]", "an object of meeting settings"),
         ] {
             let error = MeetingSettings::from_json(json).expect_err(json).to_string();
             assert!(error.contains(why), "{json}: {error}");
