@@ -131,6 +131,17 @@ impl MeetingSettings {
         MeetingSettingsBuilder { values: Values::default(), error: None }
     }
 
+    /// The settings of a room that is closed because its own are not known.
+    pub(super) fn closed(lobby_type: LobbyType, passcode: Passcode) -> Self {
+        let values = Values {
+            lobby_enabled: Some(true),
+            lobby_type: Some(lobby_type),
+            passcode: Some(passcode),
+            ..Values::default()
+        };
+        Self { values, decided_by: None }
+    }
+
     /// Reads settings from JSON, as `Deserialize` does.
     ///
     /// # Errors

@@ -112,7 +112,6 @@ impl fmt::Debug for SettingsRequest {
 }
 
 /// Whether a body is a question, also one that does not say which meeting it is about.
-#[allow(dead_code)]
 pub(crate) fn is_question(body: &[u8]) -> bool {
     Fields::read(body).is_some_and(|fields| {
         fields.is_asked().is_ok_and(|asked| asked) && (fields.fqn.is_some() || fields.event_type.is_some())

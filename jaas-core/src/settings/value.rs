@@ -46,6 +46,11 @@ impl Passcode {
         Ok(Self(digits))
     }
 
+    /// A passcode of digits that are known to be some.
+    pub(super) fn of_digits(digits: impl Iterator<Item = char>) -> Self {
+        Self(digits.filter(char::is_ascii_digit).collect())
+    }
+
     /// The digits.
     pub fn expose(&self) -> &str {
         &self.0
