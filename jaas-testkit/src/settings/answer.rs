@@ -99,7 +99,9 @@ pub fn check_answer(status: u16, body: &[u8]) -> Result<Map<String, Value>, Inva
             return wrong(format!("{key} is {why}"));
         }
     }
-    if keys.get("transcriber") != keys.get("transcriberType") {
+    if let (Some(one), Some(other)) = (keys.get("transcriber"), keys.get("transcriberType"))
+        && one != other
+    {
         return wrong("transcriber and transcriberType are two names of one setting, and differ".to_owned());
     }
     if keys.contains_key("lobbyType") && keys.get("lobbyEnabled") != Some(&Value::Bool(true)) {
@@ -125,7 +127,7 @@ mod tests {
             (200, r#"{"maxOccupants":"4"}"#, "maxOccupants is not a number from 2 to 500"),
             (200, r#"{"lobbyEnabled":"true"}"#, "lobbyEnabled is neither true nor false"),
             (200, r#"{"lobbyType":"WAIT_FOR_MODERATOR"}"#, "lobbyType is set without lobbyEnabled"),
-            (200, r#"{"transcriber":"GOOGLE"}"#, "two names of one setting"),
+            (200, r#"{"transcriber":"GOOGLE","transcriberType":"EGHT_WHISPER"}"#, "two names of one setting"),
             (400, "{}", "not the one that is shown to people"),
         ] {
             let error = check_answer(status, body.as_bytes()).expect_err(body).to_string();
