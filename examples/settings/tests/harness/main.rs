@@ -100,6 +100,8 @@ async fn run(name: &str, policy: FailurePolicy, status_in_trouble: u16) {
     let receiver = Arc::new(receiver.settings(desk.clone()).build().expect("good"));
     let webhook = Webhook::new(receiver);
     let server = HttpServer::new(move || App::new().configure(webhook.config()));
+    // Longer than a machine may be held up, so that no connection is closed just when it is used again.
+    let server = server.keep_alive(Duration::from_secs(60)).client_request_timeout(Duration::from_secs(60));
     let server = server.workers(2).disable_signals().bind(("127.0.0.1", 0)).expect("bound");
     let url = format!("http://{}/webhooks/jaas", server.addrs()[0]);
     let server = server.run();
@@ -111,9 +113,8 @@ async fn run(name: &str, policy: FailurePolicy, status_in_trouble: u16) {
     for _ in 0..CONNECTIONS {
         let (url, next, warm) = (url.clone(), next.clone(), warm.clone());
         connections.spawn(async move {
-            let client = reqwest::Client::builder().timeout(Duration::from_secs(30));
-            // Sooner than the server, which closes idle connections after 5 s.
-            let client = client.pool_idle_timeout(Duration::from_secs(2)).build().expect("a client");
+            let client =
+                reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
             let signer = Signer::new(SECRET).expect("good");
             let mut answers = Vec::new();
             loop {
