@@ -137,24 +137,23 @@ impl Receiver {
         };
         let now = self.clock.now();
         let proven = self.auth.check(credentials, &body, now);
-        // Bytes that nothing proves genuine are not looked at any further.
         let own_auth = self.settings.as_ref().and_then(SettingsDesk::auth);
-        if let Err(reason) = proven {
-            match own_auth.map(|auth| auth.check(credentials, &body, now)) {
-                Some(Ok(_)) => {}
-                Some(Err(reason)) if path == Path::Settings => {
-                    return self.refuse_unproven(path, reason, credentials, &body);
-                }
-                _ => return self.refuse_unproven(path, reason, credentials, &body),
-            }
+        let asked = |body: &[u8]| own_auth.map_or(proven, |auth| auth.check(credentials, body, now));
+        // Bytes that nothing proves genuine are not looked at any further.
+        if let Err(reason) = proven
+            && let Err(of_question) = asked(&body)
+        {
+            let reason = if path == Path::Settings { of_question } else { reason };
+            return self.refuse_unproven(path, reason, credentials, &body);
         }
         let read = Delivery::read(self.endpoint.clone(), now, body);
         if question::is_one(&read, path) {
             let body = question::body_of(&read);
             match &self.settings {
                 Some(desk) => {
-                    let asked = own_auth.map_or(proven, |auth| auth.check(credentials, body, now));
-                    return self.answer(desk, path, asked, credentials, now, body.clone()).await;
+                    // Its place among the events is for an event.
+                    drop(turn);
+                    return self.answer(desk, path, asked(body), credentials, now, body.clone()).await;
                 }
                 None => self.warn_of_no_desk(),
             }

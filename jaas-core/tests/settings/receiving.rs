@@ -201,6 +201,24 @@ async fn questions_wait_for_no_event_and_are_never_answered_503() {
     stuck.abort();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_question_that_waits_takes_no_place_from_an_event() {
+    let world = World::new(|receiver, _| {
+        let hanging = ScriptedProvider::of([Script::Hang]);
+        receiver.settings(desk(&hanging)).max_in_flight(1)
+    });
+    let waiting = world.send(question());
+    let mut waiting = std::pin::pin!(waiting);
+    tokio::select! {
+        biased;
+        reply = &mut waiting => panic!("answered at once: {reply}"),
+        () = std::future::ready(()) => {}
+    }
+    let stored = world.send(fixture::of(EventKind::RoomCreated).body).await;
+    assert_eq!(stored, Reply::Received(Disposition::Stored));
+    assert_eq!(assert_valid_for_jaas(&waiting.await)["maxOccupants"], 77);
+}
+
 struct Stuck(Arc<tokio::sync::Notify>);
 
 #[async_trait::async_trait]
