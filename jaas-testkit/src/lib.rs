@@ -4,6 +4,7 @@ mod clock;
 pub mod conformance;
 pub mod fixture;
 mod recorder;
+pub mod settings;
 mod signer;
 
 pub use self::clock::{ManualClock, TokioClock};
