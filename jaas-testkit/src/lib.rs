@@ -2,6 +2,7 @@
 
 mod clock;
 pub mod conformance;
+pub mod event;
 pub mod fixture;
 mod recorder;
 mod signer;
