@@ -3,6 +3,8 @@
 mod clock;
 pub mod conformance;
 pub mod event;
+mod fake;
+mod faulty;
 pub mod fixture;
 mod mock;
 mod recorder;
@@ -11,6 +13,8 @@ mod signer;
 pub use mockall;
 
 pub use self::clock::{ManualClock, TokioClock};
+pub use self::fake::{Arrival, FakeDispatcher, Matches, Wanted};
+pub use self::faulty::{Fault, Faults, FaultyStore, Op};
 pub use self::mock::{MockEventHandler, MockEventStore};
 pub use self::recorder::{Recorder, Seen};
 pub use self::signer::{SignedRequest, Signer};
