@@ -18,3 +18,8 @@ pub use self::faulty::{Fault, Faults, FaultyStore, Op};
 pub use self::mock::{MockEventHandler, MockEventStore};
 pub use self::recorder::{Recorder, Seen};
 pub use self::signer::{SignedRequest, Signer};
+
+/// The chapter on testing compiles, and its tests pass.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/testing.md")]
+struct TestingChapter;
