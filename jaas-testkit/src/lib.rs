@@ -8,6 +8,7 @@ mod faulty;
 pub mod fixture;
 mod mock;
 mod recorder;
+pub mod settings;
 mod signer;
 
 pub use mockall;
