@@ -2,6 +2,7 @@
 
 mod clock;
 pub mod conformance;
+pub mod doctor;
 pub mod fixture;
 mod recorder;
 mod signer;
