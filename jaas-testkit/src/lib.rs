@@ -3,6 +3,7 @@
 mod clock;
 pub mod conformance;
 pub mod doctor;
+pub mod event;
 pub mod fixture;
 mod recorder;
 mod signer;
