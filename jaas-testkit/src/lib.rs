@@ -7,6 +7,7 @@ pub mod event;
 pub mod fixture;
 mod recorder;
 mod signer;
+pub mod simulator;
 
 pub use self::clock::{ManualClock, TokioClock};
 pub use self::recorder::{Recorder, Seen};
