@@ -2,6 +2,7 @@
 
 mod clock;
 pub mod conformance;
+pub mod doctor;
 pub mod event;
 mod fake;
 mod faulty;
@@ -10,6 +11,7 @@ mod mock;
 mod recorder;
 pub mod settings;
 mod signer;
+pub mod simulator;
 
 pub use mockall;
 

@@ -1,0 +1,14 @@
+//! Meetings as JaaS would tell of them.
+
+mod day;
+mod dice;
+mod facts;
+mod meeting;
+mod person;
+mod random;
+
+pub use self::day::{Day, billable_devices, bodies_in_order};
+pub use self::facts::{Artifact, CallFact, Facts, PollFact, Stay};
+pub use self::meeting::{Breakout, Call, Document, Meeting, Poll, Presence, Waiting};
+pub use self::person::Person;
+pub use self::random::Random;
