@@ -6,9 +6,15 @@ mod facts;
 mod meeting;
 mod person;
 mod random;
+mod sender;
 
 pub use self::day::{Day, billable_devices, bodies_in_order};
 pub use self::facts::{Artifact, CallFact, Facts, PollFact, Stay};
 pub use self::meeting::{Breakout, Call, Document, Meeting, Poll, Presence, Waiting};
 pub use self::person::Person;
 pub use self::random::Random;
+pub use self::sender::{
+    GivenUp, Latency, Planned, Progress, Report, Sender, SignRepeats, Target, Unanswered,
+};
+#[cfg(feature = "http")]
+pub use self::sender::{HttpError, HttpTarget};

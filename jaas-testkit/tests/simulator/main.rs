@@ -5,3 +5,4 @@ mod causality;
 mod projection;
 mod random;
 mod script;
+mod sender;
