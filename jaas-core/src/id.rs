@@ -192,7 +192,7 @@ impl Fqn {
     /// assert_eq!(Fqn::new("vpaas-magic-cookie-1/Caf%C3%A9%2F7").room_key(), "café/7");
     /// ```
     pub fn room_key(&self) -> String {
-        percent_decode_str(self.room()).decode_utf8_lossy().to_lowercase()
+        room_key(self.room())
     }
 
     /// Whether both name the same room of the same tenant, whatever the spelling.
@@ -207,6 +207,11 @@ impl Fqn {
         self.app_id().map(str::to_lowercase) == other.app_id().map(str::to_lowercase)
             && self.room_key() == other.room_key()
     }
+}
+
+/// A room's name in the spelling used for comparison.
+pub(crate) fn room_key(room: &str) -> String {
+    percent_decode_str(room).decode_utf8_lossy().to_lowercase()
 }
 
 /// The room an event happened in: the main room or one of its breakout rooms.

@@ -19,6 +19,7 @@ mod private;
 mod purger;
 mod receiver;
 mod reply;
+pub mod settings;
 pub mod signature;
 pub mod store;
 mod timestamp;

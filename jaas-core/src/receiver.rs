@@ -1,5 +1,7 @@
 //! From a request to a reply, whatever the web framework.
 
+mod question;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,15 +9,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use metrics::SharedString;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::auth::{Auth, Credentials, Proof};
+use self::question::Arrivals;
+use crate::auth::{Auth, AuthError, Credentials, Proof};
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
-use crate::delivery::{Delivery, Received};
+use crate::delivery::{Delivery, Received, Unreadable};
 use crate::dispatcher::Dispatcher;
 use crate::envelope::MAX_INDEXED_BYTES;
 use crate::reply::Reply;
+use crate::settings::SettingsDesk;
 
 /// Receives the deliveries of one endpoint: authenticates the raw bytes, reads the envelope, hands both to a
 /// [`Dispatcher`], and says what to answer.
@@ -47,6 +51,17 @@ pub struct Receiver {
     in_flight: Semaphore,
     time_limit: Duration,
     closed: AtomicBool,
+    settings: Option<SettingsDesk>,
+    questions: Arrivals,
+}
+
+/// Which URL a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Path {
+    /// That of the events.
+    Events,
+    /// That of the settings, where whatever is no event is taken for a question.
+    Settings,
 }
 
 impl Receiver {
@@ -63,6 +78,7 @@ impl Receiver {
             clock: Arc::new(SystemClock),
             max_in_flight: 1024,
             time_limit: Duration::from_secs(10),
+            settings: None,
         }
     }
 
@@ -71,10 +87,20 @@ impl Receiver {
         &self.endpoint
     }
 
-    /// Takes one `POST` request: its credentials and its raw body, exactly as it came.
+    /// Takes one `POST` request: its credentials and its raw body, exactly as it came. A settings question among the
+    /// events is known by its body, and answered by the [`SettingsDesk`] if there is one.
     pub async fn receive(&self, credentials: Credentials<'_>, body: Bytes) -> Reply {
-        let reply = self.decide(credentials, body).await;
-        self.count(reply);
+        let reply = self.decide(Path::Events, credentials, body).await;
+        self.count(&reply);
+        reply
+    }
+
+    /// The same for a path that is registered for settings alone. Here an authentic body that is neither an event nor a
+    /// readable question is answered by the desk's failure policy, and is not put into quarantine: any other answer would
+    /// open a room.
+    pub async fn receive_settings(&self, credentials: Credentials<'_>, body: Bytes) -> Reply {
+        let reply = self.decide(Path::Settings, credentials, body).await;
+        self.count(&reply);
         reply
     }
 
@@ -88,11 +114,12 @@ impl Receiver {
             }
             _ => tracing::warn!(endpoint = %self.endpoint, %reply, "refused without a whole body"),
         }
-        self.count(reply);
+        self.count(&reply);
         reply
     }
 
-    /// From now on answers 503 to everything, so that the sender comes back after a restart.
+    /// From now on answers 503 to every event, so that the sender comes back after a restart. Settings questions are
+    /// answered as before, because they do not come back.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
@@ -102,32 +129,59 @@ impl Receiver {
         self.closed.load(Ordering::Acquire)
     }
 
-    async fn decide(&self, credentials: Credentials<'_>, body: Bytes) -> Reply {
-        if self.is_closed() {
-            return Reply::Unavailable { retry_after: Duration::from_secs(5) };
-        }
-        let Ok(_permit) = self.in_flight.try_acquire() else {
-            tracing::warn!(endpoint = %self.endpoint, "too many requests in flight; answering 503");
-            return Reply::Unavailable { retry_after: Duration::from_secs(1) };
+    async fn decide(&self, path: Path, credentials: Credentials<'_>, body: Bytes) -> Reply {
+        let turn = match (self.turn(), &self.settings) {
+            (Err(reply), None) => return reply,
+            // What cannot be taken now may still be a question.
+            (turn, _) => turn,
         };
         let now = self.clock.now();
-        match self.auth.check(credentials, &body, now) {
-            Ok(proof) => {
-                let secret = match proof {
-                    Proof::Signature { secret } => SharedString::from(secret.to_string()),
-                    Proof::Authorization => SharedString::const_str("authorization"),
-                };
-                metrics::counter!("jaas_authentic_total", "endpoint" => self.endpoint.clone(), "secret" => secret)
-                    .increment(1);
-            }
-            Err(reason) => {
-                tracing::warn!(endpoint = %self.endpoint, bytes = body.len(), %reason, "refused");
-                metrics::counter!("jaas_refused_total", "endpoint" => self.endpoint.clone(), "reason" => reason.as_str())
-                    .increment(1);
-                return Reply::Unauthorized;
+        let proven = self.auth.check(credentials, &body, now);
+        // Bytes that nothing proves genuine are not looked at any further.
+        let own_auth = self.settings.as_ref().and_then(SettingsDesk::auth);
+        if let Err(reason) = proven {
+            match own_auth.map(|auth| auth.check(credentials, &body, now)) {
+                Some(Ok(_)) => {}
+                Some(Err(reason)) if path == Path::Settings => {
+                    return self.refuse_unproven(path, reason, credentials, &body);
+                }
+                _ => return self.refuse_unproven(path, reason, credentials, &body),
             }
         }
-        let received = match Delivery::read(self.endpoint.clone(), now, body) {
+        let read = Delivery::read(self.endpoint.clone(), now, body);
+        if question::is_one(&read, path) {
+            let body = question::body_of(&read);
+            match &self.settings {
+                Some(desk) => {
+                    let asked = own_auth.map_or(proven, |auth| auth.check(credentials, body, now));
+                    return self.answer(desk, path, asked, credentials, now, body.clone()).await;
+                }
+                None => self.warn_of_no_desk(),
+            }
+        }
+        match proven {
+            Ok(proof) => self.count_authentic(proof),
+            Err(reason) => return self.refuse_unproven(path, reason, credentials, question::body_of(&read)),
+        }
+        match turn {
+            Ok(_turn) => self.dispatch(read).await,
+            Err(reply) => reply,
+        }
+    }
+
+    /// A place among the requests in flight.
+    fn turn(&self) -> Result<SemaphorePermit<'_>, Reply> {
+        if self.is_closed() {
+            return Err(Reply::Unavailable { retry_after: Duration::from_secs(5) });
+        }
+        self.in_flight.try_acquire().map_err(|_| {
+            tracing::warn!(endpoint = %self.endpoint, "too many requests in flight; events are answered 503");
+            Reply::Unavailable { retry_after: Duration::from_secs(1) }
+        })
+    }
+
+    async fn dispatch(&self, read: Result<Delivery, Unreadable>) -> Reply {
+        let received = match read {
             Ok(delivery) => {
                 tracing::debug!(endpoint = %self.endpoint, event_type = %delivery.envelope.event_type, key = %delivery.envelope.idempotency_key, "authentic");
                 Received::Event(delivery)
@@ -150,7 +204,32 @@ impl Receiver {
         }
     }
 
-    fn count(&self, reply: Reply) {
+    fn refuse_unproven(
+        &self,
+        path: Path,
+        reason: AuthError,
+        credentials: Credentials<'_>,
+        body: &[u8],
+    ) -> Reply {
+        tracing::warn!(endpoint = %self.endpoint, bytes = body.len(), %reason, "refused");
+        metrics::counter!("jaas_refused_total", "endpoint" => self.endpoint.clone(), "reason" => reason.as_str())
+            .increment(1);
+        if path == Path::Settings || question::looks_like_one(body) {
+            self.questions.refused(&self.endpoint, credentials);
+        }
+        Reply::Unauthorized
+    }
+
+    fn count_authentic(&self, proof: Proof) {
+        let secret = match proof {
+            Proof::Signature { secret } => SharedString::from(secret.to_string()),
+            Proof::Authorization => SharedString::const_str("authorization"),
+        };
+        metrics::counter!("jaas_authentic_total", "endpoint" => self.endpoint.clone(), "secret" => secret)
+            .increment(1);
+    }
+
+    fn count(&self, reply: &Reply) {
         metrics::counter!("jaas_deliveries_total", "endpoint" => self.endpoint.clone(), "reply" => reply.as_str())
             .increment(1);
     }
@@ -163,6 +242,7 @@ impl fmt::Debug for Receiver {
             .field("auth", &self.auth)
             .field("in_flight_left", &self.in_flight.available_permits())
             .field("closed", &self.is_closed())
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }
@@ -176,9 +256,18 @@ pub struct ReceiverBuilder {
     clock: Arc<dyn Clock>,
     max_in_flight: usize,
     time_limit: Duration,
+    settings: Option<SettingsDesk>,
 }
 
 impl ReceiverBuilder {
+    /// Answers settings questions at this desk, whether they come among the events or on a path of their own. They wait
+    /// for nothing that events wait for, and are never answered 503. Defaults to none: a question is then kept like any
+    /// other body that is no event, its room opens to everyone, and the log warns.
+    pub fn settings(mut self, desk: SettingsDesk) -> Self {
+        self.settings = Some(desk);
+        self
+    }
+
     /// Where the time for checking signatures and stamping receipt comes from. Defaults to [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -225,6 +314,8 @@ impl ReceiverBuilder {
             in_flight: Semaphore::new(self.max_in_flight),
             time_limit: self.time_limit,
             closed: AtomicBool::new(false),
+            settings: self.settings,
+            questions: Arrivals::default(),
         })
     }
 }
@@ -236,6 +327,7 @@ impl fmt::Debug for ReceiverBuilder {
             .field("auth", &self.auth)
             .field("max_in_flight", &self.max_in_flight)
             .field("time_limit", &self.time_limit)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }

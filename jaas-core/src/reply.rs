@@ -3,13 +3,23 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::delivery::Body;
+
 /// The answer to one request. The sender takes any 2xx for *received* and delivers again after anything else
-/// (documented); its body is always empty, because a refused stranger is told nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// (documented). Only a settings question is answered with a body; a refused stranger is told nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reply {
     /// Taken care of: stored or handled now, or before, or kept aside. Status 200.
     Received(Disposition),
+    /// The answer to a settings question, as JSON. Status 200: anything else opens the room.
+    Settings(Body),
+    /// A settings question that is refused on purpose, as JSON. Status 400: people who join are shown the message, and the
+    /// room opens all the same (seen).
+    SettingsRefused(Body),
     /// Not proven genuine. Status 401; the reason is in logs and metrics only.
     Unauthorized,
     /// The body ended before it was complete, or is no well-formed HTTP. Status 400; the sender is usually gone.
@@ -49,11 +59,23 @@ pub enum Disposition {
 }
 
 impl Reply {
+    /// A settings question refused with this message.
+    pub(crate) fn settings_refused(message: &str) -> Self {
+        let refused = Self::SettingsRefused(Body::default());
+        // The one error body that reaches people (seen).
+        let body = json!({
+            "status": refused.status(),
+            "messageKey": "settings.provisioning.exception",
+            "message": message,
+        });
+        Self::SettingsRefused(body.to_string().into())
+    }
+
     /// The HTTP status code.
-    pub const fn status(self) -> u16 {
+    pub const fn status(&self) -> u16 {
         match self {
-            Self::Received(_) => 200,
-            Self::Incomplete => 400,
+            Self::Received(_) | Self::Settings(_) => 200,
+            Self::Incomplete | Self::SettingsRefused(_) => 400,
             Self::Unauthorized => 401,
             Self::MethodNotAllowed => 405,
             Self::TooSlow => 408,
@@ -62,8 +84,16 @@ impl Reply {
         }
     }
 
+    /// The body, which is JSON; `None` when it is empty.
+    pub fn json(&self) -> Option<&Bytes> {
+        match self {
+            Self::Settings(body) | Self::SettingsRefused(body) => Some(body),
+            _ => None,
+        }
+    }
+
     /// The value of `Retry-After` in whole seconds, at least 1.
-    pub fn retry_after_secs(self) -> Option<u64> {
+    pub fn retry_after_secs(&self) -> Option<u64> {
         match self {
             Self::Unavailable { retry_after } => {
                 Some(retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0)).max(1))
@@ -73,9 +103,11 @@ impl Reply {
     }
 
     /// A short name, for metrics.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Received(disposition) => disposition.as_str(),
+            Self::Settings(_) => "settings",
+            Self::SettingsRefused(_) => "settings_refused",
             Self::Unauthorized => "unauthorized",
             Self::Incomplete => "incomplete",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -117,5 +149,16 @@ mod tests {
             |millis| Reply::Unavailable { retry_after: Duration::from_millis(millis) }.retry_after_secs();
         assert_eq!((secs(0), secs(1000), secs(1001)), (Some(1), Some(1), Some(2)));
         assert_eq!(Reply::TooLarge.retry_after_secs(), None);
+    }
+
+    #[test]
+    fn a_refused_question_has_the_body_that_is_shown_to_people() {
+        let reply = Reply::settings_refused("Ask \"Ada\"");
+        let body: serde_json::Value = serde_json::from_slice(reply.json().expect("a body")).expect("JSON");
+        let shown =
+            json!({"status": 400, "messageKey": "settings.provisioning.exception", "message": "Ask \"Ada\""});
+        assert_eq!((reply.status(), body), (400, shown));
+        assert!(!format!("{reply:?}").contains("Ada"));
+        assert_eq!(Reply::Unauthorized.json(), None);
     }
 }

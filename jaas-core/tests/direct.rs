@@ -101,7 +101,7 @@ mod an_event_is_handled_once {
         let receiver = direct(recorder.clone());
         for fixture in fixture::EVENTS {
             let reply = deliver(&receiver, fixture.body).await;
-            assert_eq!((reply, reply.status()), (HANDLED, 200), "{}", fixture.name);
+            assert_eq!((reply.status(), reply), (200, HANDLED), "{}", fixture.name);
         }
         let seen = recorder.seen();
         assert_eq!(seen.iter().map(|seen| seen.method).collect::<Vec<_>>(), EventKind::ALL);
@@ -118,7 +118,7 @@ mod an_event_is_handled_once {
 
         let receiver = direct(Nothing);
         let reply = deliver(&receiver, event("k-1")).await;
-        assert_eq!((reply, reply.status()), (IGNORED, 200));
+        assert_eq!((reply.status(), reply), (200, IGNORED));
         assert_eq!(deliver(&receiver, event("k-1")).await, DUPLICATE);
     }
 
@@ -129,7 +129,7 @@ mod an_event_is_handled_once {
         assert_eq!(deliver(&receiver, event("k-1")).await, HANDLED);
         for _ in 0..3 {
             let reply = deliver(&receiver, event("k-1")).await;
-            assert_eq!((reply, reply.status()), (DUPLICATE, 200));
+            assert_eq!((reply.status(), reply), (200, DUPLICATE));
         }
         assert_eq!(recorder.seen().len(), 1);
     }
@@ -142,7 +142,7 @@ mod an_event_is_handled_once {
         gate.wait_for(1).await;
 
         let reply = deliver(&receiver, event("k-1")).await;
-        assert_eq!((reply, reply.status()), (unavailable(5), 503));
+        assert_eq!((reply.status(), reply), (503, unavailable(5)));
         assert_eq!(gate.entered(), 1);
 
         gate.open(1);
@@ -172,7 +172,7 @@ mod an_event_is_handled_once {
         let receiver = direct(recorder.clone());
         deliver(&receiver, event("k-1")).await;
         let reply = deliver(&receiver, another_body("k-1")).await;
-        assert_eq!((reply, reply.status()), (CONFLICT, 200));
+        assert_eq!((reply.status(), reply), (200, CONFLICT));
         assert_eq!(recorder.seen().len(), 1);
         assert_eq!(deliver(&receiver, event("k-1")).await, DUPLICATE);
     }
@@ -242,9 +242,9 @@ mod a_handler_that_fails {
         let recorder = answering([retry as fn() -> _, retry_in_a_minute]);
         let receiver = direct(recorder.clone());
         let reply = deliver(&receiver, event("k-1")).await;
-        assert_eq!((reply, reply.status()), (unavailable(5), 503));
+        assert_eq!((reply.status(), reply), (503, unavailable(5)));
         let reply = deliver(&receiver, event("k-1")).await;
-        assert_eq!((reply, reply.retry_after_secs()), (unavailable(60), Some(60)));
+        assert_eq!((reply.retry_after_secs(), reply), (Some(60), unavailable(60)));
         assert_eq!(deliver(&receiver, event("k-1")).await, HANDLED);
         assert_eq!(deliver(&receiver, event("k-1")).await, DUPLICATE);
         let attempts: Vec<_> = recorder.seen().iter().map(|seen| seen.delivery.attempt).collect();
@@ -256,7 +256,7 @@ mod a_handler_that_fails {
         let recorder = answering([permanent as fn() -> _]);
         let receiver = direct(recorder.clone());
         let reply = deliver(&receiver, event("k-1")).await;
-        assert_eq!((reply, reply.status()), (FAILED, 200));
+        assert_eq!((reply.status(), reply), (200, FAILED));
         assert_eq!(deliver(&receiver, event("k-1")).await, DUPLICATE);
         assert_eq!(recorder.seen().len(), 1);
     }
@@ -266,7 +266,7 @@ mod a_handler_that_fails {
         let recorder = answering([panics as fn() -> _]);
         let receiver = direct(recorder.clone());
         let reply = deliver(&receiver, event("k-1")).await;
-        assert_eq!((reply, reply.status()), (unavailable(5), 503));
+        assert_eq!((reply.status(), reply), (503, unavailable(5)));
         assert_eq!(deliver(&receiver, event("k-1")).await, HANDLED);
         assert_eq!(deliver(&receiver, event("k-2")).await, HANDLED);
         assert_eq!(recorder.seen().len(), 3);
@@ -483,7 +483,7 @@ mod limits {
         let (first, second) = (spawn(&receiver, "k-1"), spawn(&receiver, "k-2"));
         gate.wait_for(2).await;
         let reply = deliver(&receiver, event("k-3")).await;
-        assert_eq!((reply, reply.status(), gate.entered()), (unavailable(1), 503, 2));
+        assert_eq!((reply.status(), reply, gate.entered()), (503, unavailable(1), 2));
 
         gate.open(3);
         for task in [first, second] {
@@ -517,7 +517,7 @@ mod limits {
         let body = |n: usize| format!("unreadable {n}");
         for n in 0..70 {
             let reply = deliver(&receiver, body(n)).await;
-            assert_eq!((reply, reply.status()), (Reply::Received(Disposition::Quarantined), 200));
+            assert_eq!((reply.status(), reply), (200, Reply::Received(Disposition::Quarantined)));
         }
         let kept = direct.quarantined();
         let bodies: Vec<_> = kept.iter().map(|unreadable| unreadable.body().clone()).collect();

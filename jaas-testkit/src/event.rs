@@ -117,9 +117,8 @@ impl<P> EventBuilder<P> {
 
     /// Lets it happen so much later than it does.
     pub fn later(self, by: Duration) -> Self {
-        let at = self.body.get("timestamp").and_then(Value::as_i64).map(Timestamp::from_millis);
-        let at = at.unwrap_or(Timestamp::from_millis(0));
-        self.at(at.saturating_add(by))
+        let at = self.happened_at().saturating_add(by);
+        self.at(at)
     }
 
     /// Moves it to this room of its tenant: sets `fqn`, and `data.conference` where there is one.

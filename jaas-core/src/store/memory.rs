@@ -1,6 +1,7 @@
 //! The reference store.
 
 mod rows;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -9,6 +9,12 @@ use super::EventBuilder;
 use crate::signer::{SignedRequest, Signer};
 
 impl<P> EventBuilder<P> {
+    /// When it happens; the epoch when it does not say.
+    pub fn happened_at(&self) -> Timestamp {
+        let at = self.body.get("timestamp").and_then(Value::as_i64).unwrap_or_default();
+        Timestamp::from_millis(at)
+    }
+
     /// The body as a JSON value.
     pub fn json(&self) -> Value {
         self.body.clone()
@@ -55,8 +61,7 @@ impl<P> EventBuilder<P> {
 
     /// What a dispatcher is given: a delivery, or bytes without a readable envelope.
     pub fn received(&self) -> Received {
-        let happened = self.body.get("timestamp").and_then(Value::as_i64).map(Timestamp::from_millis);
-        let received_at = self.received_at.or(happened).unwrap_or(Timestamp::from_millis(0));
+        let received_at = self.received_at.unwrap_or_else(|| self.happened_at());
         match Delivery::read(self.endpoint.clone(), received_at, self.body()) {
             Ok(delivery) => Received::Event(delivery),
             Err(unreadable) => Received::Unreadable(unreadable),

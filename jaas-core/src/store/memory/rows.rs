@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::Timestamp;
 use crate::handler::Handled;
+use crate::settings::SettingsRecord;
 use crate::store::{
     Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, ClaimRequest, Conflict, EventQuery,
     EventState, Keep, Lease, Page, PageRequest, Quarantined, Retention, RowId, Step, StoreError, StoredEvent,
@@ -22,6 +23,7 @@ pub(super) struct Rows {
     pub(super) quarantine: Vec<Quarantined>,
     pub(super) attempts: Vec<Attempt>,
     pub(super) audit: Vec<AuditEntry>,
+    pub(super) settings: Vec<SettingsRecord>,
 }
 
 #[derive(Debug)]

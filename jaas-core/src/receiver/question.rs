@@ -1,0 +1,139 @@
+//! Settings questions among what a receiver is sent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use bytes::Bytes;
+use metrics::SharedString;
+
+use super::{Path, Receiver};
+use crate::Timestamp;
+use crate::auth::{AuthError, Credentials, Proof};
+use crate::delivery::{Delivery, Unreadable};
+use crate::envelope::EnvelopeError;
+use crate::reply::Reply;
+use crate::settings::{self, SettingsDesk, SettingsRequest};
+
+/// A question is a few hundred bytes. Nothing longer is looked at before it is known to be genuine.
+const MAX_LOOKED_AT: usize = 4096;
+
+/// Whether what was read is a question. On the path of the settings everything is that is no event.
+pub(super) fn is_one(read: &Result<Delivery, Unreadable>, path: Path) -> bool {
+    match read {
+        Ok(delivery) => delivery.envelope.event_type == settings::EVENT_TYPE,
+        Err(_) if path == Path::Settings => true,
+        // Only what has no key or no type can be one, so other unreadable bodies are not parsed again.
+        Err(unreadable) => {
+            matches!(unreadable.reason, EnvelopeError::Missing { .. })
+                && settings::is_question(unreadable.body())
+        }
+    }
+}
+
+/// Whether a body that was refused would have been a question.
+pub(super) fn looks_like_one(body: &[u8]) -> bool {
+    body.len() <= MAX_LOOKED_AT && settings::is_question(body)
+}
+
+pub(super) fn body_of(read: &Result<Delivery, Unreadable>) -> &Bytes {
+    match read {
+        Ok(delivery) => delivery.body(),
+        Err(unreadable) => unreadable.body(),
+    }
+}
+
+impl Receiver {
+    /// Answers a question, if it is proven.
+    pub(super) async fn answer(
+        &self,
+        desk: &SettingsDesk,
+        path: Path,
+        asked: Result<Proof, AuthError>,
+        credentials: Credentials<'_>,
+        now: Timestamp,
+        body: Bytes,
+    ) -> Reply {
+        let proof = match asked {
+            Ok(proof) => proof,
+            Err(reason) => return self.refuse_unproven(path, reason, credentials, &body),
+        };
+        if desk.auth().is_none() {
+            self.count_authentic(proof);
+        }
+        self.questions.accepted(&self.endpoint, credentials);
+        match SettingsRequest::read(self.endpoint.clone(), now, body) {
+            Ok(request) => desk.answer(request).await,
+            Err(why) => desk.answer_unreadable(self.endpoint.clone(), now, &why),
+        }
+    }
+
+    pub(super) fn warn_of_no_desk(&self) {
+        tracing::warn!(
+            endpoint = %self.endpoint,
+            "JaaS asks for the settings of a meeting, and nobody answers: the room opens without lobby and passcode. Give \
+             the receiver a desk with ReceiverBuilder::settings, or remove SETTINGS_PROVISIONING from this endpoint in the \
+             JaaS console"
+        );
+    }
+}
+
+/// Which credentials came with questions: nobody publishes how this call is authenticated, so it is counted, and logged
+/// when it is seen first.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals(AtomicU8);
+
+impl Arrivals {
+    fn accepted(&self, endpoint: &Arc<str>, credentials: Credentials<'_>) {
+        let arrived = Arrived::of(credentials);
+        count(endpoint, arrived, "accepted");
+        let bit = 1 << arrived as u8;
+        if self.0.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            tracing::info!(%endpoint, credentials = arrived.as_str(), "a settings question was accepted; the first with these credentials");
+        }
+    }
+
+    pub(super) fn refused(&self, endpoint: &Arc<str>, credentials: Credentials<'_>) {
+        let arrived = Arrived::of(credentials);
+        count(endpoint, arrived, "refused");
+        tracing::warn!(
+            %endpoint, credentials = arrived.as_str(),
+            "a settings question was refused. If JaaS has sent it, the room opens without lobby and passcode: see which \
+             credentials it carries, and choose them with SettingsDeskBuilder::auth"
+        );
+    }
+}
+
+fn count(endpoint: &Arc<str>, arrived: Arrived, result: &'static str) {
+    let endpoint = SharedString::from(endpoint.clone());
+    metrics::counter!("jaas_settings_credentials_total", "endpoint" => endpoint, "credentials" => arrived.as_str(), "result" => result)
+        .increment(1);
+}
+
+/// Which of the two headers a request has.
+#[derive(Debug, Clone, Copy)]
+enum Arrived {
+    None,
+    Signature,
+    Authorization,
+    Both,
+}
+
+impl Arrived {
+    fn of(credentials: Credentials<'_>) -> Self {
+        match (credentials.signature.is_some(), credentials.authorization.is_some()) {
+            (false, false) => Self::None,
+            (true, false) => Self::Signature,
+            (false, true) => Self::Authorization,
+            (true, true) => Self::Both,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Signature => "signature",
+            Self::Authorization => "authorization",
+            Self::Both => "both",
+        }
+    }
+}

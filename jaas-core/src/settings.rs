@@ -1,0 +1,39 @@
+//! The question JaaS asks before each meeting, `SETTINGS_PROVISIONING`, and its answer: lobby, passcode, limits.
+//!
+//! It is a question and no event: the answer is the HTTP response. The meeting server waits about 3 s in all and then
+//! opens the room *without* passcode or lobby; any status but 200 does the same (seen in the sender's published
+//! source). So this hook fails open by nature. Here it cannot do so by accident:
+//!
+//! - [`MeetingSettings`] cannot hold what JaaS would drop, such as a passcode with a letter in it.
+//! - [`SettingsDesk`] asks your [`SettingsProvider`] under a hard deadline, and when it fails a [`FailurePolicy`] answers,
+//!   which you have to choose.
+//! - Each answer can leave a [`SettingsRecord`]: what was answered, from which source, and why.
+//!
+//! Give the desk to [`ReceiverBuilder::settings`](crate::ReceiverBuilder::settings). Providers that are there already:
+//! [`Fixed`], [`RoomRules`] (a file of room patterns), [`chain`], [`Cached`]; `jaas-diesel` has a table.
+
+mod cache;
+mod desk;
+mod error;
+mod flight;
+mod meeting;
+mod policy;
+mod provider;
+mod recent;
+mod record;
+mod recorder;
+mod request;
+mod rules;
+mod value;
+
+pub use self::cache::Cached;
+pub use self::desk::{SettingsDesk, SettingsDeskBuilder};
+pub use self::error::{SettingsError, SettingsErrorKind};
+pub use self::meeting::{MeetingSettings, MeetingSettingsBuilder};
+pub use self::policy::FailurePolicy;
+pub use self::provider::{Chain, Fixed, NoSettings, SettingsProvider, chain};
+pub use self::record::{SettingsFailure, SettingsLog, SettingsQuery, SettingsRecord, SettingsSource};
+pub(crate) use self::request::is_question;
+pub use self::request::{EVENT_TYPE, NotAQuestion, SettingsRequest};
+pub use self::rules::{RoomRules, RulesError, RulesErrorKind};
+pub use self::value::{HideDisplayName, LobbyType, MaxOccupants, Passcode, Transcriber};

@@ -1,0 +1,135 @@
+//! A provider that remembers what another one said.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, timeout};
+
+use super::meeting::MeetingSettings;
+use super::provider::{SettingsProvider, has_none};
+use super::recent::{Meeting, Recent};
+use super::request::SettingsRequest;
+use crate::attempt;
+use crate::handler::HandlerError;
+
+/// Answers what the provider behind it answered for the room before, until that expires; and, if you like, for longer
+/// while that provider fails or is slow.
+///
+/// It is kept in memory and by endpoint and meeting, so further keys of a question make no difference.
+///
+/// ```
+/// use jaas_core::settings::{Cached, Fixed, MeetingSettings};
+/// use std::time::Duration;
+///
+/// let provider = Fixed::new(MeetingSettings::builder().max_occupants(50).build()?);
+/// let cached = Cached::new(provider, Duration::from_secs(30)).last_known_good(Duration::from_secs(24 * 60 * 60));
+/// # Ok::<(), jaas_core::settings::SettingsError>(())
+/// ```
+#[must_use]
+pub struct Cached<P> {
+    provider: P,
+    expires_after: Duration,
+    last_known_good: Option<Duration>,
+    patience: Duration,
+    known: Mutex<Recent<(Arc<MeetingSettings>, Instant)>>,
+}
+
+impl<P: SettingsProvider> Cached<P> {
+    /// Remembers each answer for this long, and asks again when it is asked later.
+    pub fn new(provider: P, expires_after: Duration) -> Self {
+        Self {
+            provider,
+            expires_after,
+            last_known_good: None,
+            patience: Duration::from_secs(1),
+            known: Mutex::new(Recent::new(10_000)),
+        }
+    }
+
+    /// Goes on answering what was answered last, up to `max_age` after that, while the provider fails or does not answer
+    /// within the [patience](Self::patience). A provider that says it has [none](super::NoSettings) for the room has not
+    /// failed. Defaults to not at all.
+    pub fn last_known_good(mut self, max_age: Duration) -> Self {
+        self.last_known_good = Some(max_age);
+        self
+    }
+
+    /// How long to wait for the provider when there is an older answer. It must be shorter than the desk's deadline to be
+    /// of use. Defaults to 1 s.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How many rooms are remembered at most; half of it at least. Defaults to 10,000.
+    pub fn capacity(mut self, rooms: usize) -> Self {
+        self.known = Mutex::new(Recent::new(rooms));
+        self
+    }
+
+    /// Forgets everything, because settings were changed.
+    pub fn clear(&self) {
+        self.known().clear();
+    }
+
+    fn known(&self) -> MutexGuard<'_, Recent<(Arc<MeetingSettings>, Instant)>> {
+        // No code panics while it holds the lock.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was answered before, if it is no older than this.
+    fn recall(&self, meeting: &Meeting, max_age: Duration, how: &str) -> Option<MeetingSettings> {
+        let known = self.known();
+        let (settings, at) = known.get(meeting)?;
+        let settings = (at.elapsed() <= max_age).then(|| (**settings).clone())?;
+        let decided_by = settings.decided_by().map(|by| format!("{by} ({how})"));
+        Some(settings.with_decided_by(decided_by.unwrap_or_else(|| how.to_owned())))
+    }
+}
+
+#[async_trait]
+impl<P: SettingsProvider> SettingsProvider for Cached<P> {
+    async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
+        let meeting = Meeting::of(request);
+        if let Some(settings) = self.recall(&meeting, self.expires_after, "cached") {
+            return Ok(settings);
+        }
+        let older = self.last_known_good.and_then(|age| self.recall(&meeting, age, "last known good"));
+        let asked = self.provider.settings(request);
+        let answered = match older {
+            None => asked.await,
+            Some(older) => match timeout(self.patience, asked).await {
+                Ok(Err(error)) if !has_none(&error) => {
+                    tracing::warn!(
+                        error = attempt::error_text(&error),
+                        "the settings provider failed; answering what it said before"
+                    );
+                    return Ok(older);
+                }
+                Ok(answered) => answered,
+                Err(_) => {
+                    tracing::warn!(patience = ?self.patience, "the settings provider is slow; answering what it said before");
+                    return Ok(older);
+                }
+            },
+        };
+        match &answered {
+            Ok(settings) => self.known().insert(meeting, (Arc::new(settings.clone()), Instant::now())),
+            Err(error) if has_none(error) => self.known().remove(&meeting),
+            Err(_) => {}
+        }
+        answered
+    }
+}
+
+impl<P> fmt::Debug for Cached<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached")
+            .field("expires_after", &self.expires_after)
+            .field("last_known_good", &self.last_known_good)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
+    }
+}

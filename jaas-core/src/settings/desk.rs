@@ -1,0 +1,279 @@
+//! Where questions are answered: always, in time, and never with something that JaaS would misread.
+
+mod builder;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use metrics::SharedString;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+pub use self::builder::SettingsDeskBuilder;
+use super::flight::{Failed, Flights, Outcome};
+use super::meeting::MeetingSettings;
+use super::policy::{FailurePolicy, PasscodeKey, Policy};
+use super::provider::SettingsProvider;
+use super::recent::{Meeting, Recent};
+use super::record::{SettingsFailure, SettingsRecord, SettingsSource};
+use super::recorder::Recorder;
+use super::request::SettingsRequest;
+use super::value::Passcode;
+use crate::auth::Auth;
+use crate::reply::Reply;
+use crate::{Fqn, Timestamp};
+
+/// Asks a [`SettingsProvider`] and answers JaaS: with what the provider says, or, when that fails or takes too long, with
+/// what the [`FailurePolicy`] says. Give it to [`ReceiverBuilder::settings`](crate::ReceiverBuilder::settings).
+///
+/// - **Deadline.** JaaS waits about 3 s in all (seen). The provider has 1.5 s unless set otherwise; then its future is
+///   dropped and the policy answers.
+/// - **One call for a room.** Of questions about the same meeting at the same time one is asked, and all who wait get its
+///   answer, each until its own deadline: when the call ends at the deadline of the one who began it, another begins for
+///   those who have time left.
+/// - **Bounds.** Beyond [`max_calls`](SettingsDeskBuilder::max_calls) at a time the policy answers at once.
+/// - **Proof.** Each answer leaves a [`SettingsRecord`], if the desk has a [log](SettingsDeskBuilder::records) for it. It is
+///   written behind the answer.
+///
+/// Cloning is cheap and shares everything.
+///
+/// ```
+/// use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsDesk, SettingsRequest};
+/// use jaas_core::Timestamp;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let provider = Fixed::new(MeetingSettings::builder().lobby_enabled(true).build()?);
+/// let desk = SettingsDesk::builder(provider, FailurePolicy::fail_closed()).build()?;
+///
+/// let question = br#"{"fqn":"vpaas-magic-cookie-1/math"}"#;
+/// let question = SettingsRequest::read("main", Timestamp::from_secs(1_760_000_000), question.as_slice().into())?;
+/// let reply = desk.answer(question).await;
+/// assert_eq!((reply.status(), reply.json().unwrap().as_ref()), (200, br#"{"lobbyEnabled":true}"#.as_slice()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct SettingsDesk(Arc<Inner>);
+
+struct Inner {
+    flights: Flights,
+    policy: Policy,
+    deadline: Duration,
+    waiting: Semaphore,
+    auth: Option<Auth>,
+    key: PasscodeKey,
+    last_good: Option<Mutex<Recent<(Arc<MeetingSettings>, Instant)>>>,
+    recorder: Option<Recorder>,
+}
+
+/// What was decided.
+struct Decision {
+    source: SettingsSource,
+    settings: Result<Arc<MeetingSettings>, String>,
+    failed: Option<Failed>,
+}
+
+impl SettingsDesk {
+    /// The longest a provider may be given, 2.5 s: the answer must travel within the 3 s that JaaS waits.
+    pub const MAX_DEADLINE: Duration = Duration::from_millis(2500);
+
+    /// Starts a desk. There is none without a failure policy.
+    pub fn builder(provider: impl SettingsProvider, policy: FailurePolicy) -> SettingsDeskBuilder {
+        SettingsDeskBuilder::new(Arc::new(provider), policy)
+    }
+
+    /// Answers a question that is known to be authentic, within the deadline.
+    pub async fn answer(&self, request: SettingsRequest) -> Reply {
+        let asked_at = Instant::now();
+        let inner = &*self.0;
+        let meeting = Meeting::of(&request);
+        let outcome = match inner.waiting.try_acquire() {
+            Ok(_turn) => inner.flights.ask(&request, &meeting, asked_at + inner.deadline).await,
+            Err(_) => Err(Failed::new(SettingsFailure::Overloaded)),
+        };
+        let decision = inner.decide(outcome, &request.fqn, Some(meeting));
+        inner.tell(decision, request.endpoint, request.fqn, request.received_at, asked_at)
+    }
+
+    /// Answers a request to the path of settings that says nothing about which meeting is meant: as a failure, because a
+    /// refusal would open a room.
+    pub(crate) fn answer_unreadable(
+        &self,
+        endpoint: Arc<str>,
+        received_at: Timestamp,
+        why: &dyn fmt::Display,
+    ) -> Reply {
+        let (asked_at, fqn) = (Instant::now(), Fqn::new(""));
+        let failed = Failed { failure: SettingsFailure::Unreadable, error: Some(why.to_string().into()) };
+        let decision = self.0.decide(Err(failed), &fqn, None);
+        self.0.tell(decision, endpoint, fqn, received_at, asked_at)
+    }
+
+    /// The passcode that [`FailurePolicy::fail_closed`] gives this room, to tell it to those who may know. `None` when
+    /// the policy never closes a room.
+    pub fn passcode_when_closed(&self, fqn: &Fqn) -> Option<Passcode> {
+        self.0.policy.closes().then(|| self.0.key.passcode(fqn))
+    }
+
+    /// How many calls of the provider are under way; for a gauge.
+    pub fn calls_in_flight(&self) -> usize {
+        self.0.flights.len()
+    }
+
+    /// Writes the records that are queued, for 20 s at most. Questions that come later are still answered, and leave no
+    /// record. Call it when the server has stopped, and before the store is closed.
+    pub async fn close(&self) {
+        if let Some(recorder) = &self.0.recorder {
+            recorder.close().await;
+        }
+    }
+
+    /// What proves a question genuine, when it is not what proves the endpoint's events.
+    pub(crate) fn auth(&self) -> Option<&Auth> {
+        self.0.auth.as_ref()
+    }
+}
+
+impl Inner {
+    fn decide(&self, outcome: Outcome, fqn: &Fqn, meeting: Option<Meeting>) -> Decision {
+        match outcome {
+            Ok(settings) => {
+                if let (Some(last_good), Some(meeting)) = (&self.last_good, meeting) {
+                    lock(last_good).insert(meeting, (settings.clone(), Instant::now()));
+                }
+                Decision { source: SettingsSource::Provider, settings: Ok(settings), failed: None }
+            }
+            Err(failed) => {
+                let (source, settings) = self.instead(&self.policy, fqn, meeting.as_ref());
+                Decision { source, settings, failed: Some(failed) }
+            }
+        }
+    }
+
+    /// What the policy says.
+    fn instead(
+        &self,
+        policy: &Policy,
+        fqn: &Fqn,
+        meeting: Option<&Meeting>,
+    ) -> (SettingsSource, Result<Arc<MeetingSettings>, String>) {
+        match policy {
+            Policy::Fallback(settings) => (SettingsSource::Fallback, Ok(Arc::new((**settings).clone()))),
+            Policy::FailClosed => (SettingsSource::FailClosed, Ok(Arc::new(self.key.closed(fqn)))),
+            Policy::Refuse { message } => (SettingsSource::Refused, Err(message.clone())),
+            Policy::LastKnownGood { max_age, then } => match self.known(meeting, *max_age) {
+                Some(settings) => (SettingsSource::LastKnownGood, Ok(settings)),
+                None => self.instead(then, fqn, meeting),
+            },
+        }
+    }
+
+    fn known(&self, meeting: Option<&Meeting>, max_age: Duration) -> Option<Arc<MeetingSettings>> {
+        let last_good = lock(self.last_good.as_ref()?);
+        let (settings, at) = last_good.get(meeting?)?;
+        (at.elapsed() <= max_age).then(|| settings.clone())
+    }
+
+    /// Logs, counts and records a decision, and makes the reply of it.
+    fn tell(
+        &self,
+        decision: Decision,
+        endpoint: Arc<str>,
+        fqn: Fqn,
+        received_at: Timestamp,
+        asked_at: Instant,
+    ) -> Reply {
+        let Decision { source, settings, failed } = decision;
+        let took = asked_at.elapsed();
+        let failure = failed.as_ref().map(|failed| failed.failure);
+        let error = failed.and_then(|failed| failed.error);
+        log(&endpoint, source, failure, error.as_deref(), took);
+        count(&endpoint, source, failure, took);
+        let reply = match &settings {
+            Ok(settings) => Reply::Settings(settings.to_answer().into()),
+            Err(message) => Reply::settings_refused(message),
+        };
+        if let Some(recorder) = &self.recorder {
+            let answer = match &settings {
+                Ok(settings) => settings.to_hidden(),
+                Err(_) => {
+                    reply.json().map(|json| String::from_utf8_lossy(json).into_owned()).unwrap_or_default()
+                }
+            };
+            let decided_by =
+                settings.as_ref().ok().and_then(|settings| settings.decided_by().map(str::to_owned));
+            recorder.record(SettingsRecord {
+                took,
+                failure,
+                error: error.map(|error| error.to_string()),
+                decided_by,
+                ..SettingsRecord::new(endpoint, fqn, received_at, source, answer)
+            });
+        }
+        reply
+    }
+}
+
+/// No code panics while it holds the lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The room is not named: its name can be personal, and the record has it.
+fn log(
+    endpoint: &str,
+    source: SettingsSource,
+    failure: Option<SettingsFailure>,
+    error: Option<&str>,
+    took: Duration,
+) {
+    let error = error.unwrap_or_default();
+    match failure {
+        None => tracing::debug!(endpoint, %source, ?took, "settings answered"),
+        Some(SettingsFailure::NoSettings) => {
+            tracing::warn!(endpoint, %source, ?took, "the settings provider knows no settings for the room; the failure policy answered");
+        }
+        Some(SettingsFailure::Overloaded) => {
+            tracing::warn!(endpoint, %source, ?took, "too many settings questions at once; the failure policy answered");
+        }
+        Some(SettingsFailure::Unreadable) => {
+            tracing::warn!(endpoint, %source, error, "a settings question does not say which meeting it is about; the failure policy answered");
+        }
+        Some(SettingsFailure::TimedOut) => {
+            tracing::error!(endpoint, %source, ?took, "the settings provider did not answer in time; the failure policy answered");
+        }
+        Some(SettingsFailure::Failed) => {
+            tracing::error!(endpoint, %source, ?took, error, "the settings provider failed; the failure policy answered");
+        }
+        Some(SettingsFailure::Panicked) => {
+            tracing::error!(endpoint, %source, ?took, error, "the settings provider panicked; the failure policy answered");
+        }
+    }
+}
+
+fn count(endpoint: &Arc<str>, source: SettingsSource, failure: Option<SettingsFailure>, took: Duration) {
+    let failure = failure.map_or("none", SettingsFailure::as_str);
+    let endpoint = || SharedString::from(endpoint.clone());
+    metrics::counter!("jaas_settings_answers_total", "endpoint" => endpoint(), "source" => source.as_str(), "failure" => failure)
+        .increment(1);
+    metrics::histogram!("jaas_settings_seconds", "endpoint" => endpoint(), "source" => source.as_str())
+        .record(took);
+}
+
+impl fmt::Debug for SettingsDesk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SettingsDesk")
+            .field("policy", &self.0.policy)
+            .field("deadline", &self.0.deadline)
+            .field("auth", &self.0.auth)
+            .field("calls_in_flight", &self.calls_in_flight())
+            .finish_non_exhaustive()
+    }
+}
+
+const _: () = {
+    const fn shared_between_threads<T: Send + Sync>() {}
+    shared_between_threads::<SettingsDesk>();
+    shared_between_threads::<SettingsDeskBuilder>();
+};

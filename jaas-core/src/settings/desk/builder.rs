@@ -1,0 +1,165 @@
+//! Setting up a desk.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::{Inner, SettingsDesk};
+use crate::auth::Auth;
+use crate::clock::{Clock, SystemClock};
+use crate::config::ConfigError;
+use crate::settings::flight::Flights;
+use crate::settings::policy::{FailurePolicy, PasscodeKey};
+use crate::settings::provider::SettingsProvider;
+use crate::settings::recent::Recent;
+use crate::settings::record::SettingsLog;
+use crate::settings::recorder::{Recorder, Writing};
+use crate::store::Keep;
+
+/// Builds a [`SettingsDesk`].
+#[must_use]
+pub struct SettingsDeskBuilder {
+    provider: Arc<dyn SettingsProvider>,
+    policy: FailurePolicy,
+    deadline: Duration,
+    max_calls: usize,
+    max_waiting: usize,
+    remember_rooms: usize,
+    auth: Option<Auth>,
+    key: Option<Vec<u8>>,
+    records: Option<(Arc<dyn SettingsLog>, Keep)>,
+    clock: Arc<dyn Clock>,
+}
+
+impl SettingsDeskBuilder {
+    pub(super) fn new(provider: Arc<dyn SettingsProvider>, policy: FailurePolicy) -> Self {
+        Self {
+            provider,
+            policy,
+            deadline: Duration::from_millis(1500),
+            max_calls: 256,
+            max_waiting: 4096,
+            remember_rooms: 10_000,
+            auth: None,
+            key: None,
+            records: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// How long the provider may take, up to [`MAX_DEADLINE`](SettingsDesk::MAX_DEADLINE). It counts from when the whole
+    /// request is there. Defaults to 1.5 s.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How many calls of the provider may be under way at once. A question beyond is answered by the failure policy at
+    /// once; one about a room that is being asked about needs no call of its own. Defaults to 256.
+    pub fn max_calls(mut self, calls: usize) -> Self {
+        self.max_calls = calls;
+        self
+    }
+
+    /// How many questions may wait for an answer at once, those that share a call included. One beyond is answered by the
+    /// failure policy at once. Defaults to 4096.
+    pub fn max_waiting(mut self, questions: usize) -> Self {
+        self.max_waiting = questions;
+        self
+    }
+
+    /// Of how many rooms [`FailurePolicy::last_known_good`] remembers the last answer, at most; half of it at least.
+    /// Defaults to 10,000.
+    pub fn remember_rooms(mut self, rooms: usize) -> Self {
+        self.remember_rooms = rooms;
+        self
+    }
+
+    /// What proves a question genuine. Defaults to the [`Auth`] of the receiver.
+    ///
+    /// It is published nowhere whether this call is signed as events are. Begin with the receiver's, and look at what
+    /// arrives: the receiver logs and counts it, whether it accepts it or not. If the call carries only the
+    /// `Authorization` value of the endpoint, give [`Auth::authorization`] or [`Auth::signature_or_authorization`]
+    /// here, and events still need their signature.
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = Some(auth);
+        self
+    }
+
+    /// What [`FailurePolicy::fail_closed`] makes passcodes from, at least 16 secret bytes. Processes with the same key give
+    /// a room the same passcode, also after a restart. Defaults to random bytes, drawn when the desk is built.
+    pub fn passcode_key(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Keeps a record of each answer in this log, and deletes those that need not be kept, at once and then every hour. Up
+    /// to 4096 records may wait to be written; more are counted and lost, and no answer waits for them. Defaults to none.
+    pub fn records(mut self, log: impl SettingsLog, keep: Keep) -> Self {
+        self.records = Some((Arc::new(log), keep));
+        self
+    }
+
+    /// Where the time for the age of records comes from. Defaults to [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Checks the configuration and builds the desk. With [`records`](Self::records) it starts a task of the current
+    /// tokio runtime, which [`SettingsDesk::close`] ends.
+    ///
+    /// # Errors
+    /// When the deadline is zero or too long, a bound is zero, or the passcode key is too short.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, with [`records`](Self::records).
+    pub fn build(self) -> Result<SettingsDesk, ConfigError> {
+        if self.deadline.is_zero() || self.deadline > SettingsDesk::MAX_DEADLINE {
+            return Err(ConfigError::new(format!(
+                "the deadline of the settings desk is {:?}, and must be more than zero and at most {:?}: JaaS waits about \
+                 3 s in all, and then opens the room",
+                self.deadline,
+                SettingsDesk::MAX_DEADLINE
+            )));
+        }
+        for (name, bound) in [("max_calls", self.max_calls), ("max_waiting", self.max_waiting)] {
+            if bound == 0 || bound > Semaphore::MAX_PERMITS {
+                return Err(ConfigError::new(format!(
+                    "{name} of the settings desk must be at least 1, or the failure policy answers everything"
+                )));
+            }
+        }
+        if self.remember_rooms == 0 {
+            return Err(ConfigError::new(
+                "remember_rooms of the settings desk must be at least 1; choose another failure policy to remember none",
+            ));
+        }
+        let policy = self.policy.0;
+        let clock = self.clock;
+        Ok(SettingsDesk(Arc::new(Inner {
+            flights: Flights::new(self.provider, self.max_calls),
+            deadline: self.deadline,
+            waiting: Semaphore::new(self.max_waiting),
+            auth: self.auth,
+            key: self.key.map_or_else(PasscodeKey::random, PasscodeKey::given)?,
+            last_good: policy.needs_memory().then(|| Mutex::new(Recent::new(self.remember_rooms))),
+            policy,
+            recorder: self.records.map(|(log, keep)| Recorder::start(Writing { log, keep, clock })),
+        })))
+    }
+}
+
+impl fmt::Debug for SettingsDeskBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SettingsDeskBuilder")
+            .field("policy", &self.policy)
+            .field("deadline", &self.deadline)
+            .field("max_calls", &self.max_calls)
+            .field("max_waiting", &self.max_waiting)
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,171 @@
+//! What is answered when the provider does not.
+
+use std::time::Duration;
+
+use hmac::Mac as _;
+
+use super::meeting::MeetingSettings;
+use super::value::{LobbyType, Passcode};
+use crate::Fqn;
+use crate::config::ConfigError;
+use crate::signature;
+
+/// What the desk answers when the provider fails, panics, takes too long, has no settings for the room, or when too much
+/// is asked at once. There is no default, because each choice gives up something else:
+///
+/// | policy | the room | who cannot get in |
+/// |---|---|---|
+/// | [`fail_closed`](Self::fail_closed) | lobby and a passcode that nobody was told | everybody whom no moderator lets in |
+/// | [`fallback`](Self::fallback) | as you say | as you say |
+/// | [`last_known_good`](Self::last_known_good) | as the last time; the first time as another policy says | |
+/// | [`refuse`](Self::refuse) | **opens to everyone**, who are shown an error | nobody |
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct FailurePolicy(pub(super) Policy);
+
+#[derive(Debug, Clone)]
+pub(super) enum Policy {
+    Fallback(Box<MeetingSettings>),
+    LastKnownGood { max_age: Duration, then: Box<Policy> },
+    FailClosed,
+    Refuse { message: String },
+}
+
+impl FailurePolicy {
+    /// Answers these settings, for every room.
+    pub fn fallback(settings: MeetingSettings) -> Self {
+        Self(Policy::Fallback(Box::new(settings)))
+    }
+
+    /// Answers what the provider answered for this room the last time, if that is no longer than `max_age` ago, and else
+    /// what `then` says. It is kept in memory: after a restart nothing is known yet. How many rooms are remembered is
+    /// set by [`remember_rooms`](super::SettingsDeskBuilder::remember_rooms).
+    pub fn last_known_good(max_age: Duration, then: Self) -> Self {
+        Self(Policy::LastKnownGood { max_age, then: Box::new(then.0) })
+    }
+
+    /// Closes the room: a lobby in which everybody but moderators waits to be let in, and a passcode of 10 digits that
+    /// nobody was told.
+    ///
+    /// - Somebody has to let people in, so the meeting needs a participant whose token makes them a moderator. Without
+    ///   one nobody gets in.
+    /// - The passcode closes the ways around the lobby that a passcode closes, such as dialling in. Whether a moderator is
+    ///   asked for it, too, is not published: try it on your tenant.
+    /// - A room has the same passcode each time, as long as the process lives; with a
+    ///   [`passcode_key`](super::SettingsDeskBuilder::passcode_key) also after a restart and in every process with that
+    ///   key. So you can tell it to those who ask: [`passcode_when_closed`](super::SettingsDesk::passcode_when_closed).
+    pub fn fail_closed() -> Self {
+        Self(Policy::FailClosed)
+    }
+
+    /// Answers 400 with the one error body that reaches people: each who joins is shown the message. **The room opens to
+    /// everyone all the same** (seen), so this tells of a failure and protects from nothing.
+    pub fn refuse(message: impl Into<String>) -> Self {
+        Self(Policy::Refuse { message: message.into() })
+    }
+}
+
+impl Policy {
+    /// Whether the last answer for each room must be remembered.
+    pub(super) fn needs_memory(&self) -> bool {
+        matches!(self, Self::LastKnownGood { .. })
+    }
+
+    /// Whether it may close a room.
+    pub(super) fn closes(&self) -> bool {
+        match self {
+            Self::FailClosed => true,
+            Self::LastKnownGood { then, .. } => then.closes(),
+            Self::Fallback(_) | Self::Refuse { .. } => false,
+        }
+    }
+}
+
+/// What passcodes of closed rooms are made from. The same key makes the same passcode for a room; without the key none can
+/// be guessed from another.
+#[derive(Clone)]
+pub(super) struct PasscodeKey(Vec<u8>);
+
+const DIGITS: usize = 10;
+
+impl PasscodeKey {
+    pub(super) fn random() -> Result<Self, ConfigError> {
+        let mut key = vec![0; 32];
+        getrandom::fill(&mut key).map_err(|error| {
+            ConfigError::new(format!(
+                "the system gives no random bytes for passcodes ({error}); give a passcode_key"
+            ))
+        })?;
+        Ok(Self(key))
+    }
+
+    pub(super) fn given(key: Vec<u8>) -> Result<Self, ConfigError> {
+        if key.len() < 16 {
+            return Err(ConfigError::new(
+                "the passcode_key must have at least 16 bytes, or passcodes can be guessed",
+            ));
+        }
+        Ok(Self(key))
+    }
+
+    /// The passcode of this meeting, whatever the spelling of its name.
+    pub(super) fn passcode(&self, fqn: &Fqn) -> Passcode {
+        let tenant = fqn.app_id().map(str::to_lowercase).unwrap_or_default();
+        let mac = signature::keyed(&self.0)
+            .chain_update(tenant.len().to_be_bytes())
+            .chain_update(tenant)
+            .chain_update(fqn.room_key())
+            .finalize()
+            .into_bytes();
+        // Two bytes for each digit, so that every digit is all but as likely as another.
+        let digits = mac.chunks(2).take(DIGITS).map(|pair| {
+            let number = pair.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+            char::from_digit(number % 10, 10).unwrap_or('0')
+        });
+        Passcode::of_digits(digits)
+    }
+
+    /// The settings of a closed room.
+    pub(super) fn closed(&self, fqn: &Fqn) -> MeetingSettings {
+        MeetingSettings::closed(LobbyType::WaitForApproval, self.passcode(fqn))
+    }
+}
+
+impl std::fmt::Debug for PasscodeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasscodeKey(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_closed_room_keeps_its_passcode_and_shares_it_with_no_other() {
+        let key = PasscodeKey::given(vec![7; 16]).expect("long enough");
+        let of = |fqn: &str| key.passcode(&Fqn::new(fqn)).expose().to_owned();
+        assert_eq!(of("a/Team%20Room"), of("A/team room"));
+        let all: HashSet<_> = (0..1000).map(|room| of(&format!("a/{room}"))).collect();
+        assert_eq!(all.len(), 1000);
+        assert!(all.iter().all(|passcode| passcode.len() == DIGITS));
+        assert_ne!(of("a/b"), of("ab"));
+        let other = PasscodeKey::random().expect("random bytes");
+        assert_ne!(other.passcode(&Fqn::new("a/b")).expose(), of("a/b"));
+        assert!(PasscodeKey::given(vec![7; 15]).is_err());
+    }
+
+    #[test]
+    fn every_digit_comes_up() {
+        let key = PasscodeKey::random().expect("random bytes");
+        let mut counts = [0_usize; 10];
+        for room in 0..1000 {
+            for digit in key.passcode(&Fqn::new(room.to_string())).expose().bytes() {
+                counts[usize::from(digit - b'0')] += 1;
+            }
+        }
+        assert!(counts.iter().all(|count| (700..1300).contains(count)), "{counts:?}");
+    }
+}

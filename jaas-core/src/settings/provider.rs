@@ -1,0 +1,156 @@
+//! Who answers, and the providers that need nothing but themselves.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::meeting::MeetingSettings;
+use super::request::SettingsRequest;
+use crate::handler::HandlerError;
+
+/// Answers which settings a meeting starts with.
+///
+/// # What you owe the framework
+/// - **Be quick.** JaaS waits about 3 s in all (seen) and then opens the room to everyone. The desk that asks you has a
+///   deadline of its own, 1.5 s unless set otherwise; then your future is dropped, and the
+///   failure policy answers. So a future that is dropped in the middle must leave nothing
+///   half-done.
+/// - **Do not block the thread**: no deadline can end a future that does not wait. Use `tokio::task::spawn_blocking` for
+///   what blocks.
+/// - **Answer for rooms you do not know with an error**, not with empty settings: those open the room. [`NoSettings`] is
+///   made for it, and lets a [`chain`] ask the next one.
+///
+/// # What the framework promises
+/// - The question is authentic, under the [`Auth`](crate::Auth) chosen for it.
+/// - An error, a panic and a time-out lead to the failure policy, and are told apart in logs, metrics and records.
+/// - Of questions about one room at the same instant you are asked one.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use jaas_core::HandlerError;
+/// use jaas_core::settings::{MeetingSettings, NoSettings, SettingsProvider, SettingsRequest};
+///
+/// struct Bookings;
+///
+/// #[async_trait]
+/// impl SettingsProvider for Bookings {
+///     async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
+///         match &*request.room_key() {
+///             "board" => Ok(MeetingSettings::builder().lobby_enabled(true).passcode("4711").build()?),
+///             _ => Err(NoSettings.into()),
+///         }
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait SettingsProvider: Send + Sync + 'static {
+    /// The settings of the meeting that is asked about.
+    ///
+    /// # Errors
+    /// Any error; `?` works. It is answered by the failure policy. [`NoSettings`] says that this provider has none for
+    /// the room.
+    async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError>;
+}
+
+/// Forwards, so a provider can be shared.
+#[async_trait]
+impl<P: SettingsProvider + ?Sized> SettingsProvider for Arc<P> {
+    async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
+        (**self).settings(request).await
+    }
+}
+
+const _: fn(&dyn SettingsProvider) = |_| {};
+
+/// The error of a provider that has no settings for a room. [`chain`] goes on to the next one; at the end the failure
+/// policy answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there are no settings for this room")]
+pub struct NoSettings;
+
+/// Whether a provider had none for the room.
+pub(crate) fn has_none(error: &HandlerError) -> bool {
+    error.source().is::<NoSettings>()
+}
+
+/// Answers the same for every room.
+///
+/// ```
+/// use jaas_core::settings::{Fixed, MeetingSettings};
+///
+/// let provider = Fixed::new(MeetingSettings::builder().max_occupants(50).build()?);
+/// # Ok::<(), jaas_core::settings::SettingsError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Fixed(MeetingSettings);
+
+impl Fixed {
+    /// A provider of these settings.
+    pub fn new(settings: MeetingSettings) -> Self {
+        Self(settings)
+    }
+}
+
+#[async_trait]
+impl SettingsProvider for Fixed {
+    async fn settings(&self, _: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
+        Ok(if self.0.decided_by().is_some() {
+            self.0.clone()
+        } else {
+            self.0.clone().with_decided_by("fixed")
+        })
+    }
+}
+
+/// Asks `first`, and `second` when the first answers [`NoSettings`].
+///
+/// Any other error of the first is the chain's: were the second asked then, a table that cannot be reached would let
+/// the default behind it open a protected room.
+pub fn chain<A: SettingsProvider, B: SettingsProvider>(first: A, second: B) -> Chain<A, B> {
+    Chain { first, second }
+}
+
+/// Two providers, of which the second answers for what the first does not know; see [`chain`].
+#[derive(Debug, Clone)]
+pub struct Chain<A, B> {
+    first: A,
+    second: B,
+}
+
+#[async_trait]
+impl<A: SettingsProvider, B: SettingsProvider> SettingsProvider for Chain<A, B> {
+    async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
+        match self.first.settings(request).await {
+            Err(error) if has_none(&error) => self.second.settings(request).await,
+            result => result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+
+    struct Fails(HandlerError);
+
+    #[async_trait]
+    impl SettingsProvider for Fails {
+        async fn settings(&self, _: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
+            Err(if has_none(&self.0) { NoSettings.into() } else { HandlerError::retry(self.0.to_string()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_chain_goes_on_only_when_the_first_has_none_for_the_room() {
+        let request = SettingsRequest::read("main", Timestamp::from_secs(0), r#"{"fqn":"a/r"}"#.into());
+        let request = request.expect("a question");
+        let open = || Fixed::new(MeetingSettings::default());
+        let passed = chain(Fails(NoSettings.into()), open()).settings(&request).await;
+        assert_eq!(passed.expect("the second answers").decided_by(), Some("fixed"));
+        let failed = chain(Fails("the table is gone".into()), open()).settings(&request).await;
+        assert!(!has_none(&failed.expect_err("a failure is no absence")));
+        let none = chain(Fails(NoSettings.into()), Fails(NoSettings.into())).settings(&request).await;
+        assert!(has_none(&none.expect_err("nobody has any")));
+    }
+}

@@ -1,0 +1,83 @@
+//! A map that forgets.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::request::SettingsRequest;
+
+/// Which meeting is meant, whatever the spelling of its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Meeting {
+    endpoint: Arc<str>,
+    tenant: Option<String>,
+    room: String,
+}
+
+impl Meeting {
+    pub(super) fn of(request: &SettingsRequest) -> Self {
+        Self {
+            endpoint: request.endpoint.clone(),
+            tenant: request.fqn.app_id().map(str::to_lowercase),
+            room: request.room_key(),
+        }
+    }
+}
+
+/// Remembers something of the meetings asked about last. When there is no more room, those that were not written for
+/// longest are forgotten, half of all at a time.
+#[derive(Debug)]
+pub(super) struct Recent<V> {
+    young: HashMap<Meeting, V>,
+    old: HashMap<Meeting, V>,
+    half: usize,
+}
+
+impl<V> Recent<V> {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), half: capacity.div_ceil(2).max(1) }
+    }
+
+    pub(super) fn get(&self, meeting: &Meeting) -> Option<&V> {
+        self.young.get(meeting).or_else(|| self.old.get(meeting))
+    }
+
+    pub(super) fn insert(&mut self, meeting: Meeting, value: V) {
+        if self.young.len() >= self.half && !self.young.contains_key(&meeting) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(meeting, value);
+    }
+
+    pub(super) fn remove(&mut self, meeting: &Meeting) {
+        self.young.remove(meeting);
+        self.old.remove(meeting);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.young.clear();
+        self.old.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meeting(room: usize) -> Meeting {
+        Meeting { endpoint: "main".into(), tenant: None, room: room.to_string() }
+    }
+
+    #[test]
+    fn it_never_holds_more_than_its_capacity_and_keeps_the_newest() {
+        let mut recent = Recent::new(10);
+        for room in 0..1000 {
+            recent.insert(meeting(room), room);
+            recent.insert(meeting(room), room);
+            assert!(recent.young.len() + recent.old.len() <= 10);
+            for newest in room.saturating_sub(4)..=room {
+                assert_eq!(recent.get(&meeting(newest)), Some(&newest));
+            }
+        }
+        assert_eq!(recent.get(&meeting(900)), None);
+    }
+}

@@ -1,0 +1,212 @@
+//! What is kept of each answer, as a proof of what was decided.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::store::{Keep, Page, PageRequest, RowId, StoreError};
+use crate::{Fqn, Timestamp};
+
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum SettingsSource {
+    /// The provider.
+    Provider,
+    /// What the provider had answered for this room before.
+    LastKnownGood,
+    /// The settings of [`FailurePolicy::fallback`](super::FailurePolicy::fallback).
+    Fallback,
+    /// [`FailurePolicy::fail_closed`](super::FailurePolicy::fail_closed).
+    FailClosed,
+    /// [`FailurePolicy::refuse`](super::FailurePolicy::refuse).
+    Refused,
+}
+
+impl SettingsSource {
+    /// Every source.
+    pub const ALL: [Self; 5] =
+        [Self::Provider, Self::LastKnownGood, Self::Fallback, Self::FailClosed, Self::Refused];
+
+    /// The source's name, as stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::LastKnownGood => "last_known_good",
+            Self::Fallback => "fallback",
+            Self::FailClosed => "fail_closed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl fmt::Display for SettingsSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why the provider's own answer was not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum SettingsFailure {
+    /// It did not answer before the deadline.
+    TimedOut,
+    /// It answered an error.
+    Failed,
+    /// It panicked.
+    Panicked,
+    /// It has no settings for the room.
+    NoSettings,
+    /// It was not asked, because too much was being asked already.
+    Overloaded,
+    /// It was not asked, because the question does not say which meeting it is about.
+    Unreadable,
+}
+
+impl SettingsFailure {
+    /// Every failure.
+    pub const ALL: [Self; 6] =
+        [Self::TimedOut, Self::Failed, Self::Panicked, Self::NoSettings, Self::Overloaded, Self::Unreadable];
+
+    /// The failure's name, as stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+            Self::Panicked => "panicked",
+            Self::NoSettings => "no_settings",
+            Self::Overloaded => "overloaded",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl fmt::Display for SettingsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One answer that was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SettingsRecord {
+    /// Its row; 0 before it was stored.
+    pub id: RowId,
+    /// The endpoint the question came to.
+    pub endpoint: Arc<str>,
+    /// The meeting, as it was spelt in the question; empty when that did not say.
+    pub fqn: Fqn,
+    /// When the question came.
+    pub received_at: Timestamp,
+    /// How long it took from there to the answer.
+    pub took: Duration,
+    /// Where the answer came from.
+    pub source: SettingsSource,
+    /// Why it did not come from the provider.
+    pub failure: Option<SettingsFailure>,
+    /// What the provider said when it failed. Links are cut to their host.
+    pub error: Option<String>,
+    /// What decided, if the provider noted it: a rule, a row of a table.
+    pub decided_by: Option<String>,
+    /// What was answered, as JSON; passcode and phone number are replaced by `…`.
+    pub answer: String,
+}
+
+impl SettingsRecord {
+    /// A record of an answer from this source, for others to fill in the rest.
+    pub fn new(
+        endpoint: impl Into<Arc<str>>,
+        fqn: Fqn,
+        received_at: Timestamp,
+        source: SettingsSource,
+        answer: impl Into<String>,
+    ) -> Self {
+        Self {
+            id: RowId::new(0),
+            endpoint: endpoint.into(),
+            fqn,
+            received_at,
+            took: Duration::ZERO,
+            source,
+            failure: None,
+            error: None,
+            decided_by: None,
+            answer: answer.into(),
+        }
+    }
+}
+
+/// Which records to list: those that match every field that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SettingsQuery {
+    /// Of this meeting, whatever the spelling. Without a tenant (no `/` in it), of this room of any tenant.
+    pub fqn: Option<Fqn>,
+    /// Of this endpoint.
+    pub endpoint: Option<String>,
+    /// Asked at this time or later.
+    pub from: Option<Timestamp>,
+    /// Asked before this time.
+    pub until: Option<Timestamp>,
+    /// From this source.
+    pub source: Option<SettingsSource>,
+    /// Because of this failure.
+    pub failure: Option<SettingsFailure>,
+    /// Which page.
+    pub page: PageRequest,
+}
+
+/// Keeps records of the answers that were given. `MemoryStore` and the stores of `jaas-diesel` do.
+///
+/// It is apart from [`EventStore`](crate::store::EventStore), because a process may answer questions and store no events.
+/// As there, a caller may drop any future at any time, and no method waits without bound.
+#[async_trait]
+pub trait SettingsLog: Send + Sync + 'static {
+    /// Keeps these records, all or none of them.
+    ///
+    /// # Behavior
+    /// - Every field is kept but [`id`](SettingsRecord::id), which the store gives, growing in the order of arrival.
+    async fn record_settings(&self, records: &[SettingsRecord]) -> Result<(), StoreError>;
+
+    /// Lists records, oldest row first.
+    ///
+    /// # Behavior
+    /// - Following [`Page::next`] shows each record once.
+    /// - Records are filtered by every field of the query; meetings are compared as
+    ///   [`Fqn::same_room`](crate::Fqn::same_room) does.
+    async fn settings_records(&self, query: &SettingsQuery) -> Result<Page<SettingsRecord>, StoreError>;
+
+    /// Deletes what `keep` does not keep, at most `limit` rows, the oldest first; age counts from when the question came.
+    /// Answers how many were deleted.
+    ///
+    /// # Behavior
+    /// - By age, and beyond a count.
+    async fn purge_settings_records(&self, keep: Keep, now: Timestamp, limit: u32)
+    -> Result<u64, StoreError>;
+}
+
+/// Forwards every method, so a store can be shared.
+#[async_trait]
+impl<L: SettingsLog + ?Sized> SettingsLog for Arc<L> {
+    async fn record_settings(&self, records: &[SettingsRecord]) -> Result<(), StoreError> {
+        (**self).record_settings(records).await
+    }
+
+    async fn settings_records(&self, query: &SettingsQuery) -> Result<Page<SettingsRecord>, StoreError> {
+        (**self).settings_records(query).await
+    }
+
+    async fn purge_settings_records(
+        &self,
+        keep: Keep,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        (**self).purge_settings_records(keep, now, limit).await
+    }
+}
+
+const _: fn(&dyn SettingsLog) = |_| {};

@@ -1,0 +1,159 @@
+//! Writing records behind the answers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::record::{SettingsLog, SettingsRecord};
+use crate::clock::Clock;
+use crate::store::Keep;
+
+/// How many records may wait to be written.
+const QUEUE: usize = 4096;
+/// How many are written at once.
+const BATCH: usize = 100;
+/// How often a batch is tried.
+const TRIES: usize = 3;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long one write may take; a store's own limit should be shorter.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+/// How long closing waits for what is queued.
+const CLOSE_LIMIT: Duration = Duration::from_secs(20);
+/// Between two looks for what need not be kept.
+const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How many records are deleted at once, and the pause until the next.
+const PURGE_BATCH: u32 = 500;
+const PURGE_PAUSE: Duration = Duration::from_millis(50);
+
+/// A queue of records, and the task that writes them. Answers never wait for it.
+pub(super) struct Recorder {
+    queue: mpsc::Sender<SettingsRecord>,
+    losing: AtomicBool,
+    closing: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the task needs.
+pub(super) struct Writing {
+    pub(super) log: Arc<dyn SettingsLog>,
+    pub(super) keep: Keep,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Recorder {
+    /// Starts the task on the current runtime.
+    pub(super) fn start(writing: Writing) -> Self {
+        let (queue, queued) = mpsc::channel(QUEUE);
+        let closing = CancellationToken::new();
+        let task = tokio::spawn(writing.run(queued, closing.clone()));
+        Self { queue, losing: AtomicBool::new(false), closing, task: Mutex::new(Some(task)) }
+    }
+
+    /// Queues a record; one that does not fit is counted, and its loss is logged when it begins.
+    pub(super) fn record(&self, record: SettingsRecord) {
+        let reason = match self.queue.try_send(record) {
+            Ok(()) => {
+                self.losing.store(false, Ordering::Relaxed);
+                return;
+            }
+            Err(TrySendError::Full(_)) => "queue_full",
+            Err(TrySendError::Closed(_)) => "closed",
+        };
+        lost(1, reason);
+        if !self.losing.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                reason,
+                "records of settings that were answered are lost; the answers are not held up"
+            );
+        }
+    }
+
+    /// Writes what is queued and ends the task.
+    pub(super) async fn close(&self) {
+        self.closing.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut task) = task else { return };
+        if timeout(CLOSE_LIMIT, &mut task).await.is_err() {
+            task.abort();
+            tracing::error!("records of settings that were answered could not be written before closing");
+        }
+    }
+}
+
+/// Without a close, what is queued is still written while the runtime lives: the task ends by itself when the queue is
+/// closed and empty.
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
+}
+
+impl Writing {
+    async fn run(self, mut queued: mpsc::Receiver<SettingsRecord>, closing: CancellationToken) {
+        let mut purge_at = Instant::now();
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                biased;
+                () = closing.cancelled(), if !queued.is_closed() => queued.close(),
+                taken = queued.recv_many(&mut batch, BATCH) => {
+                    if taken == 0 {
+                        return;
+                    }
+                    self.write(&batch).await;
+                    batch.clear();
+                }
+                () = sleep_until(purge_at), if self.keep != Keep::FOREVER => {
+                    let more = self.purge().await;
+                    purge_at = Instant::now() + if more { PURGE_PAUSE } else { PURGE_EVERY };
+                }
+            }
+        }
+    }
+
+    async fn write(&self, batch: &[SettingsRecord]) {
+        for tried in 1.. {
+            let error = match timeout(WRITE_LIMIT, self.log.record_settings(batch)).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) if error.is_transient() && tried < TRIES => error.to_string(),
+                Err(_) if tried < TRIES => format!("no answer within {WRITE_LIMIT:?}"),
+                Ok(Err(error)) => return not_written(batch, &error),
+                Err(_) => return not_written(batch, &format!("no answer within {WRITE_LIMIT:?}")),
+            };
+            tracing::debug!(%error, tried, "records of settings could not be written; trying again");
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Deletes a batch; answers whether there may be more.
+    async fn purge(&self) -> bool {
+        let purging = self.log.purge_settings_records(self.keep, self.clock.now(), PURGE_BATCH);
+        match timeout(WRITE_LIMIT, purging).await {
+            Ok(Ok(deleted)) => deleted >= u64::from(PURGE_BATCH),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "could not delete old records of settings; trying again later");
+                false
+            }
+            Err(_) => {
+                tracing::warn!(limit = ?WRITE_LIMIT, "old records of settings were not deleted in time; trying again later");
+                false
+            }
+        }
+    }
+}
+
+fn not_written(batch: &[SettingsRecord], error: &dyn std::fmt::Display) {
+    lost(batch.len(), "not_written");
+    tracing::error!(records = batch.len(), %error, "records of settings that were answered are lost");
+}
+
+fn lost(records: usize, reason: &'static str) {
+    metrics::counter!("jaas_settings_records_lost_total", "reason" => reason).increment(records as u64);
+}

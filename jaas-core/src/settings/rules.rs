@@ -1,0 +1,193 @@
+//! Settings by the name of the room.
+
+mod error;
+mod file;
+mod pattern;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use self::error::{RulesError, RulesErrorKind};
+use self::pattern::Pattern;
+use super::meeting::MeetingSettings;
+use super::provider::{NoSettings, SettingsProvider};
+use super::request::SettingsRequest;
+use crate::Fqn;
+use crate::handler::HandlerError;
+
+/// Settings by room pattern; the first rule that matches decides.
+///
+/// A pattern is a room's name in which `*` stands for any number of characters and `?` for one. Both are compared
+/// percent-decoded and lower-cased, as [`Fqn::room_key`] is. A room that no rule matches has the default; without a default
+/// it has [`NoSettings`](super::NoSettings), and the failure policy answers, or the next provider of a
+/// [`chain`](super::chain).
+///
+/// In a file, with the keys of the answer:
+///
+/// ```toml
+/// [[rules]]
+/// room = "*-vip"               # or a list of patterns
+/// [rules.settings]
+/// lobbyEnabled = true
+/// passcode = "0420"            # in quotes: it is text
+///
+/// [[rules]]
+/// room = ["lecture-*", "aula"]
+/// tenant = "vpaas-magic-cookie-c2824d584eac4489a1e32e4e164d5a3c"   # optional
+/// settings = { visitorsEnabled = true, participantsSoftLimit = 100 }
+///
+/// [default]
+/// maxOccupants = 50
+/// ```
+///
+/// The same as JSON: `{"rules":[{"room":"*-vip","settings":{…}}],"default":{…}}`.
+///
+/// ```
+/// use jaas_core::Fqn;
+/// use jaas_core::settings::{MeetingSettings, RoomRules};
+///
+/// let vip = MeetingSettings::builder().lobby_enabled(true).passcode("0420").build()?;
+/// let rules = RoomRules::new().rule("*-vip", vip)?.default_settings(MeetingSettings::default());
+/// assert_eq!(rules.of(&Fqn::new("vpaas-magic-cookie-1/Board%2DVIP")).unwrap().lobby_enabled(), Some(true));
+///
+/// let error = RoomRules::from_json("rooms.json", "{\"rules\":[\n{\"room\":\"*\",\"settings\":{\"passcode\":\"12a\"}}]}");
+/// assert!(error.unwrap_err().to_string().starts_with("rooms.json, line 2: the passcode may hold the digits 0 to 9 only"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct RoomRules {
+    rules: Vec<Rule>,
+    default: Option<MeetingSettings>,
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    tenant: Option<String>,
+    pattern: Pattern,
+    settings: MeetingSettings,
+}
+
+impl RoomRules {
+    /// No rules yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads a file, by its extension `.toml` or `.json`. It blocks while it reads, so do it at the start.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not well-formed, holds something that is not allowed, or a rule that can never
+    /// match. The error names file, line and what is allowed. `.toml` needs the feature `toml`.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, RulesError> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let read: fn(&str, &str) -> Result<Self, RulesError> =
+            match path.extension().and_then(|end| end.to_str()) {
+                Some("json") => |name, text| Self::from_json(name, text),
+                #[cfg(feature = "toml")]
+                Some("toml") => |name, text| Self::from_toml(name, text),
+                #[cfg(not(feature = "toml"))]
+                Some("toml") => {
+                    let message =
+                        "this build reads no TOML; turn on the feature `toml` of jaas-core, or write JSON";
+                    return Err(RulesError::new(RulesErrorKind::Unreadable, &name, None, message));
+                }
+                _ => {
+                    let message = "a file of room rules ends in .toml or .json";
+                    return Err(RulesError::new(RulesErrorKind::Unreadable, &name, None, message));
+                }
+            };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| RulesError::new(RulesErrorKind::Unreadable, &name, None, error.to_string()))?;
+        read(&name, &text)
+    }
+
+    /// Reads rules from JSON; `name` stands for the file in errors.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn from_json(name: &str, text: &str) -> Result<Self, RulesError> {
+        file::from_json(name, text)
+    }
+
+    /// Reads rules from TOML; `name` stands for the file in errors.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    #[cfg(feature = "toml")]
+    pub fn from_toml(name: &str, text: &str) -> Result<Self, RulesError> {
+        file::from_toml(name, text)
+    }
+
+    /// Adds a rule behind the others.
+    ///
+    /// # Errors
+    /// When the pattern is empty, or a rule before it matches all that it would.
+    pub fn rule(mut self, pattern: &str, settings: MeetingSettings) -> Result<Self, RulesError> {
+        let added = self.add(pattern, None, &settings);
+        added.map_err(|(kind, message)| RulesError::new(kind, "room rules", None, message))?;
+        Ok(self)
+    }
+
+    /// What rooms have that no rule matches.
+    pub fn default_settings(mut self, settings: MeetingSettings) -> Self {
+        self.default = Some(settings.with_decided_by("the default of the rules"));
+        self
+    }
+
+    /// The settings of this meeting, by the first rule that matches or by default.
+    pub fn of(&self, fqn: &Fqn) -> Option<&MeetingSettings> {
+        let (tenant, room) = (fqn.app_id().map(str::to_lowercase), fqn.room_key());
+        let matching = self
+            .rules
+            .iter()
+            .find(|rule| (rule.tenant.is_none() || rule.tenant == tenant) && rule.pattern.matches(&room));
+        matching.map(|rule| &rule.settings).or(self.default.as_ref())
+    }
+
+    fn add(
+        &mut self,
+        pattern: &str,
+        tenant: Option<&str>,
+        settings: &MeetingSettings,
+    ) -> Result<(), (RulesErrorKind, String)> {
+        let new = Pattern::new(pattern).ok_or_else(|| {
+            let message =
+                "a pattern is empty; it is a room's name, in which * stands for any characters and ? for one";
+            (RulesErrorKind::NotAllowed, message.to_owned())
+        })?;
+        if tenant.is_some_and(|tenant| tenant.trim().is_empty() || tenant.contains('/')) {
+            let message =
+                "the tenant is what stands before the first / of `fqn`; leave it out to match every tenant";
+            return Err((RulesErrorKind::NotAllowed, message.to_owned()));
+        }
+        let tenant = tenant.map(str::to_lowercase);
+        let covers =
+            |rule: &&Rule| (rule.tenant.is_none() || rule.tenant == tenant) && rule.pattern.covers(&new);
+        if let Some(first) = self.rules.iter().find(covers) {
+            let message = format!(
+                "the rule for {pattern:?} can never match, because {:?} comes before it and the first match decides; put it \
+                 further up",
+                first.pattern.as_str()
+            );
+            return Err((RulesErrorKind::NeverMatches, message));
+        }
+        let decided_by: Arc<str> = format!("the rule {pattern:?}").into();
+        self.rules.push(Rule {
+            tenant,
+            pattern: new,
+            settings: settings.clone().with_decided_by(decided_by),
+        });
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SettingsProvider for RoomRules {
+    async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
+        self.of(&request.fqn).cloned().ok_or_else(|| NoSettings.into())
+    }
+}

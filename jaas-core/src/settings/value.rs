@@ -1,0 +1,294 @@
+//! The single values of an answer, each of which can only hold what JaaS accepts.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::error::{SettingsError, SettingsErrorKind};
+use crate::lenient::open_enum;
+
+/// The passcode of a meeting: one or more ASCII digits. `Debug` hides it and there is no `Display`; ask with
+/// [`expose`](Passcode::expose).
+///
+/// Digits only is documented; a passcode with anything else is dropped silently and the room opens unprotected (seen).
+///
+/// ```
+/// use jaas_core::settings::Passcode;
+///
+/// let passcode = Passcode::new("0420")?;
+/// assert_eq!(passcode.expose(), "0420");
+/// assert_eq!(format!("{passcode:?}"), "Passcode(…)");
+/// assert!(Passcode::new("42a").is_err() && Passcode::new("").is_err());
+/// # Ok::<(), jaas_core::settings::SettingsError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Passcode(String);
+
+impl Passcode {
+    /// A passcode of these digits.
+    ///
+    /// # Errors
+    /// When it is empty, which would open the room without one, or holds anything but `0` to `9`.
+    pub fn new(digits: impl Into<String>) -> Result<Self, SettingsError> {
+        let digits = digits.into();
+        let wrong = |message| Err(SettingsError::new(SettingsErrorKind::Passcode, message));
+        if digits.is_empty() {
+            return wrong(
+                "the passcode is empty, and the room would open without one; leave it out if that is meant",
+            );
+        }
+        if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return wrong(
+                "the passcode may hold the digits 0 to 9 only; with anything else the room would open without one",
+            );
+        }
+        Ok(Self(digits))
+    }
+
+    /// A passcode of digits that are known to be some.
+    pub(super) fn of_digits(digits: impl Iterator<Item = char>) -> Self {
+        Self(digits.filter(char::is_ascii_digit).collect())
+    }
+
+    /// The digits.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Passcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passcode(…)")
+    }
+}
+
+impl FromStr for Passcode {
+    type Err = SettingsError;
+
+    fn from_str(digits: &str) -> Result<Self, SettingsError> {
+        Self::new(digits)
+    }
+}
+
+impl TryFrom<&str> for Passcode {
+    type Error = SettingsError;
+
+    fn try_from(digits: &str) -> Result<Self, SettingsError> {
+        Self::new(digits)
+    }
+}
+
+impl TryFrom<String> for Passcode {
+    type Error = SettingsError;
+
+    fn try_from(digits: String) -> Result<Self, SettingsError> {
+        Self::new(digits)
+    }
+}
+
+/// From a string only: a number has lost its leading zeros.
+impl<'de> Deserialize<'de> for Passcode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Digits;
+
+        impl de::Visitor<'_> for Digits {
+            type Value = Passcode;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a passcode of digits in quotes, such as \"0420\"")
+            }
+
+            fn visit_str<E: de::Error>(self, digits: &str) -> Result<Passcode, E> {
+                Passcode::new(digits).map_err(E::custom)
+            }
+
+            // What serde says by itself would quote the number.
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Passcode, E> {
+                Err(E::custom(UNQUOTED))
+            }
+
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Passcode, E> {
+                Err(E::custom(UNQUOTED))
+            }
+
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Passcode, E> {
+                Err(E::custom(UNQUOTED))
+            }
+        }
+
+        deserializer.deserialize_any(Digits)
+    }
+}
+
+const UNQUOTED: &str = "the passcode is a number; write it in quotes, because a number loses leading zeros";
+
+/// How many participants a meeting may have at once: 2 to 500 (documented). Moderators count, and are kept out too when
+/// the meeting is full (seen).
+///
+/// ```
+/// use jaas_core::settings::MaxOccupants;
+///
+/// assert_eq!(MaxOccupants::new(500)?.get(), 500);
+/// assert!(MaxOccupants::new(1).is_err() && MaxOccupants::new(501).is_err());
+/// # Ok::<(), jaas_core::settings::SettingsError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MaxOccupants(u16);
+
+impl MaxOccupants {
+    /// The fewest, 2.
+    pub const MIN: Self = Self(2);
+    /// The most, 500.
+    pub const MAX: Self = Self(500);
+
+    /// So many participants.
+    ///
+    /// # Errors
+    /// When it is fewer than 2 or more than 500.
+    pub fn new(participants: impl Into<i128>) -> Result<Self, SettingsError> {
+        let participants = participants.into();
+        u16::try_from(participants)
+            .ok()
+            .map(Self)
+            .filter(|new| (Self::MIN..=Self::MAX).contains(new))
+            .ok_or_else(|| {
+                let message = format!("maxOccupants is {participants}, and must be 2 to 500");
+                SettingsError::new(SettingsErrorKind::MaxOccupants, message)
+            })
+    }
+
+    /// The number.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+macro_rules! occupants_from {
+    ($($Number:ty)*) => {$(
+        impl TryFrom<$Number> for MaxOccupants {
+            type Error = SettingsError;
+
+            fn try_from(participants: $Number) -> Result<Self, SettingsError> {
+                Self::new(participants)
+            }
+        }
+    )*};
+}
+// `i32` is what a plain literal is.
+occupants_from! { i32 u16 u32 i64 u64 }
+
+impl TryFrom<usize> for MaxOccupants {
+    type Error = SettingsError;
+
+    fn try_from(participants: usize) -> Result<Self, SettingsError> {
+        Self::new(u64::try_from(participants).unwrap_or(u64::MAX))
+    }
+}
+
+impl Serialize for MaxOccupants {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for MaxOccupants {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(i64::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+/// How the lobby lets people in (documented).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LobbyType {
+    /// Everybody but moderators asks to join, and a moderator lets them in one by one. On the wire
+    /// `WAIT_FOR_APPROVAL`; what JaaS does when there is no type.
+    WaitForApproval,
+    /// The lobby ends when the first moderator joins. On the wire `WAIT_FOR_MODERATOR`.
+    WaitForModerator,
+}
+
+impl LobbyType {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WaitForApproval => "WAIT_FOR_APPROVAL",
+            Self::WaitForModerator => "WAIT_FOR_MODERATOR",
+        }
+    }
+}
+
+impl fmt::Display for LobbyType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for LobbyType {
+    type Err = SettingsError;
+
+    fn from_str(word: &str) -> Result<Self, SettingsError> {
+        [Self::WaitForApproval, Self::WaitForModerator]
+            .into_iter()
+            .find(|known| known.as_str() == word)
+            .ok_or_else(|| {
+                let message =
+                    format!("{word:?} is no lobbyType; it is WAIT_FOR_APPROVAL or WAIT_FOR_MODERATOR");
+                SettingsError::new(SettingsErrorKind::Word, message)
+            })
+    }
+}
+
+impl Serialize for LobbyType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for LobbyType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+open_enum! {
+    /// Who turns speech into text. Without one JaaS takes what the Admin Panel says (documented).
+    pub enum Transcriber {
+        /// Google.
+        Google = "GOOGLE",
+        /// Oracle Cloud AI Speech.
+        OracleCloudAiSpeech = "ORACLE_CLOUD_AI_SPEECH",
+        /// Whisper, run by 8x8.
+        EghtWhisper = "EGHT_WHISPER",
+    }
+
+    /// Whose display names are hidden.
+    pub enum HideDisplayName {
+        /// Those of guests.
+        Guest = "GUEST",
+    }
+}
+
+macro_rules! word {
+    ($($Word:ident)*) => {$(
+        impl From<String> for $Word {
+            fn from(word: String) -> Self {
+                Self::from(word.as_str())
+            }
+        }
+
+        impl Serialize for $Word {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $Word {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Ok(Self::from(String::deserialize(deserializer)?))
+            }
+        }
+    )*};
+}
+word! { Transcriber HideDisplayName }

@@ -1,0 +1,66 @@
+//! Records of settings in memory.
+
+use async_trait::async_trait;
+
+use super::MemoryStore;
+use super::rows::cut;
+use crate::Timestamp;
+use crate::settings::{SettingsLog, SettingsQuery, SettingsRecord};
+use crate::store::{Keep, Page, RowId, StoreError};
+
+#[async_trait]
+impl SettingsLog for MemoryStore {
+    async fn record_settings(&self, records: &[SettingsRecord]) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        self.check_room(rows.settings.len().saturating_add(records.len()).saturating_sub(1))?;
+        for record in records {
+            rows.last_id += 1;
+            let id = RowId::new(rows.last_id);
+            rows.settings.push(SettingsRecord { id, ..record.clone() });
+        }
+        Ok(())
+    }
+
+    async fn settings_records(&self, query: &SettingsQuery) -> Result<Page<SettingsRecord>, StoreError> {
+        let records: Vec<_> =
+            self.rows().settings.iter().filter(|record| matches(query, record)).cloned().collect();
+        Ok(cut(&records, query.page, |record| record.id))
+    }
+
+    async fn purge_settings_records(
+        &self,
+        keep: Keep,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let rows = &mut self.rows().settings;
+        let mut oldest: Vec<_> = rows.iter().map(|record| (record.received_at, record.id)).collect();
+        oldest.sort_unstable();
+        let surplus = keep
+            .count
+            .map_or(0, |count| rows.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX)));
+        let before = keep.age.map(|age| now.saturating_sub(age));
+        let expired: Vec<RowId> = oldest
+            .into_iter()
+            .enumerate()
+            .filter(|(place, (at, _))| *place < surplus || before.is_some_and(|before| *at < before))
+            .map(|(_, (_, id))| id)
+            .take(limit as usize)
+            .collect();
+        rows.retain(|record| !expired.contains(&record.id));
+        Ok(expired.len() as u64)
+    }
+}
+
+fn matches(query: &SettingsQuery, record: &SettingsRecord) -> bool {
+    let same_room = |fqn: &crate::Fqn| match fqn.app_id() {
+        Some(_) => fqn.same_room(&record.fqn),
+        None => fqn.room_key() == record.fqn.room_key(),
+    };
+    query.fqn.as_ref().is_none_or(same_room)
+        && query.endpoint.as_ref().is_none_or(|endpoint| **endpoint == *record.endpoint)
+        && query.from.is_none_or(|from| record.received_at >= from)
+        && query.until.is_none_or(|until| record.received_at < until)
+        && query.source.is_none_or(|source| record.source == source)
+        && query.failure.is_none_or(|failure| record.failure == Some(failure))
+}

@@ -1,0 +1,36 @@
+//! The question JaaS asks before each meeting, and how it is answered: always, in time, and with nothing JaaS would
+//! misread.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+mod cache;
+mod desk;
+mod properties;
+mod receiving;
+mod records;
+mod seed;
+
+use std::time::Duration;
+
+use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsDesk, SettingsDeskBuilder};
+use jaas_testkit::settings::ScriptedProvider;
+
+/// What a good provider answers here.
+fn protected() -> MeetingSettings {
+    MeetingSettings::builder().lobby_enabled(true).passcode("4711").build().expect("allowed")
+}
+
+/// Settings that are told from all others by this number.
+fn numbered(number: u16) -> MeetingSettings {
+    MeetingSettings::builder().max_occupants(number).build().expect("allowed")
+}
+
+/// The desk answers 77 when it has to answer for the provider.
+fn builder(provider: &ScriptedProvider) -> SettingsDeskBuilder {
+    SettingsDesk::builder(provider.clone(), FailurePolicy::fallback(numbered(77)))
+}
+
+fn desk(provider: &ScriptedProvider) -> SettingsDesk {
+    builder(provider).build().expect("a good configuration")
+}
+
+const DEADLINE: Duration = Duration::from_millis(1500);

@@ -1,0 +1,221 @@
+//! Questions among what a receiver is sent.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jaas_core::event::EventKind;
+use jaas_core::settings::{FailurePolicy, SettingsDesk};
+use jaas_core::store::{EventQuery, EventStore as _, MemoryStore, PageRequest};
+use jaas_core::{Auth, Credentials, Disposition, Inbox, Receiver, ReceiverBuilder, Reply, Timestamp};
+use jaas_testkit::settings::{Script, ScriptedProvider, SettingsQuestion, assert_valid_for_jaas};
+use jaas_testkit::{Signer, fixture};
+
+use super::{builder, desk, protected};
+
+const NOW: Timestamp = Timestamp::from_secs(1_795_420_800);
+const SECRET: &str = "whsec_00000000000000000000000000000000";
+const VALUE: &str = "Bearer 1234";
+
+struct World {
+    store: Arc<MemoryStore>,
+    provider: ScriptedProvider,
+    receiver: Receiver,
+}
+
+impl World {
+    fn new(configure: impl FnOnce(ReceiverBuilder, &ScriptedProvider) -> ReceiverBuilder) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let provider = ScriptedProvider::of([Script::Answer(protected())]);
+        let auth = Auth::signature([SECRET]).expect("a good secret");
+        let receiver = Receiver::builder("main", auth, Inbox::new(store.clone())).clock(|| NOW);
+        let receiver = configure(receiver, &provider).build().expect("a good configuration");
+        Self { store, provider, receiver }
+    }
+
+    fn with_desk() -> Self {
+        Self::new(|receiver, provider| receiver.settings(desk(provider)))
+    }
+
+    async fn send(&self, body: impl Into<Bytes>) -> Reply {
+        let request = Signer::new(SECRET).expect("good").sign(NOW, body);
+        self.receiver.receive(request.credentials(), request.body.clone()).await
+    }
+
+    async fn send_to_settings(&self, body: impl Into<Bytes>) -> Reply {
+        let request = Signer::new(SECRET).expect("good").sign(NOW, body);
+        self.receiver.receive_settings(request.credentials(), request.body.clone()).await
+    }
+
+    async fn kept(&self) -> (usize, usize) {
+        let events = self.store.events(&EventQuery::default()).await.expect("listed").items.len();
+        let quarantined = self.store.quarantined(PageRequest::first()).await.expect("listed").items.len();
+        (events, quarantined)
+    }
+}
+
+fn question() -> String {
+    SettingsQuestion::about("app/math").body()
+}
+
+fn given() -> Reply {
+    Reply::Settings(protected().to_answer().into())
+}
+
+#[tokio::test]
+async fn a_question_is_answered_on_both_paths_with_and_without_its_type() {
+    let world = World::with_desk();
+    let typed = SettingsQuestion::about("app/math").with_event_type();
+    let with_key =
+        typed.clone().with("idempotencyKey", "k-1").with("timestamp", 1).with("data", serde_json::json!({}));
+    let bodies =
+        [question(), typed.body(), with_key.body(), SettingsQuestion::about("room").with("x", 1).body()];
+    for body in &bodies {
+        assert_eq!(world.send(body.clone()).await, given(), "{body}");
+        assert_eq!(world.send_to_settings(body.clone()).await, given(), "{body}");
+    }
+    assert_eq!((world.provider.calls(), world.kept().await), (8, (0, 0)));
+    let asked = &world.provider.asked()[0];
+    assert_eq!((&*asked.endpoint, asked.received_at, asked.body()), ("main", NOW, &Bytes::from(question())));
+}
+
+#[tokio::test]
+async fn an_event_is_an_event_on_both_paths() {
+    let world = World::with_desk();
+    for (place, fixture) in fixture::EVENTS.iter().chain(fixture::CASES).enumerate() {
+        let body = fixture::with_key(fixture.body, &format!("k-{place}")).expect("a key");
+        let reply = if place % 2 == 0 { world.send(body).await } else { world.send_to_settings(body).await };
+        assert_eq!(reply, Reply::Received(Disposition::Stored), "{}", fixture.name);
+    }
+    assert_eq!(world.provider.calls(), 0);
+}
+
+#[tokio::test]
+async fn what_is_neither_is_quarantined_among_events_and_answered_by_the_policy_on_the_path_of_settings() {
+    let world = World::with_desk();
+    for (name, body) in fixture::UNREADABLE {
+        let reply = world.send(Bytes::from_static(body)).await;
+        assert_eq!(reply, Reply::Received(Disposition::Quarantined), "{name}");
+        let reply = world.send_to_settings(Bytes::from_static(body)).await;
+        assert_eq!(assert_valid_for_jaas(&reply)["maxOccupants"], 77, "{name}");
+    }
+    // A question among events that does not say which meeting it is about is a question all the same.
+    let reply = world.send(r#"{"eventType":"SETTINGS_PROVISIONING"}"#).await;
+    assert_eq!(assert_valid_for_jaas(&reply)["maxOccupants"], 77);
+    assert_eq!((world.provider.calls(), world.kept().await), (0, (0, fixture::UNREADABLE.len())));
+}
+
+#[tokio::test]
+async fn without_a_desk_a_question_is_kept_like_any_body_that_is_no_event() {
+    let world = World::new(|receiver, _| receiver);
+    assert_eq!(world.send(question()).await, Reply::Received(Disposition::Quarantined));
+    let typed = SettingsQuestion::about("app/math").with_event_type();
+    assert_eq!(world.send_to_settings(typed.body()).await, Reply::Received(Disposition::Quarantined));
+    let with_key = typed.with("idempotencyKey", "k-1").body();
+    assert_eq!(world.send(with_key).await, Reply::Received(Disposition::Stored));
+    assert_eq!(world.kept().await, (1, 2));
+}
+
+#[tokio::test]
+async fn g6_an_unauthentic_question_reaches_neither_the_provider_nor_the_store() {
+    let own = Auth::signature_or_authorization([SECRET], [VALUE]).expect("good");
+    for world in [
+        World::with_desk(),
+        World::new(|receiver, provider| {
+            receiver.settings(builder(provider).auth(own).build().expect("good"))
+        }),
+        World::new(|receiver, _| receiver),
+    ] {
+        let forged = Signer::new("whsec_ffffffff").expect("good").sign(NOW, question());
+        for (signature, authorization) in [
+            (None, None),
+            (Some(&*forged.signature), None),
+            (None, Some("Bearer")),
+            (Some("t=1,v1=AAAA"), Some("")),
+        ] {
+            let credentials = Credentials { signature, authorization };
+            for body in [question(), "{}".to_owned(), "x".repeat(100_000)] {
+                let reply = world.receiver.receive(credentials, body.clone().into()).await;
+                assert_eq!(reply, Reply::Unauthorized);
+                let reply = world.receiver.receive_settings(credentials, body.into()).await;
+                assert_eq!((reply.json(), reply.status()), (None, 401));
+            }
+        }
+        assert_eq!((world.provider.calls(), world.kept().await), (0, (0, 0)));
+    }
+}
+
+#[tokio::test]
+async fn the_desk_may_ask_for_other_credentials_than_events_do() {
+    let value = Auth::authorization([VALUE]).expect("good");
+    let world = World::new(|receiver, provider| {
+        receiver.settings(builder(provider).auth(value).build().expect("good"))
+    });
+    let with_value = Credentials { signature: None, authorization: Some(VALUE) };
+    assert_eq!(world.receiver.receive(with_value, question().into()).await, given());
+    assert_eq!(world.receiver.receive_settings(with_value, question().into()).await, given());
+    let event = fixture::of(EventKind::RoomCreated).body;
+    assert_eq!(
+        world.receiver.receive(with_value, event.into()).await,
+        Reply::Unauthorized,
+        "an event needs its signature"
+    );
+    assert_eq!(world.receiver.receive_settings(with_value, event.into()).await, Reply::Unauthorized);
+    assert_eq!(world.kept().await, (0, 0));
+    assert_eq!(world.send(question()).await, Reply::Unauthorized, "a question needs the value");
+    assert_eq!(world.send(event).await, Reply::Received(Disposition::Stored));
+    assert_eq!(world.provider.calls(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_wait_for_no_event_and_are_never_answered_503() {
+    let world = World::with_desk();
+    world.receiver.close();
+    assert_eq!(world.send(fixture::of(EventKind::RoomCreated).body).await.status(), 503);
+    assert_eq!(world.send(question()).await, given(), "a question does not come back after a restart");
+    assert_eq!(World::new(|receiver, _| receiver.max_in_flight(1)).send(question()).await.status(), 200);
+
+    // One place for events, and it is taken.
+    let gate = Arc::new(tokio::sync::Notify::new());
+    let auth = Auth::signature([SECRET]).expect("good");
+    let provider = ScriptedProvider::of([Script::Answer(protected())]);
+    let receiver = Receiver::builder("main", auth, Stuck(gate.clone())).clock(|| NOW).max_in_flight(1);
+    let receiver = Arc::new(receiver.settings(desk(&provider)).build().expect("good"));
+    let sign = |body: &str| Signer::new(SECRET).expect("good").sign(NOW, body.to_owned());
+    let stuck = tokio::spawn({
+        let (receiver, request) = (receiver.clone(), sign(fixture::of(EventKind::RoomCreated).body));
+        async move { receiver.receive(request.credentials(), request.body.clone()).await }
+    });
+    gate.notified().await;
+    let event = sign(fixture::of(EventKind::RoomDestroyed).body);
+    assert_eq!(receiver.receive(event.credentials(), event.body.clone()).await.status(), 503);
+    let asked = sign(&question());
+    assert_eq!(receiver.receive(asked.credentials(), asked.body.clone()).await, given());
+    stuck.abort();
+}
+
+struct Stuck(Arc<tokio::sync::Notify>);
+
+#[async_trait::async_trait]
+impl jaas_core::Dispatcher for Stuck {
+    async fn dispatch(&self, _: jaas_core::Received) -> Result<Disposition, jaas_core::DispatchError> {
+        self.0.notify_one();
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_desk_can_be_shared_by_two_receivers_and_tells_their_rooms_apart() {
+    let provider = ScriptedProvider::of([Script::Answer(protected())]);
+    let policy = FailurePolicy::fail_closed();
+    let desk = SettingsDesk::builder(provider.clone(), policy).build().expect("good");
+    for endpoint in ["one", "other"] {
+        let auth = Auth::signature([SECRET]).expect("good");
+        let receiver =
+            Receiver::builder(endpoint, auth, Inbox::new(Arc::new(MemoryStore::new()))).clock(|| NOW);
+        let receiver = receiver.settings(desk.clone()).build().expect("good");
+        let request = Signer::new(SECRET).expect("good").sign(NOW, question());
+        assert_eq!(receiver.receive(request.credentials(), request.body.clone()).await, given());
+    }
+    let asked: Vec<_> = provider.asked().iter().map(|request| request.endpoint.to_string()).collect();
+    assert_eq!(asked, ["one", "other"]);
+}

@@ -1,0 +1,11 @@
+//! For testing who answers JaaS's question about the settings of a meeting.
+
+mod answer;
+mod mock;
+mod question;
+mod scripted;
+
+pub use self::answer::{InvalidAnswer, assert_valid_for_jaas, check_answer};
+pub use self::mock::MockSettingsProvider;
+pub use self::question::{SettingsQuestion, settings_request};
+pub use self::scripted::{Script, ScriptedProvider};
