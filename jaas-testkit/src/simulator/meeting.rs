@@ -11,6 +11,7 @@ mod talk;
 mod usage;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -60,7 +61,7 @@ use crate::event::{self, EventBuilder};
 /// # Panics
 /// An action panics when it cannot happen: nobody leaves who is not there, only moderators promote, after the end
 /// comes nothing but [`rate`](Self::rate). Each panic says which rule was broken.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Meeting {
     dice: Dice,
     app: AppId,
@@ -332,6 +333,20 @@ impl Meeting {
     fn assert_running(&self) {
         assert!(self.opened_at.is_some(), "nobody has joined yet: the meeting has not begun");
         assert!(self.ended_at.is_none(), "the meeting has ended");
+    }
+}
+
+/// What happened, line by line: proptest shows it of a meeting for which a test fails.
+impl fmt::Debug for Meeting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let events = self.events.iter().map(|(at, event)| {
+            let body = event.json();
+            format!("{at} {} {}", body["eventType"].as_str().unwrap_or_default(), body["data"])
+        });
+        f.debug_struct("Meeting")
+            .field("session", &self.session)
+            .field("events", &events.collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,8 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod causality;
+mod independence;
 mod projection;
 mod random;
 mod script;
+mod sender;
