@@ -123,7 +123,7 @@ async fn day(seed: u64, workers: usize) -> Day {
     }
     timeout(3600 * SECOND, senders.join_all()).await.expect("every sender is acknowledged in the end");
     sleep(60 * SECOND).await;
-    store.set_faults(Faults::none());
+    store.mend();
     let settled = async {
         while store.inner().stats().await.expect("counted").count(EventState::Done) < EVENTS as u64 {
             sleep(SECOND).await;
