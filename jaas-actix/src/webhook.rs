@@ -4,7 +4,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, HeaderName, RETRY_AFTER};
+use actix_web::http::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, ContentType, HeaderName, RETRY_AFTER,
+};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -36,6 +38,7 @@ static SIGNATURE: HeaderName = HeaderName::from_static(signature::HEADER);
 pub struct Webhook {
     receiver: Arc<Receiver>,
     path: String,
+    settings_path: Option<String>,
     max_body: usize,
     body_time_limit: Duration,
     max_bytes_in_flight: usize,
@@ -48,6 +51,7 @@ impl Webhook {
         Self {
             receiver: receiver.into(),
             path: "/webhooks/jaas".to_owned(),
+            settings_path: None,
             max_body: 1024 * 1024,
             body_time_limit: Duration::from_secs(10),
             max_bytes_in_flight: 64 * 1024 * 1024,
@@ -59,6 +63,13 @@ impl Webhook {
     /// `/webhooks/jaas`.
     pub fn at(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
+        self
+    }
+
+    /// A path for settings questions alone, should they be registered with a URL of their own. The receiver's
+    /// [desk](jaas_core::ReceiverBuilder::settings) answers them on the events' path in any case. Defaults to none.
+    pub fn settings_at(mut self, path: impl Into<String>) -> Self {
+        self.settings_path = Some(path.into());
         self
     }
 
@@ -93,18 +104,33 @@ impl Webhook {
     pub fn config(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
         let webhook = Rc::new(self.clone());
         move |app| {
-            let resource = web::resource(webhook.path.as_str());
-            app.service(resource.to(move |request, payload| handle(webhook.clone(), request, payload)));
+            let mounted =
+                [(Some(webhook.path.clone()), For::Events), (webhook.settings_path.clone(), For::Settings)];
+            for (path, what) in mounted {
+                let Some(path) = path else { continue };
+                let webhook = webhook.clone();
+                app.service(
+                    web::resource(path)
+                        .to(move |request, payload| handle(webhook.clone(), what, request, payload)),
+                );
+            }
         }
     }
 
     fn refuse(&self, reply: Reply, payload: Payload) -> HttpResponse {
-        let mut response = head(self.receiver.refuse(reply));
+        let mut response = head(&self.receiver.refuse(reply));
         response.force_close().body(Unread::new(payload))
     }
 }
 
-async fn handle(webhook: Rc<Webhook>, request: HttpRequest, mut payload: Payload) -> HttpResponse {
+/// What a path is for.
+#[derive(Debug, Clone, Copy)]
+enum For {
+    Events,
+    Settings,
+}
+
+async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut payload: Payload) -> HttpResponse {
     if request.method() != Method::POST {
         return webhook.refuse(Reply::MethodNotAllowed, payload);
     }
@@ -119,7 +145,20 @@ async fn handle(webhook: Rc<Webhook>, request: HttpRequest, mut payload: Payload
         }
         Err(_) => return webhook.refuse(Reply::TooSlow, payload),
     };
-    head(webhook.receiver.receive(credentials(&request), body).await).finish()
+    let (receiver, credentials) = (&webhook.receiver, credentials(&request));
+    let reply = match what {
+        For::Events => receiver.receive(credentials, body).await,
+        For::Settings => receiver.receive_settings(credentials, body).await,
+    };
+    let mut response = head(&reply);
+    match reply.json() {
+        // It can hold a passcode.
+        Some(json) => response
+            .insert_header(ContentType::json())
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .body(json.clone()),
+        None => response.finish(),
+    }
 }
 
 fn content_length(request: &HttpRequest) -> Option<u64> {
@@ -133,11 +172,11 @@ fn credentials(request: &HttpRequest) -> Credentials<'_> {
     Credentials { signature: first(&SIGNATURE), authorization: first(&AUTHORIZATION) }
 }
 
-/// Everything of a response but its body, which is always empty.
-fn head(reply: Reply) -> HttpResponseBuilder {
+/// Everything of a response but its body.
+fn head(reply: &Reply) -> HttpResponseBuilder {
     let status = StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
-    if reply == Reply::MethodNotAllowed {
+    if *reply == Reply::MethodNotAllowed {
         response.insert_header((ALLOW, "POST"));
     }
     if let Some(seconds) = reply.retry_after_secs() {

@@ -18,6 +18,8 @@ pub mod postgres;
 mod rows;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod schema;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod settings;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -27,5 +29,7 @@ pub use self::migrations::Migration;
 pub use self::mysql::{MysqlStore, MysqlStoreBuilder};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresStore, PostgresStoreBuilder};
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use self::settings::SettingsRow;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, SqliteStoreBuilder};

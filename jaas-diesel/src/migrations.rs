@@ -35,19 +35,33 @@ impl Script {
 /// The scripts in the folder of one database.
 macro_rules! scripts {
     ($database:literal) => {
-        &[$crate::migrations::Script {
-            version: "2026-11-24-000001",
-            name: "jaas_inbox",
-            up: include_str!(concat!("../../migrations/", $database, "/2026-11-24-000001_jaas_inbox/up.sql")),
-            down: include_str!(concat!(
-                "../../migrations/",
-                $database,
-                "/2026-11-24-000001_jaas_inbox/down.sql"
-            )),
-        }]
+        &[
+            $crate::migrations::script!($database, "2026-11-24-000001", "jaas_inbox"),
+            $crate::migrations::script!($database, "2026-11-24-000002", "jaas_settings"),
+        ]
     };
 }
 pub(crate) use scripts;
+
+macro_rules! script {
+    ($database:literal, $version:literal, $name:literal) => {
+        $crate::migrations::Script {
+            version: $version,
+            name: $name,
+            up: include_str!(concat!("../../migrations/", $database, "/", $version, "_", $name, "/up.sql")),
+            down: include_str!(concat!(
+                "../../migrations/",
+                $database,
+                "/",
+                $version,
+                "_",
+                $name,
+                "/down.sql"
+            )),
+        }
+    };
+}
+pub(crate) use script;
 
 /// Why tables cannot be brought up to date.
 #[derive(Debug, thiserror::Error)]

@@ -10,6 +10,10 @@ mod migrations;
 mod queries;
 #[path = "shared/server.rs"]
 mod server;
+#[path = "shared/settings.rs"]
+mod settings;
+#[path = "shared/settings_table.rs"]
+mod settings_table;
 #[path = "shared/transaction.rs"]
 mod transaction;
 
@@ -25,6 +29,7 @@ use tokio::sync::{Notify, watch};
 use self::MysqlStore as Store;
 use self::MysqlStoreBuilder as Builder;
 use self::server::{Plan, Shared, Source};
+pub use self::settings_table::SettingsTable;
 use crate::error::unavailable;
 
 /// The connection of a MySQL transaction, as [`Context::tx`](jaas_core::Context::tx) gives it to a transactional

@@ -10,6 +10,10 @@ mod migrations;
 mod queries;
 #[path = "shared/server.rs"]
 mod server;
+#[path = "shared/settings.rs"]
+mod settings;
+#[path = "shared/settings_table.rs"]
+mod settings_table;
 mod tls;
 #[path = "shared/transaction.rs"]
 mod transaction;

@@ -363,7 +363,7 @@ pub(crate) fn state(id: i64, name: &str) -> Result<EventState, StoreError> {
     EventState::ALL.into_iter().find(|state| state.as_str() == name).ok_or_else(|| unknown("event", id, name))
 }
 
-fn unknown(what: &str, id: i64, name: &str) -> StoreError {
+pub(crate) fn unknown(what: &str, id: i64, name: &str) -> StoreError {
     StoreError::new(
         StoreErrorKind::Corrupt,
         format!("{what} {id} is {name:?}, which this version of jaas-diesel does not know; update it"),

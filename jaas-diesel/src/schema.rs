@@ -79,6 +79,33 @@ diesel::table! {
 }
 
 diesel::table! {
+    jaas_settings (id) {
+        id -> BigInt,
+        tenant -> Text,
+        room -> Text,
+        fqn -> Text,
+        settings -> Text,
+    }
+}
+
+diesel::table! {
+    jaas_settings_records (id) {
+        id -> BigInt,
+        endpoint -> Text,
+        tenant -> Text,
+        room -> Text,
+        fqn -> Text,
+        received_at -> BigInt,
+        took_us -> BigInt,
+        source -> Text,
+        failure -> Nullable<Text>,
+        error -> Nullable<Text>,
+        decided_by -> Nullable<Text>,
+        answer -> Text,
+    }
+}
+
+diesel::table! {
     jaas_migrations (version) {
         version -> Text,
         applied_at -> BigInt,

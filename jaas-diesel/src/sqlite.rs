@@ -11,6 +11,10 @@ mod dialect;
 mod migrations;
 #[path = "shared/queries.rs"]
 mod queries;
+#[path = "shared/settings.rs"]
+mod settings;
+#[path = "shared/settings_table.rs"]
+mod settings_table;
 mod transaction;
 mod writer;
 
@@ -30,8 +34,10 @@ use jaas_core::store::{
 use jaas_core::{Delivery, Handled, HandlerResult, SessionId, Timestamp, Unreadable};
 use tokio::sync::{oneshot, watch};
 
+use self::SqliteStore as Store;
 use self::connection::Open;
 use self::dialect::answer;
+pub use self::settings_table::SettingsTable;
 use self::writer::{Command, Wake, Writer};
 use crate::error::{closed, not_in_time, unavailable};
 use crate::migrations::{Migration, MigrationError};

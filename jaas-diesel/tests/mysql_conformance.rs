@@ -69,3 +69,4 @@ impl DurableHarness for Mysql {
 }
 
 jaas_testkit::store_conformance!(Mysql);
+jaas_testkit::settings_log_conformance!(Mysql);

@@ -69,3 +69,4 @@ impl DurableHarness for Postgres {
 }
 
 jaas_testkit::store_conformance!(Postgres);
+jaas_testkit::settings_log_conformance!(Postgres);

@@ -70,3 +70,4 @@ impl DurableHarness for Sqlite {
 }
 
 jaas_testkit::store_conformance!(Sqlite);
+jaas_testkit::settings_log_conformance!(Sqlite);

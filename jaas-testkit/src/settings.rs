@@ -1,6 +1,7 @@
 //! For testing who answers JaaS's question about the settings of a meeting.
 
 mod answer;
+pub mod conformance;
 mod mock;
 mod question;
 mod scripted;

@@ -21,3 +21,4 @@ impl Harness for Memory {
 }
 
 jaas_testkit::store_conformance!(Memory, volatile);
+jaas_testkit::settings_log_conformance!(Memory);

@@ -49,6 +49,11 @@ impl Server {
         Self::launch(store.clone(), Inbox::new(store), |webhook| webhook, health).await
     }
 
+    /// A receiver of the test's own.
+    pub(crate) async fn of(receiver: Arc<Receiver>, configure: impl FnOnce(Webhook) -> Webhook) -> Self {
+        Self::mount(Arc::default(), receiver, configure, Health::new()).await
+    }
+
     async fn launch(
         store: Arc<MemoryStore>,
         dispatcher: impl Dispatcher,
@@ -57,7 +62,15 @@ impl Server {
     ) -> Self {
         let auth = Auth::signature([SECRET]).unwrap();
         let receiver = Receiver::builder("main", auth, Arc::new(dispatcher)).clock(|| NOW);
-        let receiver = Arc::new(receiver.build().unwrap());
+        Self::mount(store, Arc::new(receiver.build().unwrap()), configure, health).await
+    }
+
+    async fn mount(
+        store: Arc<MemoryStore>,
+        receiver: Arc<Receiver>,
+        configure: impl FnOnce(Webhook) -> Webhook,
+        health: Health,
+    ) -> Self {
         let webhook = configure(Webhook::new(receiver.clone()).at(PATH));
         let health = health.receiver(receiver.clone());
         let mounted = webhook.clone();

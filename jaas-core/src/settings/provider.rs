@@ -60,6 +60,14 @@ impl<P: SettingsProvider + ?Sized> SettingsProvider for Arc<P> {
     }
 }
 
+/// Forwards, so a provider can be chosen while the program runs.
+#[async_trait]
+impl<P: SettingsProvider + ?Sized> SettingsProvider for Box<P> {
+    async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
+        (**self).settings(request).await
+    }
+}
+
 const _: fn(&dyn SettingsProvider) = |_| {};
 
 /// The error of a provider that has no settings for a room. [`chain`] goes on to the next one; at the end the failure

@@ -27,6 +27,8 @@ pub enum StoreErrorKind {
     StaleLease,
     /// There is no such row.
     NotFound,
+    /// There is such a row already.
+    Exists,
     /// The event is waiting or running, so it cannot be replayed; or one of those to be erased is running.
     NotSettled,
     /// The event is running or done, or was discarded before, so it cannot be discarded.

@@ -20,6 +20,7 @@ use jaas_core::store::{EventState, StoreError};
 pub(super) use diesel_async::RunQueryDsl;
 
 use super::queries;
+pub(super) use super::server::asked;
 use crate::migrations::{Script, scripts};
 use crate::now::Now;
 use crate::rows::{Completion, Inserted, NewEvent, endpoints_and_keys, text};

@@ -15,6 +15,7 @@ use jaas_core::store::{EventState, Lease, RowId, StoreError};
 pub(super) use diesel_async::RunQueryDsl;
 
 use super::queries;
+pub(super) use super::server::asked;
 use crate::migrations::{Script, scripts};
 use crate::now::{Now, TellsTime, millis};
 use crate::rows::{Completion, Inserted, NewEvent, text};

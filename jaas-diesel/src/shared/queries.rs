@@ -875,7 +875,7 @@ const SETTLED_STATES: [EventState; 4] =
     [EventState::Done, EventState::Ignored, EventState::Dead, EventState::Discarded];
 
 /// How many rows are more than are kept, if the count matters.
-fn surplus(keep: Keep, rows: i64) -> Option<i64> {
+pub(super) fn surplus(keep: Keep, rows: i64) -> Option<i64> {
     let kept = i64::try_from(keep.count?).unwrap_or(i64::MAX);
     Some(rows.saturating_sub(kept)).filter(|surplus| *surplus > 0)
 }
@@ -924,10 +924,10 @@ async fn expired_events(
     Ok(ids)
 }
 
-fn after(page: PageRequest) -> i64 {
+pub(super) fn after(page: PageRequest) -> i64 {
     page.after.map_or(i64::MIN, RowId::get)
 }
 
-fn one_more(page: PageRequest) -> i64 {
+pub(super) fn one_more(page: PageRequest) -> i64 {
     page.clamped_limit() as i64 + 1
 }

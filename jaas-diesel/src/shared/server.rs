@@ -86,7 +86,7 @@ impl Plan {
 }
 
 /// Work on a connection that can be tried again.
-type Work<T> = Box<
+pub(super) type Work<T> = Box<
     dyn for<'c> Fn(&'c mut Connection) -> Pin<Box<dyn Future<Output = QueryResult<T>> + Send + 'c>>
         + Send
         + Sync,
@@ -103,6 +103,19 @@ macro_rules! work {
         work
     }};
 }
+
+/// Asks something on a connection of the pool; what is captured is cloned.
+macro_rules! asked {
+    ($how:ident, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
+        $(let $captured = $captured.clone();)*
+        let work: super::server::Work<_> = Box::new(move |$connection| {
+            $(let $captured = $captured.clone();)*
+            Box::pin(async move { $query.await })
+        });
+        $store.on_connection($operation, work).await
+    }};
+}
+pub(super) use asked;
 
 impl Store {
     /// Runs what is queued to its end and closes the connections outside the pool. Every call after it answers
@@ -151,7 +164,7 @@ impl Store {
     }
 
     /// Does this on a connection of the pool, in a task of its own.
-    async fn on_connection<T: Send + 'static>(
+    pub(super) async fn on_connection<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: Work<T>,

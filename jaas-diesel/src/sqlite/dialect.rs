@@ -81,6 +81,22 @@ macro_rules! exclusively {
     };
 }
 
+/// Asks the reading connection or the writing thread; what is captured is cloned.
+macro_rules! asked {
+    (read, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
+        $(let $captured = $captured.clone();)*
+        let read = move |$connection: &mut diesel::SqliteConnection| $crate::sqlite::dialect::answer($query);
+        $store.read($operation, read).await
+    }};
+    (write, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
+        $(let $captured = $captured.clone();)*
+        let write = move |$connection: &mut diesel::SqliteConnection| {
+            $crate::sqlite::dialect::answer($query).map(Ok)
+        };
+        $store.write($operation, $crate::sqlite::writer::Wake::Nobody, write).await
+    }};
+}
+
 /// The one writer needs no row locks.
 macro_rules! locked {
     ($query:expr) => {
@@ -115,7 +131,9 @@ macro_rules! conflict_target {
     };
 }
 
-pub(super) use {atomically, claim_first, conflict_target, exclusively, locked, locked as skip_locked};
+pub(super) use {
+    asked, atomically, claim_first, conflict_target, exclusively, locked, locked as skip_locked,
+};
 
 /// Inserts events; answers those that were new, at their places.
 pub(super) async fn insert_new(

@@ -49,13 +49,13 @@ impl HttpTarget {
         self
     }
 
-    /// Posts a request and answers status and body.
+    /// Posts a body, signed or not, and answers status and body.
     ///
     /// # Errors
     /// When no answer came, or its body is larger than 1 MiB.
-    pub async fn ask(&self, request: &SignedRequest) -> Result<(u16, Bytes), Unanswered> {
+    pub async fn ask(&self, body: Bytes, signature: Option<&str>) -> Result<(u16, Bytes), Unanswered> {
         const LIMIT: usize = 1024 * 1024;
-        let mut response = self.send(request).await?;
+        let mut response = self.send(body, signature).await?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
             body.extend_from_slice(&chunk);
@@ -68,10 +68,11 @@ impl HttpTarget {
         Ok((response.status().as_u16(), body.into()))
     }
 
-    async fn send(&self, request: &SignedRequest) -> Result<Response, Unanswered> {
-        let mut post = self.client.post(self.url.clone()).body(request.body.clone());
-        for (name, value) in request.headers() {
-            post = post.header(name, value);
+    async fn send(&self, body: Bytes, signature: Option<&str>) -> Result<Response, Unanswered> {
+        let mut post =
+            self.client.post(self.url.clone()).header("Content-Type", "application/json").body(body);
+        if let Some(signature) = signature {
+            post = post.header(jaas_core::signature::HEADER, signature);
         }
         if let Some(value) = &self.authorization {
             post = post.header("Authorization", value);
@@ -101,7 +102,7 @@ impl HttpTarget {
 #[async_trait]
 impl Target for HttpTarget {
     async fn post(&self, request: &SignedRequest) -> Result<u16, Unanswered> {
-        let mut response = self.send(request).await?;
+        let mut response = self.send(request.body.clone(), Some(&request.signature)).await?;
         let status = response.status().as_u16();
         // Read to its end, or the connection cannot be used again. The status counts whatever becomes of the body.
         while let Ok(Some(_)) = response.chunk().await {}

@@ -1,0 +1,2 @@
+DROP TABLE jaas_settings_records;
+DROP TABLE jaas_settings;

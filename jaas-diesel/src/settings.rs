@@ -1,0 +1,216 @@
+//! Rows of the settings tables, and how they become what is told.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use jaas_core::settings::{MeetingSettings, SettingsError, SettingsFailure, SettingsRecord, SettingsSource};
+use jaas_core::store::{RowId, StoreError, StoreErrorKind};
+use jaas_core::{Fqn, MAX_INDEXED_BYTES, Timestamp};
+
+use crate::rows::{indexed, text, unknown};
+use crate::schema::{jaas_settings, jaas_settings_records};
+
+/// A row of `jaas_settings`.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SettingsRow {
+    /// The row.
+    pub id: RowId,
+    /// The meeting, as it was given; `None` for the default row.
+    pub fqn: Option<Fqn>,
+    /// Its settings, or why they cannot be read, which only somebody who writes the table by hand can bring about.
+    pub settings: Result<MeetingSettings, SettingsError>,
+}
+
+/// What tells one row from another: tenant and room, as they are compared. Both are empty for the default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) tenant: String,
+    pub(crate) room: String,
+}
+
+impl Key {
+    pub(crate) const DEFAULT: Self = Self { tenant: String::new(), room: String::new() };
+
+    /// The key under which this meeting would stand.
+    pub(crate) fn of(fqn: &Fqn) -> Self {
+        let tenant = fqn.app_id().map(str::to_lowercase).unwrap_or_default();
+        Self { tenant: text(&tenant), room: text(&fqn.room_key()) }
+    }
+
+    /// The same, if a row can stand there.
+    pub(crate) fn to_write(fqn: &Fqn) -> Result<Self, StoreError> {
+        let key = Self::of(fqn);
+        let refused = |why: String| Err(StoreError::new(StoreErrorKind::Refused, why));
+        if key.room.is_empty() {
+            return refused(
+                "the meeting has no room; the default row is written with put_default".to_owned(),
+            );
+        }
+        if key.room.len() > MAX_INDEXED_BYTES || key.tenant.len() > MAX_INDEXED_BYTES {
+            return refused(format!(
+                "the meeting's tenant and room may have {MAX_INDEXED_BYTES} bytes each, percent-decoded"
+            ));
+        }
+        if fqn.as_str().len() > MAX_FQN_BYTES {
+            return refused(format!("the meeting's name may have {MAX_FQN_BYTES} bytes"));
+        }
+        Ok(key)
+    }
+
+    /// Which of two rows that fit is nearer to the meeting: its own, then its room of any tenant, then the default.
+    fn rank(&self) -> u8 {
+        u8::from(self.room.is_empty()) * 2 + u8::from(self.tenant.is_empty())
+    }
+}
+
+/// How long a name is kept as it was given.
+const MAX_FQN_BYTES: usize = 3 * MAX_INDEXED_BYTES;
+
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = jaas_settings)]
+pub(crate) struct NewSettings {
+    pub(crate) tenant: String,
+    pub(crate) room: String,
+    fqn: String,
+    pub(crate) settings: String,
+}
+
+impl NewSettings {
+    pub(crate) fn new(key: Key, fqn: &str, settings: &MeetingSettings) -> Result<Self, StoreError> {
+        let settings = serde_json::to_string(settings).map_err(|error| {
+            StoreError::new(StoreErrorKind::Refused, "the settings cannot be written").with_source(error)
+        })?;
+        Ok(Self { tenant: key.tenant, room: key.room, fqn: text(fqn), settings })
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = jaas_settings)]
+pub(crate) struct TableRow {
+    id: i64,
+    tenant: String,
+    room: String,
+    fqn: String,
+    settings: String,
+}
+
+impl TableRow {
+    /// The row that decides, of those that fit a meeting.
+    pub(crate) fn nearest(rows: Vec<Self>) -> Option<Self> {
+        rows.into_iter().min_by_key(|row| row.key().rank())
+    }
+
+    fn key(&self) -> Key {
+        Key { tenant: self.tenant.clone(), room: self.room.clone() }
+    }
+
+    /// The settings, with a note that they come from this row.
+    pub(crate) fn settings(&self) -> Result<MeetingSettings, StoreError> {
+        let which = match self.fqn.as_str() {
+            "" => "the default row of jaas_settings".to_owned(),
+            fqn => format!("the row {fqn:?} of jaas_settings"),
+        };
+        match MeetingSettings::from_json(&self.settings) {
+            Ok(settings) => Ok(settings.with_decided_by(which)),
+            Err(error) => Err(StoreError::new(
+                StoreErrorKind::Corrupt,
+                format!("row {} of jaas_settings is not allowed: {error}", self.id),
+            )),
+        }
+    }
+}
+
+impl TryFrom<TableRow> for SettingsRow {
+    type Error = StoreError;
+
+    fn try_from(row: TableRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: RowId::new(row.id),
+            fqn: (row.key() != Key::DEFAULT).then(|| Fqn::new(row.fqn)),
+            settings: MeetingSettings::from_json(&row.settings),
+        })
+    }
+}
+
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = jaas_settings_records, treat_none_as_default_value = false)]
+pub(crate) struct NewRecord {
+    endpoint: String,
+    tenant: String,
+    room: String,
+    fqn: String,
+    received_at: i64,
+    took_us: i64,
+    source: &'static str,
+    failure: Option<&'static str>,
+    error: Option<String>,
+    decided_by: Option<String>,
+    answer: String,
+}
+
+impl From<&SettingsRecord> for NewRecord {
+    fn from(record: &SettingsRecord) -> Self {
+        let Key { tenant, room } = Key::of(&record.fqn);
+        let mut fqn = text(record.fqn.as_str());
+        while fqn.len() > MAX_FQN_BYTES {
+            fqn.pop();
+        }
+        Self {
+            endpoint: indexed(text(&record.endpoint)),
+            tenant: indexed(tenant),
+            room: indexed(room),
+            fqn,
+            received_at: record.received_at.as_millis(),
+            took_us: i64::try_from(record.took.as_micros()).unwrap_or(i64::MAX),
+            source: record.source.as_str(),
+            failure: record.failure.map(SettingsFailure::as_str),
+            error: record.error.as_deref().map(text),
+            decided_by: record.decided_by.as_deref().map(text),
+            answer: record.answer.replace('\0', "\u{fffd}"),
+        }
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = jaas_settings_records)]
+pub(crate) struct RecordRow {
+    id: i64,
+    endpoint: String,
+    fqn: String,
+    received_at: i64,
+    took_us: i64,
+    source: String,
+    failure: Option<String>,
+    error: Option<String>,
+    decided_by: Option<String>,
+    answer: String,
+}
+
+impl TryFrom<RecordRow> for SettingsRecord {
+    type Error = StoreError;
+
+    fn try_from(row: RecordRow) -> Result<Self, StoreError> {
+        let corrupt = |name: &str| unknown("settings record", row.id, name);
+        let source = SettingsSource::ALL.into_iter().find(|source| source.as_str() == row.source);
+        let failure = row.failure.as_deref().map(|name| {
+            SettingsFailure::ALL
+                .into_iter()
+                .find(|failure| failure.as_str() == name)
+                .ok_or_else(|| corrupt(name))
+        });
+        let mut record = Self::new(
+            row.endpoint,
+            Fqn::new(row.fqn),
+            Timestamp::from_millis(row.received_at),
+            source.ok_or_else(|| corrupt(&row.source))?,
+            row.answer,
+        );
+        record.id = RowId::new(row.id);
+        record.took = Duration::from_micros(u64::try_from(row.took_us).unwrap_or(0));
+        record.failure = failure.transpose()?;
+        record.error = row.error;
+        record.decided_by = row.decided_by;
+        Ok(record)
+    }
+}

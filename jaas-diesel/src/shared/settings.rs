@@ -1,0 +1,182 @@
+//! The statements about settings, and the store as a log of their records. A module of each backend, like `queries`.
+
+use async_trait::async_trait;
+use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult, SelectableHelper as _};
+use diesel::result::{DatabaseErrorKind, Error};
+use jaas_core::Timestamp;
+use jaas_core::settings::{SettingsLog, SettingsQuery, SettingsRecord};
+use jaas_core::store::{Keep, Page, PageRequest, StoreError};
+
+use super::Store;
+use super::dialect::{Connection, RunQueryDsl as _, asked, conflict_target};
+use super::queries::{after, one_more, surplus};
+use crate::rows::{indexed, page_of, text};
+use crate::schema::{jaas_settings, jaas_settings_records};
+use crate::settings::{Key, NewRecord, NewSettings, RecordRow, TableRow};
+
+/// Writes a row that is new; `false` when there is one already.
+pub(super) async fn insert(connection: &mut Connection, row: &NewSettings) -> QueryResult<bool> {
+    match diesel::insert_into(jaas_settings::table).values(row).execute(connection).await {
+        Ok(_) => Ok(true),
+        Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Changes a row; `false` when there is none.
+pub(super) async fn update(connection: &mut Connection, row: &NewSettings) -> QueryResult<bool> {
+    use jaas_settings::dsl;
+    let rows = dsl::jaas_settings.filter(dsl::tenant.eq(&row.tenant)).filter(dsl::room.eq(&row.room));
+    // Counted apart, because MySQL does not count a row that was the same before.
+    let found: i64 = rows.count().get_result(connection).await?;
+    diesel::update(rows).set(dsl::settings.eq(&row.settings)).execute(connection).await?;
+    Ok(found > 0)
+}
+
+/// Writes a row, whether there is one or not.
+pub(super) async fn put(connection: &mut Connection, row: &NewSettings) -> QueryResult<()> {
+    use jaas_settings::dsl;
+    diesel::insert_into(dsl::jaas_settings)
+        .values(row)
+        .on_conflict(conflict_target!(dsl::room, dsl::tenant))
+        .do_update()
+        .set(dsl::settings.eq(&row.settings))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Deletes a row; `false` when there is none.
+pub(super) async fn delete(connection: &mut Connection, key: &Key) -> QueryResult<bool> {
+    use jaas_settings::dsl;
+    let rows = dsl::jaas_settings.filter(dsl::tenant.eq(&key.tenant)).filter(dsl::room.eq(&key.room));
+    Ok(diesel::delete(rows).execute(connection).await? > 0)
+}
+
+/// The rows of these tenants and these rooms, of which there is one of each pair at most.
+pub(super) async fn find(
+    connection: &mut Connection,
+    tenants: &[String],
+    rooms: &[String],
+) -> QueryResult<Vec<TableRow>> {
+    use jaas_settings::dsl;
+    dsl::jaas_settings
+        .filter(dsl::tenant.eq_any(tenants))
+        .filter(dsl::room.eq_any(rooms))
+        .select(TableRow::as_select())
+        .load(connection)
+        .await
+}
+
+pub(super) async fn list(connection: &mut Connection, page: PageRequest) -> QueryResult<Vec<TableRow>> {
+    use jaas_settings::dsl;
+    dsl::jaas_settings
+        .filter(dsl::id.gt(after(page)))
+        .order(dsl::id)
+        .limit(one_more(page))
+        .select(TableRow::as_select())
+        .load(connection)
+        .await
+}
+
+async fn record(connection: &mut Connection, records: &[NewRecord]) -> QueryResult<()> {
+    diesel::insert_into(jaas_settings_records::table).values(records).execute(connection).await?;
+    Ok(())
+}
+
+async fn records(connection: &mut Connection, query: &SettingsQuery) -> QueryResult<Vec<RecordRow>> {
+    use jaas_settings_records::dsl;
+    let mut rows = dsl::jaas_settings_records
+        .filter(dsl::id.gt(after(query.page)))
+        .order(dsl::id)
+        .limit(one_more(query.page))
+        .select(RecordRow::as_select())
+        .into_boxed();
+    if let Some(fqn) = &query.fqn {
+        let Key { tenant, room } = Key::of(fqn);
+        rows = rows.filter(dsl::room.eq(indexed(room)));
+        if fqn.app_id().is_some() {
+            rows = rows.filter(dsl::tenant.eq(indexed(tenant)));
+        }
+    }
+    if let Some(endpoint) = &query.endpoint {
+        rows = rows.filter(dsl::endpoint.eq(text(endpoint)));
+    }
+    if let Some(from) = query.from {
+        rows = rows.filter(dsl::received_at.ge(from.as_millis()));
+    }
+    if let Some(until) = query.until {
+        rows = rows.filter(dsl::received_at.lt(until.as_millis()));
+    }
+    if let Some(source) = query.source {
+        rows = rows.filter(dsl::source.eq(source.as_str()));
+    }
+    if let Some(failure) = query.failure {
+        rows = rows.filter(dsl::failure.eq(failure.as_str()));
+    }
+    rows.load(connection).await
+}
+
+async fn purge(connection: &mut Connection, keep: Keep, now: Timestamp, limit: u32) -> QueryResult<u64> {
+    use jaas_settings_records::dsl;
+    let limit = i64::from(limit.max(1));
+    let mut expired: Vec<i64> = match keep.age {
+        None => Vec::new(),
+        Some(age) => {
+            dsl::jaas_settings_records
+                .filter(dsl::received_at.lt(now.saturating_sub(age).as_millis()))
+                .order((dsl::received_at, dsl::id))
+                .limit(limit)
+                .select(dsl::id)
+                .load(connection)
+                .await?
+        }
+    };
+    if keep.count.is_some() {
+        let rows: i64 = dsl::jaas_settings_records.count().get_result(connection).await?;
+        if let Some(surplus) = surplus(keep, rows) {
+            let oldest: Vec<i64> = dsl::jaas_settings_records
+                .order((dsl::received_at, dsl::id))
+                .limit(surplus.min(limit))
+                .select(dsl::id)
+                .load(connection)
+                .await?;
+            expired.extend(oldest);
+            expired.sort_unstable();
+            expired.dedup();
+            expired.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+    }
+    if expired.is_empty() {
+        return Ok(0);
+    }
+    let expired = dsl::jaas_settings_records.filter(dsl::id.eq_any(expired));
+    Ok(diesel::delete(expired).execute(connection).await? as u64)
+}
+
+#[async_trait]
+impl SettingsLog for Store {
+    async fn record_settings(&self, records: &[SettingsRecord]) -> Result<(), StoreError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let rows: std::sync::Arc<[NewRecord]> = records.iter().map(NewRecord::from).collect();
+        asked!(write, self, "record settings", [rows] connection => record(connection, &rows))
+    }
+
+    async fn settings_records(&self, query: &SettingsQuery) -> Result<Page<SettingsRecord>, StoreError> {
+        let page = query.page;
+        let rows =
+            asked!(read, self, "list settings records", [query] connection => records(connection, &query))?;
+        page_of(rows, page, |record: &SettingsRecord| record.id)
+    }
+
+    async fn purge_settings_records(
+        &self,
+        keep: Keep,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        asked!(write, self, "purge settings records", [] connection => purge(connection, keep, now, limit))
+    }
+}

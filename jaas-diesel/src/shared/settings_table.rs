@@ -1,0 +1,154 @@
+//! The table of settings, as a provider. A module of each backend, like `queries`.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use jaas_core::settings::{MeetingSettings, NoSettings, SettingsProvider, SettingsRequest};
+use jaas_core::store::{Page, PageRequest, StoreError, StoreErrorKind};
+use jaas_core::{Fqn, HandlerError};
+
+use super::dialect::asked;
+use super::{Store, settings as queries};
+use crate::rows::page_of;
+use crate::settings::{Key, NewSettings, SettingsRow, TableRow};
+
+/// The table `jaas_settings`: settings by meeting, and a default row, to be changed while everything runs.
+///
+/// A row stands for `<AppID>/<room>`, or for a `<room>` of any tenant. Names are compared as
+/// [`Fqn::same_room`](jaas_core::Fqn::same_room) does. As a [`SettingsProvider`] it answers the row of the meeting, or else
+/// that of its room for any tenant, or else the default row; without that, [`NoSettings`].
+///
+/// Get it from the store: `store.settings_table()`. Cloning is cheap.
+#[derive(Clone)]
+pub struct SettingsTable {
+    store: Store,
+}
+
+impl Store {
+    /// The table of settings, to be changed, and to be given to a
+    /// [`SettingsDesk`](jaas_core::settings::SettingsDesk) as a provider.
+    pub fn settings_table(&self) -> SettingsTable {
+        SettingsTable { store: self.clone() }
+    }
+}
+
+impl SettingsTable {
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// [`Exists`](StoreErrorKind::Exists) when there is one for this meeting, [`Refused`](StoreErrorKind::Refused) when it
+    /// has no room or its name is too long.
+    pub async fn insert(&self, fqn: &Fqn, settings: &MeetingSettings) -> Result<(), StoreError> {
+        let row = NewSettings::new(Key::to_write(fqn)?, fqn.as_str(), settings)?;
+        let is_new = asked!(write, self.store, "insert settings", [row] connection => queries::insert(connection, &row))?;
+        if is_new {
+            return Ok(());
+        }
+        let why = "there are settings for this meeting already; update them, or put them in place";
+        Err(StoreError::new(StoreErrorKind::Exists, why))
+    }
+
+    /// Changes a row.
+    ///
+    /// # Errors
+    /// [`NotFound`](StoreErrorKind::NotFound) when there is none for this meeting.
+    pub async fn update(&self, fqn: &Fqn, settings: &MeetingSettings) -> Result<(), StoreError> {
+        let row = NewSettings::new(Key::to_write(fqn)?, fqn.as_str(), settings)?;
+        let is_there = asked!(write, self.store, "update settings", [row] connection => queries::update(connection, &row))?;
+        if is_there { Ok(()) } else { Err(not_found()) }
+    }
+
+    /// Adds a row, or changes the one that is there.
+    ///
+    /// # Errors
+    /// [`Refused`](StoreErrorKind::Refused) when the meeting has no room or its name is too long.
+    pub async fn put(&self, fqn: &Fqn, settings: &MeetingSettings) -> Result<(), StoreError> {
+        self.put_row(NewSettings::new(Key::to_write(fqn)?, fqn.as_str(), settings)?).await
+    }
+
+    /// Deletes a row.
+    ///
+    /// # Errors
+    /// [`NotFound`](StoreErrorKind::NotFound) when there is none for this meeting.
+    pub async fn delete(&self, fqn: &Fqn) -> Result<(), StoreError> {
+        let key = Key::to_write(fqn)?;
+        self.delete_row(key).await?.then_some(()).ok_or_else(not_found)
+    }
+
+    /// The row of this meeting itself; what it would be answered is told by [`decide`](Self::decide).
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn get(&self, fqn: &Fqn) -> Result<Option<SettingsRow>, StoreError> {
+        let Key { tenant, room } = Key::of(fqn);
+        let rows = self.find(vec![tenant], vec![room]).await?;
+        rows.into_iter().next().map(SettingsRow::try_from).transpose()
+    }
+
+    /// Adds or changes the default row: what meetings have that have no row.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn put_default(&self, settings: &MeetingSettings) -> Result<(), StoreError> {
+        self.put_row(NewSettings::new(Key::DEFAULT, "", settings)?).await
+    }
+
+    /// Deletes the default row: meetings without a row have [`NoSettings`] then, and the failure policy answers.
+    ///
+    /// # Errors
+    /// [`NotFound`](StoreErrorKind::NotFound) when there is none.
+    pub async fn delete_default(&self) -> Result<(), StoreError> {
+        self.delete_row(Key::DEFAULT).await?.then_some(()).ok_or_else(not_found)
+    }
+
+    /// Lists every row, the default included, in the order they were added.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn list(&self, page: PageRequest) -> Result<Page<SettingsRow>, StoreError> {
+        let rows =
+            asked!(read, self.store, "list settings", [] connection => queries::list(connection, page))?;
+        page_of(rows, page, |row: &SettingsRow| row.id)
+    }
+
+    /// What this meeting is answered: by its row, by that of its room for any tenant, or by the default row.
+    ///
+    /// # Errors
+    /// When the table cannot be read, and [`Corrupt`](StoreErrorKind::Corrupt) when the row that decides was written by
+    /// hand and is not allowed.
+    pub async fn decide(&self, fqn: &Fqn) -> Result<Option<MeetingSettings>, StoreError> {
+        let Key { tenant, room } = Key::of(fqn);
+        let rows = self.find(vec![tenant, String::new()], vec![room, String::new()]).await?;
+        TableRow::nearest(rows).map(|row| row.settings()).transpose()
+    }
+
+    async fn find(&self, tenants: Vec<String>, rooms: Vec<String>) -> Result<Vec<TableRow>, StoreError> {
+        asked!(read, self.store, "look settings up", [tenants, rooms] connection =>
+            queries::find(connection, &tenants, &rooms))
+    }
+
+    async fn put_row(&self, row: NewSettings) -> Result<(), StoreError> {
+        asked!(write, self.store, "write settings", [row] connection => queries::put(connection, &row))
+    }
+
+    async fn delete_row(&self, key: Key) -> Result<bool, StoreError> {
+        asked!(write, self.store, "delete settings", [key] connection => queries::delete(connection, &key))
+    }
+}
+
+fn not_found() -> StoreError {
+    StoreError::new(StoreErrorKind::NotFound, "there are no settings for this meeting")
+}
+
+#[async_trait]
+impl SettingsProvider for SettingsTable {
+    async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
+        self.decide(&request.fqn).await?.ok_or_else(|| NoSettings.into())
+    }
+}
+
+impl fmt::Debug for SettingsTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SettingsTable").field("store", &self.store).finish()
+    }
+}
