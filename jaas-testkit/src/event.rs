@@ -19,7 +19,7 @@
 //! ```
 //!
 //! # What a builder starts with
-//! - The event's [fixture](crate::fixture): every documented field with a plausible value. All fixtures are of one
+//! - The event's [fixture]: every documented field with a plausible value. All fixtures are of one
 //!   tenant, one sitting of the room `math`, and mostly of one participant, so the join and the leave above belong
 //!   together as they are.
 //! - The main room, where the fixture shows a breakout room.

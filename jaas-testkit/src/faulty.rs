@@ -53,7 +53,7 @@ pub use self::faults::{Fault, Faults, Op};
 ///     .clock_jump(0.01, Duration::from_secs(2));
 /// let store = FaultyStore::new(MemoryStore::new()).seeded(7, faults);
 /// // … use it, and to see that everything recovers:
-/// store.set_faults(Faults::none());
+/// store.mend();
 /// assert_eq!(store.injected(Op::Accept), 0);
 /// ```
 ///
@@ -74,6 +74,7 @@ struct State {
     random: ChaCha8Rng,
     faults: Faults,
     scripts: HashMap<Op, VecDeque<Fault>>,
+    outage: HashMap<Op, Fault>,
     /// By how much the store's clock is wrong, in ms.
     clock: i64,
     calls: BTreeMap<Op, u64>,
@@ -96,6 +97,7 @@ impl<S> FaultyStore<S> {
             random: ChaCha8Rng::seed_from_u64(0),
             faults: Faults::none(),
             scripts: HashMap::new(),
+            outage: HashMap::new(),
             clock: 0,
             calls: BTreeMap::new(),
             injected: BTreeMap::new(),
@@ -111,20 +113,29 @@ impl<S> FaultyStore<S> {
         self
     }
 
-    /// From now on lets these faults happen. [`Faults::none`] mends the store and puts its clock right; what is
-    /// scripted stays.
+    /// From now on lets these faults happen by chance.
     pub fn set_faults(&self, faults: Faults) {
-        let mut state = self.lock();
-        if faults.jump.is_none() {
-            state.clock = 0;
-        }
-        state.faults = faults;
+        self.lock().faults = faults;
     }
 
-    /// Lets the next call of this operation fail so, whatever the chances. Said several times, the first concerns the
+    /// Lets the next call of this operation fail so, whatever else is set. Said several times, the first concerns the
     /// next call, the second the one after it, and so on.
     pub fn script(&self, op: Op, fault: Fault) {
         self.lock().scripts.entry(op).or_default().push_back(fault);
+    }
+
+    /// Lets every call of these operations fail so, until it is [mended](Self::mend).
+    pub fn outage(&self, ops: impl IntoIterator<Item = Op>, fault: Fault) {
+        self.lock().outage.extend(ops.into_iter().map(|op| (op, fault)));
+    }
+
+    /// From now on lets nothing fail, and puts the clock right.
+    pub fn mend(&self) {
+        let mut state = self.lock();
+        state.faults = Faults::none();
+        state.scripts.clear();
+        state.outage.clear();
+        state.clock = 0;
     }
 
     /// The store inside, past all faults.
@@ -150,9 +161,10 @@ impl<S> FaultyStore<S> {
         let mut state = self.lock();
         *state.calls.entry(op).or_default() += 1;
         let scripted = state.scripts.get_mut(&op).and_then(VecDeque::pop_front);
+        let told = scripted.or_else(|| state.outage.get(&op).copied());
         let State { random, faults, clock, .. } = &mut *state;
         let mut fate = faults.draw(op, random, clock);
-        fate.fault = scripted.or(fate.fault);
+        fate.fault = told.or(fate.fault);
         if fate.fault.is_some() {
             *state.injected.entry(op).or_default() += 1;
         }

@@ -5,10 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jaas_core::event::{ParticipantJoined, ParticipantLeft, RoomDestroyed};
-use jaas_core::{
-    Context, EventHandler, Handled, HandlerResult, ParticipantId, Personal, SessionId, Timestamp,
-};
+use jaas_core::event::{Participant, ParticipantJoined, ParticipantLeft, RoomDestroyed};
+use jaas_core::{Context, EventHandler, Handled, HandlerResult, SessionId, Timestamp, UserId};
 
 /// Remembers who was in which sitting, from when until when.
 ///
@@ -21,30 +19,33 @@ pub struct Attendance {
 
 #[derive(Debug, Default)]
 struct Sitting {
-    presences: BTreeMap<ParticipantId, Presence>,
+    /// By endpoint id, or by address for visitors, who have none.
+    presences: BTreeMap<String, Presence>,
     ended: Option<Timestamp>,
 }
 
+/// One device of somebody's in one room.
 #[derive(Debug, Default)]
 struct Presence {
-    name: Option<Personal>,
+    user: Option<UserId>,
     joined: Option<Timestamp>,
     left: Option<Timestamp>,
 }
 
 impl Attendance {
-    /// How long each person was in this sitting, by name, breakout rooms included. Those whose end is not known, and
-    /// guests without a name, are left out.
-    pub fn of(&self, session: &SessionId) -> BTreeMap<String, Duration> {
-        let mut attended = BTreeMap::new();
+    /// How long this user was in the sitting, in whichever room and on however many devices: no minute counts twice.
+    pub fn of(&self, session: &SessionId, user: &UserId) -> Duration {
         let sittings = self.lock();
-        let Some(sitting) = sittings.get(session) else { return attended };
-        for presence in sitting.presences.values() {
-            // A leave that never came: the end of the meeting closes it.
-            let until = presence.left.or(sitting.ended);
-            if let (Some(name), Some(from), Some(until)) = (&presence.name, presence.joined, until) {
-                *attended.entry(name.expose().to_owned()).or_default() += until.duration_since(from);
-            }
+        let Some(sitting) = sittings.get(session) else { return Duration::ZERO };
+        let of_user = sitting.presences.values().filter(|presence| presence.user.as_ref() == Some(user));
+        // A leave that never came: the end of the meeting closes it.
+        let mut times: Vec<_> =
+            of_user.filter_map(|presence| presence.joined.zip(presence.left.or(sitting.ended))).collect();
+        times.sort();
+        let (mut attended, mut counted_until) = (Duration::ZERO, Timestamp::from_millis(i64::MIN));
+        for (from, until) in times {
+            attended += until.duration_since(from.max(counted_until));
+            counted_until = counted_until.max(until);
         }
         attended
     }
@@ -60,24 +61,30 @@ impl Attendance {
     }
 }
 
+/// What tells this presence from every other one.
+fn presence_of(participant: &Participant) -> Option<String> {
+    let id = participant.participant_id.as_ref().map(ToString::to_string);
+    id.or_else(|| participant.participant_full_jid.as_ref().map(ToString::to_string))
+}
+
 #[async_trait]
 impl EventHandler for Attendance {
     async fn participant_joined(&self, cx: &mut Context<'_>, event: &ParticipantJoined) -> HandlerResult {
-        let Some(id) = event.participant.participant_id.clone() else {
-            return Ok(Handled::ignored("a visitor, who only watches"));
+        let Some(presence) = presence_of(&event.participant) else {
+            return Ok(Handled::ignored("nobody is named"));
         };
         self.write(cx, |sitting, at| {
-            let presence = sitting.presences.entry(id).or_default();
-            presence.name.clone_from(&event.participant.name);
+            let presence = sitting.presences.entry(presence).or_default();
+            presence.user.clone_from(&event.participant.id);
             presence.joined = Some(at);
         })
     }
 
     async fn participant_left(&self, cx: &mut Context<'_>, event: &ParticipantLeft) -> HandlerResult {
-        let Some(id) = event.participant.participant_id.clone() else {
-            return Ok(Handled::ignored("a visitor, who only watches"));
+        let Some(presence) = presence_of(&event.participant) else {
+            return Ok(Handled::ignored("nobody is named"));
         };
-        self.write(cx, |sitting, at| sitting.presences.entry(id).or_default().left = Some(at))
+        self.write(cx, |sitting, at| sitting.presences.entry(presence).or_default().left = Some(at))
     }
 
     async fn room_destroyed(&self, cx: &mut Context<'_>, event: &RoomDestroyed) -> HandlerResult {

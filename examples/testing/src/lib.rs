@@ -7,7 +7,9 @@
 //! - `settings_deadline`: a provider of meeting settings that does not answer in time.
 
 mod attendance;
+mod private_rooms;
 mod test_rooms;
 
 pub use self::attendance::Attendance;
+pub use self::private_rooms::{Calendar, PrivateRooms};
 pub use self::test_rooms::WithoutTestRooms;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jaas_core::{Disposition, SessionId};
+use jaas_core::{Disposition, Timestamp};
 use jaas_testkit::{FakeDispatcher, event};
 use serde_json::json;
 use testing::Attendance;
 
+const NINE: Timestamp = Timestamp::from_secs(1_795_424_400);
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
@@ -25,12 +26,11 @@ async fn to_be_called_twice_makes_no_difference() {
     let attendance = Arc::new(Attendance::default());
     let fake = FakeDispatcher::running(attendance.clone());
     fake.lose_next_answer().fail_next("the database is down").panic_next("a bug");
-    let joined = event::participant_joined().in_session("s1").participant("p1").named("Ada");
-    let left =
-        event::participant_left().in_session("s1").participant("p1").at(joined.happened_at()).later(MINUTE);
-    fake.deliver_until_taken(joined).await;
-    fake.deliver_until_taken(left).await;
-    assert_eq!(attendance.of(&SessionId::new("s1"))["Ada"], MINUTE);
+    let (joined, left) = (event::participant_joined().user("ada"), event::participant_left().user("ada"));
+    let session = joined.delivery().envelope.session_id.unwrap();
+    fake.deliver_until_taken(joined.at(NINE)).await;
+    fake.deliver_until_taken(left.at(NINE).later(MINUTE)).await;
+    assert_eq!(attendance.of(&session, &"ada".into()), MINUTE);
     assert_eq!((fake.arrivals().len(), fake.taken().len()), (5, 3));
 }
 

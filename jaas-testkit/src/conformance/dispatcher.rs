@@ -108,11 +108,11 @@ pub mod behavior {
     pub async fn dispatch_takes_an_event_once<H: DispatcherHarness>() {
         let harness = H::start().await;
         let event = created("k");
-        assert_took(harness.deliver(&event).await);
+        assert_took(&harness.deliver(&event).await);
         for _ in 0..3 {
             assert_eq!(harness.deliver(&event).await, Ok(Disposition::Duplicate));
         }
-        assert_took(harness.deliver(&created("l")).await);
+        assert_took(&harness.deliver(&created("l")).await);
         assert_eq!(harness.taken().await, ["k", "l"]);
     }
 
@@ -141,9 +141,9 @@ pub mod behavior {
         let harness = H::start().await;
         let keys = ["k", "K", "k ", "\u{212a}", "ke\u{301}", "k\u{e9}"];
         for key in keys {
-            assert_took(harness.deliver(&created(key)).await);
+            assert_took(&harness.deliver(&created(key)).await);
         }
-        assert_took(harness.deliver(&created("k").to_endpoint("other")).await);
+        assert_took(&harness.deliver(&created("k").to_endpoint("other")).await);
         for key in keys {
             assert_eq!(harness.deliver(&created(key)).await, Ok(Disposition::Duplicate), "{key:?}");
         }
@@ -153,7 +153,7 @@ pub mod behavior {
     pub async fn dispatch_tells_a_duplicate_from_a_conflict<H: DispatcherHarness>() {
         let harness = H::start().await;
         let (first, other) = (created("k"), event::room_destroyed().key("k").untyped());
-        assert_took(harness.deliver(&first).await);
+        assert_took(&harness.deliver(&first).await);
         for _ in 0..2 {
             assert_eq!(harness.deliver(&other).await, Ok(Disposition::Conflict));
             assert_eq!(harness.deliver(&first).await, Ok(Disposition::Duplicate));
@@ -172,7 +172,7 @@ pub mod behavior {
         let odd = event::usage().set("data", "text").key("b").untyped();
         let bare = created("c").without("data").without("timestamp").without("sessionId").without("fqn");
         for event in [unknown, odd, bare] {
-            assert_took(harness.deliver(&event).await);
+            assert_took(&harness.deliver(&event).await);
             assert_eq!(harness.deliver(&event).await, Ok(Disposition::Duplicate));
         }
         assert_eq!(harness.taken().await, ["a", "b", "c"]);
@@ -199,7 +199,7 @@ pub mod behavior {
         let error = harness.deliver(&created("k")).await.expect_err("told to fail");
         assert!(!error.retry_after().is_zero(), "{error}");
         assert!(harness.taken().await.is_empty());
-        assert_took(harness.deliver(&created("k")).await);
+        assert_took(&harness.deliver(&created("k")).await);
         assert_eq!(harness.deliver(&created("k")).await, Ok(Disposition::Duplicate));
         assert_eq!(harness.taken().await, ["k"]);
     }
@@ -251,7 +251,7 @@ fn created(key: &str) -> EventBuilder {
 
 /// Taken now, by whatever means, and not before.
 #[track_caller]
-fn assert_took(answer: Result<Disposition, DispatchError>) {
+fn assert_took(answer: &Result<Disposition, DispatchError>) {
     let took = matches!(answer, Ok(Disposition::Stored | Disposition::Handled | Disposition::Ignored));
     assert!(took, "not taken as new: {answer:?}");
 }

@@ -105,7 +105,8 @@ fn compare(path: &str, wanted: &Value, came: &Value, differences: &mut Vec<Strin
         }
         (wanted, came) if wanted == came => {}
         (wanted, came) => {
-            differences.push(format!("{}: wanted {wanted}, was {came}", inside("").trim_end_matches('.')))
+            let place = if path.is_empty() { "the body" } else { path };
+            differences.push(format!("{place}: wanted {wanted}, was {came}"));
         }
     }
 }

@@ -70,6 +70,21 @@ async fn faults_of_one_operation_leave_the_others_alone_and_come_in_order() {
 }
 
 #[tokio::test]
+async fn an_outage_lasts_until_it_is_mended() {
+    let store = with_events(0).await;
+    store.outage([Op::Ping, Op::Stats], Fault::Before);
+    store.script(Op::Ping, Fault::After);
+    for how in ["the answer was lost", "nothing happened", "nothing happened"] {
+        assert!(store.ping().await.expect_err("out of order").to_string().contains(how));
+    }
+    store.stats().await.expect_err("out of order");
+    store.audit(PageRequest::first()).await.expect("nothing was said of this");
+    store.mend();
+    store.ping().await.expect("mended");
+    store.stats().await.expect("mended");
+}
+
+#[tokio::test]
 async fn what_the_store_inside_refuses_is_passed_on() {
     let store = with_events(0).await;
     store.script(Op::Complete, Fault::After);
@@ -185,6 +200,6 @@ async fn a_clock_that_jumps_is_wrong_until_it_is_mended() {
     assert!(first != START && second != START && first != second, "{first} {second}");
     assert!(first.duration_since(START).max(START.duration_since(first)) <= HOUR, "{first}");
     assert_eq!(store.injected(Op::Release), 0);
-    store.set_faults(Faults::none());
+    store.mend();
     assert_eq!(now().await, START);
 }

@@ -32,10 +32,14 @@ impl EventHandler for Attendance {
         let key = cx.envelope().idempotency_key.to_string();
         let number = number_of(&key);
         // Every seventh takes longer than a lease.
-        sleep(if number % 7 == 0 { 20 * SECOND } else { Duration::from_millis(number as u64 * 37 % 1900) })
-            .await;
+        sleep(if number.is_multiple_of(7) {
+            20 * SECOND
+        } else {
+            Duration::from_millis(number as u64 * 37 % 1900)
+        })
+        .await;
         let already = self.done.lock().expect("unpoisoned").get(&key).copied();
-        if number % 5 == 0 && already.is_none() && !self.failed_before(&key) {
+        if number.is_multiple_of(5) && already.is_none() && !self.failed_before(&key) {
             return Err("not at first".into());
         }
         *self.done.lock().expect("unpoisoned").entry(key).or_default() += 1;
@@ -123,7 +127,7 @@ async fn day(seed: u64, workers: usize) -> Day {
     }
     timeout(3600 * SECOND, senders.join_all()).await.expect("every sender is acknowledged in the end");
     sleep(60 * SECOND).await;
-    store.set_faults(Faults::none());
+    store.mend();
     let settled = async {
         while store.inner().stats().await.expect("counted").count(EventState::Done) < EVENTS as u64 {
             sleep(SECOND).await;
@@ -139,7 +143,7 @@ async fn day(seed: u64, workers: usize) -> Day {
     for row in rows {
         let number = number_of(row.idempotency_key.as_str());
         assert_eq!((row.state, &*row.completed), (EventState::Done, &["attendance".to_owned()][..]));
-        let failures = u32::from(number % 5 == 0);
+        let failures = u32::from(number.is_multiple_of(5));
         // When another worker has taken over meanwhile, a failure is that of a stale claim, and not recorded.
         assert!(
             row.failures == failures || workers > 1 && row.failures < failures,
