@@ -44,7 +44,7 @@ impl Via {
     pub(crate) fn target(&self, url: &str) -> Result<HttpTarget, Failure> {
         let target = HttpTarget::new(url)?;
         Ok(match &self.authorization {
-            Some(value) => target.authorization(value),
+            Some(value) => target.authorization(value)?,
             None => target,
         })
     }

@@ -1,52 +1,78 @@
 //! Over HTTP.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use reqwest::{Client, Response, Url, redirect};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use jaas_core::signature;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::target::{Target, Unanswered};
 use crate::signer::SignedRequest;
 
-/// A running server. Connections are kept and used again; redirects are not followed, because they are no 2xx.
+/// The largest answer that is read.
+const LIMIT: usize = 1024 * 1024;
+
+/// A running server. Connections are kept and used again; redirects are not followed, because they are no 2xx; proxies are
+/// not used.
 #[derive(Clone)]
 pub struct HttpTarget {
-    client: Client,
-    url: Url,
-    authorization: Option<String>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    url: Uri,
+    authorization: Option<HeaderValue>,
 }
 
 impl HttpTarget {
-    /// The server at this URL. `https` asks the system which certificates it trusts.
+    /// The server at this URL. For `https` the system says which certificates are trusted.
     ///
     /// # Errors
     /// When this is no `http` or `https` URL, or the system trusts no certificates at all.
     pub fn new(url: &str) -> Result<Self, HttpError> {
-        let parsed = Url::parse(url)
-            .map_err(|error| HttpError::Url { url: url.to_owned(), reason: error.to_string() })?;
-        let mut builder =
-            Client::builder().redirect(redirect::Policy::none()).connect_timeout(Duration::from_secs(5));
-        builder = match parsed.scheme() {
-            "https" => builder.tls_backend_preconfigured(tls(true)?),
+        let wrong = |reason: &str| HttpError::Url { url: url.to_owned(), reason: reason.to_owned() };
+        let parsed: Uri = url.parse().map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
+        let tls = match parsed.scheme_str() {
+            Some("https") => tls(true)?,
             // It is asked for a TLS configuration all the same.
-            "http" => builder.tls_backend_preconfigured(tls(false)?),
-            other => {
-                let reason = format!("{other} is neither http nor https");
-                return Err(HttpError::Url { url: url.to_owned(), reason });
-            }
+            Some("http") => tls(false)?,
+            Some(other) => return Err(wrong(&format!("{other} is neither http nor https"))),
+            None => return Err(wrong("it has no http:// or https://")),
         };
-        let client = builder.build().map_err(|error| HttpError::Client { reason: chain(&error) })?;
+        if parsed.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            // Not repeated in the message: it is a password.
+            let reason = "name and password belong in the Authorization header, not in the URL".to_owned();
+            return Err(HttpError::Url { url: place(&parsed), reason });
+        }
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_secs(5)));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { client, url: parsed, authorization: None })
     }
 
     /// Sends this value in the `Authorization` header, verbatim, as JaaS does for endpoints that have one (documented).
-    #[must_use]
-    pub fn authorization(mut self, value: impl Into<String>) -> Self {
-        self.authorization = Some(value.into());
-        self
+    ///
+    /// # Errors
+    /// When a header cannot hold it, because it has a line break or another control character.
+    pub fn authorization(mut self, value: &str) -> Result<Self, HttpError> {
+        let mut value = HeaderValue::from_str(value).map_err(|_| HttpError::Authorization)?;
+        value.set_sensitive(true);
+        self.authorization = Some(value);
+        Ok(self)
     }
 
     /// Posts a body, signed or not, and answers status and body.
@@ -54,58 +80,46 @@ impl HttpTarget {
     /// # Errors
     /// When no answer came, or its body is larger than 1 MiB.
     pub async fn ask(&self, body: Bytes, signature: Option<&str>) -> Result<(u16, Bytes), Unanswered> {
-        const LIMIT: usize = 1024 * 1024;
-        let mut response = self.send(body, signature).await?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > LIMIT {
-                return Err(Unanswered::Unreachable {
-                    reason: format!("{} answers more than 1 MiB", self.place()),
-                });
-            }
-        }
-        Ok((response.status().as_u16(), body.into()))
+        let response = self.send(body, signature).await?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), LIMIT).collect().await;
+        let body = body.map_err(|error| self.unreachable(&*error))?;
+        Ok((status, body.to_bytes()))
     }
 
-    async fn send(&self, body: Bytes, signature: Option<&str>) -> Result<Response, Unanswered> {
-        let mut post =
-            self.client.post(self.url.clone()).header("Content-Type", "application/json").body(body);
+    async fn send(
+        &self,
+        body: Bytes,
+        signature: Option<&str>,
+    ) -> Result<
+        Response<impl http_body_util::BodyExt<Data = Bytes, Error = impl Error + Send + Sync + 'static>>,
+        Unanswered,
+    > {
+        let mut request = Request::post(self.url.clone()).header(CONTENT_TYPE, "application/json");
         if let Some(signature) = signature {
-            post = post.header(jaas_core::signature::HEADER, signature);
+            request = request.header(signature::HEADER, signature);
         }
         if let Some(value) = &self.authorization {
-            post = post.header("Authorization", value);
+            request = request.header(AUTHORIZATION, value);
         }
-        post.send().await.map_err(|error| self.unreachable(&error))
+        let request = request.body(Full::new(body)).map_err(|error| self.unreachable(&error))?;
+        self.client.request(request).await.map_err(|error| self.unreachable(&error))
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> Unanswered {
-        if error.is_timeout() && !error.is_connect() {
-            return Unanswered::TimedOut;
+    fn unreachable(&self, error: &(dyn Error + 'static)) -> Unanswered {
+        Unanswered::Unreachable {
+            reason: format!("{} cannot be reached: {}", place(&self.url), innermost(error)),
         }
-        Unanswered::Unreachable { reason: format!("{} cannot be reached: {}", self.place(), chain(error)) }
-    }
-
-    /// Without user name, password and query, which may be secrets.
-    fn place(&self) -> String {
-        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        format!(
-            "{}://{}{port}{}",
-            self.url.scheme(),
-            self.url.host_str().unwrap_or_default(),
-            self.url.path()
-        )
     }
 }
 
 #[async_trait]
 impl Target for HttpTarget {
     async fn post(&self, request: &SignedRequest) -> Result<u16, Unanswered> {
-        let mut response = self.send(request.body.clone(), Some(&request.signature)).await?;
+        let response = self.send(request.body.clone(), Some(&request.signature)).await?;
         let status = response.status().as_u16();
         // Read to its end, or the connection cannot be used again. The status counts whatever becomes of the body.
-        while let Ok(Some(_)) = response.chunk().await {}
+        let _ = Limited::new(response.into_body(), LIMIT).collect().await;
         Ok(status)
     }
 }
@@ -113,10 +127,21 @@ impl Target for HttpTarget {
 impl std::fmt::Debug for HttpTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HttpTarget")
-            .field("url", &self.place())
+            .field("url", &place(&self.url))
             .field("authorization", &self.authorization.is_some())
             .finish_non_exhaustive()
     }
+}
+
+/// A URL without name, password and query, which may be secrets.
+fn place(url: &Uri) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!(
+        "{}://{}{port}{}",
+        url.scheme_str().unwrap_or_default(),
+        url.host().unwrap_or_default(),
+        url.path()
+    )
 }
 
 fn tls(needed: bool) -> Result<ClientConfig, HttpError> {
@@ -132,19 +157,16 @@ fn tls(needed: bool) -> Result<ClientConfig, HttpError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| HttpError::Client { reason: error.to_string() })?;
+        .map_err(|error| HttpError::Tls { reason: error.to_string() })?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The innermost cause tells most, and never holds the URL with its query.
-fn chain(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    let mut text = None;
-    while let Some(inner) = cause.source() {
-        text = Some(inner.to_string());
-        cause = inner;
+/// The innermost cause tells most.
+fn innermost(mut error: &(dyn Error + 'static)) -> String {
+    while let Some(cause) = error.source() {
+        error = cause;
     }
-    text.unwrap_or_else(|| "the request failed".to_owned())
+    error.to_string()
 }
 
 /// Why nothing can be sent to a URL.
@@ -165,10 +187,15 @@ pub enum HttpError {
         /// What the system says.
         reason: String,
     },
-    /// The HTTP client cannot be made.
-    #[error("the HTTP client cannot be made: {reason}")]
-    Client {
+    /// TLS cannot be prepared.
+    #[error("TLS cannot be prepared: {reason}")]
+    Tls {
         /// Why.
         reason: String,
     },
+    /// The value of the `Authorization` header cannot be sent.
+    #[error(
+        "the Authorization value has a line break or another control character, which no header can hold; trim it"
+    )]
+    Authorization,
 }
