@@ -205,12 +205,12 @@ impl Script {
     fn finish(mut self) -> Meeting {
         let rater = self.dice.pick(&self.meeting.gone()).copied();
         self.meeting.end();
-        if self.dice.percent(40) {
-            if let Some(rater) = rater {
-                self.meeting.wait(Duration::from_secs(4));
-                let stars = self.stars();
-                self.meeting.rate(rater, stars, "good sound");
-            }
+        if let Some(rater) = rater
+            && self.dice.percent(40)
+        {
+            self.meeting.wait(Duration::from_secs(4));
+            let stars = self.stars();
+            self.meeting.rate(rater, stars, "good sound");
         }
         self.meeting
     }

@@ -250,7 +250,7 @@ async fn progress_is_told_after_every_request() {
     let listener = Listener::answering(|number| Ok(if number == 0 { 500 } else { 200 }));
     let report = sender(1)
         .on_progress(move |progress| {
-            kept.lock().expect("not poisoned").push((progress.over, progress.requests))
+            kept.lock().expect("not poisoned").push((progress.over, progress.requests));
         })
         .send(&listener, bodies(3))
         .await;
