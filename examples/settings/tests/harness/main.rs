@@ -111,8 +111,9 @@ async fn run(name: &str, policy: FailurePolicy, status_in_trouble: u16) {
     for _ in 0..CONNECTIONS {
         let (url, next, warm) = (url.clone(), next.clone(), warm.clone());
         connections.spawn(async move {
-            let client =
-                reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
+            let client = reqwest::Client::builder().timeout(Duration::from_secs(30));
+            // Sooner than the server, which closes idle connections after 5 s.
+            let client = client.pool_idle_timeout(Duration::from_secs(2)).build().expect("a client");
             let signer = Signer::new(SECRET).expect("good");
             let mut answers = Vec::new();
             loop {
