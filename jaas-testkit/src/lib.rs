@@ -26,3 +26,8 @@ pub use self::signer::{SignedRequest, Signer};
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/testing.md")]
 struct TestingChapter;
+
+/// The chapter on simulating compiles, and what it says is true.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/simulating.md")]
+struct SimulatingChapter;

@@ -73,7 +73,7 @@ pub struct Sender {
     progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
 
-/// Which time the signature of a repeated request carries; what JaaS does is published nowhere.
+/// Which time the signature of a repeated request carries, and that of a copy; what JaaS does is published nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SignRepeats {
     /// The time of the repetition: it is signed anew.
@@ -151,7 +151,7 @@ impl Sender {
         self
     }
 
-    /// Which time a repeated request is signed with. Defaults to [`SignRepeats::Anew`].
+    /// Which time a repeated request, or a copy, is signed with. Defaults to [`SignRepeats::Anew`].
     pub fn sign_repeats(mut self, repeats: SignRepeats) -> Self {
         self.repeats = repeats;
         self

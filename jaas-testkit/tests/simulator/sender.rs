@@ -174,6 +174,13 @@ async fn a_repeated_request_is_signed_anew_or_as_before() {
         let requests = listener.requests();
         assert_eq!(requests[0].1 == requests[1].1, same, "{repeats:?}");
         assert_eq!(requests[0].1.body, requests[1].1.body);
+
+        // A copy that is sent a minute later.
+        let listener = Listener::answering(|_| Ok(200));
+        let copying = sender(1).sign_repeats(repeats).duplicates(1.0).rate(1.0 / 60.0);
+        copying.send(&listener, bodies(1)).await;
+        let requests = listener.requests();
+        assert_eq!((requests.len(), requests[0].1 == requests[1].1), (2, same), "{repeats:?}");
     }
 }
 
@@ -250,7 +257,7 @@ async fn progress_is_told_after_every_request() {
     let listener = Listener::answering(|number| Ok(if number == 0 { 500 } else { 200 }));
     let report = sender(1)
         .on_progress(move |progress| {
-            kept.lock().expect("not poisoned").push((progress.over, progress.requests))
+            kept.lock().expect("not poisoned").push((progress.over, progress.requests));
         })
         .send(&listener, bodies(3))
         .await;

@@ -66,6 +66,16 @@ impl From<SecretError> for Failure {
 
 impl From<Unanswered> for Failure {
     fn from(unanswered: Unanswered) -> Self {
-        Self::nobody(format!("{unanswered}; is the server running there?"))
+        Self::nobody(format!("{unanswered}; {}", remedy(&unanswered)))
+    }
+}
+
+/// What to look at when nobody answers.
+pub(crate) fn remedy(unanswered: &Unanswered) -> &'static str {
+    match unanswered {
+        Unanswered::Unreachable { reason } if reason.contains("certificate") => {
+            "this system does not trust it: install its issuer's certificate, or name a file with it in SSL_CERT_FILE"
+        }
+        _ => "is the server running there?",
     }
 }

@@ -14,7 +14,7 @@ use jaas_core::{Backoff, Timestamp};
 use jaas_testkit::simulator::{Day, Facts, Meeting, Report, Sender, SignRepeats, bodies_in_order};
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::options::{Secrets, Via};
 use crate::output::Output;
 use crate::values;
@@ -238,7 +238,8 @@ impl Simulate {
             };
             Err(Failure::no(format!("{message}{hint}")))
         } else {
-            Err(Failure::nobody(format!("{message}; is the server running there?")))
+            let remedy = first.last.as_ref().err().map_or("is the server running there?", failure::remedy);
+            Err(Failure::nobody(format!("{message}; {remedy}")))
         }
     }
 }

@@ -21,7 +21,6 @@ struct Delivery {
     body: usize,
     dice: Dice,
     attempts: u32,
-    first_signed: Option<Timestamp>,
 }
 
 /// How one request went.
@@ -48,9 +47,9 @@ pub(super) async fn run(sender: &Sender, target: &dyn Target, bodies: &[Bytes]) 
             // 0 is the plan's.
             dice: Dice::fork(sender.seed, number as u64 + 1),
             attempts: 0,
-            first_signed: None,
         })
         .collect();
+    let mut first_signed: Vec<Option<Timestamp>> = vec![None; bodies.len()];
     let mut under_way = FuturesUnordered::new();
     let mut acknowledged = BTreeSet::new();
     let mut latencies = Vec::new();
@@ -65,7 +64,8 @@ pub(super) async fn run(sender: &Sender, target: &dyn Target, bodies: &[Bytes]) 
             let delivery = &mut deliveries[number];
             delivery.attempts += 1;
             report.requests += 1;
-            under_way.push(attempt(sender, target, &bodies[delivery.body], number, delivery.draw(sender)));
+            let drawn = delivery.draw(sender, &mut first_signed[delivery.body]);
+            under_way.push(attempt(sender, target, &bodies[delivery.body], number, drawn));
         }
         let next = due.peek().map(|Reverse((at, _))| *at);
         let room = under_way.len() < sender.concurrency;
@@ -119,9 +119,9 @@ struct Drawn {
 }
 
 impl Delivery {
-    fn draw(&mut self, sender: &Sender) -> Drawn {
+    fn draw(&mut self, sender: &Sender, first_signed: &mut Option<Timestamp>) -> Drawn {
         let now = sender.clock.now();
-        let first = *self.first_signed.get_or_insert(now);
+        let first = *first_signed.get_or_insert(now);
         Drawn {
             signed_at: if sender.repeats == SignRepeats::AsBefore { first } else { now },
             request_lost: self.dice.chance(sender.lost_requests),
