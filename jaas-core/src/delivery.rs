@@ -137,6 +137,18 @@ pub enum Received {
     Unreadable(Unreadable),
 }
 
+impl From<Delivery> for Received {
+    fn from(delivery: Delivery) -> Self {
+        Self::Event(delivery)
+    }
+}
+
+impl From<Unreadable> for Received {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable)
+    }
+}
+
 /// `data` is not of the type asked for. Tells which type, where, and what is missing, but never a value, which may be
 /// somebody's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,8 @@ use crate::delivery::Received;
 use crate::reply::Disposition;
 
 /// Takes responsibility for what passed authentication. [`Inbox`](crate::Inbox) stores it for a worker;
-/// [`Direct`](crate::Direct) calls the handlers at once.
+/// [`Direct`](crate::Direct) calls the handlers at once. For one of your own, `jaas_testkit::dispatcher_conformance!`
+/// turns every bullet below into a test.
 #[async_trait]
 pub trait Dispatcher: Send + Sync + 'static {
     /// Takes one delivery. `Ok` is answered 200, so it must mean that the delivery is safe; `Err` is answered
@@ -17,6 +18,20 @@ pub trait Dispatcher: Send + Sync + 'static {
     ///
     /// The future may be dropped when the sender hangs up: work that must not be cut off belongs in a task of
     /// the dispatcher's own.
+    ///
+    /// # Behavior
+    /// - `dispatch_takes_an_event_once`: a copy is a [`Duplicate`](Disposition::Duplicate), however often it comes.
+    /// - `dispatch_takes_one_of_many_copies_at_once`; the others are duplicates, or refused while that one is in
+    ///   progress.
+    /// - `dispatch_compares_keys_byte_for_byte`, and those of different endpoints are different.
+    /// - `dispatch_tells_a_duplicate_from_a_conflict`: another body under a known key is a
+    ///   [`Conflict`](Disposition::Conflict), and the first stays.
+    /// - `dispatch_takes_types_that_nobody_knows`, and data of any shape.
+    /// - `dispatch_quarantines_what_cannot_be_read`, every time it comes.
+    /// - `dispatch_takes_what_had_failed_when_it_comes_again`: an `Err` burns no key, and asks for a wait that is not
+    ///   zero.
+    /// - `dispatch_loses_and_doubles_nothing_when_the_sender_hangs_up`: whenever its future is dropped, copies that come
+    ///   later are taken, or are duplicates of what was.
     async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError>;
 }
 
@@ -29,7 +44,7 @@ impl<D: Dispatcher + ?Sized> Dispatcher for Arc<D> {
 }
 
 /// A delivery that could not be taken now.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct DispatchError {
     message: String,

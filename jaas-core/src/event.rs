@@ -51,8 +51,8 @@ pub use self::transcript::{
 };
 pub use self::usage::{Usage, UsageEntry};
 use crate::handler::{Context, Handled, HandlerResult};
-use crate::lenient::Decode;
 pub use crate::lenient::DecodeError;
+use crate::lenient::{Decode, Write};
 
 /// Calls a macro with the table of events: one row per event with its doc line, its name in Rust (payload
 /// type and variant), its name on the wire, and its handler method.
@@ -165,6 +165,13 @@ pub trait Payload: sealed::Sealed + Clone + fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When `data` is not an object (or list, for the types that are lists).
     fn decode(data: &str) -> Result<Self, DecodeError>;
+
+    /// Writes `data` as the sender would, for those who play the sender: JSON text that [`decode`](Self::decode)
+    /// reads as an equal payload. Fields that are `None` are left out, and an empty text is read back as none.
+    ///
+    /// It holds the names and links that `Debug` hides, and nothing of the raw data that the payload does not know:
+    /// what to keep of an event is its raw body.
+    fn encode(&self) -> String;
 }
 
 mod sealed {
@@ -235,6 +242,10 @@ macro_rules! define_events {
 
                 fn decode(data: &str) -> Result<Self, DecodeError> {
                     Decode::decode(data)
+                }
+
+                fn encode(&self) -> String {
+                    self.write().unwrap_or_default().to_string()
                 }
             }
         )*

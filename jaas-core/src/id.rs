@@ -70,6 +70,12 @@ macro_rules! string_id {
                 $crate::lenient::string(raw).map(Self)
             }
         }
+
+        impl $crate::lenient::Write for $Name {
+            fn write(&self) -> Option<serde_json::Value> {
+                Some(self.as_str().into())
+            }
+        }
     )*};
 }
 

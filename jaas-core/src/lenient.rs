@@ -7,6 +7,7 @@
 //! copy of the customer's own JWT.
 
 mod define;
+mod write;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 pub(crate) use self::define::{open_enum, payload};
+pub(crate) use self::write::{Write, WriteFields};
 
 /// A value that can be read from one raw JSON value; `None` when that is no such value.
 pub(crate) trait Field: Sized {

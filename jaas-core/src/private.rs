@@ -46,6 +46,18 @@ impl crate::lenient::Field for Personal {
     }
 }
 
+impl crate::lenient::Write for Personal {
+    fn write(&self) -> Option<serde_json::Value> {
+        Some(self.expose().into())
+    }
+}
+
+impl From<&str> for Personal {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
 /// A download link that works without a login until it expires: whoever has it has the file. `Debug` shows
 /// the host only; ask for the link with [`expose`](Link::expose).
 ///
@@ -88,6 +100,18 @@ impl fmt::Debug for Link {
 impl crate::lenient::Field for Link {
     fn read(raw: &str) -> Option<Self> {
         crate::lenient::string(raw).map(Self)
+    }
+}
+
+impl crate::lenient::Write for Link {
+    fn write(&self) -> Option<serde_json::Value> {
+        Some(self.expose().into())
+    }
+}
+
+impl From<&str> for Link {
+    fn from(text: &str) -> Self {
+        Self::new(text)
     }
 }
 

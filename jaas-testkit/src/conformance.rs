@@ -1,4 +1,5 @@
-//! Tests for implementations of [`EventStore`]: one for every bullet of the `# Behavior` sections of the trait.
+//! Tests for implementations of [`EventStore`]: one for every bullet of the `# Behavior` sections of the trait. And for
+//! those of [`Dispatcher`](jaas_core::Dispatcher): see [`DispatcherHarness`].
 //!
 //! Implement [`Harness`] for your store and mount the suite in an integration test:
 //!
@@ -35,6 +36,7 @@ mod accept;
 mod claim;
 mod concurrency;
 mod dead_letter;
+mod dispatcher;
 mod lease;
 mod migration;
 mod order;
@@ -52,6 +54,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jaas_core::HandlerResult;
 use jaas_core::store::EventStore;
+
+pub use self::dispatcher::DispatcherHarness;
+#[doc(hidden)]
+pub use self::dispatcher::behavior as dispatcher_behavior;
 
 /// A fresh, empty store for one test, and what keeps it alive.
 #[async_trait]

@@ -2,11 +2,32 @@
 
 mod clock;
 pub mod conformance;
+pub mod doctor;
+pub mod event;
+mod fake;
+mod faulty;
 pub mod fixture;
+mod mock;
 mod recorder;
 pub mod settings;
 mod signer;
+pub mod simulator;
+
+pub use mockall;
 
 pub use self::clock::{ManualClock, TokioClock};
+pub use self::fake::{Arrival, FakeDispatcher, Matches, Wanted};
+pub use self::faulty::{Fault, Faults, FaultyStore, Op};
+pub use self::mock::{MockEventHandler, MockEventStore};
 pub use self::recorder::{Recorder, Seen};
 pub use self::signer::{SignedRequest, Signer};
+
+/// The chapter on testing compiles, and its tests pass.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/testing.md")]
+struct TestingChapter;
+
+/// The chapter on simulating compiles, and what it says is true.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/simulating.md")]
+struct SimulatingChapter;

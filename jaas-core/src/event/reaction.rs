@@ -1,6 +1,8 @@
 //! Reactions: thumbs up, applause and the like.
 
-use crate::lenient::{self, Decode, DecodeError, open_enum, payload};
+use serde_json::Value;
+
+use crate::lenient::{self, Decode, DecodeError, Write, open_enum, payload};
 use crate::{Jid, Personal, Timestamp, UserId};
 
 payload! {
@@ -50,6 +52,12 @@ pub struct AggregatedReactions(pub Vec<AggregatedReaction>);
 impl Decode for AggregatedReactions {
     fn decode(data: &str) -> Result<Self, DecodeError> {
         lenient::list(data).map(Self)
+    }
+}
+
+impl Write for AggregatedReactions {
+    fn write(&self) -> Option<Value> {
+        self.0.write()
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::lenient::{self, Decode, DecodeError, payload};
+use serde_json::Value;
+
+use crate::lenient::{self, Decode, DecodeError, Write, payload};
 use crate::{Jid, Link, ParticipantId, Personal, UserId};
 
 /// How long each participant spoke.
@@ -20,6 +22,13 @@ pub struct SpeakerStats(pub BTreeMap<Jid, SpeakerStat>);
 impl Decode for SpeakerStats {
     fn decode(data: &str) -> Result<Self, DecodeError> {
         lenient::map(data).map(Self)
+    }
+}
+
+impl Write for SpeakerStats {
+    fn write(&self) -> Option<Value> {
+        let entries = self.0.iter().filter_map(|(jid, stat)| Some((jid.as_str().to_owned(), stat.write()?)));
+        Some(entries.collect())
     }
 }
 

@@ -1,7 +1,9 @@
 //! What counts towards the bill.
 
+use serde_json::Value;
+
 use super::telephony::CallDirection;
-use crate::lenient::{self, Decode, DecodeError, payload};
+use crate::lenient::{self, Decode, DecodeError, Write, payload};
 use crate::{CustomerId, ParticipantId, Personal, Room, UserId};
 
 /// Devices joined that count as monthly active users.
@@ -20,6 +22,12 @@ pub struct Usage(pub Vec<UsageEntry>);
 impl Decode for Usage {
     fn decode(data: &str) -> Result<Self, DecodeError> {
         lenient::list(data).map(Self)
+    }
+}
+
+impl Write for Usage {
+    fn write(&self) -> Option<Value> {
+        self.0.write()
     }
 }
 

@@ -30,6 +30,23 @@ macro_rules! payload {
             }
         }
 
+        impl $crate::lenient::WriteFields for $Name {
+            fn write_fields(&self, into: &mut serde_json::Map<String, serde_json::Value>) {
+                $(if let Some(value) = $crate::lenient::Write::write(&self.$field) {
+                    into.insert($wire.to_owned(), value);
+                })*
+                $($($crate::lenient::WriteFields::write_fields(&self.$flat, into);)*)?
+            }
+        }
+
+        impl $crate::lenient::Write for $Name {
+            fn write(&self) -> Option<serde_json::Value> {
+                let mut fields = serde_json::Map::new();
+                $crate::lenient::WriteFields::write_fields(self, &mut fields);
+                Some(fields.into())
+            }
+        }
+
         impl $crate::lenient::Decode for $Name {
             fn decode(data: &str) -> Result<Self, $crate::lenient::DecodeError> {
                 $crate::lenient::object(data)
@@ -88,6 +105,12 @@ macro_rules! open_enum {
         impl $crate::lenient::Field for $Name {
             fn read(raw: &str) -> Option<Self> {
                 $crate::lenient::string(raw).map(|word| Self::from(word.as_str()))
+            }
+        }
+
+        impl $crate::lenient::Write for $Name {
+            fn write(&self) -> Option<serde_json::Value> {
+                Some(self.as_str().into())
             }
         }
     )*};

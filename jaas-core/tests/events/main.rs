@@ -11,6 +11,7 @@ mod cases;
 mod debug_output;
 mod dispatch;
 mod documented;
+mod encoding;
 mod fields;
 mod fixtures;
 mod unreadable;

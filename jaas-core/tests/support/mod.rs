@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jaas_core::event::EventKind;
 use jaas_core::{Auth, Dispatcher, Receiver, Reply, Timestamp};
-use jaas_testkit::{SignedRequest, Signer, fixture};
+use jaas_testkit::{SignedRequest, Signer, event};
 use tokio::sync::{Semaphore, watch};
 
 /// The time at every receiver; never the machine's.
@@ -14,14 +13,12 @@ pub(crate) const SECRET: &str = "whsec_00000000000000000000000000000000";
 
 /// A `ROOM_CREATED` with this key.
 pub(crate) fn event(key: &str) -> Bytes {
-    let body = fixture::of(EventKind::RoomCreated).body;
-    fixture::with_key(body, key).expect("a key").into()
+    event::room_created().key(key).body()
 }
 
 /// Another body under the same key.
 pub(crate) fn another_body(key: &str) -> Bytes {
-    let body = fixture::of(EventKind::RoomDestroyed).body;
-    fixture::with_key(body, key).expect("a key").into()
+    event::room_destroyed().key(key).body()
 }
 
 /// The request JaaS would send now.

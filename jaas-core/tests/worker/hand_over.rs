@@ -55,7 +55,7 @@ async fn what_is_handed_over_and_what_is_claimed_share_the_places() {
 async fn nothing_is_handed_over_before_the_first_claim() {
     let world = World::new();
     let handler = world.taking(SECOND);
-    world.store.fail([Op::Claim], Fault::Down);
+    world.store.fail([Op::Claim], Fault::Before);
     let _worker = world.worker(&handler).poll_interval(SECOND).build().expect("built").spawn();
     sleep(MINUTE).await;
     assert!(world.store.hand_over_to().slot().is_none(), "older events may wait");
@@ -73,7 +73,7 @@ async fn nothing_is_handed_over_while_more_waits_than_could_be_claimed() {
     }
     let _worker = world.worker(&handler).concurrency(2).build().expect("built").spawn();
     handler.wait_for(2).await;
-    world.store.fail([Op::Claim], Fault::Down);
+    world.store.fail([Op::Claim], Fault::Before);
     world.is_done("a").await;
     world.is_done("b").await;
     yield_now().await;

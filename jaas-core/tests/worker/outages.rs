@@ -14,7 +14,7 @@ async fn the_worker_waits_for_the_store_and_goes_on_by_itself() {
     let world = World::new();
     let handler = world.taking(SECOND);
     let _worker = world.worker(&handler).poll_interval(SECOND).build().expect("built").spawn();
-    world.store.fail(EVERY_OP, Fault::Down);
+    world.store.fail(EVERY_OP, Fault::Before);
     world.arrives("k", None, 0).await;
     sleep(10 * MINUTE).await;
     assert_eq!(handler.runs().len(), 0);
@@ -29,7 +29,7 @@ async fn a_worker_that_polls_rarely_does_not_wait_out_its_poll_interval_after_an
     let world = World::new();
     let handler = world.taking(SECOND);
     let _worker = world.worker(&handler).poll_interval(HOUR).build().expect("built").spawn();
-    world.store.fail(EVERY_OP, Fault::Down);
+    world.store.fail(EVERY_OP, Fault::Before);
     world.arrives("during", None, 0).await;
     sleep(30 * MINUTE).await;
     world.store.mend();
@@ -41,7 +41,7 @@ async fn a_worker_that_polls_rarely_does_not_wait_out_its_poll_interval_after_an
 async fn not_knowing_when_the_next_event_is_due_is_an_outage_too() {
     let world = World::new();
     let handler = world.taking(SECOND);
-    world.store.fail([Op::NextDue], Fault::DownFor(3));
+    world.store.fail_times(Op::NextDue, 3);
     let _worker = world.worker(&handler).build().expect("built").spawn();
     sleep(MINUTE).await;
     world.arrives("k", None, 0).await;
@@ -64,7 +64,7 @@ async fn an_outcome_that_could_not_be_recorded_is_recorded_after_the_outage() {
         let _worker = world.worker(&handler).backoff(backoff).build().expect("built").spawn();
         world.arrives("k", None, 0).await;
         handler.wait_for(1).await;
-        world.store.fail(EVERY_OP, Fault::Down);
+        world.store.fail(EVERY_OP, Fault::Before);
         sleep(10 * SECOND).await;
         assert_eq!(world.event("k").await.state, EventState::Running);
         world.store.mend();
@@ -89,7 +89,7 @@ async fn an_outage_longer_than_the_lease_runs_nothing_twice() {
             world.arrives(&format!("k{number}"), None, 0).await;
         }
         handler.wait_for(10).await;
-        world.store.fail(EVERY_OP, Fault::Down);
+        world.store.fail(EVERY_OP, Fault::Before);
         sleep(2 * MINUTE + moment).await;
         world.store.mend();
         within(MINUTE, world.all_settled()).await;
@@ -110,7 +110,7 @@ async fn g4_a_worker_does_not_take_over_its_own_live_work_after_an_outage() {
         let _worker = worker.build().expect("built").spawn();
         world.arrives("k", None, 0).await;
         handler.wait_for(1).await;
-        world.store.fail(EVERY_OP, Fault::Down);
+        world.store.fail(EVERY_OP, Fault::Before);
         sleep(MINUTE + moment).await;
         world.store.mend();
         world.is_done("k").await;
@@ -132,7 +132,7 @@ async fn an_outcome_whose_answer_was_lost_is_not_produced_again() {
         _ => Ok(Handled::Done),
     });
     let _worker = world.worker(&handler).build().expect("built").spawn();
-    world.store.fail([Op::Complete, Op::Fail, Op::Run], Fault::AnswerLost);
+    world.store.fail([Op::Complete, Op::Fail, Op::Run], Fault::After);
     world.arrives("k", None, 0).await;
     world.is_done("k").await;
     sleep(MINUTE).await;
@@ -149,7 +149,7 @@ async fn a_handler_goes_on_while_its_lease_cannot_be_renewed() {
     world.arrives("k", None, 0).await;
     handler.wait_for(1).await;
     sleep(5 * SECOND).await;
-    world.store.fail([Op::Renew], Fault::DownFor(1));
+    world.store.fail_times(Op::Renew, 1);
     world.is_done("k").await;
     assert_eq!((world.elapsed(), handler.runs().len()), (MINUTE, 1));
 }
@@ -161,7 +161,7 @@ async fn one_failed_renewal_does_not_make_the_worker_deaf_to_new_events() {
     let _worker = world.worker(&handler).build().expect("built").spawn();
     world.arrives("long", None, 0).await;
     handler.wait_for(1).await;
-    world.store.fail([Op::Renew], Fault::DownFor(1));
+    world.store.fail_times(Op::Renew, 1);
     sleep(12 * SECOND).await;
     assert_eq!(world.store.calls(Op::Renew), 2, "the first failed, the second was well");
     world.arrives("new", None, 0).await;
@@ -175,7 +175,7 @@ async fn an_outage_inside_transactions_is_waited_out_and_no_failure_of_the_handl
     let handler = world.answering(|_| Ok(Handled::Done));
     let handlers = Handlers::new().transactional("handler", handler.clone());
     let _worker = world.worker_with(handlers).poll_interval(SECOND).build().expect("built").spawn();
-    world.store.fail([Op::Run], Fault::DownFor(20));
+    world.store.fail_times(Op::Run, 20);
     world.arrives("k", None, 0).await;
     world.is_done("k").await;
     assert!(world.elapsed() > Duration::from_secs(2), "20 tries within {:?} of an outage", world.elapsed());
@@ -190,7 +190,7 @@ async fn g3_a_transaction_whose_answer_was_lost_is_not_run_again() {
     let handlers =
         Handlers::new().transactional("first", first.clone()).transactional("second", second.clone());
     let _worker = world.worker_with(handlers).build().expect("built").spawn();
-    world.store.fail([Op::Run], Fault::AnswerLost);
+    world.store.fail([Op::Run], Fault::After);
     world.arrives("k", None, 0).await;
     world.is_done("k").await;
     sleep(MINUTE).await;

@@ -121,7 +121,7 @@ async fn a_slow_store_does_not_make_stopping_longer_than_the_grace_period() {
             let worker = world.worker(&handler).build().expect("built").spawn();
             world.arrives("k", None, 0).await;
             handler.wait_for(1).await;
-            world.store.fail([op], Fault::Slow(30 * SECOND));
+            world.store.fail([op], Fault::StallBefore(30 * SECOND));
             // Wakes the worker, which asks for more.
             world.arrives("k2", None, 0).await;
             sleep(6 * SECOND).await;
@@ -142,7 +142,7 @@ async fn what_could_not_be_given_back_is_run_again_when_its_lease_ends() {
     let worker = world.worker(&handler).build().expect("built").spawn();
     world.arrives("k", None, 0).await;
     handler.wait_for(1).await;
-    world.store.fail([Op::Release], Fault::Down);
+    world.store.fail([Op::Release], Fault::Before);
     assert_eq!(worker.stop(Duration::ZERO).await.interrupted, 1);
 
     let next = world.taking(SECOND);

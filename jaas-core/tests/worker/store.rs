@@ -1,6 +1,5 @@
 //! A memory store that can be made to fail, and tells when something happened in it.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,44 +8,19 @@ use async_trait::async_trait;
 use jaas_core::store::{
     Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Conflict, DeadLetterGroup,
     EventQuery, EventStore, Failure, HandOver, Lease, MemoryStore, NextDue, Page, PageRequest, Purged,
-    Quarantined, Retention, RowId, SessionOrder, Step, StoreError, StoreErrorKind, StoreStats, StoredEvent,
-    TxWork,
+    Quarantined, Retention, RowId, SessionOrder, Step, StoreError, StoreStats, StoredEvent, TxWork,
 };
 use jaas_core::{Delivery, Handled, HandlerResult, SessionId, Timestamp, Unreadable};
+use jaas_testkit::FaultyStore;
+pub(crate) use jaas_testkit::{Fault, Op};
 use tokio::sync::watch;
 
 /// What a worker asks of a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Op {
-    Claim,
-    Renew,
-    Run,
-    Complete,
-    Fail,
-    Release,
-    NextDue,
-}
-
 pub(crate) const EVERY_OP: [Op; 7] =
     [Op::Claim, Op::Renew, Op::Run, Op::Complete, Op::Fail, Op::Release, Op::NextDue];
 
-/// How an operation fails; all but the kind of trouble is as in a real store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Nothing happens, and the store is unavailable.
-    Down,
-    /// The same, for this many calls.
-    DownFor(usize),
-    /// It happens, but the answer is lost on the way.
-    AnswerLost,
-    /// Nothing happens, which is only known after the store's own time limit.
-    Slow(Duration),
-}
-
 pub(crate) struct TestStore {
-    inner: MemoryStore,
-    faults: Mutex<HashMap<Op, Fault>>,
-    calls: Mutex<HashMap<Op, usize>>,
+    inner: FaultyStore<MemoryStore>,
     changes: watch::Sender<u64>,
     /// Instead of the store's own, when workers are to hear nothing.
     silence: Option<watch::Sender<u64>>,
@@ -56,9 +30,7 @@ pub(crate) struct TestStore {
 impl TestStore {
     pub(crate) fn new() -> Self {
         Self {
-            inner: MemoryStore::new(),
-            faults: Mutex::default(),
-            calls: Mutex::default(),
+            inner: FaultyStore::new(MemoryStore::new()),
             changes: watch::Sender::new(0),
             silence: None,
             hand_overs: Mutex::default(),
@@ -71,16 +43,23 @@ impl TestStore {
     }
 
     pub(crate) fn fail(&self, ops: impl IntoIterator<Item = Op>, fault: Fault) {
-        self.faults.lock().expect("unpoisoned").extend(ops.into_iter().map(|op| (op, fault)));
+        self.inner.outage(ops, fault);
+    }
+
+    /// Nothing happens this many times, and the store is unavailable.
+    pub(crate) fn fail_times(&self, op: Op, times: usize) {
+        for _ in 0..times {
+            self.inner.script(op, Fault::Before);
+        }
     }
 
     pub(crate) fn mend(&self) {
-        self.faults.lock().expect("unpoisoned").clear();
+        self.inner.mend();
     }
 
     /// How often this was asked for, in vain or not.
-    pub(crate) fn calls(&self, op: Op) -> usize {
-        self.calls.lock().expect("unpoisoned").get(&op).copied().unwrap_or(0)
+    pub(crate) fn calls(&self, op: Op) -> u64 {
+        self.inner.calls(op)
     }
 
     /// The way to the worker that was built last.
@@ -92,47 +71,18 @@ impl TestStore {
     pub(crate) async fn claim_for(&self, to: &HandOver, now: Timestamp) -> Claim {
         let mut request = ClaimRequest::new(to.worker().clone(), now, 1);
         request.lease = to.lease();
-        self.inner.claim(&request).await.expect("claimed").pop().expect("one waits")
+        self.inner.inner().claim(&request).await.expect("claimed").pop().expect("one waits")
     }
 
-    /// Changes after every call.
+    /// Changes after every call of a worker's.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    async fn faulty<T>(
-        &self,
-        op: Op,
-        call: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        *self.calls.lock().expect("unpoisoned").entry(op).or_default() += 1;
-        let unavailable =
-            || StoreError::new(StoreErrorKind::Unavailable, format!("cannot {op:?}: out of order"));
-        let fault = {
-            let mut faults = self.faults.lock().expect("unpoisoned");
-            let fault = faults.get(&op).copied();
-            match fault {
-                Some(Fault::DownFor(1)) => drop(faults.remove(&op)),
-                Some(Fault::DownFor(calls)) => drop(faults.insert(op, Fault::DownFor(calls - 1))),
-                _ => {}
-            }
-            fault
-        };
-        match fault {
-            Some(Fault::Down | Fault::DownFor(_)) => return Err(unavailable()),
-            Some(Fault::AnswerLost) => drop(call.await?),
-            Some(Fault::Slow(limit)) => {
-                tokio::time::sleep(limit).await;
-                return Err(unavailable());
-            }
-            None => {
-                let result = call.await;
-                self.changes.send_modify(|calls| *calls += 1);
-                return result;
-            }
-        }
+    async fn told<T>(&self, call: impl Future<Output = T>) -> T {
+        let result = call.await;
         self.changes.send_modify(|calls| *calls += 1);
-        Err(unavailable())
+        result
     }
 }
 
@@ -149,7 +99,7 @@ impl EventStore for TestStore {
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        self.faulty(Op::Claim, self.inner.claim(request)).await
+        self.told(self.inner.claim(request)).await
     }
 
     /// Only remembers it: tests do what a store does with it.
@@ -163,7 +113,7 @@ impl EventStore for TestStore {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Vec<Lease>, StoreError> {
-        self.faulty(Op::Renew, self.inner.renew(leases, now, lease)).await
+        self.told(self.inner.renew(leases, now, lease)).await
     }
 
     async fn run(
@@ -173,7 +123,7 @@ impl EventStore for TestStore {
         now: Timestamp,
         work: TxWork<()>,
     ) -> Result<HandlerResult, StoreError> {
-        self.faulty(Op::Run, self.inner.run(lease, step, now, work)).await
+        self.told(self.inner.run(lease, step, now, work)).await
     }
 
     async fn complete(
@@ -183,19 +133,19 @@ impl EventStore for TestStore {
         handled: &Handled,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.faulty(Op::Complete, self.inner.complete(lease, step, handled, now)).await
+        self.told(self.inner.complete(lease, step, handled, now)).await
     }
 
     async fn fail(&self, lease: Lease, failure: &Failure, now: Timestamp) -> Result<(), StoreError> {
-        self.faulty(Op::Fail, self.inner.fail(lease, failure, now)).await
+        self.told(self.inner.fail(lease, failure, now)).await
     }
 
     async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
-        self.faulty(Op::Release, self.inner.release(leases, now)).await
+        self.told(self.inner.release(leases, now)).await
     }
 
     async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<NextDue, StoreError> {
-        self.faulty(Op::NextDue, self.inner.next_due(now, order)).await
+        self.told(self.inner.next_due(now, order)).await
     }
 
     fn wakeups(&self) -> watch::Receiver<u64> {

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use jaas_core::{Clock as _, SystemClock};
-use jaas_testkit::Signer;
+use jaas_testkit::{Signer, event};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
@@ -138,7 +138,5 @@ async fn address(stderr: &mut Lines<BufReader<ChildStderr>>) -> String {
 
 /// A plain event with this key.
 pub(crate) fn event(key: &str) -> String {
-    format!(
-        r#"{{"idempotencyKey":"{key}","eventType":"PARTICIPANT_JOINED","sessionId":"s-{key}","timestamp":1795420800000,"fqn":"vpaas-magic-cookie-1/math","data":{{"participantId":"p1","name":"Ada"}}}}"#
-    )
+    event::participant_joined().key(key).in_session(format!("s-{key}")).text()
 }

@@ -1,0 +1,96 @@
+//! Who attended for how long.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jaas_core::event::{Participant, ParticipantJoined, ParticipantLeft, RoomDestroyed};
+use jaas_core::{Context, EventHandler, Handled, HandlerResult, SessionId, Timestamp, UserId};
+
+/// Remembers who was in which sitting, from when until when.
+///
+/// Events come in any order and more than once. So each writes down what it knows under the presence it is about, and
+/// nothing is computed before somebody asks.
+#[derive(Debug, Default)]
+pub struct Attendance {
+    sittings: Mutex<BTreeMap<SessionId, Sitting>>,
+}
+
+#[derive(Debug, Default)]
+struct Sitting {
+    /// By endpoint id, or by address for visitors, who have none.
+    presences: BTreeMap<String, Presence>,
+    ended: Option<Timestamp>,
+}
+
+/// One device of somebody's in one room.
+#[derive(Debug, Default)]
+struct Presence {
+    user: Option<UserId>,
+    joined: Option<Timestamp>,
+    left: Option<Timestamp>,
+}
+
+impl Attendance {
+    /// How long this user was in the sitting, in whichever room and on however many devices: no minute counts twice.
+    pub fn of(&self, session: &SessionId, user: &UserId) -> Duration {
+        let sittings = self.lock();
+        let Some(sitting) = sittings.get(session) else { return Duration::ZERO };
+        let of_user = sitting.presences.values().filter(|presence| presence.user.as_ref() == Some(user));
+        // A leave that never came: the end of the meeting closes it.
+        let mut times: Vec<_> =
+            of_user.filter_map(|presence| presence.joined.zip(presence.left.or(sitting.ended))).collect();
+        times.sort();
+        let (mut attended, mut counted_until) = (Duration::ZERO, Timestamp::from_millis(i64::MIN));
+        for (from, until) in times {
+            attended += until.duration_since(from.max(counted_until));
+            counted_until = counted_until.max(until);
+        }
+        attended
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SessionId, Sitting>> {
+        self.sittings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, cx: &Context<'_>, write: impl FnOnce(&mut Sitting, Timestamp)) -> HandlerResult {
+        let session = cx.envelope().session_id.clone().ok_or("no session")?;
+        write(self.lock().entry(session).or_default(), cx.delivery().occurred_at());
+        Ok(Handled::Done)
+    }
+}
+
+/// What tells this presence from every other one.
+fn presence_of(participant: &Participant) -> Option<String> {
+    let id = participant.participant_id.as_ref().map(ToString::to_string);
+    id.or_else(|| participant.participant_full_jid.as_ref().map(ToString::to_string))
+}
+
+#[async_trait]
+impl EventHandler for Attendance {
+    async fn participant_joined(&self, cx: &mut Context<'_>, event: &ParticipantJoined) -> HandlerResult {
+        let Some(presence) = presence_of(&event.participant) else {
+            return Ok(Handled::ignored("nobody is named"));
+        };
+        self.write(cx, |sitting, at| {
+            let presence = sitting.presences.entry(presence).or_default();
+            presence.user.clone_from(&event.participant.id);
+            presence.joined = Some(at);
+        })
+    }
+
+    async fn participant_left(&self, cx: &mut Context<'_>, event: &ParticipantLeft) -> HandlerResult {
+        let Some(presence) = presence_of(&event.participant) else {
+            return Ok(Handled::ignored("nobody is named"));
+        };
+        self.write(cx, |sitting, at| sitting.presences.entry(presence).or_default().left = Some(at))
+    }
+
+    async fn room_destroyed(&self, cx: &mut Context<'_>, event: &RoomDestroyed) -> HandlerResult {
+        if event.room.is_breakout() {
+            return Ok(Handled::ignored("the end of a breakout room is not that of the meeting"));
+        }
+        self.write(cx, |sitting, at| sitting.ended = Some(at))
+    }
+}

@@ -1,0 +1,40 @@
+//! What is written where: results to standard output, everything else to standard error.
+
+use std::io::{self, Write as _};
+
+use serde_json::Value;
+
+/// Standard output, for people or for machines.
+#[derive(Debug)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether machines read it.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Writes the result: one JSON value, or text.
+    pub(crate) fn result(&self, json: &Value, text: impl FnOnce() -> String) -> io::Result<()> {
+        if self.json { self.write(format!("{json:#}\n").as_bytes()) } else { self.write(text().as_bytes()) }
+    }
+
+    /// Writes these bytes.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
+    }
+
+    /// Writes why it did not end well.
+    pub(crate) fn complain(&self, message: &str) {
+        // There is nowhere to tell that standard error cannot be written.
+        let _ = writeln!(io::stderr().lock(), "jaas: {message}");
+    }
+}

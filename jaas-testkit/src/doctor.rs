@@ -1,0 +1,228 @@
+//! Why a signature is refused.
+//!
+//! [`Doctor::examine`] first asks `jaas_core::signature::verify`. If the answer is no, it repeats the mistakes that
+//! people make with `X-Jaas-Signature`, alone and in combination, until one explains the header. So it works on a
+//! genuine request that your receiver refused (what of body, header or secret was damaged on the way?) and on one that
+//! your own code signed (what does it do wrong?).
+
+mod rewrite;
+mod search;
+
+use std::fmt;
+
+use jaas_core::Timestamp;
+use jaas_core::signature::{self, Secret, SecretError, SignatureError, Tolerance, Verified};
+
+/// Examines signatures made, or believed to be made, with these secrets.
+///
+/// ```
+/// use jaas_core::Timestamp;
+/// use jaas_testkit::doctor::{Doctor, Mistake};
+///
+/// let doctor = Doctor::new(["whsec_9635df66714a4cf088ee9d0979dd3bf6"])?;
+/// let now = Timestamp::from_secs(1_760_000_003);
+/// let diagnosis = doctor.examine("t=1760000000,v1=xEJe6jyK1SpZm/glelJ/NcbVUHguUaTnWxc/c48bkdE=", b"{}", now);
+/// assert!(!diagnosis.is_valid());
+/// assert!(diagnosis.findings.iter().any(|finding| finding.mistake == Mistake::PrefixStripped));
+/// # Ok::<(), jaas_core::signature::SecretError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Doctor {
+    secrets: Vec<String>,
+    others: Vec<String>,
+    tolerance: Tolerance,
+}
+
+impl Doctor {
+    /// A doctor who knows the secrets of the endpoint: several while you rotate.
+    ///
+    /// # Errors
+    /// When there is none, or one is empty. White space at an end is no error here: it is one of the mistakes.
+    pub fn new<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, SecretError> {
+        let secrets: Vec<String> = secrets.into_iter().map(Into::into).collect();
+        if secrets.is_empty() {
+            return Err(SecretError::Missing);
+        }
+        if secrets.iter().any(|secret| secret.trim().is_empty()) {
+            return Err(SecretError::Empty);
+        }
+        Ok(Self { secrets, others: Vec::new(), tolerance: Tolerance::default() })
+    }
+
+    /// Secrets that do *not* belong to this endpoint but may have been mixed up with it: of another endpoint, or from
+    /// before a rotation. None by default.
+    pub fn others<S: Into<String>>(mut self, secrets: impl IntoIterator<Item = S>) -> Self {
+        self.others = secrets.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How far the signature's time may lie from now. Defaults to 24 hours in the past and 5 minutes in the future.
+    pub fn tolerance(mut self, tolerance: Tolerance) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// Examines a header's value against the body, byte for byte as it came, at this time.
+    pub fn examine(&self, header: &str, body: &[u8], now: Timestamp) -> Diagnosis {
+        // Where white space stands at its end, a secret cannot be used; the search says so.
+        let usable: Vec<(usize, Secret)> = self
+            .secrets
+            .iter()
+            .enumerate()
+            .filter_map(|(index, secret)| Some((index, Secret::new(secret.as_str()).ok()?)))
+            .collect();
+        let secrets: Vec<Secret> = usable.iter().map(|(_, secret)| secret.clone()).collect();
+        let verdict = signature::verify(header, body, &secrets, now, self.tolerance);
+        let findings = match &verdict {
+            Ok(_) => Vec::new(),
+            Err(_) => search::explain(self, header, body, now),
+        };
+        let secret =
+            verdict.as_ref().ok().and_then(|verified| usable.get(verified.secret)).map(|(index, _)| *index);
+        Diagnosis { verdict, secret, findings }
+    }
+}
+
+/// Shows how many secrets there are, not their values.
+impl fmt::Debug for Doctor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Doctor")
+            .field("secrets", &self.secrets.len())
+            .field("others", &self.others.len())
+            .field("tolerance", &self.tolerance)
+            .finish()
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Diagnosis {
+    /// What a receiver says.
+    pub verdict: Result<Verified, SignatureError>,
+    /// Which of the secrets given to [`Doctor::new`] the signature was made with, from 0; `None` when not valid.
+    pub secret: Option<usize>,
+    /// The mistakes that together explain the refusal, the fewest that do. Empty when the signature is valid, and
+    /// when no known mistake explains it.
+    pub findings: Vec<Finding>,
+}
+
+impl Diagnosis {
+    /// Whether a receiver accepts the request.
+    pub fn is_valid(&self) -> bool {
+        self.verdict.is_ok()
+    }
+}
+
+/// One mistake, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Which.
+    pub mistake: Mistake,
+    /// What it looks like here, and the remedy. It never quotes a secret or the body.
+    pub explanation: String,
+}
+
+impl Finding {
+    fn new(mistake: Mistake, explanation: impl Into<String>) -> Self {
+        Self { mistake, explanation: explanation.into() }
+    }
+
+    fn clock_skew(signed_at: Timestamp, now: Timestamp, tolerance: Tolerance) -> Option<Self> {
+        let (age, ahead) = (now.duration_since(signed_at), signed_at.duration_since(now));
+        if ahead > tolerance.future {
+            let text = format!(
+                "The signature is from {signed_at}, {} s ahead of now, and only {} s are tolerated. One of the two clocks \
+                 is wrong: set both by NTP.",
+                ahead.as_secs(),
+                tolerance.future.as_secs()
+            );
+            return Some(Self::new(Mistake::ClockSkew, text));
+        }
+        (age > tolerance.past).then(|| {
+            let text = format!(
+                "The signature is from {signed_at}, {} s ago, and only {} s are tolerated. If the request really is \
+                 that old, give the time it came at; if it is new, one of the two clocks is wrong: set both by NTP.",
+                age.as_secs(),
+                tolerance.past.as_secs()
+            );
+            Self::new(Mistake::ClockSkew, text)
+        })
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.explanation)
+    }
+}
+
+/// A known mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Mistake {
+    /// The key is the secret without its `whsec_`; the prefix belongs to the key (documented).
+    PrefixStripped,
+    /// The key was decoded from base64 or hex, as Svix and Standard-Webhooks libraries do; it is the text itself
+    /// (documented).
+    KeyDecoded,
+    /// The secret has white space at an end, such as the line break of a secrets file.
+    WhiteSpaceInSecret,
+    /// Made with the secret of another endpoint, or with one from before a rotation.
+    WrongSecret,
+    /// `v1` is hex; it must be base64.
+    Hex,
+    /// `v1` is base64 with `-` and `_`, which belong to another alphabet.
+    UrlSafeBase64,
+    /// `v1` lost the `=` at its end, as happens when an element is split at every `=` instead of the first.
+    PaddingLost,
+    /// The body was parsed and written again, or signed as such; it is signed as bytes.
+    Reserialised,
+    /// A line break was added to the end of the body, or lost there.
+    TrailingNewline,
+    /// The time is in milliseconds; `t` is in seconds.
+    Milliseconds,
+    /// The body was signed alone, without `t` and the dot before it.
+    TimestampNotSigned,
+    /// The signature is genuine, but the clocks of the two sides, or the time until the request was examined, are
+    /// further apart than the tolerance.
+    ClockSkew,
+    /// The header has no `t` or no `v1`.
+    MalformedHeader,
+}
+
+impl Mistake {
+    /// A short name, for machines.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PrefixStripped => "prefix_stripped",
+            Self::KeyDecoded => "key_decoded",
+            Self::WhiteSpaceInSecret => "white_space_in_secret",
+            Self::WrongSecret => "wrong_secret",
+            Self::Hex => "hex",
+            Self::UrlSafeBase64 => "url_safe_base64",
+            Self::PaddingLost => "padding_lost",
+            Self::Reserialised => "reserialised",
+            Self::TrailingNewline => "trailing_newline",
+            Self::Milliseconds => "milliseconds",
+            Self::TimestampNotSigned => "timestamp_not_signed",
+            Self::ClockSkew => "clock_skew",
+            Self::MalformedHeader => "malformed_header",
+        }
+    }
+}
+
+/// A time this large counts milliseconds: in seconds it would lie beyond the year 5000.
+const MILLISECONDS_FROM: i64 = 100_000_000_000;
+
+/// What `t` would be if it were milliseconds.
+fn from_millis(t: i64) -> Option<Timestamp> {
+    (t >= MILLISECONDS_FROM).then(|| Timestamp::from_millis(t))
+}
+
+const _: fn() = || {
+    fn shared_between_threads<T: Send + Sync>() {}
+    shared_between_threads::<Doctor>();
+};

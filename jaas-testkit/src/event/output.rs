@@ -1,0 +1,160 @@
+//! What a builder can be turned into.
+
+use bytes::Bytes;
+use jaas_core::event::{Event, Payload};
+use jaas_core::{Delivery, EventHandler, HandlerResult, Received, Timestamp};
+use serde_json::Value;
+
+use super::EventBuilder;
+use crate::signer::{SignedRequest, Signer};
+
+impl<P> EventBuilder<P> {
+    /// When it happens; the epoch when it does not say.
+    pub fn happened_at(&self) -> Timestamp {
+        let at = self.body.get("timestamp").and_then(Value::as_i64).unwrap_or_default();
+        Timestamp::from_millis(at)
+    }
+
+    /// The body as a JSON value.
+    pub fn json(&self) -> Value {
+        self.body.clone()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        self.body.to_string()
+    }
+
+    /// The body as it travels.
+    pub fn body(&self) -> Bytes {
+        self.text().into()
+    }
+
+    /// The request that JaaS would send at this time.
+    ///
+    /// ```
+    /// use jaas_core::Timestamp;
+    /// use jaas_testkit::{event, Signer};
+    ///
+    /// let signer = Signer::new("whsec_00000000000000000000000000000000")?;
+    /// let request = event::room_created().signed(&signer, Timestamp::from_secs(1_760_000_000));
+    /// assert_eq!(request.headers()[0].0, "X-Jaas-Signature");
+    /// # Ok::<(), jaas_core::signature::SecretError>(())
+    /// ```
+    pub fn signed(&self, signer: &Signer, at: impl Into<Timestamp>) -> SignedRequest {
+        signer.sign(at.into(), self.body())
+    }
+
+    /// The delivery, as a receiver makes it of a genuine request.
+    ///
+    /// # Panics
+    /// When the envelope was changed so that it cannot be read; [`received`](Self::received) can be such a body.
+    #[allow(clippy::panic)]
+    pub fn delivery(&self) -> Delivery {
+        match self.received() {
+            Received::Event(delivery) => delivery,
+            Received::Unreadable(unreadable) => {
+                panic!("{self:?} is no readable event: {}", unreadable.reason)
+            }
+        }
+    }
+
+    /// What a dispatcher is given: a delivery, or bytes without a readable envelope.
+    pub fn received(&self) -> Received {
+        let received_at = self.received_at.unwrap_or_else(|| self.happened_at());
+        match Delivery::read(self.endpoint.clone(), received_at, self.body()) {
+            Ok(delivery) => Received::Event(delivery),
+            Err(unreadable) => Received::Unreadable(unreadable),
+        }
+    }
+
+    /// The typed event, as a handler's `any_event` is given it.
+    ///
+    /// # Panics
+    /// As [`delivery`](Self::delivery).
+    pub fn event(&self) -> Event {
+        self.delivery().event()
+    }
+
+    /// Gives the event to a handler, as the worker does: the whole of a unit test.
+    ///
+    /// ```
+    /// use jaas_core::event::RoomCreated;
+    /// use jaas_core::{Context, EventHandler, Handled, HandlerResult};
+    /// use jaas_testkit::event;
+    ///
+    /// struct Rooms;
+    ///
+    /// #[async_trait::async_trait]
+    /// impl EventHandler for Rooms {
+    ///     async fn room_created(&self, cx: &mut Context<'_>, _: &RoomCreated) -> HandlerResult {
+    ///         if cx.envelope().fqn.room() == "test" { Ok(Handled::ignored("a test")) } else { Ok(Handled::Done) }
+    ///     }
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// assert_eq!(event::room_created().in_room("math").handle(&Rooms).await, Ok(Handled::Done));
+    /// assert_eq!(event::room_created().in_room("test").handle(&Rooms).await, Ok(Handled::ignored("a test")));
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// What the handler returns.
+    ///
+    /// # Panics
+    /// As [`delivery`](Self::delivery), and when the handler does.
+    pub async fn handle(&self, handler: &(impl EventHandler + ?Sized)) -> HandlerResult {
+        self.handle_in(handler, &mut ()).await
+    }
+
+    /// The same for a handler that writes in a transaction.
+    ///
+    /// # Errors
+    /// What the handler returns.
+    ///
+    /// # Panics
+    /// As [`handle`](Self::handle).
+    pub async fn handle_in<Tx: Send>(
+        &self,
+        handler: &(impl EventHandler<Tx> + ?Sized),
+        tx: &mut Tx,
+    ) -> HandlerResult {
+        self.delivery().handle(handler, tx).await
+    }
+}
+
+impl<P: Payload> EventBuilder<P> {
+    /// The typed payload.
+    ///
+    /// # Panics
+    /// When `data` was [set](Self::set) to something that cannot be read as the payload.
+    #[allow(clippy::panic)]
+    pub fn payload(&self) -> P {
+        let data = self.body.get("data").unwrap_or(&Value::Null);
+        P::decode(&data.to_string()).unwrap_or_else(|error| panic!("{}: {error}", P::KIND))
+    }
+}
+
+impl<P> From<EventBuilder<P>> for Received {
+    fn from(builder: EventBuilder<P>) -> Self {
+        builder.received()
+    }
+}
+
+impl<P> From<EventBuilder<P>> for Value {
+    fn from(builder: EventBuilder<P>) -> Self {
+        builder.body
+    }
+}
+
+impl<P> From<EventBuilder<P>> for String {
+    fn from(builder: EventBuilder<P>) -> Self {
+        builder.text()
+    }
+}
+
+impl<P> From<EventBuilder<P>> for Bytes {
+    fn from(builder: EventBuilder<P>) -> Self {
+        builder.body()
+    }
+}

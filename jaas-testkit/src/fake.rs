@@ -1,0 +1,281 @@
+//! A dispatcher for tests of what stands before it or behind it.
+
+mod matches;
+mod script;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jaas_core::store::MemoryStore;
+use jaas_core::{
+    Delivery, Direct, DispatchError, Dispatcher, Disposition, EventHandler, Handlers, Inbox, Received,
+};
+use tokio::sync::watch;
+
+pub use self::matches::{Matches, Wanted};
+use self::script::{Act, Script, Scripted};
+
+/// A dispatcher in memory that answers as the real ones do and remembers everything. Put it behind a receiver to test
+/// what your server passes on, or give it deliveries yourself to see how a handler fares among duplicates and failures.
+///
+/// ```
+/// use jaas_core::Disposition;
+/// use jaas_core::event::EventKind;
+/// use jaas_testkit::{event, FakeDispatcher};
+/// use serde_json::json;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let fake = FakeDispatcher::recording();
+/// let joined = event::participant_joined().named("Ada");
+/// assert_eq!(fake.deliver(joined.clone()).await, Ok(Disposition::Stored));
+/// assert_eq!(fake.deliver(joined).await, Ok(Disposition::Duplicate));
+///
+/// fake.assert_received(EventKind::ParticipantJoined).times(2).events(1);
+/// fake.assert_received(json!({"data": {"name": "Ada"}}));
+/// fake.assert_not_received("ROOM_CREATED");
+/// # });
+/// ```
+///
+/// # Its two forms
+/// - [`recording`](Self::recording) only remembers. It is an [`Inbox`] over a [`MemoryStore`] that no worker asks, and
+///   answers as such: stored, duplicate, conflict, quarantined.
+/// - [`running`](Self::running) gives events to a handler. It is a [`Direct`], and answers as such: handled, ignored,
+///   failed, duplicate, conflict, quarantined, and 503 while another copy of the same event is in progress or when the
+///   handler wants a retry, panics, or needs longer than 8 s.
+///
+/// Both are tested with [`dispatcher_conformance!`](crate::dispatcher_conformance), like the real ones.
+///
+/// # What it simplifies
+/// - It forgets when it is dropped, and keeps everything until then: no limit, no retention.
+/// - `recording` runs nothing; take a [`Worker`](jaas_core::Worker) on a `MemoryStore` for that.
+/// - `running` calls the handler inside the delivery: there is no back-off, no order within a session, no dead letter
+///   and no transaction, so it takes handlers of `Tx = ()`. It delivers nothing again by itself; do it with
+///   [`deliver`](Self::deliver) or [`deliver_until_taken`](Self::deliver_until_taken).
+/// - It does not authenticate: that is a receiver's work.
+///
+/// Clones share everything.
+#[derive(Clone)]
+pub struct FakeDispatcher {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inner: Inner,
+    script: Arc<Script>,
+    arrivals: Mutex<Vec<Arrival>>,
+    answered: watch::Sender<usize>,
+}
+
+enum Inner {
+    Recording(Inbox<MemoryStore>),
+    Running(Direct),
+}
+
+/// One delivery and what it was answered.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Arrival {
+    /// What came.
+    pub received: Received,
+    /// What was answered; `None` while it is under way, and for ever when the sender hung up.
+    pub answer: Option<Result<Disposition, DispatchError>>,
+    /// How the handler's run failed, if it did.
+    pub failure: Option<String>,
+}
+
+impl FakeDispatcher {
+    /// A dispatcher that only remembers.
+    pub fn recording() -> Self {
+        Self::new(Arc::default(), Inner::Recording(Inbox::new(MemoryStore::new())))
+    }
+
+    /// A dispatcher that gives events to this handler.
+    ///
+    /// ```
+    /// use jaas_core::{Disposition, Handled};
+    /// use jaas_testkit::{event, FakeDispatcher, Recorder};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let recorder = Recorder::new();
+    /// let fake = FakeDispatcher::running(recorder.clone());
+    /// let created = event::room_created();
+    ///
+    /// // The handler did its work, but nobody learns of it, so the event is delivered again.
+    /// fake.lose_next_answer();
+    /// assert!(fake.deliver(created.clone()).await.is_err());
+    /// assert_eq!(fake.deliver(created).await, Ok(Disposition::Handled));
+    /// assert_eq!(recorder.seen().len(), 2);
+    /// # });
+    /// ```
+    pub fn running(handler: impl EventHandler) -> Self {
+        let script = Arc::<Script>::default();
+        let handler = Scripted::new(handler, script.clone());
+        let direct = Direct::builder(Handlers::new().plain("handler", handler)).build();
+        // One handler with a good name, and limits that are not zero: there is nothing to refuse.
+        #[allow(clippy::expect_used)]
+        Self::new(script, Inner::Running(direct.expect("a good configuration")))
+    }
+
+    fn new(script: Arc<Script>, inner: Inner) -> Self {
+        let answered = watch::Sender::new(0);
+        Self { shared: Arc::new(Shared { inner, script, arrivals: Mutex::default(), answered }) }
+    }
+
+    /// Delivers once: [`dispatch`](Dispatcher::dispatch) for what can be made a [`Received`], such as an
+    /// [`EventBuilder`](crate::event::EventBuilder).
+    ///
+    /// # Errors
+    /// When it is answered 503.
+    pub async fn deliver(&self, received: impl Into<Received>) -> Result<Disposition, DispatchError> {
+        self.dispatch(received.into()).await
+    }
+
+    /// Delivers the same again and again until it is answered with a 2xx, as JaaS does, but without waiting in between.
+    ///
+    /// # Panics
+    /// When it was answered 503 twenty times.
+    #[track_caller]
+    pub fn deliver_until_taken(
+        &self,
+        received: impl Into<Received>,
+    ) -> impl Future<Output = Disposition> + Send {
+        const TIMES: usize = 20;
+        let received = received.into();
+        let caller = std::panic::Location::caller();
+        async move {
+            let mut answer = self.deliver(received.clone()).await;
+            for _ in 1..TIMES {
+                if let Ok(disposition) = answer {
+                    return disposition;
+                }
+                answer = self.deliver(received.clone()).await;
+            }
+            #[allow(clippy::panic)]
+            answer.unwrap_or_else(|error| {
+                panic!("not taken {TIMES} times, at last: {error}; delivered at {caller}")
+            })
+        }
+    }
+
+    /// Lets the next run of the handler, or the next delivery when nothing runs, fail before anything has happened:
+    /// it is answered 503.
+    pub fn fail_next(&self, why: impl Into<String>) -> &Self {
+        self.then(Act::Fail(why.into()))
+    }
+
+    /// Lets the next run of the handler, or the next delivery when nothing runs, succeed and be answered 503 all the
+    /// same, as when a process dies between its work and its answer.
+    pub fn lose_next_answer(&self) -> &Self {
+        self.then(Act::LoseAnswer)
+    }
+
+    /// Lets the next run of the handler panic instead, which is answered 503; when nothing runs, the next delivery
+    /// panics in the face of its caller.
+    pub fn panic_next(&self, message: impl Into<String>) -> &Self {
+        self.then(Act::Panic(message.into()))
+    }
+
+    /// Lets the next run of the handler, or the next delivery when nothing runs, begin so much later.
+    pub fn delay_next(&self, delay: Duration) -> &Self {
+        self.then(Act::Delay(delay))
+    }
+
+    /// Said several times, the first concerns the next run, the second the one after it, and so on.
+    fn then(&self, act: Act) -> &Self {
+        self.shared.script.push(act);
+        self
+    }
+
+    /// Everything that came, in order, copies included.
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.lock().clone()
+    }
+
+    /// The events it took responsibility for, each as often as it did: those that were stored, or whose handler's run
+    /// succeeded. Copies, conflicts and what was refused are not among them.
+    pub fn taken(&self) -> Vec<Delivery> {
+        self.shared.script.taken()
+    }
+
+    /// Waits until this many deliveries were answered, and returns all. Put a time-out around it when they may never
+    /// come.
+    pub async fn wait_for(&self, answers: usize) -> Vec<Arrival> {
+        // The sender is ours, so the wait can only end well.
+        let _ = self.shared.answered.subscribe().wait_for(|answered| *answered >= answers).await;
+        self.arrivals()
+    }
+
+    /// Asserts that something like this came, whatever the answer, and gives back what did, to be asked more.
+    ///
+    /// # Panics
+    /// When nothing did, with what came instead and how the nearest of it differs.
+    #[track_caller]
+    pub fn assert_received(&self, wanted: impl Into<Wanted>) -> Matches {
+        let matches = Matches::of(&wanted.into(), self.arrivals());
+        matches.assert_any();
+        matches
+    }
+
+    /// Asserts that nothing like this came.
+    ///
+    /// # Panics
+    /// When something did.
+    #[track_caller]
+    pub fn assert_not_received(&self, wanted: impl Into<Wanted>) {
+        Matches::of(&wanted.into(), self.arrivals()).times(0);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arrival>> {
+        self.shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(&self, received: Received) -> Result<Disposition, DispatchError> {
+        match &self.shared.inner {
+            Inner::Running(direct) => direct.dispatch(received).await,
+            Inner::Recording(inbox) => {
+                let fail = |why| DispatchError::new(why, Duration::from_secs(5));
+                let store = async {
+                    let answer = inbox.dispatch(received.clone()).await;
+                    if let (Received::Event(delivery), Ok(Disposition::Stored)) = (&received, &answer) {
+                        self.shared.script.took(delivery);
+                    }
+                    answer
+                };
+                self.shared.script.play(store, fail).await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Dispatcher for FakeDispatcher {
+    async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError> {
+        let number = {
+            let mut arrivals = self.lock();
+            arrivals.push(Arrival { received: received.clone(), answer: None, failure: None });
+            arrivals.len() - 1
+        };
+        let mut answer = self.answer(received.clone()).await;
+        let failure = match &received {
+            Received::Event(delivery) => self.shared.script.take_failure(delivery),
+            Received::Unreadable(_) => None,
+        };
+        if let (Err(error), Some(failure)) = (&answer, &failure) {
+            answer = Err(DispatchError::new(format!("{error}: {failure}"), error.retry_after()));
+        }
+        if let Some(arrival) = self.lock().get_mut(number) {
+            arrival.answer = Some(answer.clone());
+            arrival.failure = failure;
+        }
+        self.shared.answered.send_modify(|answered| *answered += 1);
+        answer
+    }
+}
+
+impl fmt::Debug for FakeDispatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeDispatcher").field("arrivals", &self.lock().len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,7 @@
+//! Mocks of what an application implements or is given, made with [`mockall`].
+
+mod handler;
+mod store;
+
+pub use self::handler::MockEventHandler;
+pub use self::store::MockEventStore;

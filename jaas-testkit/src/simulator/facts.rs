@@ -1,0 +1,213 @@
+//! What an application should have learned.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jaas_core::event::{DisconnectReason, EventKind};
+use jaas_core::{AppId, BreakoutRoomId, Jid, Link, ParticipantId, PollId, SessionId, Timestamp, UserId};
+use serde_json::{Value, json};
+
+/// What an application that received every event of a meeting should know in the end, whatever their order and however
+/// often each came. A meeting writes it down as it is played; compare your own tables with it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Facts {
+    /// The sitting.
+    pub session: SessionId,
+    /// The tenant.
+    pub app: AppId,
+    /// The room, as spelled in the meeting's URL before percent-encoding.
+    pub room: String,
+    /// When the main room opened; `None` when nobody has come.
+    pub opened_at: Option<Timestamp>,
+    /// When the main room closed; `None` while it is open.
+    pub ended_at: Option<Timestamp>,
+    /// One for each `PARTICIPANT_JOINED`, in the order people came first.
+    pub stays: Vec<Stay>,
+    /// One for each phone and SIP device.
+    pub calls: Vec<CallFact>,
+    /// The devices that the bill counts: the distinct `deviceId` of all `USAGE`. Over several meetings of a month, count
+    /// their union.
+    pub devices: BTreeSet<String>,
+    /// One for each poll.
+    pub polls: Vec<PollFact>,
+    /// How often each reaction was sent, by its name on the wire.
+    pub reactions: BTreeMap<String, usize>,
+    /// The ratings that were given, from 1 to 5, in order.
+    pub ratings: Vec<u8>,
+    /// The files that could be downloaded.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// From a `PARTICIPANT_JOINED` to its `PARTICIPANT_LEFT`, or to the end of the meeting if that never came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stay {
+    /// The user id of the JWT; guests have none.
+    pub user: Option<UserId>,
+    /// The name; can be missing for guests.
+    pub name: Option<String>,
+    /// The full address: what pairs the events of visitors, who have no endpoint id.
+    pub jid: Jid,
+    /// The endpoint id; visitors have none.
+    pub participant: Option<ParticipantId>,
+    /// The breakout room; `None` is the main room.
+    pub breakout: Option<BreakoutRoomId>,
+    /// Whether this is a visitor, who only watches.
+    pub visitor: bool,
+    /// When they joined this room.
+    pub joined_at: Timestamp,
+    /// When they left this room; `None` while they are in it.
+    pub left_at: Option<Timestamp>,
+    /// Why they left; `None` also for visitors, and where no departure was told.
+    pub reason: Option<DisconnectReason>,
+}
+
+/// A phone or SIP device that was in the meeting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallFact {
+    /// The event that began it.
+    pub kind: EventKind,
+    /// The phone number or SIP address.
+    pub address: String,
+    /// The endpoint id.
+    pub participant: ParticipantId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended; `None` while it goes on.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// How a poll came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PollFact {
+    /// The poll.
+    pub id: PollId,
+    /// How many answered; of each participant the last answer counts.
+    pub voters: usize,
+    /// How often each option was ticked, by its key.
+    pub votes: BTreeMap<i64, usize>,
+}
+
+/// A file that could be downloaded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Artifact {
+    /// The event that brought the link.
+    pub kind: EventKind,
+    /// What the file is of: the recording session, the document, the endpoint. `None` for those of the whole meeting.
+    pub id: Option<String>,
+    /// The link.
+    pub link: Link,
+}
+
+impl Facts {
+    /// How long a user was in the meeting, in whichever room, on however many devices: no minute counts twice. Phones
+    /// and guests have no user.
+    pub fn attended(&self, user: &str) -> Duration {
+        let of_user = |stay: &&Stay| stay.user.as_ref().is_some_and(|id| *id == *user);
+        union(self.stays.iter().filter(of_user).filter_map(|stay| Some((stay.joined_at, stay.left_at?))))
+    }
+
+    /// The users who attended, each once.
+    pub fn users(&self) -> BTreeSet<&str> {
+        self.stays.iter().filter_map(|stay| stay.user.as_ref()).map(UserId::as_str).collect()
+    }
+
+    /// How many files each kind of event brought.
+    pub fn artifacts_of(&self, kind: EventKind) -> usize {
+        self.artifacts.iter().filter(|artifact| artifact.kind == kind).count()
+    }
+
+    /// Everything as JSON, times in ms. It holds the names, devices and links of the simulated people.
+    pub fn json(&self) -> Value {
+        let attended: BTreeMap<_, _> =
+            self.users().into_iter().map(|user| (user, millis(self.attended(user)))).collect();
+        json!({
+            "sessionId": self.session.as_str(),
+            "appId": self.app.as_str(),
+            "room": self.room,
+            "openedAt": self.opened_at,
+            "endedAt": self.ended_at,
+            "attendedMs": attended,
+            "stays": self.stays.iter().map(Stay::json).collect::<Vec<_>>(),
+            "calls": self.calls.iter().map(CallFact::json).collect::<Vec<_>>(),
+            "billableDevices": self.devices,
+            "polls": self.polls.iter().map(PollFact::json).collect::<Vec<_>>(),
+            "reactions": self.reactions,
+            "ratings": self.ratings,
+            "artifacts": self.artifacts.iter().map(Artifact::json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Stay {
+    fn json(&self) -> Value {
+        json!({
+            "userId": self.user,
+            "name": self.name,
+            "participantFullJid": self.jid,
+            "participantId": self.participant,
+            "breakoutRoomId": self.breakout,
+            "visitor": self.visitor,
+            "joinedAt": self.joined_at,
+            "leftAt": self.left_at,
+            "reason": self.reason.as_ref().map(DisconnectReason::as_str),
+        })
+    }
+}
+
+impl CallFact {
+    fn json(&self) -> Value {
+        json!({
+            "startedBy": self.kind.as_str(),
+            "address": self.address,
+            "participantId": self.participant,
+            "startedAt": self.started_at,
+            "endedAt": self.ended_at,
+        })
+    }
+}
+
+impl PollFact {
+    fn json(&self) -> Value {
+        json!({ "pollId": self.id, "voters": self.voters, "votes": self.votes })
+    }
+}
+
+impl Artifact {
+    fn json(&self) -> Value {
+        json!({ "broughtBy": self.kind.as_str(), "id": self.id, "link": self.link.expose() })
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long at least one of these goes on.
+fn union(stays: impl Iterator<Item = (Timestamp, Timestamp)>) -> Duration {
+    let mut stays: Vec<_> = stays.collect();
+    stays.sort();
+    let (mut total, mut until) = (Duration::ZERO, Timestamp::from_millis(i64::MIN));
+    for (from, to) in stays {
+        total += to.duration_since(from.max(until));
+        until = until.max(to);
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlapping_stays_count_once_and_gaps_do_not() {
+        let stays = [(0, 10), (5, 20), (6, 7), (30, 31), (20, 22)];
+        let stays = stays.map(|(from, to)| (Timestamp::from_secs(from), Timestamp::from_secs(to)));
+        assert_eq!(union(stays.into_iter()), Duration::from_secs(23));
+        assert_eq!(union([].into_iter()), Duration::ZERO);
+    }
+}

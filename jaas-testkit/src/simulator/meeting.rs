@@ -1,0 +1,266 @@
+//! One meeting, action by action.
+
+mod breakout;
+mod call;
+mod capture;
+mod claims;
+mod document;
+mod emit;
+mod end;
+mod lobby;
+mod moderation;
+mod presence;
+mod talk;
+mod usage;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jaas_core::event::Reaction;
+use jaas_core::{AppId, Delivery, SessionId, Timestamp};
+
+pub use self::breakout::Breakout;
+pub use self::call::Call;
+pub use self::document::Document;
+pub use self::lobby::Waiting;
+pub use self::presence::Presence;
+pub use self::talk::Poll;
+use super::dice::Dice;
+use super::facts::{Artifact, Facts};
+use crate::event::{self, EventBuilder};
+
+/// A meeting that you play: each method is something that happens, and leaves the events that JaaS would send.
+///
+/// ```
+/// use jaas_testkit::simulator::{Meeting, Person};
+/// use std::time::Duration;
+///
+/// let mut meeting = Meeting::new(7).in_room("math");
+/// let ada = meeting.join(&Person::named("Ada").moderator());
+/// let ben = meeting.join(&Person::named("Ben"));
+/// meeting.start_recording(ada);
+/// meeting.wait(Duration::from_secs(600));
+/// meeting.leave(ben);
+/// meeting.end();
+///
+/// let facts = meeting.facts();
+/// assert_eq!(facts.devices.len(), 2);
+/// assert!(facts.attended("user-ben") > Duration::from_secs(600));
+/// assert!(meeting.deliveries().len() > 8);
+/// ```
+///
+/// # Time
+/// It stands still between the actions; each takes some 10 to 400 ms, and [`wait`](Self::wait) lets it pass. No two
+/// events of a meeting have the same `timestamp`. Uploads come later by themselves, some of them after the end.
+///
+/// # What is simulated, and what is not
+/// Keys, ids and small delays come from the seed, so that the same seed and actions are the same bytes. Bodies have
+/// every documented field; [`with_odd_shapes`](Self::with_odd_shapes) lets them vary as they do on the wire. The links
+/// lead nowhere.
+///
+/// # Panics
+/// An action panics when it cannot happen: nobody leaves who is not there, only moderators promote, after the end
+/// comes nothing but [`rate`](Self::rate). Each panic says which rule was broken.
+#[derive(Clone)]
+pub struct Meeting {
+    dice: Dice,
+    app: AppId,
+    room: String,
+    session: SessionId,
+    odd: bool,
+    rtcstats: bool,
+    now: Timestamp,
+    opened_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    /// At most one for each millisecond, so that their order is beyond doubt.
+    events: BTreeMap<Timestamp, EventBuilder>,
+    presences: Vec<presence::Chain>,
+    waiting: Vec<lobby::State>,
+    breakouts: Vec<breakout::State>,
+    calls: Vec<call::State>,
+    capture: capture::State,
+    polls: Vec<talk::State>,
+    documents: Vec<document::State>,
+    reactions: Vec<Reacted>,
+    chatted: bool,
+    billing: usage::State,
+    artifacts: Vec<Artifact>,
+    ratings: Vec<u8>,
+}
+
+/// A reaction for the list at the end.
+#[derive(Debug, Clone)]
+struct Reacted {
+    by: Presence,
+    at: Timestamp,
+    reaction: Reaction,
+}
+
+impl Meeting {
+    /// A meeting in the room `math` of the fixtures' tenant, on 23 November 2026 at 8 o'clock UTC. Nothing has happened
+    /// yet.
+    pub fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let session = SessionId::new(dice.uuid());
+        Self {
+            dice,
+            app: AppId::new("vpaas-magic-cookie-c2824d584eac4489a1e32e4e164d5a3c"),
+            room: "math".to_owned(),
+            session,
+            odd: false,
+            rtcstats: false,
+            now: Timestamp::from_millis(1_795_420_800_000),
+            opened_at: None,
+            ended_at: None,
+            events: BTreeMap::new(),
+            presences: Vec::new(),
+            waiting: Vec::new(),
+            breakouts: Vec::new(),
+            calls: Vec::new(),
+            capture: capture::State::default(),
+            polls: Vec::new(),
+            documents: Vec::new(),
+            reactions: Vec::new(),
+            chatted: false,
+            billing: usage::State::default(),
+            artifacts: Vec::new(),
+            ratings: Vec::new(),
+        }
+    }
+
+    /// Holds it in this room, named as in the meeting's URL before any percent-encoding. The meeting server writes it
+    /// in lower case and percent-encoded; `REACTIONS`, `FEEDBACK` and `RTCSTATS_UPLOADED` keep the case of the URL (seen
+    /// in the sender's modules).
+    #[must_use]
+    pub fn in_room(mut self, room: &str) -> Self {
+        self.assert_not_begun();
+        self.room = room.to_owned();
+        self
+    }
+
+    /// Holds it for this tenant.
+    #[must_use]
+    pub fn of_app(mut self, app: impl Into<AppId>) -> Self {
+        self.assert_not_begun();
+        self.app = app.into();
+        self
+    }
+
+    /// Begins at this time.
+    #[must_use]
+    pub fn starting_at(mut self, at: Timestamp) -> Self {
+        self.assert_not_begun();
+        self.now = at;
+        self
+    }
+
+    /// Lets bodies vary as they do on the wire: fields absent, `null` or empty, bools as text, empty lists as objects,
+    /// keys that are no UUIDs.
+    #[must_use]
+    pub fn with_odd_shapes(mut self) -> Self {
+        self.odd = true;
+        self
+    }
+
+    /// Lets everyone who leaves bring `RTCSTATS_UPLOADED`, as for tenants that have this switched on.
+    #[must_use]
+    pub fn with_rtcstats(mut self) -> Self {
+        self.rtcstats = true;
+        self
+    }
+
+    /// Lets time pass.
+    pub fn wait(&mut self, time: Duration) {
+        self.now = self.now.saturating_add(time);
+    }
+
+    /// The time in the meeting.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The sitting.
+    pub fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    /// Whether [`end`](Self::end) was called.
+    pub fn has_ended(&self) -> bool {
+        self.ended_at.is_some()
+    }
+
+    /// The events so far, and the uploads still to come, earliest first.
+    pub fn events(&self) -> Vec<EventBuilder> {
+        self.events.values().cloned().collect()
+    }
+
+    /// The bodies of the [events](Self::events).
+    pub fn bodies(&self) -> Vec<Bytes> {
+        self.events.values().map(EventBuilder::body).collect()
+    }
+
+    pub(crate) fn timed_bodies(&self) -> impl Iterator<Item = (Timestamp, Bytes)> {
+        self.events.iter().map(|(at, event)| (*at, event.body()))
+    }
+
+    /// The [events](Self::events) as a receiver makes them of genuine requests, each received when it happened.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.events.values().map(EventBuilder::delivery).collect()
+    }
+
+    /// What an application should have learned from the [events](Self::events). It is written down as the script is
+    /// played, never read out of the events.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            session: self.session.clone(),
+            app: self.app.clone(),
+            room: self.room.clone(),
+            opened_at: self.opened_at,
+            ended_at: self.ended_at,
+            stays: self.presences.iter().flat_map(|chain| chain.stays(self.ended_at)).collect(),
+            calls: self.calls.iter().map(call::State::fact).collect(),
+            devices: self.billing.devices().clone(),
+            polls: self.polls.iter().map(talk::State::fact).collect(),
+            reactions: self.reactions.iter().fold(BTreeMap::new(), |mut counts, reacted| {
+                *counts.entry(reacted.reaction.as_str().to_owned()).or_default() += 1;
+                counts
+            }),
+            ratings: self.ratings.clone(),
+            artifacts: self.artifacts.clone(),
+        }
+    }
+
+    fn open(&mut self) {
+        assert!(self.ended_at.is_none(), "the meeting has ended: nobody can come");
+        if self.opened_at.is_none() {
+            let created = event::room_created();
+            let created = self.in_room_event(created, None);
+            self.opened_at = Some(self.emit(created));
+        }
+    }
+
+    fn assert_not_begun(&self) {
+        assert!(self.opened_at.is_none(), "the meeting has begun: say so before anybody joins");
+    }
+
+    fn assert_running(&self) {
+        assert!(self.opened_at.is_some(), "nobody has joined yet: the meeting has not begun");
+        assert!(self.ended_at.is_none(), "the meeting has ended");
+    }
+}
+
+/// What happened, line by line: proptest shows it of a meeting for which a test fails.
+impl fmt::Debug for Meeting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let events = self.events.iter().map(|(at, event)| {
+            let body = event.json();
+            format!("{at} {} {}", body["eventType"].as_str().unwrap_or_default(), body["data"])
+        });
+        f.debug_struct("Meeting")
+            .field("session", &self.session)
+            .field("events", &events.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! Waiting to be let in.
+
+use jaas_core::event::DisconnectReason;
+
+use super::Meeting;
+use super::presence::Presence;
+use crate::event::{self, EventBuilder};
+use crate::simulator::person::Person;
+
+/// Somebody in the lobby.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Waiting(usize);
+
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    person: Person,
+    jid: String,
+    resource: String,
+    participant_id: String,
+    over: bool,
+}
+
+impl Meeting {
+    /// Somebody begins to wait in the lobby of the running meeting. Not for moderators: they pass it without an event
+    /// (seen in the sender's modules).
+    pub fn knock(&mut self, person: &Person) -> Waiting {
+        self.assert_running();
+        assert!(!person.moderator.is_moderator(), "moderators pass the lobby: let them join");
+        let state = State {
+            person: person.clone(),
+            jid: format!("{}@8x8.vc", self.dice.uuid()),
+            resource: self.dice.hex(8),
+            participant_id: self.new_participant_id(),
+            over: false,
+        };
+        self.waiting.push(state.clone());
+        let joined = self.in_lobby(event::participant_joined_lobby(), &state);
+        self.emit(joined);
+        Waiting(self.waiting.len() - 1)
+    }
+
+    /// A moderator lets somebody in: they leave the lobby, and join.
+    pub fn admit(&mut self, by: Presence, who: Waiting) -> Presence {
+        self.assert_moderator(by, "let somebody in");
+        self.leave_lobby(who, DisconnectReason::Left);
+        let person = self.waiting[who.0].person.clone();
+        self.join(&person)
+    }
+
+    /// A moderator turns somebody away.
+    pub fn turn_away(&mut self, by: Presence, who: Waiting) {
+        self.assert_moderator(by, "turn somebody away");
+        self.leave_lobby(who, DisconnectReason::Kicked);
+    }
+
+    /// Somebody gives up waiting.
+    pub fn give_up(&mut self, who: Waiting) {
+        self.leave_lobby(who, DisconnectReason::Left);
+    }
+
+    /// Who is waiting, in the order they came.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        (0..self.waiting.len()).filter(|index| !self.waiting[*index].over).map(Waiting).collect()
+    }
+
+    #[allow(clippy::panic)]
+    fn leave_lobby(&mut self, who: Waiting, reason: DisconnectReason) {
+        self.assert_running();
+        let Some(state) = self.waiting.get_mut(who.0) else { panic!("{who:?} is of another meeting") };
+        assert!(!state.over, "{who:?} does not wait any more");
+        state.over = true;
+        let state = state.clone();
+        let left = self.in_lobby(event::participant_left_lobby().because(reason), &state);
+        let left = self.maybe_without(left, &["data.disconnectReason"]);
+        self.emit(left);
+    }
+
+    /// The fields of a lobby event. With odd shapes mostly without `isBreakout`: it is documented, but the sender leaves
+    /// it out (seen in its modules).
+    fn in_lobby<P>(&mut self, event: EventBuilder<P>, state: &State) -> EventBuilder<P> {
+        let event = self
+            .with_claims(event, &state.person)
+            .set("data.participantJid", state.jid.as_str())
+            .set("data.participantFullJid", format!("{}/{}", state.jid, state.resource))
+            .set("data.participantId", state.participant_id.as_str());
+        if self.odd(70) { event.without("data.isBreakout").without("data.breakoutRoomId") } else { event }
+    }
+}

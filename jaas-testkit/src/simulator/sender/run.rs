@@ -1,0 +1,179 @@
+//! Sending.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use jaas_core::{Backoff, Timestamp};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use super::report::{GivenUp, Latency, Report};
+use super::target::{Target, Unanswered};
+use super::{Progress, Sender, SignRepeats};
+use crate::simulator::dice::Dice;
+
+/// One delivery on its way.
+struct Delivery {
+    body: usize,
+    dice: Dice,
+    attempts: u32,
+}
+
+/// How one request went.
+struct Done {
+    delivery: usize,
+    outcome: Result<u16, Unanswered>,
+    took: Duration,
+}
+
+pub(super) async fn run(sender: &Sender, target: &dyn Target, bodies: &[Bytes]) -> Report {
+    let start = Instant::now();
+    let plan = sender.plan(bodies.len());
+    let mut report =
+        Report::new(bodies.len(), plan.len(), fingerprint(plan.iter().map(|planned| &bodies[planned.body])));
+    report.copies = plan.iter().filter(|planned| planned.is_copy).count();
+    // A request that waits to be repeated holds no place among those under way.
+    let mut due: BinaryHeap<Reverse<(Instant, usize)>> =
+        plan.iter().enumerate().map(|(number, planned)| Reverse((start + planned.due, number))).collect();
+    let mut deliveries: Vec<Delivery> = plan
+        .iter()
+        .enumerate()
+        .map(|(number, planned)| Delivery {
+            body: planned.body,
+            // 0 is the plan's.
+            dice: Dice::fork(sender.seed, number as u64 + 1),
+            attempts: 0,
+        })
+        .collect();
+    let mut first_signed: Vec<Option<Timestamp>> = vec![None; bodies.len()];
+    let mut under_way = FuturesUnordered::new();
+    let mut acknowledged = BTreeSet::new();
+    let mut latencies = Vec::new();
+    let mut over = 0;
+
+    loop {
+        while under_way.len() < sender.concurrency
+            && let Some(Reverse((at, number))) = due.peek().copied()
+            && at <= Instant::now()
+        {
+            due.pop();
+            let delivery = &mut deliveries[number];
+            delivery.attempts += 1;
+            report.requests += 1;
+            let drawn = delivery.draw(sender, &mut first_signed[delivery.body]);
+            under_way.push(attempt(sender, target, &bodies[delivery.body], number, drawn));
+        }
+        let next = due.peek().map(|Reverse((at, _))| *at);
+        let room = under_way.len() < sender.concurrency;
+        let done = tokio::select! {
+            Some(done) = under_way.next() => done,
+            () = until(next), if room && next.is_some() => continue,
+            else => break,
+        };
+        let delivery = &mut deliveries[done.delivery];
+        if report.note(&done.outcome) {
+            acknowledged.insert(delivery.body);
+            report.acknowledged += 1;
+            over += 1;
+        } else if delivery.attempts < sender.backoff.max_failures {
+            report.retries += 1;
+            let wait = wait(&sender.backoff, delivery.attempts, &mut delivery.dice);
+            due.push(Reverse((Instant::now() + wait, done.delivery)));
+        } else {
+            over += 1;
+            report.given_up.push(GivenUp::new(
+                &bodies[delivery.body],
+                delivery.attempts,
+                done.outcome.clone(),
+            ));
+        }
+        if done.outcome.is_ok() {
+            latencies.push(done.took);
+        }
+        if let Some(told) = &sender.progress {
+            told(Progress { planned: plan.len(), over, requests: report.requests });
+        }
+    }
+    report.acknowledged_events = acknowledged.len();
+    report.latency = Latency::of(latencies);
+    report.elapsed = start.elapsed();
+    report
+}
+
+/// Waits until a time that may not be known.
+async fn until(time: Option<Instant>) {
+    if let Some(time) = time {
+        tokio::time::sleep_until(time).await;
+    }
+}
+
+/// What was drawn for one request, before it is known how it goes.
+struct Drawn {
+    signed_at: Timestamp,
+    request_lost: bool,
+    answer_lost: bool,
+}
+
+impl Delivery {
+    fn draw(&mut self, sender: &Sender, first_signed: &mut Option<Timestamp>) -> Drawn {
+        let now = sender.clock.now();
+        let first = *first_signed.get_or_insert(now);
+        Drawn {
+            signed_at: if sender.repeats == SignRepeats::AsBefore { first } else { now },
+            request_lost: self.dice.chance(sender.lost_requests),
+            answer_lost: self.dice.chance(sender.lost_answers),
+        }
+    }
+}
+
+async fn attempt(sender: &Sender, target: &dyn Target, body: &Bytes, delivery: usize, drawn: Drawn) -> Done {
+    let began = Instant::now();
+    let outcome = if drawn.request_lost {
+        Err(Unanswered::RequestLost)
+    } else {
+        let request = sender.signer.sign(drawn.signed_at, body.clone());
+        let answered = tokio::time::timeout(sender.time_limit, target.post(&request)).await;
+        let answered = answered.unwrap_or(Err(Unanswered::TimedOut));
+        if drawn.answer_lost { answered.and(Err(Unanswered::AnswerLost)) } else { answered }
+    };
+    Done { delivery, outcome, took: began.elapsed() }
+}
+
+/// The wait after the `failures`th failure, from 1.
+fn wait(backoff: &Backoff, failures: u32, dice: &mut Dice) -> Duration {
+    let doubled =
+        2u32.checked_pow(failures - 1).map_or(backoff.max, |factor| backoff.first.saturating_mul(factor));
+    let wait = doubled.min(backoff.max);
+    let random = dice.between(0..=u64::try_from(wait.as_millis()).unwrap_or(u64::MAX - 1));
+    wait.saturating_add(Duration::from_millis(random))
+}
+
+/// The SHA-256 of all bodies in the order they are sent, each with its length before it.
+fn fingerprint<'a>(bodies: impl Iterator<Item = &'a Bytes>) -> String {
+    let mut hash = Sha256::new();
+    for body in bodies {
+        hash.update((body.len() as u64).to_be_bytes());
+        hash.update(body);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_with_a_random_part_on_top() {
+        let backoff = Backoff::default().first(Duration::from_secs(1)).max(Duration::from_secs(5));
+        let mut dice = Dice::new(1);
+        for (failures, least) in [(1, 1), (2, 2), (3, 4), (4, 5), (40, 5), (u32::MAX, 5)] {
+            let waited = wait(&backoff, failures, &mut dice);
+            let least = Duration::from_secs(least);
+            assert!(least <= waited && waited <= least * 2, "{waited:?} after {failures}");
+        }
+    }
+}

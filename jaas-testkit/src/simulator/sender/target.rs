@@ -1,0 +1,68 @@
+//! Where deliveries go.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jaas_core::Receiver;
+
+use crate::signer::SignedRequest;
+
+/// Something that takes requests: a [`Receiver`] in this process, a server over HTTP, or the test server of a web
+/// framework.
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// Takes one `POST` request and answers its status code.
+    ///
+    /// # Errors
+    /// When no answer came.
+    async fn post(&self, request: &SignedRequest) -> Result<u16, Unanswered>;
+}
+
+#[async_trait]
+impl Target for Receiver {
+    async fn post(&self, request: &SignedRequest) -> Result<u16, Unanswered> {
+        Ok(self.receive(request.credentials(), request.body.clone()).await.status())
+    }
+}
+
+#[async_trait]
+impl<T: Target + ?Sized> Target for Arc<T> {
+    async fn post(&self, request: &SignedRequest) -> Result<u16, Unanswered> {
+        (**self).post(request).await
+    }
+}
+
+/// Why no answer came to a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unanswered {
+    /// The request was lost on purpose; see [`Sender::lose_requests`](super::Sender::lose_requests).
+    #[error("the request was lost on purpose")]
+    RequestLost,
+    /// The answer was lost on purpose; see [`Sender::lose_answers`](super::Sender::lose_answers).
+    #[error("the answer was lost on purpose")]
+    AnswerLost,
+    /// It took too long.
+    #[error("no answer came in time")]
+    TimedOut,
+    /// Nobody is there, or the connection broke.
+    #[error("{reason}")]
+    Unreachable {
+        /// What went wrong, and where.
+        reason: String,
+    },
+}
+
+impl Unanswered {
+    /// A short name, for machines.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::RequestLost => "request_lost",
+            Self::AnswerLost => "answer_lost",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable { .. } => "unreachable",
+        }
+    }
+}
+
+const _: fn(&dyn Target) = |_| {};

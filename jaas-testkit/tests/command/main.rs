@@ -1,0 +1,8 @@
+//! The `jaas` command as a process, against a server in this one.
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod offline;
+mod sending;
+mod server;
+mod settings;
+mod support;

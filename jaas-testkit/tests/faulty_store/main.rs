@@ -1,0 +1,27 @@
+//! The store that fails: it keeps the contract when it does not, and what relies on it survives when it does.
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod faults;
+mod survival;
+
+use async_trait::async_trait;
+use jaas_core::store::MemoryStore;
+use jaas_testkit::FaultyStore;
+use jaas_testkit::conformance::Harness;
+
+struct Faultless(FaultyStore<MemoryStore>);
+
+#[async_trait]
+impl Harness for Faultless {
+    type Store = FaultyStore<MemoryStore>;
+
+    async fn start() -> Self {
+        Self(FaultyStore::new(MemoryStore::new()))
+    }
+
+    fn store(&self) -> Self::Store {
+        self.0.clone()
+    }
+}
+
+jaas_testkit::store_conformance!(Faultless, volatile);
