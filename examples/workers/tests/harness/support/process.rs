@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::database::Database;
-use super::sender::SECRET;
+use super::sender::{SECRET, Sender};
 
 /// Starting and stopping take no longer than this.
 const SOON: Duration = Duration::from_secs(30);
@@ -69,6 +69,8 @@ impl Plan {
             }
         });
         let address = address_in_time(address.await);
+        // It listens a moment before it heeds SIGTERM, and answers after.
+        assert_eq!(Sender::to(&address).get("/livez").await, 200);
         Process { child, address, log }
     }
 }
