@@ -4,6 +4,8 @@
 //! UPDATE SKIP LOCKED`. There is no `NOTIFY` here: workers find out what other processes accepted when they poll.
 
 mod dialect;
+#[path = "shared/lending.rs"]
+mod lending;
 #[path = "shared/migrations.rs"]
 mod migrations;
 #[path = "shared/queries.rs"]

@@ -4,6 +4,8 @@
 //! SKIP LOCKED`, and is told by `NOTIFY` of what others accepted.
 
 mod dialect;
+#[path = "shared/lending.rs"]
+mod lending;
 #[path = "shared/migrations.rs"]
 mod migrations;
 #[path = "shared/queries.rs"]

@@ -24,6 +24,9 @@ const CUT_OFF: Duration = Duration::from_secs(5);
 /// are claimed together.
 const GATHER: Duration = Duration::from_millis(2);
 
+/// How long after its event was settled a task may take to end.
+const ENDS_WITHIN: Duration = Duration::from_millis(100);
+
 /// The state of a running worker.
 pub(super) struct Run<S: EventStore> {
     worker: Worker<S>,
@@ -252,8 +255,13 @@ impl<S: EventStore> Run<S> {
         match process.store.renew(&leases, now, self.worker.lease).await {
             Ok(lost) => {
                 self.renewed_at = now;
+                // An event that has just been settled shows up here too. Its task ends in a moment.
+                let started = Instant::now();
+                let ends = |lease: &Lease| self.held.get(lease).is_none_or(AbortHandle::is_finished);
+                while !lost.iter().all(ends) && started.elapsed() < ENDS_WITHIN {
+                    tokio::time::sleep(ENDS_WITHIN / 50).await;
+                }
                 for lease in lost {
-                    // A task that has just settled its event shows up here too; it is finished, not lost.
                     if let Some(task) = self.held.get(&lease).filter(|task| !task.is_finished()) {
                         tracing::warn!(event = %lease.event, fence = lease.fence, "lease lost; its handler is cut off");
                         metrics::counter!("jaas_leases_lost_total").increment(1);

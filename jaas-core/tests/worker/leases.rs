@@ -34,7 +34,7 @@ async fn g4_a_handler_whose_lease_was_lost_is_cut_off() {
     world.arrives("k", None, 0).await;
     handler.wait_for(1).await;
     taken_over(&world).await;
-    sleep(5 * SECOND + SECOND / 100).await;
+    sleep(5 * SECOND + SECOND / 5).await;
     assert_eq!(cut_off.load(Ordering::SeqCst), 1, "at the next renewal");
     let event = world.event("k").await;
     assert_eq!(

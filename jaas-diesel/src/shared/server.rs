@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use diesel::QueryResult;
-use diesel_async::pooled_connection::bb8::{Pool, PooledConnection, RunError};
+use diesel_async::pooled_connection::bb8::{Pool, PooledConnection};
 use jaas_core::store::{
     Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Conflict, DeadLetterGroup,
     EventQuery, EventStore, Failure, HandOver, Lease, NextDue, Page, PageRequest, Purged, Quarantined,
@@ -21,11 +21,12 @@ use jaas_core::store::{
 };
 use jaas_core::{Delivery, Handled, HandlerResult, MAX_INDEXED_BYTES, SessionId, Timestamp, Unreadable};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::dialect::{self, Connection};
+use super::lending::{Lent, lend};
 use super::{Builder, Own, Store, migrations, queries, transaction};
 use crate::error::{closed, not_in_time, unavailable};
 use crate::group::{Commit, Group};
@@ -35,10 +36,6 @@ use crate::rows::{Claimant, Completion, NewEvent, NewQuarantined, page_of, repla
 
 /// How often a statement is tried that ran into another one.
 const TRIES: usize = 5;
-
-/// How long a connection of the pool is waited for before it is asked for anew. A pool that could not connect tells nobody
-/// who waits, and does not try again for them: without this, they would wait on long after the database is back.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How many claims may wait; each worker asks for one at a time.
 const CLAIMS: usize = 64;
@@ -162,17 +159,7 @@ impl Store {
         if self.shared.tasks.is_closed() {
             return Err(closed(operation));
         }
-        let limit = self.shared.time_limit;
-        let deadline = Instant::now() + limit;
-        loop {
-            let asked = timeout_at(deadline.min(Instant::now() + ASK_AGAIN), self.shared.pool.get_owned());
-            match asked.await {
-                Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(RunError::User(error))) => return Err(unavailable(operation, error)),
-                Ok(Err(RunError::TimedOut)) | Err(_) if Instant::now() < deadline => {}
-                Ok(Err(RunError::TimedOut)) | Err(_) => return Err(not_in_time(operation, limit)),
-            }
-        }
+        lend(&self.shared.pool, &self.shared.tasks, operation, self.shared.time_limit).await
     }
 
     /// Does this on a connection of the pool, in a task of its own.
@@ -204,15 +191,17 @@ impl Store {
     }
 
     async fn tried<T>(&self, operation: &'static str, work: &Work<T>) -> Result<T, StoreError> {
-        let mut connection = self.connection(operation).await?;
+        let mut lent = Lent::new(self.connection(operation).await?);
         let mut tries = 1;
-        loop {
-            match work(&mut connection).await {
+        let result = loop {
+            match work(lent.connection()).await {
                 // Two statements were in each other's way, and the database has undone this one.
                 Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => tries += 1,
-                result => return result.map_err(|error| unavailable(operation, error)),
+                result => break result,
             }
-        }
+        };
+        lent.answered();
+        result.map_err(|error| unavailable(operation, error))
     }
 }
 
