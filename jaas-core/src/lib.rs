@@ -19,6 +19,8 @@ mod private;
 mod purger;
 mod receiver;
 mod reply;
+#[cfg(feature = "rtcstats")]
+pub mod rtcstats;
 pub mod settings;
 pub mod signature;
 pub mod store;
