@@ -42,6 +42,7 @@ mod error;
 mod keyed;
 mod lines;
 mod machine;
+mod members;
 mod number;
 mod reader;
 mod report;

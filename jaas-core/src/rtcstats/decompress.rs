@@ -1,15 +1,10 @@
 //! Rebuilding complete statistics out of what has changed.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer as _, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
 use super::DEFAULT_MAX_HELD;
 use super::entry::{Entry, EntryKind};
 use super::error::{RtcstatsError, RtcstatsErrorKind};
 use super::keyed::{Keyed, Names};
+use super::members::Members;
 use super::report::Report;
 use super::snapshot::Snapshot;
 use crate::Timestamp;
@@ -19,8 +14,9 @@ use crate::lenient::Field as _;
 const FIELD_SIZE: usize = 120;
 const REPORT_SIZE: usize = 240;
 const CONNECTION_SIZE: usize = 400;
-/// What an id in an entry is counted as while the entry is applied.
-const FOUND_SIZE: usize = 64;
+
+/// The entry's own time at the top level, and the report's inside a report.
+const TIMESTAMP: &str = "timestamp";
 
 /// The key of the connection without a name; no name is empty.
 const NAMELESS: &str = "";
@@ -31,6 +27,8 @@ const NAMELESS: &str = "";
 /// was removed. Apply the entries in the order of the file. Unchanged fields are not touched, let alone copied.
 ///
 /// It holds the last state of every connection, up to [`max_held`](Decompressor::max_held).
+///
+/// A report that is there twice in one entry, which no sender writes, is merged twice.
 ///
 /// An entry that is missing, because its line was broken, leaves the fields it would have changed as they were until they
 /// change again.
@@ -110,13 +108,17 @@ impl Decompressor {
                 ),
             )
         };
-        let delta = Delta::read(entry, self.max_held.0)?.ok_or_else(too_much)?;
-        let stats_at = delta.timestamp.and_then(Timestamp::read);
+        let Some(delta) = Members::of(entry.data()) else {
+            let line = entry.line();
+            let message = format!("line {line}: the statistics are no object of reports");
+            return Err(RtcstatsError::new(RtcstatsErrorKind::NotStatistics, line, message));
+        };
         let at = self.state.connection(entry.connection(), self.max_held.0).ok_or_else(too_much)?;
-        if !self.state.merge(at, delta, self.mode, self.max_held.0) {
+        let Some(timestamp) = self.state.merge(at, delta, self.mode, self.max_held.0) else {
             self.state.lose(at);
             return Err(too_much());
-        }
+        };
+        let stats_at = timestamp.and_then(Timestamp::read);
         let (name, connection) = self.state.connections.item(at);
         Ok(Some(Snapshot {
             connection: (name != NAMELESS).then_some(name),
@@ -160,8 +162,6 @@ pub(super) struct Slot {
     pub(super) held: Held,
     /// The last entry it was in.
     pass: u64,
-    /// Where in that entry; of an id that is there twice, the second counts.
-    place: usize,
 }
 
 #[derive(Debug)]
@@ -202,70 +202,91 @@ impl State {
         Some(self.connections.push(name.into(), Connection::default()))
     }
 
-    /// Merges what has changed; `false` when more would be held than may be.
-    fn merge(&mut self, at: usize, delta: Delta<'_>, mode: Mode, max: usize) -> bool {
+    /// Merges what has changed, and gives the entry's own timestamp; `None` when more would be held than may be.
+    fn merge<'a>(
+        &mut self,
+        at: usize,
+        mut delta: Members<'a>,
+        mode: Mode,
+        max: usize,
+    ) -> Option<Option<&'a str>> {
         let Self { connections, names, held } = self;
         let connection = connections.at(at);
         connection.pass += 1;
         let pass = connection.pass;
         let slots = &mut connection.slots;
 
-        let timestamp = delta.timestamp.filter(|raw| *raw != "null");
-        let values = || {
-            let taken_out = |id: &str| mode == Mode::Server && id == "timestamp";
-            delta.values.iter().filter(move |(id, raw)| *raw != "null" && !taken_out(id))
-        };
-        let mut places = Vec::with_capacity(delta.values.len());
+        // The entry's timestamp stands at its end, so the reports get theirs after all have been read.
+        let mut timestamp = None;
+        let mut timeless = Vec::with_capacity(64);
         let mut after = 0;
-        for (place, (id, _)) in values().enumerate() {
-            let found = slots.find(id, after);
-            let slot = found.unwrap_or_else(|| {
-                *held += REPORT_SIZE + id.len();
-                slots.push(id.as_ref().into(), Slot { held: Held::Plain("".into()), pass, place })
-            });
+        loop {
+            let slot = match slots.find_ahead(after, |id| id != TIMESTAMP && delta.has_name(id)) {
+                Some(slot) => slot,
+                None => {
+                    let Some(id) = delta.name() else { break };
+                    if id == TIMESTAMP {
+                        timestamp = Some(delta.clone().value()?).filter(|raw| *raw != "null");
+                        if mode == Mode::Server {
+                            delta.value()?;
+                            continue;
+                        }
+                    }
+                    slots.find(&id, after).unwrap_or_else(|| {
+                        *held += REPORT_SIZE + id.len();
+                        slots.push(id.as_ref().into(), Slot { held: Held::Plain("".into()), pass: 0 })
+                    })
+                }
+            };
             after = slot + 1;
-            (slots.at(slot).pass, slots.at(slot).place) = (pass, place);
-            places.push(slot);
-            if *held > max {
-                return false;
-            }
-        }
-        for (place, (_, raw)) in values().enumerate() {
-            let slot = slots.at(places[place]);
-            if slot.place != place {
-                continue;
-            }
-            let before = slot.size();
-            if !is_truthy(raw) {
-                slot.held = Held::Plain((*raw).into());
-            } else if !raw.starts_with('{') {
-                // Of what is no object, JavaScript keeps what was there first.
-                if matches!(&slot.held, Held::Plain(held) if !is_truthy(held)) {
-                    slot.held = Held::Plain((*raw).into());
+            let place = slots.at(slot);
+            let before = place.size();
+            let is_new = matches!(&place.held, Held::Plain(held) if !is_truthy(held));
+            match (&mut place.held, delta.enter()) {
+                // Of a report whose place is taken by something else, JavaScript changes nothing.
+                (Held::Plain(_), true) if !is_new => {
+                    while delta.name().is_some() {
+                        delta.value()?;
+                    }
+                    delta.leave();
                 }
-            } else {
-                let is_new = matches!(&slot.held, Held::Plain(held) if !is_truthy(held));
-                if is_new {
-                    slot.held = Held::Report(Report::default());
+                (_, true) => {
+                    if is_new {
+                        place.held = Held::Report(Report::default());
+                    }
+                    if let Held::Report(report) = &mut place.held {
+                        let room = before + max.saturating_sub(*held);
+                        let merged = merge_report(report, &mut delta, names, room);
+                        if let Some((own, after)) = merged {
+                            timeless.push(Timeless { slot, own, after, is_new });
+                        } else {
+                            *held = *held - before + place.size();
+                            return None;
+                        }
+                    }
                 }
-                if let Held::Report(report) = &mut slot.held {
-                    let room = max.saturating_sub(*held);
-                    if !merge_report(
-                        report,
-                        raw,
-                        Times { entry: timestamp, is_new, mode },
-                        names,
-                        before + room,
-                    ) {
-                        *held = *held - before + slot.size();
-                        return false;
+                (_, false) => {
+                    let raw = delta.value()?;
+                    if raw == "null" {
+                        continue;
+                    }
+                    if is_new || !is_truthy(raw) {
+                        place.held = Held::Plain(raw.into());
                     }
                 }
             }
-            *held = *held - before + slot.size();
-            if *held > max {
-                return false;
+            place.pass = pass;
+            *held = *held - before + place.size();
+            if *held + timeless.len() * size_of::<Timeless<'_>>() > max {
+                return None;
             }
+        }
+        for report in timeless {
+            let change = report.change(timestamp, mode);
+            let Held::Report(held_report) = &mut slots.at(report.slot).held else { continue };
+            let before = held_report.size();
+            set_timestamp(held_report, change, report.after, names);
+            *held = *held - before + held_report.size();
         }
         let mut removed = 0;
         slots.retain(|id, slot| {
@@ -274,7 +295,7 @@ impl State {
             keep
         });
         *held -= removed;
-        true
+        (*held <= max).then_some(timestamp)
     }
 
     /// Forgets what is known of a connection.
@@ -286,25 +307,14 @@ impl State {
     }
 }
 
-/// What a report's timestamp depends on.
-struct Times<'a> {
-    /// The entry's own, as raw JSON.
-    entry: Option<&'a str>,
+/// A report that was merged, but for its timestamp.
+struct Timeless<'a> {
+    slot: usize,
+    /// The timestamp that came with it, as raw JSON.
+    own: Option<&'a str>,
+    /// Where its timestamp probably is.
+    after: usize,
     is_new: bool,
-    mode: Mode,
-}
-
-impl<'a> Times<'a> {
-    /// The timestamp of a report that came with this one, or without.
-    fn of(&self, own: Option<&'a str>) -> Change<'a> {
-        let replaced = self.entry.map_or(Change::Removed, Change::To);
-        match own {
-            Some(own) if is_zero(own) => replaced,
-            _ if self.mode == Mode::Snippet && !self.is_new => replaced,
-            Some(own) => Change::To(own),
-            None => Change::Nothing,
-        }
-    }
 }
 
 enum Change<'a> {
@@ -313,51 +323,81 @@ enum Change<'a> {
     Nothing,
 }
 
-/// Merges the fields of one report; `false` when it would be larger than `max`.
-fn merge_report(report: &mut Report, raw: &str, times: Times<'_>, names: &mut Names, max: usize) -> bool {
-    let (fields, size) = report.slots();
-    let mut own = None;
-    let mut after = 0;
-    let visitor = Object(|name: Cow<'_, str>, value| {
-        if name == "timestamp" {
-            own = Some(value);
-            return true;
+impl<'a> Timeless<'a> {
+    /// What becomes of its timestamp in an entry with this one.
+    fn change(&self, entry: Option<&'a str>, mode: Mode) -> Change<'a> {
+        let replaced = entry.map_or(Change::Removed, Change::To);
+        match self.own {
+            Some(own) if is_zero(own) => replaced,
+            _ if mode == Mode::Snippet && !self.is_new => replaced,
+            Some(own) => Change::To(own),
+            None => Change::Nothing,
         }
-        after = set(fields, &name, value, after, size, names) + 1;
-        *size <= max
-    });
-    // It was validated as a part of its line.
-    if serde_json::Deserializer::from_str(raw).deserialize_map(visitor).is_err() {
-        return false;
     }
-    match times.of(own) {
-        Change::To(value) => {
-            set(fields, "timestamp", value, after, size, names);
+}
+
+/// Merges the fields of one report, the next in the delta, but for its timestamp, which is given back, with where it is
+/// likely to be; `None` when the report would be larger than `max`.
+fn merge_report<'a>(
+    report: &mut Report,
+    delta: &mut Members<'a>,
+    names: &mut Names,
+    max: usize,
+) -> Option<(Option<&'a str>, usize)> {
+    let (fields, size) = report.slots();
+    let (mut own, mut after, mut timestamp_at) = (None, 0, 0);
+    loop {
+        let found = match fields.find_ahead(after, |name| name != TIMESTAMP && delta.has_name(name)) {
+            Some(at) => Ok(at),
+            None => {
+                let Some(name) = delta.name() else { break };
+                if name == TIMESTAMP {
+                    (own, timestamp_at) = (Some(delta.value()?), after);
+                    continue;
+                }
+                fields.find(&name, after).ok_or(name)
+            }
+        };
+        let value = delta.value()?;
+        match found {
+            Ok(at) => {
+                change(fields.at(at), value, size);
+                after = at + 1;
+            }
+            Err(name) => {
+                *size += FIELD_SIZE + name.len() + value.len();
+                after = fields.push(names.shared(&name), value.to_owned()) + 1;
+            }
         }
+        if *size > max {
+            return None;
+        }
+    }
+    delta.leave();
+    Some((own, timestamp_at))
+}
+
+fn set_timestamp(report: &mut Report, to: Change<'_>, after: usize, names: &mut Names) {
+    let (fields, size) = report.slots();
+    match to {
+        Change::To(value) => match fields.find(TIMESTAMP, after) {
+            Some(at) => change(fields.at(at), value, size),
+            None => {
+                *size += FIELD_SIZE + TIMESTAMP.len() + value.len();
+                fields.push(names.shared(TIMESTAMP), value.to_owned());
+            }
+        },
         Change::Removed => {
-            if let Some(removed) = fields.remove("timestamp") {
-                *size -= FIELD_SIZE + "timestamp".len() + removed.len();
+            if let Some(removed) = fields.remove(TIMESTAMP) {
+                *size -= FIELD_SIZE + TIMESTAMP.len() + removed.len();
             }
         }
         Change::Nothing => {}
     }
-    *size <= max
 }
 
-/// Sets a field, and says where it is.
-fn set(
-    fields: &mut Keyed<String>,
-    name: &str,
-    value: &str,
-    after: usize,
-    size: &mut usize,
-    names: &mut Names,
-) -> usize {
-    let Some(at) = fields.find(name, after) else {
-        *size += FIELD_SIZE + name.len() + value.len();
-        return fields.push(names.shared(name), value.to_owned());
-    };
-    let held = fields.at(at);
+/// Changes a value where it is, without a new allocation as long as it fits.
+fn change(held: &mut String, value: &str, size: &mut usize) {
     *size = *size - held.len() + value.len();
     held.clear();
     held.push_str(value);
@@ -365,7 +405,6 @@ fn set(
     if held.capacity() > 64 + 2 * held.len() {
         held.shrink_to_fit();
     }
-    at
 }
 
 /// Whether JavaScript takes it for true.
@@ -376,89 +415,4 @@ fn is_truthy(raw: &str) -> bool {
 /// Whether it is the number 0, written in any way.
 fn is_zero(raw: &str) -> bool {
     raw == "0" || raw.starts_with(['-', '0']) && f64::read(raw) == Some(0.0)
-}
-
-/// What an entry says has changed.
-struct Delta<'a> {
-    /// `timestamp` at the top level, as raw JSON.
-    timestamp: Option<&'a str>,
-    /// Everything at the top level, that included, in the order of the entry.
-    values: Vec<(Cow<'a, str>, &'a str)>,
-}
-
-impl<'a> Delta<'a> {
-    /// `None` when it alone is more than may be held.
-    fn read(entry: &'a Entry, max: usize) -> Result<Option<Self>, RtcstatsError> {
-        let mut delta = Self { timestamp: None, values: Vec::new() };
-        let mut too_much = false;
-        let visitor = Object(|id: Cow<'a, str>, raw| {
-            if id == "timestamp" {
-                delta.timestamp = Some(raw);
-            }
-            delta.values.push((id, raw));
-            too_much = delta.values.len() * FOUND_SIZE > max;
-            !too_much
-        });
-        let read = serde_json::Deserializer::from_str(entry.data()).deserialize_map(visitor);
-        match read {
-            Ok(()) => Ok(Some(delta)),
-            Err(_) if too_much => Ok(None),
-            Err(_) => {
-                let line = entry.line();
-                Err(RtcstatsError::new(
-                    RtcstatsErrorKind::NotStatistics,
-                    line,
-                    format!("line {line}: the statistics are no object of reports"),
-                ))
-            }
-        }
-    }
-}
-
-/// Gives the members of an object as raw JSON, as long as `true` comes back.
-struct Object<F>(F);
-
-impl<'de, F: FnMut(Cow<'de, str>, &'de str) -> bool> Visitor<'de> for Object<F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Name(name)) = map.next_key()? {
-            let raw: &RawValue = map.next_value()?;
-            if !(self.0)(name, raw.get()) {
-                return Err(serde::de::Error::custom("too much"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A name of which half an emoji, which no text in Rust can hold, becomes U+FFFD.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct BytesVisitor;
-
-        impl<'de> Visitor<'de> for BytesVisitor {
-            type Value = Name<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Name(String::from_utf8_lossy(bytes)))
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-                Ok(Name(String::from_utf8_lossy(bytes).into_owned().into()))
-            }
-        }
-
-        deserializer.deserialize_bytes(BytesVisitor)
-    }
 }

@@ -75,6 +75,6 @@ fn what_breaks_the_snippet_does_not_break_us() {
         assert!(all[0].contains("\u{fffd}\":{\""), "{}", all[0]);
         assert_eq!(all[1], r#"{"A":{"x":1},"constructor":{"y":1},"__proto__":{"z":2}}"#);
         assert_eq!(all[2], r#"{"B":{"big":1e999}}"#);
-        assert_eq!(all[3], r#"{"B":{"big":1e999,"second":2},"C":{"v":1}}"#);
+        assert_eq!(all[3], r#"{"B":{"big":1e999,"first":1,"second":2},"C":{"v":1}}"#);
     }
 }
