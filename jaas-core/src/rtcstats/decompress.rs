@@ -317,6 +317,7 @@ struct Timeless<'a> {
     is_new: bool,
 }
 
+#[derive(Clone, Copy)]
 enum Change<'a> {
     To(&'a str),
     Removed,

@@ -209,18 +209,12 @@ impl Source {
 }
 
 /// Bytes that were read and not yet decompressed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Input {
     bytes: Box<[u8]>,
     begin: usize,
     end: usize,
     ended: bool,
-}
-
-impl Default for Input {
-    fn default() -> Self {
-        Self { bytes: Box::default(), begin: 0, end: 0, ended: false }
-    }
 }
 
 impl Input {

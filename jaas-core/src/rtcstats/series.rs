@@ -28,9 +28,12 @@ use crate::Timestamp;
 pub struct Series {
     field: String,
     per_second: bool,
-    /// By connection and report: the last time in ms, and the value then. Only what was in the last snapshot is kept.
-    last: HashMap<Box<str>, HashMap<Box<str>, (f64, f64)>>,
+    /// By connection. Only what was in its last snapshot is kept.
+    last: HashMap<Box<str>, Last>,
 }
+
+/// By report: the last time in ms, and the value then.
+type Last = HashMap<Box<str>, (f64, f64)>;
 
 /// The value of a field at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +79,7 @@ impl Series {
         }
         let last = self.last.remove(connection.unwrap_or_default()).unwrap_or_default();
         let mut points = Vec::new();
-        let mut now = HashMap::with_capacity(last.len());
+        let mut now = Last::with_capacity(last.len());
         for point in values {
             let at = point.report.timestamp().or(point.at.map(|at| at.as_millis() as f64));
             let Some(at) = at else { continue };

@@ -103,6 +103,7 @@ impl Direction {
 
 impl ConnectionSummary {
     /// The streams of a direction and kind, if there were any.
+    #[allow(clippy::needless_pass_by_value, reason = "it is written as a constant")]
     pub fn media(&self, direction: Direction, kind: MediaKind) -> Option<&MediaSummary> {
         self.media.iter().find(|media| media.direction == direction && media.kind == kind)
     }
