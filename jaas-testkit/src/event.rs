@@ -19,16 +19,16 @@
 //! ```
 //!
 //! # What a builder starts with
-//! - The event's [fixture]: every documented field with a plausible value. All fixtures are of one
-//!   tenant, one sitting of the room `math`, and mostly of one participant, so the join and the leave above belong
-//!   together as they are.
-//! - The main room, where the fixture shows a breakout room.
+//! - The event's [fixture]: every documented field with a plausible value. All fixtures are of one tenant, one sitting of
+//!   the room `math`, and mostly of one participant, so the join and the leave above belong together as they are.
+//! - The main room, also where the fixture shows a breakout room.
 //! - A **fresh key**: keys count up within the process, and no wall clock or randomness is asked. So two processes make
 //!   the same keys; give your own with [`key`](EventBuilder::key) when several send to one inbox. A clone keeps its
 //!   key and is therefore a second copy of the same delivery; see [`fresh`](EventBuilder::fresh).
 
 mod fields;
 mod output;
+mod raw;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -156,49 +156,6 @@ impl<P> EventBuilder<P> {
         self
     }
 
-    /// Sets any field of the body to any JSON value, whether or not the sender ever would. `path` names it from the
-    /// outside in, with dots between: `appId`, `data.name`, `data.participants.0.id`, or `data` for all of it. Objects
-    /// on the way that are not there are made.
-    ///
-    /// ```
-    /// use jaas_testkit::event;
-    /// use serde_json::json;
-    ///
-    /// let odd = event::participant_joined().set("data.moderator", "true").set("data.roles", json!(["a", 7]));
-    /// assert_eq!(odd.payload().participant.moderator, Some(true));
-    /// assert_eq!(odd.json()["data"]["roles"][1], 7);
-    /// ```
-    ///
-    /// # Panics
-    /// When there is something on the way that is neither an object nor a list with that place.
-    #[allow(clippy::panic)]
-    pub fn set(mut self, path: &str, value: impl Into<Value>) -> Self {
-        let event_type = self.field("eventType");
-        match place(&mut self.body, path) {
-            Some(place) => *place = value.into(),
-            None => panic!("{event_type} has no place `{path}`: set what is around it first"),
-        }
-        self
-    }
-
-    /// Removes a field of the body, named as for [`set`](Self::set); nothing happens when it is not there.
-    pub fn without(mut self, path: &str) -> Self {
-        let (around, name) = match path.rsplit_once('.') {
-            Some((around, name)) => (pointer(around), name),
-            None => (String::new(), path),
-        };
-        match self.body.pointer_mut(&around) {
-            Some(Value::Object(fields)) => drop(fields.remove(name)),
-            Some(Value::Array(elements)) => {
-                if let Some(index) = name.parse().ok().filter(|index| *index < elements.len()) {
-                    elements.remove(index);
-                }
-            }
-            _ => {}
-        }
-        self
-    }
-
     /// Forgets the payload's type, so that events of several types fit into one list.
     ///
     /// ```
@@ -285,21 +242,6 @@ fn in_main_room(body: &str) -> Value {
         data.remove("breakoutRoomId");
     }
     body
-}
-
-/// `data.name` as a JSON pointer.
-fn pointer(path: &str) -> String {
-    path.split('.').map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1"))).collect()
-}
-
-fn place<'a>(body: &'a mut Value, path: &str) -> Option<&'a mut Value> {
-    path.split('.').try_fold(body, |around, name| match around {
-        Value::Object(fields) => {
-            Some(fields.entry(name).or_insert_with(|| Value::Object(Default::default())))
-        }
-        Value::Array(elements) => elements.get_mut(name.parse::<usize>().ok()?),
-        _ => None,
-    })
 }
 
 impl<P> Clone for EventBuilder<P> {

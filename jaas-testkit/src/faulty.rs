@@ -57,8 +57,8 @@ pub use self::faults::{Fault, Faults, Op};
 /// assert_eq!(store.injected(Op::Accept), 0);
 /// ```
 ///
-/// The decisions follow the seed and the order of the calls. Waiting goes by tokio's timers, so with paused time a test
-/// takes no time and is the same on every run.
+/// The decisions follow from the seed and the order of the calls. Waiting goes by tokio's timers, so with paused time a test
+/// takes no time.
 ///
 /// Faults are as real ones are: whatever is not done is not done at all, or, for [`Fault::Torn`], one element of the
 /// batch after the other; errors are [`Unavailable`](StoreErrorKind::Unavailable). What is handed over to a worker

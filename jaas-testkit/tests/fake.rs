@@ -147,6 +147,26 @@ async fn a_sender_that_hangs_up_is_seen_as_such() {
     assert_eq!(fake.arrivals()[0].answer, None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_failure_of_a_run_nobody_waited_for_is_not_told_of_the_next() {
+    let (fails, created) = (
+        Recorder::answering(|delivery| match delivery.attempt {
+            1 => Err("at first".into()),
+            _ => Ok(Handled::Done),
+        }),
+        event::room_created(),
+    );
+    let fake = FakeDispatcher::running(fails);
+    fake.delay_next(SECOND);
+    assert!(fake.deliver(created.clone()).now_or_never().is_none());
+    tokio::time::sleep(2 * SECOND).await;
+    assert_eq!(fake.deliver(created).await, Ok(Disposition::Handled));
+    assert_eq!(
+        fake.arrivals().iter().map(|arrival| arrival.failure.clone()).collect::<Vec<_>>(),
+        [None, None]
+    );
+}
+
 #[tokio::test]
 async fn a_failed_assertion_tells_what_came_and_how_the_nearest_differs() {
     let fake = FakeDispatcher::recording();

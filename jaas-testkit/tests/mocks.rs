@@ -64,6 +64,14 @@ fn expectations_are_given_the_delivery_and_the_payload_and_answer() {
     assert!(handle(&event::usage().set("data", 7).untyped(), &handler).is_ok());
 }
 
+#[tokio::test]
+async fn a_mock_fits_any_transaction() {
+    let mut handler = MockEventHandler::new();
+    handler.expect_room_created().times(2).returning(|_, _| Ok(Handled::Done));
+    event::room_created().handle_in(&handler, &mut ()).await.expect("handled");
+    event::room_created().handle_in(&handler, &mut vec!["a row"]).await.expect("handled");
+}
+
 #[test]
 fn an_expectation_that_is_not_met_is_told_when_the_mock_is_dropped() {
     let message = panic_of(|| {

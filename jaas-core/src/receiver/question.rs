@@ -22,10 +22,11 @@ pub(super) fn is_one(read: &Result<Delivery, Unreadable>, path: Path) -> bool {
     match read {
         Ok(delivery) => delivery.envelope.event_type == settings::EVENT_TYPE,
         Err(_) if path == Path::Settings => true,
-        // Only what has no key or no type can be one, so other unreadable bodies are not parsed again.
+        // What is no JSON object is not parsed again.
         Err(unreadable) => {
-            matches!(unreadable.reason, EnvelopeError::Missing { .. })
-                && settings::is_question(unreadable.body())
+            use EnvelopeError::{NotAnObject, NotJson, NotUtf8};
+            let is_object = !matches!(unreadable.reason, NotUtf8 { .. } | NotAnObject | NotJson { .. });
+            is_object && settings::is_question(unreadable.body())
         }
     }
 }

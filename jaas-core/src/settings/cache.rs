@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::meeting::MeetingSettings;
 use super::provider::{SettingsProvider, has_none};
-use super::recent::{Meeting, Recent};
+use super::recent::{LastAnswers, Meeting, Recent};
 use super::request::SettingsRequest;
 use crate::attempt;
 use crate::handler::HandlerError;
@@ -33,7 +33,7 @@ pub struct Cached<P> {
     expires_after: Duration,
     last_known_good: Option<Duration>,
     patience: Duration,
-    known: Mutex<Recent<(Arc<MeetingSettings>, Instant)>>,
+    known: Mutex<LastAnswers>,
 }
 
 impl<P: SettingsProvider> Cached<P> {
@@ -74,7 +74,7 @@ impl<P: SettingsProvider> Cached<P> {
         self.known().clear();
     }
 
-    fn known(&self) -> MutexGuard<'_, Recent<(Arc<MeetingSettings>, Instant)>> {
+    fn known(&self) -> MutexGuard<'_, LastAnswers> {
         // No code panics while it holds the lock.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

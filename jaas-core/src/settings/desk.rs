@@ -15,7 +15,7 @@ use super::flight::{Failed, Flights, Outcome};
 use super::meeting::MeetingSettings;
 use super::policy::{FailurePolicy, PasscodeKey, Policy};
 use super::provider::SettingsProvider;
-use super::recent::{Meeting, Recent};
+use super::recent::{LastAnswers, Meeting};
 use super::record::{SettingsFailure, SettingsRecord, SettingsSource};
 use super::recorder::Recorder;
 use super::request::SettingsRequest;
@@ -63,7 +63,7 @@ struct Inner {
     waiting: Semaphore,
     auth: Option<Auth>,
     key: PasscodeKey,
-    last_good: Option<Mutex<Recent<(Arc<MeetingSettings>, Instant)>>>,
+    last_good: Option<Mutex<LastAnswers>>,
     recorder: Option<Recorder>,
 }
 

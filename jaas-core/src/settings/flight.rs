@@ -135,18 +135,19 @@ async fn call(
 ) -> Outcome {
     let asked = async move { provider.settings(&request).await };
     let mut asked = AssertUnwindSafe(asked).catch_unwind().boxed();
-    let answered = timeout_at(deadline, &mut asked).await;
+    // An answer that is only looked at after the deadline, because the thread was held up, comes too late as well.
+    let answered = timeout_at(deadline, &mut asked).await.ok().filter(|_| Instant::now() <= deadline);
     // A future that panics while it is dropped must not take the answer with it.
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(asked)));
     let outcome = match answered {
-        Ok(Ok(Ok(settings))) => Ok(Arc::new(settings)),
-        Ok(Ok(Err(error))) if has_none(&error) => Err(Failed::new(SettingsFailure::NoSettings)),
-        Ok(Ok(Err(error))) => Err(Failed::saying(SettingsFailure::Failed, attempt::error_text(&error))),
-        Ok(Err(panic)) => {
+        Some(Ok(Ok(settings))) => Ok(Arc::new(settings)),
+        Some(Ok(Err(error))) if has_none(&error) => Err(Failed::new(SettingsFailure::NoSettings)),
+        Some(Ok(Err(error))) => Err(Failed::saying(SettingsFailure::Failed, attempt::error_text(&error))),
+        Some(Err(panic)) => {
             let error = HandlerError::retry(attempt::panic_message(&*panic));
             Err(Failed::saying(SettingsFailure::Panicked, attempt::error_text(&error)))
         }
-        Err(_) => Err(Failed::new(SettingsFailure::TimedOut)),
+        None => Err(Failed::new(SettingsFailure::TimedOut)),
     };
     if let Err(panic) = dropped {
         let error = attempt::panic_message(&*panic);

@@ -1,13 +1,16 @@
 //! The answer to a settings question.
 
+mod builder;
+#[cfg(test)]
+mod tests;
+mod written;
+
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::builder::MeetingSettingsBuilder;
 use super::error::{SettingsError, SettingsErrorKind};
 use super::value::{HideDisplayName, LobbyType, MaxOccupants, Passcode, Transcriber};
 use crate::Personal;
@@ -42,8 +45,7 @@ use crate::Personal;
 /// assert_eq!(read.to_answer(), r#"{"newKey":1,"visitorsEnabled":true}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Default, Serialize)]
-#[serde(into = "Raw")]
+#[derive(Clone, Default)]
 pub struct MeetingSettings {
     values: Values,
     decided_by: Option<Arc<str>>,
@@ -65,44 +67,6 @@ struct Values {
     auto_video_recording: Option<bool>,
     hide_display_name: Option<HideDisplayName>,
     outbound_phone_no: Option<Personal>,
-    extra: Map<String, Value>,
-}
-
-/// Settings as they are written in a file or a database. Every key of the answer, and `extra` for those beyond.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-struct Raw {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lobby_enabled: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lobby_type: Option<LobbyType>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
-    passcode: Option<Passcode>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_occupants: Option<MaxOccupants>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    participants_soft_limit: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    visitors_enabled: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    visitors_live: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    transcriber: Option<Transcriber>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    transcriber_type: Option<Transcriber>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auto_transcriptions: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    async_transcriptions: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auto_audio_recording: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auto_video_recording: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hide_display_name: Option<HideDisplayName>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outbound_phone_no: Option<String>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
     extra: Map<String, Value>,
 }
 
@@ -128,7 +92,7 @@ const KEYS: [&str; 15] = [
 impl MeetingSettings {
     /// Starts with nothing set.
     pub fn builder() -> MeetingSettingsBuilder {
-        MeetingSettingsBuilder { values: Values::default(), error: None }
+        MeetingSettingsBuilder::default()
     }
 
     /// The settings of a room that is closed because its own are not known.
@@ -163,20 +127,29 @@ impl MeetingSettings {
     }
 
     fn answer(&self, shown: Shown) -> String {
-        let mut raw = Raw::from(self.clone());
-        let extra = std::mem::take(&mut raw.extra);
-        let hidden = |is_there: bool| (is_there && shown == Shown::WithoutSecrets).then(|| Value::from("…"));
-        let hidden = [
-            ("passcode", hidden(raw.passcode.is_some())),
-            ("outboundPhoneNo", hidden(raw.outbound_phone_no.is_some())),
+        let values = &self.values;
+        let secret = |text: &str| Value::from(if shown == Shown::All { text } else { "…" });
+        let transcriber = values.transcriber.as_ref().map(|word| Value::from(word.as_str()));
+        let known = [
+            ("lobbyEnabled", values.lobby_enabled.map(Value::from)),
+            ("lobbyType", values.lobby_type.map(|kind| Value::from(kind.as_str()))),
+            ("passcode", values.passcode.as_ref().map(|passcode| secret(passcode.expose()))),
+            ("maxOccupants", values.max_occupants.map(|most| Value::from(most.get()))),
+            ("participantsSoftLimit", values.participants_soft_limit.map(Value::from)),
+            ("visitorsEnabled", values.visitors_enabled.map(Value::from)),
+            ("visitorsLive", values.visitors_live.map(Value::from)),
+            // Both names are documented, one in the older text and one in today's.
+            ("transcriber", transcriber.clone()),
+            ("transcriberType", transcriber),
+            ("autoTranscriptions", values.auto_transcriptions.map(Value::from)),
+            ("asyncTranscriptions", values.async_transcriptions.map(Value::from)),
+            ("autoAudioRecording", values.auto_audio_recording.map(Value::from)),
+            ("autoVideoRecording", values.auto_video_recording.map(Value::from)),
+            ("hideDisplayName", values.hide_display_name.as_ref().map(|whose| Value::from(whose.as_str()))),
+            ("outboundPhoneNo", values.outbound_phone_no.as_ref().map(|number| secret(number.expose()))),
         ];
-        let Ok(Value::Object(mut answer)) = serde_json::to_value(raw) else { return "{}".to_owned() };
-        for (key, value) in hidden {
-            if let Some(value) = value {
-                answer.insert(key.to_owned(), value);
-            }
-        }
-        answer.extend(extra);
+        let mut answer = values.extra.clone();
+        answer.extend(known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         Value::Object(answer).to_string()
     }
 
@@ -319,94 +292,6 @@ impl fmt::Debug for MeetingSettings {
     }
 }
 
-impl From<MeetingSettings> for Raw {
-    fn from(settings: MeetingSettings) -> Self {
-        let values = settings.values;
-        Self {
-            lobby_enabled: values.lobby_enabled,
-            lobby_type: values.lobby_type,
-            passcode: values.passcode,
-            max_occupants: values.max_occupants,
-            participants_soft_limit: values.participants_soft_limit,
-            visitors_enabled: values.visitors_enabled,
-            visitors_live: values.visitors_live,
-            // Both names are documented, one in the older text and one in today's.
-            transcriber: values.transcriber.clone(),
-            transcriber_type: values.transcriber,
-            auto_transcriptions: values.auto_transcriptions,
-            async_transcriptions: values.async_transcriptions,
-            auto_audio_recording: values.auto_audio_recording,
-            auto_video_recording: values.auto_video_recording,
-            hide_display_name: values.hide_display_name,
-            outbound_phone_no: values.outbound_phone_no.map(Personal::into_exposed),
-            extra: values.extra,
-        }
-    }
-}
-
-impl TryFrom<Raw> for MeetingSettings {
-    type Error = SettingsError;
-
-    fn try_from(raw: Raw) -> Result<Self, SettingsError> {
-        let transcriber = match (raw.transcriber, raw.transcriber_type) {
-            (Some(one), Some(other)) if one != other => {
-                let message = format!(
-                    "transcriber is {one} and transcriberType {other}; they are two names of one setting, so give one of them"
-                );
-                return Err(SettingsError::new(SettingsErrorKind::Contradiction, message));
-            }
-            (one, other) => one.or(other),
-        };
-        let mut values = Values {
-            lobby_enabled: raw.lobby_enabled,
-            lobby_type: raw.lobby_type,
-            passcode: raw.passcode,
-            max_occupants: raw.max_occupants,
-            participants_soft_limit: raw.participants_soft_limit,
-            visitors_enabled: raw.visitors_enabled,
-            visitors_live: raw.visitors_live,
-            transcriber,
-            auto_transcriptions: raw.auto_transcriptions,
-            async_transcriptions: raw.async_transcriptions,
-            auto_audio_recording: raw.auto_audio_recording,
-            auto_video_recording: raw.auto_video_recording,
-            hide_display_name: raw.hide_display_name,
-            outbound_phone_no: raw.outbound_phone_no.map(Personal::new),
-            extra: Map::new(),
-        };
-        for (key, value) in raw.extra {
-            values.insert_extra(key, value)?;
-        }
-        values.check()?;
-        Ok(Self { values, decided_by: None })
-    }
-}
-
-impl<'de> Deserialize<'de> for MeetingSettings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        // Serde's own code for a struct would take a list for the values in their order, too.
-        impl<'de> Visitor<'de> for Object {
-            type Value = Raw;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of meeting settings")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Raw, A::Error> {
-                Raw::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-
-        deserializer.deserialize_map(Object)?.try_into().map_err(de::Error::custom)
-    }
-}
-
-fn exposed<S: serde::Serializer>(passcode: &Option<Passcode>, serializer: S) -> Result<S::Ok, S::Error> {
-    passcode.as_ref().map(Passcode::expose).serialize(serializer)
-}
-
 impl Values {
     fn insert_extra(&mut self, key: String, value: Value) -> Result<(), SettingsError> {
         let wrong = |message| Err(SettingsError::new(SettingsErrorKind::ExtraKey, message));
@@ -461,251 +346,8 @@ impl Values {
     }
 }
 
-/// Builds [`MeetingSettings`]. The first value that is not allowed is told by [`build`](Self::build).
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct MeetingSettingsBuilder {
-    values: Values,
-    error: Option<SettingsError>,
-}
-
 impl fmt::Debug for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         MeetingSettings { values: self.clone(), decided_by: None }.fmt(f)
-    }
-}
-
-impl MeetingSettingsBuilder {
-    /// `lobbyEnabled`: whether only moderators join at once, and others wait in the lobby until one of them lets them
-    /// in (documented). A meeting without a moderator stays empty.
-    pub fn lobby_enabled(mut self, enabled: bool) -> Self {
-        self.values.lobby_enabled = Some(enabled);
-        self
-    }
-
-    /// `lobbyType`. Needs [`lobby_enabled(true)`](Self::lobby_enabled).
-    pub fn lobby_type(mut self, kind: LobbyType) -> Self {
-        self.values.lobby_type = Some(kind);
-        self
-    }
-
-    /// `passcode`: a [`Passcode`], or its digits.
-    pub fn passcode(mut self, passcode: impl TryInto<Passcode, Error: Into<SettingsError>>) -> Self {
-        match passcode.try_into() {
-            Ok(passcode) => self.values.passcode = Some(passcode),
-            Err(error) => self.error = self.error.or(Some(error.into())),
-        }
-        self
-    }
-
-    /// `maxOccupants`: [`MaxOccupants`], or a number from 2 to 500.
-    pub fn max_occupants(
-        mut self,
-        participants: impl TryInto<MaxOccupants, Error: Into<SettingsError>>,
-    ) -> Self {
-        match participants.try_into() {
-            Ok(participants) => self.values.max_occupants = Some(participants),
-            Err(error) => self.error = self.error.or(Some(error.into())),
-        }
-        self
-    }
-
-    /// `participantsSoftLimit`: beyond so many, participants join as visitors. Needs
-    /// [`visitors_enabled(true)`](Self::visitors_enabled).
-    pub fn participants_soft_limit(mut self, participants: u32) -> Self {
-        self.values.participants_soft_limit = Some(participants);
-        self
-    }
-
-    /// `visitorsEnabled`: whether people may join who only watch and listen.
-    pub fn visitors_enabled(mut self, enabled: bool) -> Self {
-        self.values.visitors_enabled = Some(enabled);
-        self
-    }
-
-    /// `visitorsLive`: whether visitors get in at once; JaaS takes it for `true` when absent (seen). Needs
-    /// [`visitors_enabled(true)`](Self::visitors_enabled).
-    pub fn visitors_live(mut self, live: bool) -> Self {
-        self.values.visitors_live = Some(live);
-        self
-    }
-
-    /// `transcriber` and `transcriberType`, which are two documented names of one setting; both are answered.
-    pub fn transcriber(mut self, transcriber: impl Into<Transcriber>) -> Self {
-        self.values.transcriber = Some(transcriber.into());
-        self
-    }
-
-    /// `autoTranscriptions` (seen).
-    pub fn auto_transcriptions(mut self, on: bool) -> Self {
-        self.values.auto_transcriptions = Some(on);
-        self
-    }
-
-    /// `asyncTranscriptions` (seen).
-    pub fn async_transcriptions(mut self, on: bool) -> Self {
-        self.values.async_transcriptions = Some(on);
-        self
-    }
-
-    /// `autoAudioRecording` (seen).
-    pub fn auto_audio_recording(mut self, on: bool) -> Self {
-        self.values.auto_audio_recording = Some(on);
-        self
-    }
-
-    /// `autoVideoRecording` (seen).
-    pub fn auto_video_recording(mut self, on: bool) -> Self {
-        self.values.auto_video_recording = Some(on);
-        self
-    }
-
-    /// `hideDisplayName` (documented).
-    pub fn hide_display_name(mut self, whose: impl Into<HideDisplayName>) -> Self {
-        self.values.hide_display_name = Some(whose.into());
-        self
-    }
-
-    /// `outboundPhoneNo` (seen).
-    pub fn outbound_phone_no(mut self, number: impl Into<String>) -> Self {
-        self.values.outbound_phone_no = Some(Personal::new(number));
-        self
-    }
-
-    /// A key that this version does not know. JaaS tolerates keys it does not know either (seen).
-    pub fn extra(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        if let Err(error) = self.values.insert_extra(key.into(), value.into()) {
-            self.error = self.error.or(Some(error));
-        }
-        self
-    }
-
-    /// Checks everything together.
-    ///
-    /// # Errors
-    /// When a value is not allowed, or two contradict each other.
-    pub fn build(self) -> Result<MeetingSettings, SettingsError> {
-        if let Some(error) = self.error {
-            return Err(error);
-        }
-        self.values.check()?;
-        Ok(MeetingSettings { values: self.values, decided_by: None })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_documented_example_is_answered_with_both_names_of_the_transcriber() {
-        let settings = MeetingSettings::builder()
-            .lobby_enabled(true)
-            .passcode("0000")
-            .lobby_type(LobbyType::WaitForApproval)
-            .max_occupants(4)
-            .transcriber("EGHT_WHISPER")
-            .build()
-            .expect("allowed");
-        let answer: Value = serde_json::from_str(&settings.to_answer()).expect("JSON");
-        let documented = serde_json::json!({
-            "lobbyEnabled": true, "passcode": "0000", "lobbyType": "WAIT_FOR_APPROVAL", "maxOccupants": 4,
-            "transcriber": "EGHT_WHISPER", "transcriberType": "EGHT_WHISPER",
-        });
-        assert_eq!(answer, documented);
-    }
-
-    #[test]
-    fn nothing_set_is_an_empty_object() {
-        assert_eq!(MeetingSettings::default().to_answer(), "{}");
-        assert_eq!(MeetingSettings::builder().build().expect("allowed"), MeetingSettings::default());
-    }
-
-    #[test]
-    fn every_key_is_known_to_the_list() {
-        let all = r#"{"lobbyEnabled":true,"lobbyType":"WAIT_FOR_MODERATOR","passcode":"1","maxOccupants":2,
-            "participantsSoftLimit":1,"visitorsEnabled":true,"visitorsLive":false,"transcriber":"GOOGLE",
-            "autoTranscriptions":true,"asyncTranscriptions":true,"autoAudioRecording":true,"autoVideoRecording":true,
-            "hideDisplayName":"GUEST","outboundPhoneNo":"+49 30 1"}"#;
-        let settings = MeetingSettings::from_json(all).expect("allowed");
-        let answer: Map<String, Value> = serde_json::from_str(&settings.to_answer()).expect("JSON");
-        let mut keys = KEYS.to_vec();
-        keys.sort_unstable();
-        assert_eq!(answer.keys().collect::<Vec<_>>(), keys);
-    }
-
-    #[test]
-    fn what_is_not_allowed_says_why() {
-        for (json, why) in [
-            (r#"{"passcode":""}"#, "the passcode is empty"),
-            (r#"{"passcode":"12a"}"#, "the digits 0 to 9 only"),
-            (r#"{"passcode":"१२"}"#, "the digits 0 to 9 only"),
-            (r#"{"passcode":1234}"#, "write it in quotes"),
-            (r#"{"passcode":["1"]}"#, "a passcode of digits in quotes"),
-            (r#"{"maxOccupants":1}"#, "maxOccupants is 1, and must be 2 to 500"),
-            (r#"{"maxOccupants":501}"#, "must be 2 to 500"),
-            (r#"{"maxOccupants":-4}"#, "must be 2 to 500"),
-            (r#"{"lobbyType":"WAIT_FOR_MODERATOR"}"#, "set lobbyEnabled to true"),
-            (r#"{"lobbyEnabled":false,"lobbyType":"WAIT_FOR_APPROVAL"}"#, "set lobbyEnabled to true"),
-            (r#"{"lobbyEnabled":true,"lobbyType":"wait"}"#, "WAIT_FOR_APPROVAL or WAIT_FOR_MODERATOR"),
-            (r#"{"participantsSoftLimit":10}"#, "visitorsEnabled"),
-            (r#"{"participantsSoftLimit":0,"visitorsEnabled":true}"#, "at least 1"),
-            (r#"{"visitorsLive":true}"#, "visitorsEnabled"),
-            (r#"{"transcriber":"GOOGLE","transcriberType":"EGHT_WHISPER"}"#, "two names of one setting"),
-            (r#"{"transcriber":""}"#, "transcriber is empty"),
-            (r#"{"hideDisplayName":""}"#, "hideDisplayName is empty"),
-            (r#"{"lobbyEnable":true}"#, "unknown field `lobbyEnable`, expected one of `lobbyEnabled`"),
-            (r#"{"passcode":"1","passcode":"2"}"#, "duplicate field `passcode`"),
-            (r#"{"extra":{"passcode":"x"}}"#, "passcode cannot be an extra key"),
-            (r#"{"extra":{"":1}}"#, "an extra key is empty"),
-            ("[true]", "an object of meeting settings"),
-        ] {
-            let error = MeetingSettings::from_json(json).expect_err(json).to_string();
-            assert!(error.contains(why), "{json}: {error}");
-            assert!(!error.contains("12a") && !error.contains("1234"), "it quotes the passcode: {error}");
-        }
-    }
-
-    #[test]
-    fn the_builder_refuses_the_same() {
-        let kind = |builder: MeetingSettingsBuilder| builder.build().expect_err("refused").kind();
-        let builder = MeetingSettings::builder;
-        assert_eq!(kind(builder().passcode("x")), SettingsErrorKind::Passcode);
-        assert_eq!(kind(builder().max_occupants(1000)), SettingsErrorKind::MaxOccupants);
-        assert_eq!(kind(builder().participants_soft_limit(3)), SettingsErrorKind::Contradiction);
-        assert_eq!(kind(builder().extra("maxOccupants", 9999)), SettingsErrorKind::ExtraKey);
-        let checked = Passcode::new("7").expect("a digit");
-        assert!(builder().passcode(checked).max_occupants(MaxOccupants::MAX).build().is_ok());
-    }
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        let settings = MeetingSettings::builder()
-            .passcode("001")
-            .transcriber("NEWER")
-            .extra("nested", serde_json::json!({"a": [1]}))
-            .build()
-            .expect("allowed");
-        let written = serde_json::to_string(&settings).expect("JSON");
-        assert_eq!(MeetingSettings::from_json(&written).expect("allowed"), settings);
-        assert!(settings.to_answer().contains(r#""nested":{"a":[1]}"#));
-    }
-
-    #[test]
-    fn neither_debug_nor_the_hidden_form_shows_secrets() {
-        let settings = MeetingSettings::builder()
-            .passcode("918273")
-            .outbound_phone_no("+493012345")
-            .extra("token", "s3cret")
-            .build()
-            .expect("allowed");
-        let shown = format!(
-            "{settings:?} {:?} {}",
-            MeetingSettings::builder().passcode("918273"),
-            settings.to_hidden()
-        );
-        assert!(!shown.contains("918273") && !shown.contains("+493012345"), "{shown}");
-        assert!(!format!("{settings:?}").contains("s3cret"));
-        assert!(settings.to_hidden().contains(r#""passcode":"…""#));
     }
 }

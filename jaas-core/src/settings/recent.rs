@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
+use super::meeting::MeetingSettings;
 use super::request::SettingsRequest;
 
 /// Which meeting is meant, whatever the spelling of its name.
@@ -22,6 +25,9 @@ impl Meeting {
         }
     }
 }
+
+/// What was answered last, and when.
+pub(super) type LastAnswers = Recent<(Arc<MeetingSettings>, Instant)>;
 
 /// Remembers something of the meetings asked about last. When there is no more room, those that were not written for
 /// longest are forgotten, half of all at a time.

@@ -163,19 +163,20 @@ pub struct SettingsQuery {
 ///
 /// It is apart from [`EventStore`](crate::store::EventStore), because a process may answer questions and store no events.
 /// As there, a caller may drop any future at any time, and no method waits without bound.
+/// `jaas_testkit::settings_log_conformance!` turns every bullet below into a test.
 #[async_trait]
 pub trait SettingsLog: Send + Sync + 'static {
     /// Keeps these records, all or none of them.
     ///
     /// # Behavior
-    /// - Every field is kept but [`id`](SettingsRecord::id), which the store gives, growing in the order of arrival.
+    /// - `every_field_is_kept_in_the_order_of_arrival`, but [`id`](SettingsRecord::id), which the store gives.
     async fn record_settings(&self, records: &[SettingsRecord]) -> Result<(), StoreError>;
 
     /// Lists records, oldest row first.
     ///
     /// # Behavior
-    /// - Following [`Page::next`] shows each record once.
-    /// - Records are filtered by every field of the query; meetings are compared as
+    /// - `records_are_listed_in_pages`: following [`Page::next`] shows each record once.
+    /// - `records_are_filtered_by_every_field_of_the_query`; meetings are compared as
     ///   [`Fqn::same_room`](crate::Fqn::same_room) does.
     async fn settings_records(&self, query: &SettingsQuery) -> Result<Page<SettingsRecord>, StoreError>;
 
@@ -183,7 +184,7 @@ pub trait SettingsLog: Send + Sync + 'static {
     /// Answers how many were deleted.
     ///
     /// # Behavior
-    /// - By age, and beyond a count.
+    /// - `records_are_purged_by_age_and_beyond_a_count`.
     async fn purge_settings_records(&self, keep: Keep, now: Timestamp, limit: u32)
     -> Result<u64, StoreError>;
 }

@@ -127,7 +127,7 @@ impl RoomRules {
     /// # Errors
     /// When the pattern is empty, or a rule before it matches all that it would.
     pub fn rule(mut self, pattern: &str, settings: MeetingSettings) -> Result<Self, RulesError> {
-        let added = self.add(pattern, None, &settings);
+        let added = self.add(pattern, None, settings);
         added.map_err(|(kind, message)| RulesError::new(kind, "room rules", None, message))?;
         Ok(self)
     }
@@ -152,7 +152,7 @@ impl RoomRules {
         &mut self,
         pattern: &str,
         tenant: Option<&str>,
-        settings: &MeetingSettings,
+        settings: MeetingSettings,
     ) -> Result<(), (RulesErrorKind, String)> {
         let new = Pattern::new(pattern).ok_or_else(|| {
             let message =
@@ -176,11 +176,7 @@ impl RoomRules {
             return Err((RulesErrorKind::NeverMatches, message));
         }
         let decided_by: Arc<str> = format!("the rule {pattern:?}").into();
-        self.rules.push(Rule {
-            tenant,
-            pattern: new,
-            settings: settings.clone().with_decided_by(decided_by),
-        });
+        self.rules.push(Rule { tenant, pattern: new, settings: settings.with_decided_by(decided_by) });
         Ok(())
     }
 }

@@ -51,6 +51,17 @@ async fn at_the_deadline_the_providers_future_is_dropped_and_the_policy_answers(
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_is_looked_at_after_the_deadline_comes_too_late() {
+    // The clock leaps over both, as when the process was held up.
+    let provider = ScriptedProvider::of([Script::Slow(DEADLINE / 2, protected())]);
+    let desk = desk(&provider);
+    let asked = ask(&desk, "a/r");
+    provider.wait_for_calls(1).await;
+    advance(DEADLINE * 4).await;
+    assert_eq!(asked.await.expect("no panic").0, answered(&numbered(77)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_error_a_panic_and_an_unknown_room_are_answered_by_the_policy_at_once() {
     for script in [Script::Fail("gone".into()), Script::Panic("oh".into()), Script::None] {
         let provider = ScriptedProvider::of([script, Script::Answer(protected())]);

@@ -134,7 +134,7 @@ proptest! {
 
     #[test]
     fn no_rule_file_gives_an_answer_that_jaas_would_misread(object in object(), default in object()) {
-        let file = json!({"rules": [{"room": "r*", "settings": object.clone()}], "default": default}).to_string();
+        let file = json!({"rules": [{"room": "r*", "settings": object}], "default": default}).to_string();
         if let Ok(rules) = RoomRules::from_json("r.json", &file) {
             for room in ["a/room", "b/other"] {
                 check(rules.of(&Fqn::new(room)).expect("a default"));

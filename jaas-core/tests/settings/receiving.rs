@@ -67,13 +67,21 @@ async fn a_question_is_answered_on_both_paths_with_and_without_its_type() {
     let typed = SettingsQuestion::about("app/math").with_event_type();
     let with_key =
         typed.clone().with("idempotencyKey", "k-1").with("timestamp", 1).with("data", serde_json::json!({}));
-    let bodies =
-        [question(), typed.body(), with_key.body(), SettingsQuestion::about("room").with("x", 1).body()];
+    let odd = SettingsQuestion::about("app/math").with("eventType", serde_json::Value::Null);
+    let bodies = [
+        question(),
+        typed.body(),
+        with_key.body(),
+        typed.with("idempotencyKey", "k".repeat(300)).body(),
+        odd.clone().body(),
+        odd.with("idempotencyKey", serde_json::Value::Null).body(),
+        SettingsQuestion::about("room").with("x", 1).body(),
+    ];
     for body in &bodies {
         assert_eq!(world.send(body.clone()).await, given(), "{body}");
         assert_eq!(world.send_to_settings(body.clone()).await, given(), "{body}");
     }
-    assert_eq!((world.provider.calls(), world.kept().await), (8, (0, 0)));
+    assert_eq!((world.provider.calls(), world.kept().await), (14, (0, 0)));
     let asked = &world.provider.asked()[0];
     assert_eq!((&*asked.endpoint, asked.received_at, asked.body()), ("main", NOW, &Bytes::from(question())));
 }

@@ -92,6 +92,8 @@ impl<H> Scripted<H> {
 impl<H: EventHandler> EventHandler for Scripted<H> {
     async fn any_event(&self, cx: &mut Context<'_>, event: &Event) -> HandlerResult {
         let delivery = cx.delivery();
+        // A run whose sender hung up may have left its failure here.
+        self.script.take_failure(delivery);
         let run = async {
             let result = self.handler.any_event(cx, event).await;
             if result.is_ok() {

@@ -50,8 +50,11 @@ pub enum Script {
 #[derive(Clone)]
 pub struct ScriptedProvider(Arc<Inner>);
 
+/// Says what to do about a question and the number of the call.
+type Director = dyn Fn(&SettingsRequest, usize) -> Script + Send + Sync;
+
 struct Inner {
-    script: Box<dyn Fn(&SettingsRequest, usize) -> Script + Send + Sync>,
+    script: Box<Director>,
     asked: Mutex<Vec<SettingsRequest>>,
     begun: watch::Sender<usize>,
     running: AtomicUsize,

@@ -100,9 +100,29 @@ impl Person {
     }
 
     /// Adds a claim to `context.user` of the JWT: any key, any JSON. The sender copies them all into its events (seen
-    /// in the sender's modules); its own fields win over claims of the same name.
+    /// in the sender's modules); its own fields win over claims of the same name. `id`, `name`, `email` and `moderator`
+    /// say who it is, and in another type than usual they are still read: `claim("id", 1140)` is the user `1140`.
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.claims.insert(name.to_owned(), value.into());
+        let value = value.into();
+        let text = match &value {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        match name {
+            "id" => self.user_id = text,
+            "name" => self.name = text,
+            "email" => self.email = text,
+            "moderator" => {
+                self.moderator =
+                    if text.as_deref() == Some("true") { Claim::Text(true) } else { Claim::Absent }
+            }
+            _ => {}
+        }
+        if let ("moderator", Value::Bool(moderator)) = (name, &value) {
+            self.moderator = Claim::Bool(*moderator);
+        }
+        self.claims.insert(name.to_owned(), value);
         self
     }
 
@@ -115,4 +135,27 @@ impl Person {
 /// 32 hex digits, as the browser's own.
 pub(crate) fn device_of(owner: &str) -> String {
     Sha256::digest(owner).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_that_say_who_it_is_are_read_in_any_type() {
+        let person =
+            Person::named("Ada").claim("id", 1140).claim("moderator", "true").claim("email", Value::Null);
+        assert_eq!((person.user_id.as_deref(), person.email.as_deref()), (Some("1140"), None));
+        assert!(person.moderator.is_moderator());
+        let person = person.claim("moderator", false).claim("name", "");
+        assert!(!person.moderator.is_moderator() && person.name.is_none());
+    }
+
+    #[test]
+    fn the_same_name_has_the_same_device() {
+        let device = |name: &str| Person::named(name).device.expect("a device");
+        assert_eq!(device("Ada"), device("Ada"));
+        assert_ne!(device("Ada"), device("Ben"));
+        assert_eq!(device("Ada").len(), 32);
+    }
 }

@@ -7,6 +7,7 @@ mod projection;
 mod random;
 mod script;
 mod sender;
+mod shapes;
 
 use jaas_core::event::EventKind;
 

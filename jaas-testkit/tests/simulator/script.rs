@@ -320,6 +320,22 @@ fn two_tabs_at_once_count_each_minute_once() {
 }
 
 #[test]
+fn claims_are_copied_whatever_they_are_and_the_senders_own_fields_win() {
+    let mut meeting = Meeting::new(1);
+    let person = Person::named("Ada")
+        .claim("a.b", serde_json::json!([1]))
+        .claim("participantId", "mine")
+        .claim("id", 7);
+    let ada = meeting.join(&person);
+    let joined = meeting.deliveries().remove(1);
+    let data: serde_json::Value = joined.data_as().expect("JSON");
+    assert_eq!((&data["a.b"][0], &data["id"]), (&1.into(), &7.into()));
+    let id = meeting.participant_id(ada).expect("an endpoint id");
+    assert_eq!(data["participantId"], id.as_str());
+    assert!(meeting.facts().users().contains("7"));
+}
+
+#[test]
 fn a_room_is_spelled_as_the_server_does_and_as_the_url_does() {
     let (mut meeting, ..) = (Meeting::new(1).in_room("Café/7").of_app("vpaas-magic-cookie-abc"), ());
     let ada = meeting.join(&ada());

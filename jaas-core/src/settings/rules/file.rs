@@ -76,7 +76,7 @@ impl Reading<'_> {
             ));
         }
         for pattern in patterns {
-            let added = self.rules.add(&pattern, written.tenant.as_deref(), &settings);
+            let added = self.rules.add(&pattern, written.tenant.as_deref(), settings.clone());
             added.map_err(|(kind, message)| self.wrong(kind, line, message))?;
         }
         Ok(())

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use jaas_core::event::{DisconnectReason, EventKind};
 use jaas_core::{BreakoutRoomId, Jid, ParticipantId, Personal, Timestamp, UserId};
-use serde_json::{Value, json};
 
 use super::Meeting;
 use super::breakout::Breakout;
@@ -147,55 +146,6 @@ impl Meeting {
         self.bill_departure();
     }
 
-    /// A moderator removes somebody.
-    pub fn kick(&mut self, by: Presence, whom: Presence) {
-        self.assert_moderator(by, "kick");
-        assert!(by != whom, "nobody kicks themselves");
-        self.depart(whom, DisconnectReason::Kicked);
-    }
-
-    /// A moderator makes somebody else a moderator; both are in the main room. Their `moderator` claim stays as it was
-    /// (asserted by jitsi-meet's tests).
-    pub fn promote(&mut self, by: Presence, whom: Presence) {
-        self.assert_moderator(by, "promote");
-        self.assert_in_main_room(by);
-        self.assert_in_main_room(whom);
-        self.assert_active(whom);
-        assert!(!self.chain(whom).is_moderator(), "{whom:?} is a moderator already");
-        let mut changed = event::role_changed();
-        for (side, presence) in [("data.grantedBy", by), ("data.grantedTo", whom)] {
-            let chain = self.chain(presence);
-            let (jid, participant, user) = (chain.full_jid(), chain.participant_id(), chain.user_id());
-            let mut party = json!({ "participantJid": jid });
-            if !self.odd(30) {
-                party["participantId"] = participant.map(ParticipantId::into_string).into();
-                if let Some(user) = user {
-                    party["id"] = user.into_string().into();
-                }
-            }
-            changed = changed.set(side, party);
-        }
-        self.emit(changed);
-        self.chain_mut(whom).promoted = true;
-    }
-
-    /// Somebody in the main room changes its subject; `None` clears it.
-    pub fn set_subject(&mut self, by: Presence, subject: Option<&str>) {
-        self.assert_in_main_room(by);
-        self.assert_active(by);
-        let chain = self.chain(by).clone();
-        let update = event::participant_subject_update().with(|update| {
-            update.participant_jid = Some(Jid::new(chain.jid.as_str()));
-            update.name = chain.name();
-            update.email = chain.email();
-            update.id = chain.user_id();
-            update.group = chain.person.claims.get("group").and_then(Value::as_str).map(str::to_owned);
-            update.subject = subject.map(Personal::new);
-        });
-        let update = self.in_room_event(update, None);
-        self.emit(update);
-    }
-
     /// Who is in the meeting now, in the order they came.
     pub fn present(&self) -> Vec<Presence> {
         self.presences_where(|chain| !chain.gone)
@@ -204,11 +154,6 @@ impl Meeting {
     /// Who has left, vanished or was kicked, in the order they came.
     pub fn gone(&self) -> Vec<Presence> {
         self.presences_where(|chain| chain.gone)
-    }
-
-    /// Whether this is a moderator, by JWT or promotion.
-    pub fn is_moderator(&self, presence: Presence) -> bool {
-        self.chain(presence).is_moderator()
     }
 
     /// Whether this is a visitor, who only watches.
@@ -312,70 +257,6 @@ impl Meeting {
         self.emit_at(at, stats);
     }
 
-    /// Who joined or left: the claims of the JWT, and over them what the sender knows itself.
-    fn about_participant<P>(
-        &mut self,
-        event: event::EventBuilder<P>,
-        presence: Presence,
-    ) -> event::EventBuilder<P> {
-        let chain = self.chain(presence).clone();
-        let event = self.with_claims(event, &chain.person);
-        let event = event
-            .set("data.participantJid", chain.jid.as_str())
-            .set("data.participantFullJid", chain.full_jid());
-        let event = match chain.participant_id() {
-            Some(id) => event.set("data.participantId", id.into_string()),
-            None => event.without("data.participantId"),
-        };
-        if chain.visitor {
-            return event.set("data.isVisitor", true).without("data.conference").without("data.flip");
-        }
-        event.set("data.flip", chain.flips)
-    }
-
-    /// The claims of a JWT, of which the sender copies whatever it finds.
-    pub(super) fn with_claims<P>(
-        &mut self,
-        event: event::EventBuilder<P>,
-        person: &Person,
-    ) -> event::EventBuilder<P> {
-        let known = [("name", &person.name), ("email", &person.email), ("id", &person.user_id)];
-        let mut event = ["avatar", "group", "hidden-from-recorder", "moderator"]
-            .into_iter()
-            .fold(event, |event, claim| event.without(&format!("data.{claim}")));
-        for (claim, value) in known {
-            let path = format!("data.{claim}");
-            event = match value {
-                Some(value) => event.set(&path, value.as_str()),
-                // `null` and "" both mean none.
-                None if claim != "id" && self.odd(25) => event.set(&path, ""),
-                None if claim != "id" && self.odd(25) => event.set(&path, Value::Null),
-                None => event.without(&path),
-            };
-        }
-        if let Some(claim) = person.moderator.write() {
-            event = event.set("data.moderator", claim);
-        }
-        person
-            .claims
-            .iter()
-            .fold(event, |event, (name, value)| event.set(&format!("data.{name}"), value.clone()))
-    }
-
-    fn in_room_of<P>(
-        &mut self,
-        event: event::EventBuilder<P>,
-        presence: Presence,
-        breakout: Option<&BreakoutRoomId>,
-    ) -> event::EventBuilder<P> {
-        if self.chain(presence).visitor {
-            return event.without("data.isBreakout").without("data.breakoutRoomId");
-        }
-        let event = self.in_room_event(event, breakout);
-        let optional = if self.chain(presence).flips { &[][..] } else { &["data.conference", "data.flip"] };
-        self.maybe_without(event, optional)
-    }
-
     /// Eight hex digits that no other stay has.
     pub(super) fn new_participant_id(&mut self) -> String {
         loop {
@@ -415,10 +296,5 @@ impl Meeting {
 
     pub(super) fn assert_active(&self, presence: Presence) {
         assert!(!self.chain(presence).visitor, "{presence:?} is a visitor, and visitors only watch");
-    }
-
-    pub(super) fn assert_moderator(&self, presence: Presence, action: &str) {
-        self.assert_here(presence);
-        assert!(self.chain(presence).is_moderator(), "only moderators may {action}; {presence:?} is none");
     }
 }
