@@ -207,7 +207,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_object_is_cut_as_serde_reads_it(map in proptest::collection::btree_map(".*", any_value(), 0..6), pretty: bool) {
-            let object = Value::Object(map.clone().into_iter().collect());
+            let object = Value::Object(map.into_iter().collect());
             let text = if pretty { format!("{object:#}") } else { object.to_string() };
             let cut: BTreeMap<String, Value> = Members::of(&text)
                 .expect("an object")
