@@ -10,10 +10,10 @@ use super::snapshot::Snapshot;
 use crate::Timestamp;
 use crate::lenient::Field as _;
 
-/// What a field, a report and a connection are counted as, beside their text.
+/// What a field, a report and a connection are counted as, beside their text; a connection with its summary.
 const FIELD_SIZE: usize = 120;
 const REPORT_SIZE: usize = 240;
-const CONNECTION_SIZE: usize = 400;
+const CONNECTION_SIZE: usize = 4000;
 
 /// The entry's own time at the top level, and the report's inside a report.
 const TIMESTAMP: &str = "timestamp";

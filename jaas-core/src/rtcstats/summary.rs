@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::decompress::Decompressor;
 use super::entry::Entry;
 use super::error::{RtcstatsError, RtcstatsErrorKind};
+use super::keyed::Keyed;
 use super::reader::Reader;
 use super::report::MediaKind;
 use super::spread::Spread;
@@ -37,7 +38,7 @@ pub struct Summary {
     broken: u64,
     incomplete: bool,
     time: Span,
-    tracked: Vec<track::Connection>,
+    tracked: Keyed<track::Connection>,
 }
 
 /// One peer connection: to the video bridge, or straight to the other participant.
@@ -156,12 +157,10 @@ impl Summary {
             self.time.add(entry.at());
             if let Some(snapshot) = decompressor.apply(&entry)? {
                 let name = snapshot.connection().unwrap_or_default();
-                let known = self.tracked.iter().position(|connection| connection.name() == name);
-                let at = known.unwrap_or_else(|| {
-                    self.tracked.push(track::Connection::new(name));
-                    self.tracked.len() - 1
-                });
-                self.tracked[at].add(&snapshot);
+                let known = self.tracked.find(name, 0);
+                let at =
+                    known.unwrap_or_else(|| self.tracked.push(name.into(), track::Connection::default()));
+                self.tracked.at(at).add(&snapshot);
             }
             Ok(())
         });
@@ -206,7 +205,7 @@ impl Summary {
 
     /// Each connection that has statistics, in the order of the file.
     pub fn connections(&self) -> Vec<ConnectionSummary> {
-        self.tracked.iter().map(track::Connection::summary).collect()
+        self.tracked.iter().map(|(name, connection)| connection.summary(name)).collect()
     }
 }
 

@@ -11,7 +11,6 @@ use crate::rtcstats::spread::Values;
 /// What is known of a connection so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Connection {
-    name: Box<str>,
     time: Span,
     snapshots: u64,
     round_trip: Values,
@@ -60,14 +59,6 @@ const GROUPS: [(Direction, &str); 4] = [
 ];
 
 impl Connection {
-    pub(super) fn new(name: &str) -> Self {
-        Self { name: name.into(), ..Self::default() }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     pub(super) fn add(&mut self, snapshot: &Snapshot<'_>) {
         self.snapshots += 1;
         self.time.add(snapshot.at());
@@ -102,7 +93,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn summary(&self) -> ConnectionSummary {
+    pub(super) fn summary(&self, name: &str) -> ConnectionSummary {
         let groups = self.groups.iter().zip(GROUPS).filter(|(group, _)| group.streams > 0);
         let media = groups.map(|(group, (direction, kind))| MediaSummary {
             direction,
@@ -117,7 +108,7 @@ impl Connection {
             frames_per_second: group.frames_per_second.spread(),
         });
         ConnectionSummary {
-            name: (!self.name.is_empty()).then(|| self.name.to_string()),
+            name: (!name.is_empty()).then(|| name.to_owned()),
             time: self.time.0,
             snapshots: self.snapshots,
             round_trip: self.round_trip.spread(),
@@ -228,13 +219,7 @@ impl Grown {
 
 /// The stream that a report of the other side is about.
 fn sent<'a>(snapshot: &Snapshot<'a>, report: &Report) -> Option<&'a Report> {
-    let named = report.local_id().and_then(|id| snapshot.report(&id));
-    let same_stream = || {
-        let of_type = |report: &Report| report.is("type", r#""outbound-rtp""#);
-        let ssrc = report.raw("ssrc")?;
-        snapshot.reports().map(|(_, report)| report).find(|report| of_type(report) && report.is("ssrc", ssrc))
-    };
-    named.or_else(same_stream)
+    snapshot.report(&report.local_id()?)
 }
 
 /// From here to the other side and back, in s, of the candidate pair in use: the one the transport names, or in browsers
