@@ -19,6 +19,8 @@ mod private;
 mod purger;
 mod receiver;
 mod reply;
+#[cfg(feature = "rtcstats")]
+pub mod rtcstats;
 pub mod settings;
 pub mod signature;
 pub mod store;
@@ -59,6 +61,11 @@ const _: () = {
     shared_between_threads::<WorkerHandle>();
     shared_between_threads::<Delivery>();
 };
+
+/// The examples of the chapter on statistics files compile.
+#[cfg(all(doctest, feature = "rtcstats"))]
+#[doc = include_str!("../../docs/rtcstats.md")]
+struct StatisticsFiles;
 
 /// The examples of the workspace's README compile.
 #[cfg(doctest)]

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod offline;
+mod rtcstats;
 mod sending;
 mod server;
 mod settings;

@@ -149,7 +149,7 @@ async fn a_dry_run_prints_what_would_be_sent() {
 
 #[tokio::test]
 async fn every_command_has_help_with_examples_and_completions() {
-    for command in ["send", "simulate", "settings", "verify", "fixtures", "completions"] {
+    for command in ["send", "simulate", "settings", "verify", "fixtures", "rtcstats", "completions"] {
         let ran = jaas(&[command, "--help"]).await.exits(0);
         assert!(
             ran.stdout.contains("Examples:") && ran.stdout.contains(&format!("jaas {command}")),

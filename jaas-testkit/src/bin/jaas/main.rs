@@ -1,10 +1,11 @@
-//! `jaas`: sends, simulates, asks, examines and prints what JaaS sends.
+//! `jaas`: sends, simulates, asks, examines and prints what JaaS sends, and reads its statistics files.
 
 mod completions;
 mod failure;
 mod fixtures;
 mod options;
 mod output;
+mod rtcstats;
 mod send;
 mod settings;
 mod simulate;
@@ -37,6 +38,7 @@ enum Command {
     Settings(settings::Settings),
     Verify(verify::Verify),
     Fixtures(fixtures::Fixtures),
+    Rtcstats(rtcstats::Rtcstats),
     Completions(completions::Completions),
 }
 
@@ -61,7 +63,8 @@ Examples:
       --rate 500 --duplicates 5% --shuffle 30% --seed 7 --expect --report out.json
   jaas settings --url http://127.0.0.1:8080/webhooks/jaas --fqn vpaas-magic-cookie-1/math
   jaas verify --body body.json --header 't=1760000000,v1=…'
-  jaas fixtures POLL_CREATED";
+  jaas fixtures POLL_CREATED
+  jaas rtcstats stats.gz summary";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -84,6 +87,7 @@ fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Settings(settings) => wait_for(settings.run(output)),
         Command::Verify(verify) => verify.run(output),
         Command::Fixtures(fixtures) => fixtures.run(output),
+        Command::Rtcstats(rtcstats) => rtcstats.run(output),
         Command::Completions(completions) => completions.run(output),
     }
 }
