@@ -354,7 +354,8 @@ macro_rules! define_events {
         #[async_trait]
         pub trait EventHandler<Tx: Send = ()>: Send + Sync + 'static {
             /// Every event, whatever its type. The provided method calls the event's own method; override it for
-            /// what concerns all events, such as an audit log, and call [`Event::dispatch`] to go on.
+            /// what concerns all events, such as an audit log, call [`Event::dispatch`] to go on, and return what it
+            /// answers.
             async fn any_event(&self, cx: &mut Context<'_, Tx>, event: &Event) -> HandlerResult {
                 event.dispatch(self, cx).await
             }

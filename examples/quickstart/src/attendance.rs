@@ -104,7 +104,7 @@ impl EventHandler<Connection> for Attendance {
 
     /// Every event comes here first: one line for each.
     async fn any_event(&self, cx: &mut Context<'_, Connection>, event: &Event) -> HandlerResult {
-        event.dispatch(self, cx).await?;
+        let handled = event.dispatch(self, cx).await?;
         let (envelope, attempt) = (cx.envelope(), cx.attempt());
         writeln!(
             std::io::stdout(),
@@ -112,7 +112,8 @@ impl EventHandler<Connection> for Attendance {
             envelope.event_type,
             envelope.idempotency_key
         )?;
-        Ok(Handled::Done)
+        // What the method answers: an event that it ignores is kept as ignored.
+        Ok(handled)
     }
 }
 

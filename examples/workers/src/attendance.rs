@@ -88,6 +88,7 @@ impl EventHandler<Connection> for Attendance {
             ))
             .execute(cx.tx())
             .await?;
+        // Also for an event that its method ignores: this row was written for it.
         Ok(Handled::Done)
     }
 }

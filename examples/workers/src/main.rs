@@ -105,7 +105,7 @@ async fn serve<S: EventStore + Clone>(
             .name(name)
             .lease(options.lease)
             .transaction_time_limit(Duration::from_secs(5))
-            // Fewer than the store's pool has connections: each handler takes one, and so does each claim.
+            // Fewer than the store's pool has connections: each handler takes one, and so does renewing leases.
             .concurrency(8)
             .build()?
             .spawn();

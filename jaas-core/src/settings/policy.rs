@@ -38,7 +38,8 @@ impl FailurePolicy {
     }
 
     /// Answers what the provider answered for this room the last time, if that is no longer than `max_age` ago, and else
-    /// what `then` says. It is kept in memory: after a restart nothing is known yet. How many rooms are remembered is
+    /// what `then` says. That is so also when the provider no longer has settings for the room: what was deleted goes on
+    /// until `max_age`, unlike with [`Cached`](super::Cached). It is kept in memory: after a restart nothing is known yet. How many rooms are remembered is
     /// set by [`remember_rooms`](super::SettingsDeskBuilder::remember_rooms).
     pub fn last_known_good(max_age: Duration, then: Self) -> Self {
         Self(Policy::LastKnownGood { max_age, then: Box::new(then.0) })

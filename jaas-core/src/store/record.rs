@@ -161,7 +161,8 @@ pub struct EventQuery {
     pub event_type: Option<String>,
     /// Of this session.
     pub session_id: Option<SessionId>,
-    /// Of this meeting.
+    /// Of this meeting, spelled as in the event: some events keep the spelling of the URL, others are lower-case and
+    /// percent-encoded. The session is the same in all.
     pub fqn: Option<Fqn>,
     /// With this key.
     pub idempotency_key: Option<IdempotencyKey>,

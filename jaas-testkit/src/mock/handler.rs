@@ -10,7 +10,7 @@ use jaas_core::{Context, Delivery, EventHandler, HandlerResult};
 macro_rules! mock_every_method {
     ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {
         mockall::mock! {
-            /// A handler of which each call is expected: for every method of [`EventHandler`](jaas_core::EventHandler)
+            /// A handler of which each call is expected: for every event's method of [`EventHandler`](jaas_core::EventHandler)
             /// there is an `expect_…`, which is given the delivery and the payload. It fits any store, because it is
             /// never given a transaction.
             ///
