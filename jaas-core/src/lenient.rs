@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub(crate) use self::define::{open_enum, payload};
+pub(crate) use self::define::{fields_table, open_enum, payload};
 pub(crate) use self::write::{Write, WriteFields};
 
 /// A value that can be read from one raw JSON value; `None` when that is no such value.

@@ -12,7 +12,7 @@ payload! {
     /// - `fqn` is spelled as in the meeting's URL (seen in the sender's modules); join on the session.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct Feedback {
+    pub event Feedback {
         /// 1 to 5, or `-1` for none (documented), or absent; see [`stars`](Self::stars).
         rating: Option<i64> = "rating",
         /// What the person wrote.

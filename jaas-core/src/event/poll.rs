@@ -9,7 +9,7 @@ payload! {
     /// The documented example lacks `appId`; it is taken from `fqn`.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct PollCreated {
+    pub event PollCreated {
         /// The poll; its answers name it too.
         poll_id: Option<PollId> = "pollId",
         /// The question.
@@ -32,7 +32,7 @@ payload! {
     /// - The documented example lacks `appId`; it is taken from `fqn`.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct PollAnswer {
+    pub event PollAnswer {
         /// The poll, as in its `POLL_CREATED`.
         poll_id: Option<PollId> = "pollId",
         /// All options, each with whether it was ticked.

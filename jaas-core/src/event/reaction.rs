@@ -15,7 +15,7 @@ payload! {
     /// - `fqn` is spelled as in the meeting's URL (seen in the sender's modules); join on the session.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct Reactions {
+    pub event Reactions {
         /// The user id of the JWT, called `participantId` on the wire; guests have none.
         user_id: Option<UserId> = "participantId",
         /// The participant's address *with* its resource (documented): `participantFullJid` elsewhere.
@@ -48,6 +48,9 @@ payload! {
 /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AggregatedReactions(pub Vec<AggregatedReaction>);
+
+lenient::payload!(@has_a_row event AggregatedReactions);
+lenient::fields_table!(AggregatedReactions: "A list, each element an" AggregatedReaction);
 
 impl Decode for AggregatedReactions {
     fn decode(data: &str) -> Result<Self, DecodeError> {

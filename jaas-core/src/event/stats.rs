@@ -19,6 +19,9 @@ use crate::{Jid, Link, ParticipantId, Personal, UserId};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SpeakerStats(pub BTreeMap<Jid, SpeakerStat>);
 
+lenient::payload!(@has_a_row event SpeakerStats);
+lenient::fields_table!(SpeakerStats: "An object of addresses, the value of each a" SpeakerStat);
+
 impl Decode for SpeakerStats {
     fn decode(data: &str) -> Result<Self, DecodeError> {
         lenient::map(data).map(Self)
@@ -61,7 +64,7 @@ payload! {
     /// - `fqn` is spelled as in the meeting's URL (seen in the sender's modules); join on the session.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct RtcstatsUploaded {
+    pub event RtcstatsUploaded {
         /// Where the file is, for 48 hours (documented).
         stats_url: Option<Link> = "statsUrl",
         /// The user id of the JWT, called `participantId` on the wire; can be absent.

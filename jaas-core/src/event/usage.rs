@@ -19,6 +19,9 @@ use crate::{CustomerId, ParticipantId, Personal, Room, UserId};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Usage(pub Vec<UsageEntry>);
 
+lenient::payload!(@has_a_row event Usage);
+lenient::fields_table!(Usage: "A list, each element a" UsageEntry);
+
 impl Decode for Usage {
     fn decode(data: &str) -> Result<Self, DecodeError> {
         lenient::list(data).map(Self)
