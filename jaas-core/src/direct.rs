@@ -39,6 +39,19 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 ///   [`quarantined`](Self::quarantined) and [`conflicts`](Self::conflicts).
 /// - The wait that [`HandlerError::retry_after`] asks for is passed on as it is.
 /// - Once started, a handler is run to its end even if the sender hangs up.
+///
+/// ```
+/// use jaas_core::{Auth, Direct, EventHandler, Handlers, Receiver};
+///
+/// struct Lights; // switched on while a room is open; what is lost in a crash is no harm
+/// impl EventHandler for Lights {}
+///
+/// let direct = Direct::builder(Handlers::new().plain("lights", Lights)).build()?;
+/// let auth = Auth::signature(["whsec_9635df66714a4cf088ee9d0979dd3bf6"])?;
+/// let receiver = Receiver::builder("main", auth, direct).build()?;
+/// # let _ = receiver;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Direct {
     shared: Arc<Shared>,
     tasks: TaskTracker,

@@ -207,6 +207,13 @@ pub struct UnknownEvent<'a> {
 macro_rules! define_events {
     ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {
         /// What happened, as a name.
+        ///
+        /// ```
+        /// use jaas_core::event::EventKind;
+        ///
+        /// assert_eq!(EventKind::from_wire("ROOM_CREATED"), EventKind::RoomCreated);
+        /// assert_eq!(EventKind::from_wire("WHITEBOARD_OPENED"), EventKind::Unknown);
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum EventKind {
@@ -253,6 +260,16 @@ macro_rules! define_events {
         )*
 
         /// One event with its typed payload.
+        ///
+        /// ```
+        /// use jaas_core::event::{Event, EventKind};
+        ///
+        /// match Event::read(EventKind::Feedback, r#"{"rating":5}"#) {
+        ///     Event::Feedback(feedback) => assert_eq!(feedback.rating, Some(5)),
+        ///     Event::Unknown(reason) => panic!("{reason}"),
+        ///     _ => {}
+        /// }
+        /// ```
         #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
         pub enum Event {
@@ -358,6 +375,9 @@ macro_rules! define_events {
             /// Every event, whatever its type. The provided method calls the event's own method; override it for
             /// what concerns all events, such as an audit log, call [`Event::dispatch`] to go on, and return what it
             /// answers.
+            ///
+            /// # Errors
+            /// As of every method: what [`HandlerError`](crate::HandlerError) says is done next.
             async fn any_event(&self, cx: &mut Context<'_, Tx>, event: &Event) -> HandlerResult {
                 event.dispatch(self, cx).await
             }

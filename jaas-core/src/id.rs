@@ -140,6 +140,12 @@ string_id! {
     ///
     /// Most events carry the bare address; `REACTIONS`, `ROLE_CHANGED`, `SPEAKER_STATS` and chat files the
     /// full one. Compare [`bare`](Jid::bare) forms when you join across events.
+    ///
+    /// ```
+    /// # use jaas_core::Jid;
+    /// let full = Jid::new("ada@8x8.vc/66wbG6MC");
+    /// assert_eq!((full.bare(), full.resource()), ("ada@8x8.vc", Some("66wbG6MC")));
+    /// ```
     pub struct Jid;
 
     /// A meeting's fully qualified name: `<AppID>/<room>`.

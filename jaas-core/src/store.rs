@@ -41,6 +41,13 @@ use crate::{SessionId, Timestamp};
 ///   wholly or not at all, and nothing leaks (no open transaction, no lost connection).
 /// - **Deadlines**: no method waits without bound; a database that does not answer is
 ///   [`Unavailable`](StoreErrorKind::Unavailable).
+/// - **Errors**: [`Unavailable`](StoreErrorKind::Unavailable) for a database that cannot do it now, and
+///   [`Overloaded`](StoreErrorKind::Overloaded) for too long a queue, after which the same call may be made again;
+///   [`Closed`](StoreErrorKind::Closed) after the store was closed; [`Corrupt`](StoreErrorKind::Corrupt) for a row that
+///   cannot be read. Any method may answer these. Whoever settles an event may be told
+///   [`StaleLease`](StoreErrorKind::StaleLease), and [`run`](EventStore::run) also that the transaction could not be
+///   committed: [`Refused`](StoreErrorKind::Refused), [`TransactionEnded`](StoreErrorKind::TransactionEnded). Other kinds
+///   stand at their methods.
 /// - **Time** is passed in as `now`. A store that several processes share takes its database's time instead for
 ///   leases and for when an event is due, so that processes whose clocks differ agree.
 ///
