@@ -44,6 +44,22 @@ fn follow(from: &Page, link: &str, pages: &BTreeMap<PathBuf, Page>) -> Result<()
     }
 }
 
+#[test]
+fn the_readmes_of_the_crates_can_be_read_anywhere() {
+    // They are also the crates' documentation and their pages in the registry, where the repository is not beside them.
+    let mut relative = Vec::new();
+    for page in pages().into_iter().filter(is_of_a_crate) {
+        let links = page.links.iter().filter(|(link, _)| !link.contains("://") && !link.starts_with('#'));
+        relative.extend(links.map(|(link, line)| format!("{}:{line}: {link}", page.path.display())));
+    }
+    assert!(relative.is_empty(), "links that work in the repository only:\n{}", relative.join("\n"));
+}
+
+fn is_of_a_crate(page: &Page) -> bool {
+    page.path.file_name().is_some_and(|name| name == "README.md")
+        && page.path.to_string_lossy().starts_with("jaas-")
+}
+
 /// `core/latest/jaas_core/store/trait.EventStore.html#method`: there must be a public item of that kind and name in the
 /// crate. Which module it is in is rustdoc's business.
 fn documented(item: &str) -> Result<(), &'static str> {
