@@ -37,6 +37,8 @@ fn every_page_with_rust_in_it_is_compiled_by_a_crate() {
     let missing: Vec<String> = pages()
         .into_iter()
         .filter(|page| page.blocks.iter().any(|block| block.language() == "rust"))
+        // Its blocks are pieces of a macro's input, and `.ci/dry-run-event` tries them where they belong.
+        .filter(|page| page.path != Path::new("CONTRIBUTING.md"))
         .filter(|page| !compiled.contains(&page.path))
         .map(|page| page.path.display().to_string())
         .collect();

@@ -77,7 +77,9 @@ fn documented(item: &str) -> Result<(), &'static str> {
     let declared = match (kind, name.strip_prefix("Mock")) {
         // As mockall is told to.
         ("struct", Some(mocked)) => vec![format!("pub {mocked}")],
-        ("struct" | "enum" | "trait" | "type", _) => vec![format!("pub {kind} {name}")],
+        // A payload is declared in `payload!`.
+        ("struct", None) => vec![format!("pub struct {name}"), format!("pub event {name}")],
+        ("enum" | "trait" | "type", _) => vec![format!("pub {kind} {name}")],
         ("fn", _) => vec![format!("pub fn {name}"), format!("pub async fn {name}")],
         ("macro", _) => vec![format!("macro_rules! {name}")],
         _ => return Err("an unknown kind of item"),
