@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::lenient::{self, Decode, DecodeError, Write, open_enum, payload};
+use crate::lenient::{self, Decode, DecodeError, Undecoded, Write, open_enum, payload};
 use crate::{Jid, Personal, Timestamp, UserId};
 
 payload! {
@@ -53,8 +53,8 @@ lenient::payload!(@has_a_row event AggregatedReactions);
 lenient::fields_table!(AggregatedReactions: "A list, each element an" AggregatedReaction);
 
 impl Decode for AggregatedReactions {
-    fn decode(data: &str) -> Result<Self, DecodeError> {
-        lenient::list(data).map(Self)
+    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
+        lenient::data_list(data, undecoded).map(Self)
     }
 }
 
@@ -88,6 +88,7 @@ open_enum! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Payload;
 
     #[test]
     fn participant_id_is_the_user_id() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lenient::{self, Decode, DecodeError, Write, payload};
+use crate::lenient::{self, Decode, DecodeError, Undecoded, Write, payload};
 use crate::{Jid, Link, ParticipantId, Personal, UserId};
 
 /// How long each participant spoke.
@@ -23,8 +23,8 @@ lenient::payload!(@has_a_row event SpeakerStats);
 lenient::fields_table!(SpeakerStats: "An object of addresses, the value of each a" SpeakerStat);
 
 impl Decode for SpeakerStats {
-    fn decode(data: &str) -> Result<Self, DecodeError> {
-        lenient::map(data).map(Self)
+    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
+        lenient::map(data, undecoded).map(Self)
     }
 }
 
@@ -86,6 +86,7 @@ impl SpeakerStat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Payload;
 
     #[test]
     fn speakers_are_found_by_their_full_address() {
