@@ -230,8 +230,8 @@ impl Server {
     /// SIGTERM; answers what it still printed, and its exit code.
     async fn terminate(mut self) -> (Vec<String>, Option<i32>) {
         let pid = self.child.id().expect("running").to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("sent");
-        assert!(sent.success());
+        let sent = timeout(SOON, Command::new("kill").args(["-TERM", &pid]).status()).await;
+        assert!(sent.expect("sent in time").expect("sent").success());
         let printed = rest(&mut self.stdout).await;
         (printed, timeout(SOON, self.child.wait()).await.expect("ended in time").expect("waited for").code())
     }
