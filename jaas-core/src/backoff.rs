@@ -8,6 +8,16 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 ///
 /// The wait doubles with every failure from `first` up to `max`, and a random part of up to the same length is
 /// added, so that events that failed together do not return together.
+///
+/// ```
+/// use jaas_core::Backoff;
+/// use std::time::Duration;
+///
+/// // For a handler whose work is worth nothing after a quarter of an hour.
+/// let impatient = Backoff::default().first(Duration::from_millis(200)).max(Duration::from_secs(60)).max_failures(12);
+/// assert_eq!(Backoff::default().max, Duration::from_secs(3600));
+/// # let _ = impatient;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backoff {
@@ -28,21 +38,21 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Sets the wait after the first failure.
+    /// Sets the wait after the first failure. Defaults to 1 s.
     #[must_use]
     pub const fn first(mut self, first: Duration) -> Self {
         self.first = first;
         self
     }
 
-    /// Sets the longest wait.
+    /// Sets the longest wait. Defaults to 1 h.
     #[must_use]
     pub const fn max(mut self, max: Duration) -> Self {
         self.max = max;
         self
     }
 
-    /// Sets the number of failures after which an event is given up.
+    /// Sets the number of failures after which an event is given up. Defaults to 20.
     #[must_use]
     pub const fn max_failures(mut self, max_failures: u32) -> Self {
         self.max_failures = max_failures;

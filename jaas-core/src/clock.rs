@@ -8,6 +8,13 @@ use crate::Timestamp;
 /// move time by hand.
 ///
 /// Any `Fn() -> Timestamp` is a clock.
+///
+/// ```
+/// use jaas_core::{Clock, Timestamp};
+///
+/// let stopped = || Timestamp::from_secs(1_760_000_000);
+/// assert_eq!(stopped.now().as_millis(), 1_760_000_000_000);
+/// ```
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;

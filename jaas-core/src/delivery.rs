@@ -11,6 +11,8 @@ use crate::Timestamp;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::event::{Event, EventHandler};
 use crate::handler::{Context, HandlerResult};
+use crate::lenient::Undecoded;
+use crate::telemetry::TraceContext;
 
 /// One event as it was delivered: the envelope, the raw bytes, and where and when they came.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub struct Delivery {
     pub envelope: Envelope,
     /// Which run of the handler this is, from 1.
     pub attempt: u32,
+    /// The trace it came in, which its handlers' runs are part of.
+    pub trace: Option<TraceContext>,
     body: Body,
 }
 
@@ -39,7 +43,9 @@ impl Delivery {
     ) -> Result<Self, Unreadable> {
         let endpoint = endpoint.into();
         match Envelope::read(&body) {
-            Ok(envelope) => Ok(Self { endpoint, received_at, envelope, attempt: 1, body: Body(body) }),
+            Ok(envelope) => {
+                Ok(Self { endpoint, received_at, envelope, attempt: 1, trace: None, body: Body(body) })
+            }
             Err(reason) => Err(Unreadable { endpoint, received_at, reason, body: Body(body) }),
         }
     }
@@ -48,6 +54,13 @@ impl Delivery {
     #[must_use]
     pub fn with_attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
+        self
+    }
+
+    /// The same delivery as part of this trace.
+    #[must_use]
+    pub fn with_trace(mut self, trace: impl Into<Option<TraceContext>>) -> Self {
+        self.trace = trace.into();
         self
     }
 
@@ -82,6 +95,28 @@ impl Delivery {
     /// Decodes the typed payload.
     pub fn event(&self) -> Event {
         Event::read(self.envelope.kind, self.data())
+    }
+
+    /// The wire names of known fields, of the envelope and of `data`, whose values were neither null nor empty and did not
+    /// fit: they are absent in the typed payload, and the raw data has them. Decodes the payload anew.
+    ///
+    /// ```
+    /// use jaas_core::{Delivery, Timestamp};
+    ///
+    /// let body = r#"{"idempotencyKey":"k","eventType":"FEEDBACK","timestamp":"soon","data":{"rating":"good"}}"#;
+    /// let delivery = Delivery::read("main", Timestamp::from_secs(1_760_000_000), body.into())?;
+    /// assert_eq!(delivery.undecoded_fields(), ["timestamp", "rating"]);
+    /// # Ok::<(), jaas_core::Unreadable>(())
+    /// ```
+    pub fn undecoded_fields(&self) -> Vec<&'static str> {
+        self.decoded().1.fields().to_vec()
+    }
+
+    /// Decodes the typed payload, and tells what did not fit.
+    pub(crate) fn decoded(&self) -> (Event, Undecoded) {
+        let mut undecoded = Undecoded::of(self.envelope.undecoded());
+        let event = Event::read_within(self.envelope.kind, self.data(), &mut undecoded);
+        (event, undecoded)
     }
 
     /// Gives the event to a handler as the worker does: decodes it and calls

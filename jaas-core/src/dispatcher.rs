@@ -19,6 +19,9 @@ pub trait Dispatcher: Send + Sync + 'static {
     /// The future may be dropped when the sender hangs up: work that must not be cut off belongs in a task of
     /// the dispatcher's own.
     ///
+    /// # Errors
+    /// When the delivery could not be made safe; the error says when the sender should come back.
+    ///
     /// # Behavior
     /// - `dispatch_takes_an_event_once`: a copy is a [`Duplicate`](Disposition::Duplicate), however often it comes.
     /// - `dispatch_takes_one_of_many_copies_at_once`; the others are duplicates, or refused while that one is in

@@ -11,6 +11,31 @@ use crate::delivery::{DataError, Delivery};
 use crate::envelope::Envelope;
 
 /// What a handler method knows about the event besides its payload, and the transaction it may write in.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use jaas_core::event::ParticipantJoined;
+/// use jaas_core::{Context, EventHandler, Handled, HandlerResult};
+/// use serde::Deserialize;
+///
+/// /// A claim of our own JWTs, which JaaS copies into the event.
+/// #[derive(Deserialize)]
+/// struct Claims {
+///     department: Option<String>,
+/// }
+///
+/// struct Attendance;
+///
+/// #[async_trait]
+/// impl EventHandler for Attendance {
+///     async fn participant_joined(&self, cx: &mut Context<'_>, event: &ParticipantJoined) -> HandlerResult {
+///         let claims: Claims = cx.data_as()?;
+///         let who = event.participant.id.as_ref();
+///         println!("{who:?} of {:?} joined, attempt {}", claims.department, cx.attempt());
+///         Ok(Handled::Done)
+///     }
+/// }
+/// ```
 pub struct Context<'a, Tx = ()> {
     delivery: &'a Delivery,
     tx: &'a mut Tx,

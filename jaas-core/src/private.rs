@@ -61,7 +61,14 @@ impl From<&str> for Personal {
 /// A download link that works without a login until it expires: whoever has it has the file. `Debug` shows
 /// the host only; ask for the link with [`expose`](Link::expose).
 ///
-/// Links in events die after 24 hours (`statsUrl`: 48 hours) and the files behind them are deleted for good.
+/// Links in events die after 24 hours (`statsUrl`: 48 hours) and the files behind them are deleted for good (documented).
+///
+/// ```
+/// # use jaas_core::Link;
+/// let link = Link::new("https://files.example/p/token/recording.mp4");
+/// assert_eq!(format!("{link:?}"), "Link(files.example/…)");
+/// assert!(link.expose().ends_with("recording.mp4"));
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(transparent)]
 pub struct Link(String);

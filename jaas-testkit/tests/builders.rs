@@ -259,9 +259,18 @@ probes! {
     HasDisconnectReason Reasoned Reasonless has_disconnect_reason;
 }
 
-/// A new event with one of these fields needs its line in `event/fields.rs`.
+/// Events that 8x8's page gives no example of, and that have their setters all the same.
+const ALSO_SET: &[&str] = &[
+    "DOCUMENT_ADDED",
+    "DOCUMENT_DELETED",
+    "PARTICIPANT_SUBJECT_UPDATE",
+    "TRANSCRIPTION_ENDED",
+    "TRANSCRIPTION_STARTED",
+];
+
+/// A setter is a convenience: an event may have none at first, but never one for what it does not tell.
 #[test]
-fn every_event_that_tells_something_has_the_setter_for_it() {
+fn every_known_event_that_tells_something_has_the_setter_for_it_and_no_other() {
     macro_rules! setters {
         ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {{
             use jaas_core::event::*;
@@ -298,7 +307,9 @@ fn every_event_that_tells_something_has_the_setter_for_it() {
                 "link" => tells(&["preAuthenticatedLink", "statsUrl"]),
                 _ => tells(&["disconnectReason"]) || event_type == "DIAL_OUT_ENDED",
             };
-            assert_eq!(has, told, "{what} of {event_type}");
+            let complete = fixture::DOCUMENTED.iter().any(|example| example.name == event_type)
+                || ALSO_SET.contains(&event_type);
+            assert!(told == has || told && !complete, "{what} of {event_type}");
         }
     }
 }

@@ -10,7 +10,7 @@ payload! {
     /// once, for a `DOCUMENT_DELETED` can follow.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct DocumentAdded {
+    pub event DocumentAdded {
         /// Where the file is.
         pre_authenticated_link: Option<Link> = "preAuthenticatedLink",
         /// When the link dies, in ms (documented).
@@ -34,7 +34,7 @@ payload! {
     /// jitsi-meet's tests).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct DocumentDeleted {
+    pub event DocumentDeleted {
         /// Who deleted it; taken for the user id of the JWT, as in `RECORDING_UPLOADED`.
         initiator_id: Option<UserId> = "initiatorId",
         /// The file, as in its `DOCUMENT_ADDED`.

@@ -12,7 +12,7 @@ payload! {
     /// - `fqn` is spelled as in the meeting's URL (seen in the sender's modules); join on the session.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct Feedback {
+    pub event Feedback {
         /// 1 to 5, or `-1` for none (documented), or absent; see [`stars`](Self::stars).
         rating: Option<i64> = "rating",
         /// What the person wrote.
@@ -33,7 +33,7 @@ impl Feedback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lenient::Decode;
+    use crate::event::Payload as _;
 
     #[test]
     fn only_one_to_five_are_stars() {

@@ -9,7 +9,7 @@ payload! {
     /// It carries the room and nothing else (documented): neither where the stream goes nor who started it.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct LiveStreamStarted {
+    pub event LiveStreamStarted {
         /// The address of the room.
         conference: Option<Jid> = "conference",
     }
@@ -19,7 +19,7 @@ payload! {
     /// It carries the room and nothing else; the documented example lacks even `appId`.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct LiveStreamEnded {
+    pub event LiveStreamEnded {
         /// The address of the room.
         conference: Option<Jid> = "conference",
     }

@@ -11,7 +11,7 @@ payload! {
     /// - The wait is not yet a presence in the meeting: that is a `PARTICIPANT_JOINED`.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct ParticipantJoinedLobby {
+    pub event ParticipantJoinedLobby {
         ..flatten {
             /// Who waits; `conference` is the lobby's own address (seen in the sender's modules).
             participant: Participant,
@@ -27,7 +27,7 @@ payload! {
     ///   session.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct ParticipantLeftLobby {
+    pub event ParticipantLeftLobby {
         /// Why: documented are `left` and `kicked`, but the sender chooses among all the words it has for
         /// `PARTICIPANT_LEFT` (seen in its modules).
         disconnect_reason: Option<DisconnectReason> = "disconnectReason",

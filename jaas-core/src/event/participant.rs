@@ -54,7 +54,7 @@ payload! {
     ///   `DIAL_OUT_STARTED`, `SIP_CALL_IN_STARTED` and `SIP_CALL_OUT_STARTED` (seen in the sender's modules).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct ParticipantJoined {
+    pub event ParticipantJoined {
         ..flatten {
             /// Who entered.
             participant: Participant,
@@ -70,7 +70,7 @@ payload! {
     /// - A change of rooms is a departure too: see [`is_room_switch`](Self::is_room_switch).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct ParticipantLeft {
+    pub event ParticipantLeft {
         /// Why; visitors leave without a reason (seen in the sender's modules).
         disconnect_reason: Option<DisconnectReason> = "disconnectReason",
         ..flatten {
@@ -89,7 +89,7 @@ payload! {
     /// - In a breakout room, session and `fqn` are those of the breakout room itself.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct ParticipantSubjectUpdate {
+    pub event ParticipantSubjectUpdate {
         /// The address of the one who changed it, bare.
         participant_jid: Option<Jid> = "participantJid",
         /// The e-mail address of the JWT.
@@ -116,7 +116,7 @@ payload! {
     ///   (seen in the sender's modules).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct RoleChanged {
+    pub event RoleChanged {
         /// The role that was given: `moderator` in the documented example.
         role: Option<String> = "role",
         /// Who gave it.
@@ -165,7 +165,7 @@ impl ParticipantLeft {
 mod tests {
     use super::*;
     use crate::BreakoutRoomId;
-    use crate::lenient::Decode;
+    use crate::event::Payload as _;
 
     #[test]
     fn moderator_is_read_from_a_bool_and_from_a_string() {

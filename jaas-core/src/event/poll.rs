@@ -9,7 +9,7 @@ payload! {
     /// The documented example lacks `appId`; it is taken from `fqn`.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct PollCreated {
+    pub event PollCreated {
         /// The poll; its answers name it too.
         poll_id: Option<PollId> = "pollId",
         /// The question.
@@ -32,7 +32,7 @@ payload! {
     /// - The documented example lacks `appId`; it is taken from `fqn`.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct PollAnswer {
+    pub event PollAnswer {
         /// The poll, as in its `POLL_CREATED`.
         poll_id: Option<PollId> = "pollId",
         /// All options, each with whether it was ticked.
@@ -86,7 +86,7 @@ payload! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lenient::Decode;
+    use crate::event::Payload as _;
 
     #[test]
     fn an_answer_tells_ticked_from_unticked_and_empty_from_known() {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::lenient::{self, Decode, DecodeError, Write, open_enum, payload};
+use crate::lenient::{self, Decode, DecodeError, Undecoded, Write, open_enum, payload};
 use crate::{Jid, Personal, Timestamp, UserId};
 
 payload! {
@@ -15,7 +15,7 @@ payload! {
     /// - `fqn` is spelled as in the meeting's URL (seen in the sender's modules); join on the session.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct Reactions {
+    pub event Reactions {
         /// The user id of the JWT, called `participantId` on the wire; guests have none.
         user_id: Option<UserId> = "participantId",
         /// The participant's address *with* its resource (documented): `participantFullJid` elsewhere.
@@ -49,9 +49,12 @@ payload! {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AggregatedReactions(pub Vec<AggregatedReaction>);
 
+lenient::payload!(@has_a_row event AggregatedReactions);
+lenient::fields_table!(AggregatedReactions: "A list, each element an" AggregatedReaction);
+
 impl Decode for AggregatedReactions {
-    fn decode(data: &str) -> Result<Self, DecodeError> {
-        lenient::list(data).map(Self)
+    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
+        lenient::data_list(data, undecoded).map(Self)
     }
 }
 
@@ -85,6 +88,7 @@ open_enum! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Payload;
 
     #[test]
     fn participant_id_is_the_user_id() {

@@ -13,7 +13,7 @@ payload! {
     /// - The documented example has `appId` twice with different values; the tenant in `fqn` decides.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct RecordingStarted {
+    pub event RecordingStarted {
         /// The address of the room.
         conference: Option<Jid> = "conference",
     }
@@ -24,7 +24,7 @@ payload! {
     /// - It carries the room and nothing else (documented).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct RecordingEnded {
+    pub event RecordingEnded {
         /// The address of the room.
         conference: Option<Jid> = "conference",
     }
@@ -37,7 +37,7 @@ payload! {
     /// - The link dies after 24 hours, and the file is deleted for good (documented).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct RecordingUploaded {
+    pub event RecordingUploaded {
         /// Who was in the meeting when the recording was uploaded (documented).
         participants: Vec<RecordingParticipant> = "participants",
         /// Where the file is, for 24 hours (documented).
@@ -78,7 +78,7 @@ payload! {
     /// - The link dies after 24 hours (documented).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct VideoSegmentUploaded {
+    pub event VideoSegmentUploaded {
         /// Where the file is, for 24 hours (documented).
         pre_authenticated_link: Option<Link> = "preAuthenticatedLink",
         /// When the link dies, in ms; listed in the documentation but absent from its example.
@@ -100,7 +100,7 @@ payload! {
     ///   pictures along with the list (documented).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct ScreenSharingHistory {
+    pub event ScreenSharingHistory {
         /// Where the list is, for 24 hours (documented).
         pre_authenticated_link: Option<Link> = "preAuthenticatedLink",
         /// Where the list is in pages, for 24 hours (documented); absent from the documented example.
@@ -124,7 +124,7 @@ impl RecordingUploaded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lenient::Decode;
+    use crate::event::Payload as _;
 
     fn duration(data: &str) -> Option<Duration> {
         RecordingUploaded::decode(data).expect("an object").duration()

@@ -11,7 +11,7 @@ payload! {
     ///   [`room`](Self::room) tells them apart (seen in the sender's modules).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct RoomCreated {
+    pub event RoomCreated {
         /// The address of the main room, also when a breakout room opened.
         conference: Option<Jid> = "conference",
         ..flatten {
@@ -30,7 +30,7 @@ payload! {
     ///   recordings may.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct RoomDestroyed {
+    pub event RoomDestroyed {
         /// The address of the main room, also when a breakout room closed.
         conference: Option<Jid> = "conference",
         /// What was shared while the room was open: `AUDIO` always, `VIDEO` and `DESKTOP` if there was any

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lenient::{self, Decode, DecodeError, Write, payload};
+use crate::lenient::{self, Decode, DecodeError, Undecoded, Write, payload};
 use crate::{Jid, Link, ParticipantId, Personal, UserId};
 
 /// How long each participant spoke.
@@ -19,9 +19,12 @@ use crate::{Jid, Link, ParticipantId, Personal, UserId};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SpeakerStats(pub BTreeMap<Jid, SpeakerStat>);
 
+lenient::payload!(@has_a_row event SpeakerStats);
+lenient::fields_table!(SpeakerStats: "An object of addresses, the value of each a" SpeakerStat);
+
 impl Decode for SpeakerStats {
-    fn decode(data: &str) -> Result<Self, DecodeError> {
-        lenient::map(data).map(Self)
+    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
+        lenient::map(data, undecoded).map(Self)
     }
 }
 
@@ -61,7 +64,7 @@ payload! {
     /// - `fqn` is spelled as in the meeting's URL (seen in the sender's modules); join on the session.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct RtcstatsUploaded {
+    pub event RtcstatsUploaded {
         /// Where the file is, for 48 hours (documented).
         stats_url: Option<Link> = "statsUrl",
         /// The user id of the JWT, called `participantId` on the wire; can be absent.
@@ -83,6 +86,7 @@ impl SpeakerStat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Payload;
 
     #[test]
     fn speakers_are_found_by_their_full_address() {

@@ -12,7 +12,7 @@ payload! {
     /// - SIP calls do not count as monthly active users (seen in the sender's modules).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct SipCallInStarted {
+    pub event SipCallInStarted {
         /// The caller's SIP address, as in `sip:user@host`.
         sip_address: Option<Personal> = "sipAddress",
         /// The caller's id made readable (documented).
@@ -37,7 +37,7 @@ payload! {
     /// repeated: pair it with `SIP_CALL_IN_STARTED` by session and participant id.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct SipCallInEnded {
+    pub event SipCallInEnded {
         /// The device's address in the meeting, bare.
         participant_jid: Option<Jid> = "participantJid",
         /// The same with its resource (asserted by jitsi-meet's tests).
@@ -61,7 +61,7 @@ payload! {
     /// - SIP calls do not count as monthly active users (seen in the sender's modules).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct SipCallOutStarted {
+    pub event SipCallOutStarted {
         /// The called SIP address, as in `sip:user@host`.
         sip_address: Option<Personal> = "sipAddress",
         /// The name of the one called, usually the user part of the SIP address (documented).
@@ -86,7 +86,7 @@ payload! {
     /// repeated: pair it with `SIP_CALL_OUT_STARTED` by session and participant id.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct SipCallOutEnded {
+    pub event SipCallOutEnded {
         /// The device's address in the meeting, bare.
         participant_jid: Option<Jid> = "participantJid",
         /// The same with its resource (asserted by jitsi-meet's tests).
@@ -110,7 +110,7 @@ payload! {
     /// - A call counts as a monthly active user: `USAGE` names it by its phone number (documented).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct DialInStarted {
+    pub event DialInStarted {
         /// The direction: [`In`](CallDirection::In).
         direction: Option<CallDirection> = "direction",
         /// The caller's phone number; the documented example has it twice, as in `40364… (+40364…)`.
@@ -135,7 +135,7 @@ payload! {
     /// number is not repeated: pair it with `DIAL_IN_STARTED` by session and participant id.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct DialInEnded {
+    pub event DialInEnded {
         /// The phone's address in the meeting, bare.
         participant_jid: Option<Jid> = "participantJid",
         /// The same with its resource (asserted by jitsi-meet's tests).
@@ -157,7 +157,7 @@ payload! {
     /// - A call counts as a monthly active user: `USAGE` names it by its phone number (documented).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct DialOutStarted {
+    pub event DialOutStarted {
         /// The direction: [`Out`](CallDirection::Out).
         direction: Option<CallDirection> = "direction",
         /// The phone number; the documented example has it twice, as in `40364… (+40364…)`.
@@ -182,7 +182,7 @@ payload! {
     /// repeated: pair it with `DIAL_OUT_STARTED` by session and participant id.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct DialOutEnded {
+    pub event DialOutEnded {
         /// The phone's address in the meeting, bare.
         participant_jid: Option<Jid> = "participantJid",
         /// The same with its resource (asserted by jitsi-meet's tests).

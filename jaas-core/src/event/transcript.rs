@@ -10,7 +10,7 @@ payload! {
     /// transcriber, not about the one who switched it on.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct TranscriptionStarted {
+    pub event TranscriptionStarted {
         /// The transcriber's address, bare.
         participant_jid: Option<Jid> = "participantJid",
         /// The same with its resource.
@@ -31,7 +31,7 @@ payload! {
     /// `TRANSCRIPTION_UPLOADED`.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct TranscriptionEnded {
+    pub event TranscriptionEnded {
         /// The transcriber's address, bare.
         participant_jid: Option<Jid> = "participantJid",
         /// The same with its resource.
@@ -54,7 +54,7 @@ payload! {
     /// - No format is documented for the file: keep its bytes.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct TranscriptionUploaded {
+    pub event TranscriptionUploaded {
         /// Where the file is, for 24 hours (documented).
         pre_authenticated_link: Option<Link> = "preAuthenticatedLink",
     }
@@ -65,7 +65,7 @@ payload! {
     /// - There are many: do not do slow work per phrase.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct TranscriptionChunkReceived {
+    pub event TranscriptionChunkReceived {
         /// The phrase, often with a leading space; `final` on the wire, which Rust reserves.
         text: Option<Personal> = "final",
         /// The language: `en` in the documented example, full tags such as `en-US` also occur (documented).
@@ -100,7 +100,7 @@ payload! {
     ///   `participantFullJid` of a `PARTICIPANT_JOINED` (seen in the sender's modules).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
-    pub struct ChatUploaded {
+    pub event ChatUploaded {
         /// Where the file is, for 24 hours (documented).
         pre_authenticated_link: Option<Link> = "preAuthenticatedLink",
     }
@@ -109,7 +109,7 @@ payload! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lenient::Decode;
+    use crate::event::Payload as _;
 
     #[test]
     fn a_phrase_and_its_speaker_stay_out_of_debug_output() {

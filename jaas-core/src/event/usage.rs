@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::telephony::CallDirection;
-use crate::lenient::{self, Decode, DecodeError, Write, payload};
+use crate::lenient::{self, Decode, DecodeError, Undecoded, Write, payload};
 use crate::{CustomerId, ParticipantId, Personal, Room, UserId};
 
 /// Devices joined that count as monthly active users.
@@ -19,9 +19,12 @@ use crate::{CustomerId, ParticipantId, Personal, Room, UserId};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Usage(pub Vec<UsageEntry>);
 
+lenient::payload!(@has_a_row event Usage);
+lenient::fields_table!(Usage: "A list, each element a" UsageEntry);
+
 impl Decode for Usage {
-    fn decode(data: &str) -> Result<Self, DecodeError> {
-        lenient::list(data).map(Self)
+    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
+        lenient::data_list(data, undecoded).map(Self)
     }
 }
 
@@ -66,6 +69,7 @@ payload! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Payload;
 
     #[test]
     fn the_second_join_brings_two_devices_one_of_them_a_phone() {

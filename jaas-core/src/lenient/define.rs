@@ -2,10 +2,12 @@
 
 /// Defines payload structs whose fields are read leniently. A field is `name: Type = "wireName"`; after
 /// `..flatten`, fields whose own fields stand beside the others on the wire.
+///
+/// `pub event` is the payload of an event, which needs its row in `for_each_event!`; `pub struct` is a part of one.
 macro_rules! payload {
     ($(
         $(#[$meta:meta])*
-        pub struct $Name:ident {
+        pub $kind:tt $Name:ident {
             $($(#[$field_meta:meta])* $field:ident: $Type:ty = $wire:literal,)*
             $(..flatten { $($(#[$flat_meta:meta])* $flat:ident: $Flat:ty,)* })?
         }
@@ -14,18 +16,26 @@ macro_rules! payload {
         #[derive(Debug, Clone, Default, PartialEq)]
         #[non_exhaustive]
         pub struct $Name {
-            $($(#[$field_meta])* pub $field: $Type,)*
+            $($(#[$field_meta])* #[doc = concat!("\n\nOn the wire: `", $wire, "`.")] pub $field: $Type,)*
             $($($(#[$flat_meta])* pub $flat: $Flat,)*)?
         }
 
+        $crate::lenient::payload!(@has_a_row $kind $Name);
+        $crate::lenient::fields_table!($Name { $($field $wire)* } { $($($flat)*)? });
+
         impl $crate::lenient::Fields for $Name {
-            fn set(&mut self, key: &str, raw: &str) -> bool {
+            fn set(
+                &mut self,
+                key: &str,
+                raw: &str,
+                undecoded: &mut $crate::lenient::Undecoded,
+            ) -> bool {
                 match key {
                     $($wire => {
-                        $crate::lenient::Slot::fill(&mut self.$field, raw);
+                        $crate::lenient::Slot::fill(&mut self.$field, $wire, raw, undecoded);
                         true
                     })*
-                    _ => false $($(|| $crate::lenient::Fields::set(&mut self.$flat, key, raw))*)?,
+                    _ => false $($(|| $crate::lenient::Fields::set(&mut self.$flat, key, raw, undecoded))*)?,
                 }
             }
         }
@@ -48,19 +58,55 @@ macro_rules! payload {
         }
 
         impl $crate::lenient::Decode for $Name {
-            fn decode(data: &str) -> Result<Self, $crate::lenient::DecodeError> {
-                $crate::lenient::object(data)
+            fn read_data(
+                data: &str,
+                undecoded: &mut $crate::lenient::Undecoded,
+            ) -> Result<Self, $crate::lenient::DecodeError> {
+                $crate::lenient::object(data, undecoded)
             }
         }
 
         impl $crate::lenient::Field for $Name {
             fn read(raw: &str) -> Option<Self> {
-                if raw == "null" { None } else { $crate::lenient::object(raw).ok() }
+                Self::read_within(raw, &mut $crate::lenient::Undecoded::default())
+            }
+
+            fn read_within(raw: &str, undecoded: &mut $crate::lenient::Undecoded) -> Option<Self> {
+                if raw == "null" { None } else { $crate::lenient::object(raw, undecoded).ok() }
             }
         }
     )*};
+    (@has_a_row struct $Name:ident) => {};
+    (@has_a_row event $Name:ident) => {
+        const _: $crate::event::EventKind = <$Name as $crate::event::Payload>::KIND;
+    };
 }
 pub(crate) use payload;
+
+/// Defines a macro with the name of a payload, for the documentation of its handler method: a table of its fields.
+macro_rules! fields_table {
+    ($Name:ident { $($field:ident $wire:literal)* } { $($flat:ident)* }) => {
+        #[allow(unused_macros)]
+        macro_rules! $Name {
+            () => {
+                concat!(
+                    "| field | on the wire |\n|---|---|\n"
+                    $(, "| [`", stringify!($field), "`](", stringify!($Name), "::", stringify!($field), ") | `", $wire, "` |\n")*
+                    $(, "| [`", stringify!($flat), "`](", stringify!($Name), "::", stringify!($flat), ") | its own fields |\n")*
+                )
+            };
+        }
+    };
+    // For payloads that hold parts of one type and nothing else.
+    ($Name:ident: $parts:literal $Part:ident) => {
+        macro_rules! $Name {
+            () => {
+                concat!($parts, " [`", stringify!($Part), "`]:\n\n", $Part!())
+            };
+        }
+    };
+}
+pub(crate) use fields_table;
 
 /// Defines enums of documented words that keep an undocumented one as it came.
 macro_rules! open_enum {

@@ -53,6 +53,10 @@ impl<R: AsyncRead + Unpin> AsyncReader<R> {
     }
 
     /// The next entry; `None` at the end. Nothing is lost when the future is dropped before it is ready.
+    ///
+    /// # Errors
+    /// What could not be read: the input, and then nothing follows; or one line, and then the next entry follows, unless
+    /// [`stop_at_broken_lines`](Self::stop_at_broken_lines) was asked for.
     pub async fn next(&mut self) -> Option<Result<Entry, RtcstatsError>> {
         loop {
             // Input that is always ready, from memory, must not keep the thread to itself.

@@ -19,6 +19,15 @@ use crate::signature;
 /// | [`fallback`](Self::fallback) | as you say | as you say |
 /// | [`last_known_good`](Self::last_known_good) | as the last time; the first time as another policy says | |
 /// | [`refuse`](Self::refuse) | **opens to everyone**, who are shown an error | nobody |
+///
+/// ```
+/// use jaas_core::settings::FailurePolicy;
+/// use std::time::Duration;
+///
+/// // What was said within the last day, and a closed room where nothing was.
+/// let policy = FailurePolicy::last_known_good(Duration::from_secs(86_400), FailurePolicy::fail_closed());
+/// # let _ = policy;
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct FailurePolicy(pub(super) Policy);

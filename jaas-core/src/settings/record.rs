@@ -162,7 +162,7 @@ pub struct SettingsQuery {
 /// Keeps records of the answers that were given. `MemoryStore` and the stores of `jaas-diesel` do.
 ///
 /// It is apart from [`EventStore`](crate::store::EventStore), because a process may answer questions and store no events.
-/// As there, a caller may drop any future at any time, and no method waits without bound.
+/// As there, a caller may drop any future at any time, no method waits without bound, and errors are of the same kinds.
 /// `jaas_testkit::settings_log_conformance!` turns every bullet below into a test.
 #[async_trait]
 pub trait SettingsLog: Send + Sync + 'static {

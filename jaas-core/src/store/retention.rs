@@ -104,7 +104,7 @@ impl Retention {
 pub struct RetentionBuilder(Retention);
 
 impl RetentionBuilder {
-    /// Keeps settled events of this state so.
+    /// Keeps settled events of this state so. Defaults to 30 days; dead letters to 90.
     pub fn events(mut self, state: EventState, keep: Keep) -> Self {
         for (each, kept) in EventState::ALL.iter().zip(&mut self.0.events) {
             if *each == state {
@@ -114,13 +114,13 @@ impl RetentionBuilder {
         self
     }
 
-    /// Keeps conflicts so.
+    /// Keeps conflicts so. Defaults to 90 days.
     pub fn conflicts(mut self, keep: Keep) -> Self {
         self.0.conflicts = keep;
         self
     }
 
-    /// Keeps bodies in quarantine so.
+    /// Keeps bodies in quarantine so. Defaults to 90 days.
     pub fn quarantined(mut self, keep: Keep) -> Self {
         self.0.quarantined = keep;
         self

@@ -14,4 +14,5 @@ mod documented;
 mod encoding;
 mod fields;
 mod fixtures;
+mod page;
 mod unreadable;

@@ -11,11 +11,18 @@ mod shapes;
 
 use jaas_core::event::EventKind;
 
-/// Events of the table that no action of a meeting leaves, each with the reason.
-const NOT_SIMULATED: &[(EventKind, &str)] = &[];
-
-/// The events that the simulator has to bring about.
-fn simulated() -> Vec<EventKind> {
-    let is_left_out = |kind: &EventKind| NOT_SIMULATED.iter().any(|(left_out, _)| left_out == kind);
-    EventKind::ALL.iter().copied().filter(|kind| !is_left_out(kind)).collect()
+macro_rules! kinds {
+    ($($Event:ident)*) => { &[$(EventKind::$Event,)*] };
 }
+
+/// The events that the simulator brings about. A new event joins them when it has an action in
+/// `jaas-testkit/src/simulator/meeting/`.
+const SIMULATED: &[EventKind] = kinds! {
+    RoomCreated RoomDestroyed ParticipantJoined ParticipantLeft ParticipantJoinedLobby ParticipantLeftLobby
+    ParticipantSubjectUpdate RoleChanged RecordingStarted RecordingEnded RecordingUploaded VideoSegmentUploaded
+    ScreenSharingHistory LiveStreamStarted LiveStreamEnded SipCallInStarted SipCallInEnded SipCallOutStarted
+    SipCallOutEnded DialInStarted DialInEnded DialOutStarted DialOutEnded Feedback Usage SpeakerStats
+    RtcstatsUploaded PollCreated PollAnswer Reactions AggregatedReactions TranscriptionStarted
+    TranscriptionEnded TranscriptionUploaded TranscriptionChunkReceived ChatUploaded DocumentAdded
+    DocumentDeleted
+};

@@ -205,7 +205,7 @@ fn tour() -> Meeting {
 fn a_script_can_bring_about_every_event_of_the_table() {
     let deliveries = tour().deliveries();
     let kinds: BTreeSet<EventKind> = deliveries.iter().map(|delivery| delivery.envelope.kind).collect();
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), crate::simulated());
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), crate::SIMULATED);
     causality::check(&deliveries).expect("causally valid");
     Projection::of(&deliveries).check(&tour().facts()).expect("learned");
 }

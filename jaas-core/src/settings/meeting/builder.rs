@@ -7,7 +7,8 @@ use crate::Personal;
 use crate::settings::error::SettingsError;
 use crate::settings::value::{HideDisplayName, LobbyType, MaxOccupants, Passcode, Transcriber};
 
-/// Builds [`MeetingSettings`]. The first value that is not allowed is told by [`build`](Self::build).
+/// Builds [`MeetingSettings`]. What is not set is left out of the answer, and JaaS does as without it. The first value that
+/// is not allowed is told by [`build`](Self::build).
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct MeetingSettingsBuilder {

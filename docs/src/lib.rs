@@ -1,0 +1,37 @@
+//! The book in this folder, as far as a computer can read it: `cargo test` compiles every Rust example of its pages, and
+//! runs those that can run. `tests/book` reads the rest: other languages, links, the table of contents, and the page
+//! "Getting started", which it does as a newcomer would.
+//!
+//! A page with Rust in it needs a line here, unless another crate has it in its own documentation; a test says so.
+
+#[cfg(doctest)]
+#[doc = include_str!("../getting-started.md")]
+struct GettingStarted;
+
+#[cfg(doctest)]
+#[doc = include_str!("../handlers.md")]
+struct Handlers;
+
+#[cfg(doctest)]
+#[doc = include_str!("../transactions.md")]
+struct Transactions;
+
+#[cfg(doctest)]
+#[doc = include_str!("../ordering.md")]
+struct Ordering;
+
+#[cfg(doctest)]
+#[doc = include_str!("../settings.md")]
+struct Settings;
+
+#[cfg(doctest)]
+#[doc = include_str!("../stores.md")]
+struct Stores;
+
+#[cfg(doctest)]
+#[doc = include_str!("../operations/retention.md")]
+struct Retention;
+
+#[cfg(doctest)]
+#[doc = include_str!("../operations/repair.md")]
+struct Repair;
