@@ -4,17 +4,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, ContentType, HeaderName, RETRY_AFTER,
-};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, ContentType, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use jaas_core::{Credentials, Receiver, Reply, signature};
+use jaas_core::telemetry::target;
+use jaas_core::{Receiver, Reply, RequestHead};
 
 use crate::body::{self, Account, NotRead, Unread};
-
-static SIGNATURE: HeaderName = HeaderName::from_static(signature::HEADER);
 
 /// Mounts a [`Receiver`] at a path of an actix-web application.
 ///
@@ -140,15 +137,15 @@ async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut paylo
         Ok(Ok(body)) => body,
         Ok(Err(NotRead::Refused(reply))) => return webhook.refuse(reply, payload),
         Ok(Err(NotRead::Broken(error))) => {
-            tracing::debug!(endpoint = webhook.receiver.endpoint(), %error, "the body ended before it was complete");
+            tracing::debug!(target: target::HTTP, endpoint = webhook.receiver.endpoint(), %error, "the body ended before it was complete");
             return webhook.refuse(Reply::Incomplete, payload);
         }
         Err(_) => return webhook.refuse(Reply::TooSlow, payload),
     };
-    let (receiver, credentials) = (&webhook.receiver, credentials(&request));
+    let (receiver, asked) = (&webhook.receiver, RequestHead::read(|name| first(&request, name)));
     let reply = match what {
-        For::Events => receiver.receive(credentials, body).await,
-        For::Settings => receiver.receive_settings(credentials, body).await,
+        For::Events => receiver.receive(asked, body).await,
+        For::Settings => receiver.receive_settings(asked, body).await,
     };
     let mut response = head(&reply);
     match reply.json() {
@@ -165,11 +162,9 @@ fn content_length(request: &HttpRequest) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
-fn credentials(request: &HttpRequest) -> Credentials<'_> {
-    let first = |name: &HeaderName| {
-        request.headers().get_all(name).find_map(|value| std::str::from_utf8(value.as_bytes()).ok())
-    };
-    Credentials { signature: first(&SIGNATURE), authorization: first(&AUTHORIZATION) }
+/// The first value of a header that is text.
+fn first<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    request.headers().get_all(name).find_map(|value| std::str::from_utf8(value.as_bytes()).ok())
 }
 
 /// Everything of a response but its body.

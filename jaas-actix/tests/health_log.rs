@@ -20,7 +20,7 @@ struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("jaas_actix") && *metadata.level() <= Level::INFO
+        metadata.target().starts_with("jaas::http") && *metadata.level() <= Level::INFO
     }
 
     fn event(&self, event: &Event<'_>) {

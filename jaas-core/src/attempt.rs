@@ -2,30 +2,73 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::delivery::Delivery;
 use crate::event::{Event, EventHandler};
-use crate::handler::{Context, HandlerError, HandlerResult};
+use crate::handler::{Context, Handled, HandlerError, HandlerResult, Next};
+use crate::telemetry::{self, name, target};
+
+/// Which handler is run, for those who watch.
+pub(crate) struct Watched {
+    handler: Arc<str>,
+    span: Span,
+}
+
+impl Watched {
+    /// A run of this handler, inside the current span.
+    pub(crate) fn new(handler: &Arc<str>, mode: &'static str) -> Self {
+        let span = tracing::info_span!(
+            target: target::WORK, name::HANDLE, handler = &**handler, mode, outcome = Empty,
+        );
+        Self { handler: handler.clone(), span }
+    }
+}
 
 /// Runs a handler; a panic or exceeding the time limit is a failure to be retried.
 pub(crate) async fn run<Tx: Send + 'static>(
+    watched: Watched,
     handler: &dyn EventHandler<Tx>,
     delivery: &Delivery,
     event: &Event,
     tx: &mut Tx,
     limit: Duration,
 ) -> HandlerResult {
+    let began = Instant::now();
     let mut cx = Context::new(delivery, tx);
     let run = AssertUnwindSafe(async { handler.any_event(&mut cx, event).await }).catch_unwind();
-    match tokio::time::timeout(limit, run).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => {
-            Err(HandlerError::retry(format!("the handler panicked: {}", panic_message(&*panic))))
+    let (result, outcome) = match tokio::time::timeout(limit, run.instrument(watched.span.clone())).await {
+        Ok(Ok(result)) => {
+            let outcome = outcome(&result);
+            (result, outcome)
         }
-        Err(_) => Err(HandlerError::retry(format!("the handler exceeded its time limit of {limit:?}"))),
+        Ok(Err(panic)) => {
+            let error = format!("the handler panicked: {}", panic_message(&*panic));
+            (Err(HandlerError::retry(error)), "panicked")
+        }
+        Err(_) => {
+            let error = format!("the handler exceeded its time limit of {limit:?}");
+            (Err(HandlerError::retry(error)), "timed_out")
+        }
+    };
+    watched.span.record("outcome", outcome);
+    let labels = [watched.handler.into(), delivery.envelope.kind.as_str().into(), outcome.into()];
+    telemetry::HANDLER_SECONDS.record(began.elapsed().as_secs_f64(), labels);
+    result
+}
+
+fn outcome(result: &HandlerResult) -> &'static str {
+    match result {
+        Ok(Handled::Done) => "done",
+        Ok(Handled::Ignored(_)) => "ignored",
+        Err(error) if error.next() == Next::DeadLetter => "permanent",
+        Err(_) => "retry",
     }
 }
 

@@ -5,7 +5,8 @@ use std::fmt;
 use hmac::Mac as _;
 
 use crate::Timestamp;
-use crate::signature::{self, Secret, SecretError, SignatureError, Tolerance};
+use crate::signature::{self, Secret, SecretError, SignatureError, Tolerance, Verified};
+use crate::telemetry::target;
 
 /// How an endpoint tells genuine requests from forged ones. There is no way to switch it off.
 ///
@@ -100,7 +101,8 @@ impl Auth {
         let signature = |secrets: &[Secret]| {
             let header = credentials.signature.ok_or(AuthError::SignatureMissing)?;
             let verified = signature::verify(header, body, secrets, now, self.tolerance);
-            Ok(Proof::Signature { secret: verified.map_err(AuthError::Signature)?.secret })
+            let Verified { secret, signed_at } = verified.map_err(AuthError::Signature)?;
+            Ok(Proof::Signature { secret, signed_at })
         };
         let authorization = |values: &[Secret]| {
             let sent = credentials.authorization.ok_or(AuthError::AuthorizationMissing)?;
@@ -125,6 +127,7 @@ fn collect_secrets<S: Into<String>>(
     let secrets = collect(secrets)?;
     if secrets.iter().any(|secret| !secret.as_bytes().starts_with(b"whsec_")) {
         tracing::warn!(
+            target: target::DELIVERY,
             "a webhook secret does not begin with whsec_, as those of the JaaS console do; the prefix belongs to the secret"
         );
     }
@@ -155,6 +158,8 @@ pub enum Proof {
     Signature {
         /// The index, from 0.
         secret: usize,
+        /// When the request was signed.
+        signed_at: Timestamp,
     },
     /// A value of the `Authorization` header alone.
     Authorization,

@@ -11,6 +11,7 @@ use crate::Timestamp;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::event::{Event, EventHandler};
 use crate::handler::{Context, HandlerResult};
+use crate::telemetry::TraceContext;
 
 /// One event as it was delivered: the envelope, the raw bytes, and where and when they came.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct Delivery {
     pub envelope: Envelope,
     /// Which run of the handler this is, from 1.
     pub attempt: u32,
+    /// The trace it came in, which its handlers' runs are part of.
+    pub trace: Option<TraceContext>,
     body: Body,
 }
 
@@ -39,7 +42,9 @@ impl Delivery {
     ) -> Result<Self, Unreadable> {
         let endpoint = endpoint.into();
         match Envelope::read(&body) {
-            Ok(envelope) => Ok(Self { endpoint, received_at, envelope, attempt: 1, body: Body(body) }),
+            Ok(envelope) => {
+                Ok(Self { endpoint, received_at, envelope, attempt: 1, trace: None, body: Body(body) })
+            }
             Err(reason) => Err(Unreadable { endpoint, received_at, reason, body: Body(body) }),
         }
     }
@@ -48,6 +53,13 @@ impl Delivery {
     #[must_use]
     pub fn with_attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
+        self
+    }
+
+    /// The same delivery as part of this trace.
+    #[must_use]
+    pub fn with_trace(mut self, trace: impl Into<Option<TraceContext>>) -> Self {
+        self.trace = trace.into();
         self
     }
 

@@ -10,15 +10,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
+use tracing::field::Empty;
+use tracing::instrument::WithSubscriber as _;
+use tracing::{Instrument as _, Span};
 
 use self::dedup::{Begun, Dedup, Finished, Key};
-use crate::attempt;
+use crate::attempt::{self, Watched};
 use crate::config::ConfigError;
 use crate::delivery::{Delivery, Received, Unreadable};
 use crate::dispatcher::{DispatchError, Dispatcher};
 use crate::handler::{Handled, HandlerError, Next};
 use crate::handlers::{Handlers, Mode};
 use crate::reply::Disposition;
+use crate::telemetry::{self, GivenUp, Outcome, name, target};
 
 /// How many unreadable bodies, and how many conflicts, are kept to be looked at.
 const KEPT: usize = 64;
@@ -99,7 +103,7 @@ impl Dispatcher for Direct {
             }
             Begun::Duplicate => return Ok(Disposition::Duplicate),
             Begun::Conflict => {
-                tracing::warn!(endpoint = %delivery.endpoint, key = %delivery.envelope.idempotency_key, "another body came before under this key; that one stays");
+                tracing::warn!(target: target::DELIVERY, endpoint = %delivery.endpoint, key = %delivery.envelope.idempotency_key, "another body came before under this key; that one stays");
                 keep(
                     &self.shared.conflicts,
                     |kept: &Delivery| kept.body() == delivery.body(),
@@ -109,18 +113,30 @@ impl Dispatcher for Direct {
             }
         };
         let shared = self.shared.clone();
-        // A task of its own, because the request's future is dropped when the sender hangs up.
-        let task = self.tasks.spawn(async move {
-            let result = shared.handle(key, delivery.with_attempt(attempt), completed).await;
+        let delivery = delivery.with_attempt(attempt);
+        let span = event_span(&delivery);
+        let handled = async move {
+            let result = shared.handle(key, delivery, completed).await;
             drop(permit);
             result
-        });
+        };
+        // A task of its own, because the request's future is dropped when the sender hangs up.
+        let task = self.tasks.spawn(handled.instrument(span).with_current_subscriber());
         match task.await {
             Ok(result) => result,
             // Handlers' panics are caught inside, so this is the runtime going down.
             Err(_) => Err(DispatchError::new("the handler was cut off", RETRY_AFTER)),
         }
     }
+}
+
+fn event_span(delivery: &Delivery) -> Span {
+    tracing::info_span!(
+        target: target::WORK, name::EVENT, event = Empty, endpoint = &*delivery.endpoint,
+        key = delivery.envelope.idempotency_key.as_str(), event_type = delivery.envelope.event_type,
+        attempt = delivery.attempt, worker = Empty, fence = Empty,
+        trace_id = telemetry::trace_id(delivery.trace.as_ref()),
+    )
 }
 
 /// No code panics while it holds one of these locks, so there is nothing half-done to see.
@@ -153,14 +169,15 @@ impl Shared {
     ) -> Result<Disposition, DispatchError> {
         // Whatever happens below, even this future being dropped, the key must not stay "in progress".
         let guard = InProgress { shared: self, key };
-        let event = delivery.event();
+        let event = telemetry::decoded(&delivery);
         let mut disposition = if completed.is_empty() { Disposition::Ignored } else { Disposition::Handled };
         let mut failures: Vec<(Arc<str>, HandlerError)> = Vec::new();
         for mounted in
             self.handlers.iter().filter(|mounted| !completed.contains(&mounted.name)).collect::<Vec<_>>()
         {
             let (Mode::Plain(handler) | Mode::Transactional(handler)) = &mounted.handler;
-            match attempt::run(&**handler, &delivery, &event, &mut (), self.time_limit).await {
+            let watched = Watched::new(&mounted.name, mounted.handler.as_str());
+            match attempt::run(watched, &**handler, &delivery, &event, &mut (), self.time_limit).await {
                 Ok(Handled::Done) => {
                     disposition = Disposition::Handled;
                     completed.push(mounted.name.clone());
@@ -171,7 +188,7 @@ impl Shared {
         }
         for (handler, error) in &failures {
             tracing::error!(
-                endpoint = %delivery.endpoint, event_type = %delivery.envelope.event_type,
+                target: target::WORK, endpoint = %delivery.endpoint, event_type = %delivery.envelope.event_type,
                 key = %delivery.envelope.idempotency_key, attempt = delivery.attempt,
                 %handler, next = ?error.next(), error = attempt::error_text(error), "handler failed",
             );
@@ -181,12 +198,19 @@ impl Shared {
             Next::RetryAfter(delay) => Some(delay),
             Next::DeadLetter => None,
         });
+        let ended = |outcome| telemetry::ended(delivery.envelope.kind, outcome, delivery.attempt);
         if let Some(retry_after) = retry.max() {
             guard.finish(Finished::Again { completed });
+            ended(Outcome::Retry);
             return Err(DispatchError::new("a handler asked for a retry", retry_after));
         }
         guard.finish(Finished::Settled);
-        Ok(if failures.is_empty() { disposition } else { Disposition::Failed })
+        if !failures.is_empty() {
+            ended(Outcome::Dead(GivenUp::Permanent));
+            return Ok(Disposition::Failed);
+        }
+        ended(if disposition == Disposition::Handled { Outcome::Handled } else { Outcome::Ignored });
+        Ok(disposition)
     }
 }
 

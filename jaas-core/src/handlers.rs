@@ -43,6 +43,15 @@ pub(crate) enum Mode<Tx> {
     Transactional(Arc<dyn EventHandler<Tx>>),
 }
 
+impl<Tx> Mode<Tx> {
+    pub(crate) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Plain(_) => "plain",
+            Self::Transactional(_) => "transactional",
+        }
+    }
+}
+
 impl<Tx: Send + 'static> Handlers<Tx> {
     /// No handler yet.
     pub fn new() -> Self {
@@ -103,10 +112,7 @@ impl<Tx: Send + 'static> Default for Handlers<Tx> {
 
 impl<Tx> fmt::Debug for Handlers<Tx> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = |mounted: &Mounted<Tx>| match mounted.handler {
-            Mode::Plain(_) => "plain",
-            Mode::Transactional(_) => "transactional",
-        };
-        f.debug_map().entries(self.mounted.iter().map(|mounted| (&mounted.name, kind(mounted)))).finish()
+        let mounted = self.mounted.iter().map(|mounted| (&mounted.name, mounted.handler.as_str()));
+        f.debug_map().entries(mounted).finish()
     }
 }

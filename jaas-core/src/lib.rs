@@ -12,9 +12,11 @@ mod envelope;
 pub mod event;
 mod handler;
 mod handlers;
+mod head;
 mod id;
 mod inbox;
 mod lenient;
+mod monitor;
 mod private;
 mod purger;
 mod receiver;
@@ -24,6 +26,7 @@ pub mod rtcstats;
 pub mod settings;
 pub mod signature;
 pub mod store;
+pub mod telemetry;
 mod timestamp;
 mod worker;
 
@@ -38,11 +41,13 @@ pub use self::envelope::{Envelope, EnvelopeError, MAX_INDEXED_BYTES};
 pub use self::event::EventHandler;
 pub use self::handler::{Context, Handled, HandlerError, HandlerResult, Next};
 pub use self::handlers::Handlers;
+pub use self::head::RequestHead;
 pub use self::id::{
     AppId, BreakoutRoomId, CustomerId, Fqn, IdempotencyKey, Jid, ParticipantId, PollId, RecordingSessionId,
     Room, SessionId, UserId,
 };
 pub use self::inbox::Inbox;
+pub use self::monitor::{Monitor, MonitorHandle};
 pub use self::private::{Link, Personal};
 pub use self::purger::{Purger, PurgerHandle};
 pub use self::receiver::{Receiver, ReceiverBuilder};

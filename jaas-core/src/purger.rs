@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
 use crate::store::{EventStore, Purged, Retention};
+use crate::telemetry::{self, target};
 
 /// Deletes from time to time what a [`Retention`] does not keep, in small batches. Any number of processes may do so on
 /// the same store.
@@ -106,6 +107,13 @@ impl<S: EventStore> Purger<S> {
         loop {
             match self.store.purge(&self.retention, self.clock.now(), self.batch).await {
                 Ok(purged) => {
+                    for (what, rows) in [
+                        ("events", purged.events),
+                        ("conflicts", purged.conflicts),
+                        ("quarantined", purged.quarantined),
+                    ] {
+                        telemetry::PURGED.add(rows, [what.into()]);
+                    }
                     deleted.events += purged.events;
                     deleted.conflicts += purged.conflicts;
                     deleted.quarantined += purged.quarantined;
@@ -114,7 +122,7 @@ impl<S: EventStore> Purger<S> {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "could not delete what need not be kept; trying again later");
+                    tracing::warn!(target: target::STORE, %error, "could not delete what need not be kept; trying again later");
                     break;
                 }
             }
@@ -122,7 +130,7 @@ impl<S: EventStore> Purger<S> {
         }
         if deleted != Purged::default() {
             tracing::info!(
-                events = deleted.events,
+                target: target::STORE, events = deleted.events,
                 conflicts = deleted.conflicts,
                 quarantined = deleted.quarantined,
                 "deleted what need not be kept"

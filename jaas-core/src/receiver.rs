@@ -10,16 +10,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use metrics::SharedString;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use self::question::Arrivals;
+use crate::Timestamp;
 use crate::auth::{Auth, AuthError, Credentials, Proof};
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
 use crate::delivery::{Delivery, Received, Unreadable};
 use crate::dispatcher::Dispatcher;
 use crate::envelope::MAX_INDEXED_BYTES;
+use crate::head::RequestHead;
 use crate::reply::Reply;
 use crate::settings::SettingsDesk;
+use crate::telemetry::{self, TraceContext, TracePropagator, name, target};
 
 /// Receives the deliveries of one endpoint: authenticates the raw bytes, reads the envelope, hands both to a
 /// [`Dispatcher`], and says what to answer.
@@ -53,6 +59,7 @@ pub struct Receiver {
     closed: AtomicBool,
     settings: Option<SettingsDesk>,
     questions: Arrivals,
+    propagator: Option<Arc<dyn TracePropagator>>,
 }
 
 /// Which URL a request came to.
@@ -62,6 +69,15 @@ enum Path {
     Events,
     /// That of the settings, where whatever is no event is taken for a question.
     Settings,
+}
+
+/// What is known of a request besides its body.
+struct Request<'a> {
+    path: Path,
+    credentials: Credentials<'a>,
+    trace: Option<TraceContext>,
+    span: Span,
+    began: Instant,
 }
 
 impl Receiver {
@@ -79,6 +95,7 @@ impl Receiver {
             max_in_flight: 1024,
             time_limit: Duration::from_secs(10),
             settings: None,
+            propagator: None,
         }
     }
 
@@ -87,21 +104,17 @@ impl Receiver {
         &self.endpoint
     }
 
-    /// Takes one `POST` request: its credentials and its raw body, exactly as it came. A settings question among the
-    /// events is known by its body, and answered by the [`SettingsDesk`] if there is one.
-    pub async fn receive(&self, credentials: Credentials<'_>, body: Bytes) -> Reply {
-        let reply = self.decide(Path::Events, credentials, body).await;
-        self.count(&reply);
-        reply
+    /// Takes one `POST` request: its head, or the credentials alone, and its raw body, exactly as it came. A settings
+    /// question among the events is known by its body, and answered by the [`SettingsDesk`] if there is one.
+    pub async fn receive(&self, head: impl Into<RequestHead<'_>>, body: Bytes) -> Reply {
+        self.take(Path::Events, head.into(), body).await
     }
 
     /// The same for a path that is registered for settings alone. Here an authentic body that is neither an event nor a
     /// readable question is answered by the desk's failure policy, and is not put into quarantine: any other answer would
     /// open a room.
-    pub async fn receive_settings(&self, credentials: Credentials<'_>, body: Bytes) -> Reply {
-        let reply = self.decide(Path::Settings, credentials, body).await;
-        self.count(&reply);
-        reply
+    pub async fn receive_settings(&self, head: impl Into<RequestHead<'_>>, body: Bytes) -> Reply {
+        self.take(Path::Settings, head.into(), body).await
     }
 
     /// Counts and logs a reply that was decided before there was a whole body to give to
@@ -110,9 +123,11 @@ impl Receiver {
         match reply {
             // Every scanner sends these.
             Reply::MethodNotAllowed | Reply::Incomplete => {
-                tracing::debug!(endpoint = %self.endpoint, %reply, "refused without a whole body");
+                tracing::debug!(target: target::DELIVERY, endpoint = %self.endpoint, %reply, "refused without a whole body");
             }
-            _ => tracing::warn!(endpoint = %self.endpoint, %reply, "refused without a whole body"),
+            _ => {
+                tracing::warn!(target: target::DELIVERY, endpoint = %self.endpoint, %reply, "refused without a whole body");
+            }
         }
         self.count(&reply);
         reply
@@ -129,7 +144,38 @@ impl Receiver {
         self.closed.load(Ordering::Acquire)
     }
 
-    async fn decide(&self, path: Path, credentials: Credentials<'_>, body: Bytes) -> Reply {
+    async fn take(&self, path: Path, head: RequestHead<'_>, body: Bytes) -> Reply {
+        let began = Instant::now();
+        let RequestHead { credentials, trace } = head;
+        let span = tracing::info_span!(
+            target: target::DELIVERY, name::DELIVERY,
+            endpoint = %self.endpoint, key = Empty, event_type = Empty, reply = Empty, trace_id = Empty,
+        );
+        let trace = self.joined(&span, trace);
+        if let Some(trace_id) = telemetry::trace_id(trace.as_ref()) {
+            span.record("trace_id", trace_id);
+        }
+        let request = Request { path, credentials, trace, span: span.clone(), began };
+        let reply = self.decide(request, body).instrument(span.clone()).await;
+        span.record("reply", reply.as_str());
+        self.count(&reply);
+        reply
+    }
+
+    /// Makes the span part of the caller's trace, unless the application has done so; answers the context that is kept.
+    fn joined(&self, span: &Span, caller: Option<TraceContext>) -> Option<TraceContext> {
+        let Some(propagator) = &self.propagator else { return caller };
+        if let Some(caller) = &caller
+            && Span::current().is_none()
+        {
+            propagator.extract(span, caller);
+        }
+        // Inside of it, because when it is disabled, the application's is the current one.
+        span.in_scope(|| propagator.inject(&Span::current())).or(caller)
+    }
+
+    async fn decide(&self, request: Request<'_>, body: Bytes) -> Reply {
+        let Request { path, credentials, .. } = request;
         let turn = match (self.turn(), &self.settings) {
             (Err(reply), None) => return reply,
             // What cannot be taken now may still be a question.
@@ -159,13 +205,16 @@ impl Receiver {
             }
         }
         match proven {
-            Ok(proof) => self.count_authentic(proof),
+            Ok(proof) => self.count_authentic(proof, now),
             Err(reason) => return self.refuse_unproven(path, reason, credentials, question::body_of(&read)),
         }
-        match turn {
-            Ok(_turn) => self.dispatch(read).await,
+        let reply = match turn {
+            Ok(_turn) => self.dispatch(read, request.trace, &request.span).await,
             Err(reply) => reply,
-        }
+        };
+        let labels = [self.endpoint.clone().into(), reply.as_str().into()];
+        telemetry::ACCEPT_SECONDS.record(request.began.elapsed().as_secs_f64(), labels);
+        reply
     }
 
     /// A place among the requests in flight.
@@ -174,30 +223,46 @@ impl Receiver {
             return Err(Reply::Unavailable { retry_after: Duration::from_secs(5) });
         }
         self.in_flight.try_acquire().map_err(|_| {
-            tracing::warn!(endpoint = %self.endpoint, "too many requests in flight; events are answered 503");
+            tracing::warn!(target: target::DELIVERY, endpoint = %self.endpoint, "too many requests in flight; events are answered 503");
             Reply::Unavailable { retry_after: Duration::from_secs(1) }
         })
     }
 
-    async fn dispatch(&self, read: Result<Delivery, Unreadable>) -> Reply {
+    async fn dispatch(
+        &self,
+        read: Result<Delivery, Unreadable>,
+        trace: Option<TraceContext>,
+        around: &Span,
+    ) -> Reply {
+        let endpoint = &*self.endpoint;
         let received = match read {
             Ok(delivery) => {
-                tracing::debug!(endpoint = %self.endpoint, event_type = %delivery.envelope.event_type, key = %delivery.envelope.idempotency_key, "authentic");
-                Received::Event(delivery)
+                let (key, event_type) = (&delivery.envelope.idempotency_key, &delivery.envelope.event_type);
+                around.record("key", key.as_str()).record("event_type", event_type.as_str());
+                tracing::debug!(target: target::DELIVERY, endpoint, event_type, %key, "authentic");
+                Received::Event(delivery.with_trace(trace))
             }
             Err(unreadable) => {
-                tracing::warn!(endpoint = %self.endpoint, reason = %unreadable.reason, "authentic, but no readable envelope; going to quarantine");
+                let reason = &unreadable.reason;
+                tracing::warn!(target: target::DELIVERY, endpoint, %reason, "authentic, but no readable envelope; going to quarantine");
                 Received::Unreadable(unreadable)
             }
         };
-        match tokio::time::timeout(self.time_limit, self.dispatcher.dispatch(received)).await {
-            Ok(Ok(disposition)) => Reply::Received(disposition),
+        let span = tracing::info_span!(target: target::DELIVERY, name::ACCEPT, outcome = Empty);
+        let dispatched = self.dispatcher.dispatch(received).instrument(span.clone());
+        match tokio::time::timeout(self.time_limit, dispatched).await {
+            Ok(Ok(disposition)) => {
+                span.record("outcome", disposition.as_str());
+                Reply::Received(disposition)
+            }
             Ok(Err(error)) => {
-                tracing::warn!(endpoint = %self.endpoint, %error, "not taken; answering 503");
+                span.record("outcome", "refused");
+                tracing::warn!(target: target::DELIVERY, endpoint, %error, "not taken; answering 503");
                 Reply::Unavailable { retry_after: error.retry_after() }
             }
             Err(_) => {
-                tracing::warn!(endpoint = %self.endpoint, limit = ?self.time_limit, "not taken in time; answering 503");
+                span.record("outcome", "timed_out");
+                tracing::warn!(target: target::DELIVERY, endpoint, limit = ?self.time_limit, "not taken in time; answering 503");
                 Reply::Unavailable { retry_after: Duration::from_secs(5) }
             }
         }
@@ -210,27 +275,28 @@ impl Receiver {
         credentials: Credentials<'_>,
         body: &[u8],
     ) -> Reply {
-        tracing::warn!(endpoint = %self.endpoint, bytes = body.len(), %reason, "refused");
-        metrics::counter!("jaas_refused_total", "endpoint" => self.endpoint.clone(), "reason" => reason.as_str())
-            .increment(1);
+        tracing::warn!(target: target::DELIVERY, endpoint = %self.endpoint, bytes = body.len(), %reason, "refused");
+        telemetry::REFUSED.add(1, [self.endpoint.clone().into(), reason.as_str().into()]);
         if path == Path::Settings || question::looks_like_one(body) {
             self.questions.refused(&self.endpoint, credentials);
         }
         Reply::Unauthorized
     }
 
-    fn count_authentic(&self, proof: Proof) {
+    fn count_authentic(&self, proof: Proof, now: Timestamp) {
         let secret = match proof {
-            Proof::Signature { secret } => SharedString::from(secret.to_string()),
+            Proof::Signature { secret, signed_at } => {
+                let age = now.as_millis().saturating_sub(signed_at.as_millis()) as f64 / 1000.0;
+                telemetry::SIGNATURE_AGE_SECONDS.record(age, [self.endpoint.clone().into()]);
+                SharedString::from(secret.to_string())
+            }
             Proof::Authorization => SharedString::const_str("authorization"),
         };
-        metrics::counter!("jaas_authentic_total", "endpoint" => self.endpoint.clone(), "secret" => secret)
-            .increment(1);
+        telemetry::AUTHENTIC.add(1, [self.endpoint.clone().into(), secret]);
     }
 
     fn count(&self, reply: &Reply) {
-        metrics::counter!("jaas_deliveries_total", "endpoint" => self.endpoint.clone(), "reply" => reply.as_str())
-            .increment(1);
+        telemetry::DELIVERIES.add(1, [self.endpoint.clone().into(), reply.as_str().into()]);
     }
 }
 
@@ -256,6 +322,7 @@ pub struct ReceiverBuilder {
     max_in_flight: usize,
     time_limit: Duration,
     settings: Option<SettingsDesk>,
+    propagator: Option<Arc<dyn TracePropagator>>,
 }
 
 impl ReceiverBuilder {
@@ -282,6 +349,12 @@ impl ReceiverBuilder {
     /// How long the dispatcher may take before the request is answered 503. Defaults to 10 s.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
+        self
+    }
+
+    /// Joins deliveries with the traces of the application's tracing system. Defaults to none.
+    pub fn trace_propagator(mut self, propagator: impl TracePropagator) -> Self {
+        self.propagator = Some(Arc::new(propagator));
         self
     }
 
@@ -315,6 +388,7 @@ impl ReceiverBuilder {
             closed: AtomicBool::new(false),
             settings: self.settings,
             questions: Arrivals::default(),
+            propagator: self.propagator,
         })
     }
 }
@@ -334,7 +408,6 @@ impl fmt::Debug for ReceiverBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Timestamp;
     use crate::envelope::tests::READS;
     use crate::inbox::Inbox;
     use crate::reply::Disposition;

@@ -1,5 +1,6 @@
 //! Where accepted events are kept until they are handled, and after.
 
+mod burial;
 mod error;
 mod hand_over;
 mod history;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+pub use self::burial::Burial;
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::hand_over::{HandOver, HandedOver, Slot};
 pub use self::history::{
@@ -71,6 +73,8 @@ pub trait EventStore: Send + Sync + 'static {
     ///   [`Duplicate`](Accepted::Duplicate); with another body it is [`Conflict`](Accepted::Conflict), the first
     ///   body stays, and the second is listed in [`conflicts`](EventStore::conflicts).
     /// - `accept_keeps_the_body_byte_for_byte`.
+    /// - `accept_keeps_the_trace_context`: [`Delivery::trace`] comes back in [`Claim::trace`] and
+    ///   [`StoredEvent::trace`], also after the body was erased. Of a repetition the first one stays.
     /// - `accept_wakes_those_who_wait`: a new event that was not handed over shows in
     ///   [`wakeups`](EventStore::wakeups).
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError>;
@@ -98,7 +102,8 @@ pub trait EventStore: Send + Sync + 'static {
     /// - `claim_runs_events_that_crashed_one_at_a_time`: while one event with a crash is claimed, no other one with a
     ///   crash is, so that what was merely running beside the culprit does not share its fate.
     /// - `claim_buries_an_event_that_crashed_too_often`: after `request.max_crashes` crashes the event becomes
-    ///   dead with a note that says so, and is not claimed.
+    ///   dead with a note that says so, and is not claimed. Once that is committed, the store reports it with
+    ///   [`Burial::report`].
     /// - `claim_is_safe_for_many_at_once`: of any number of concurrent claims, by any number of stores on the
     ///   same database, no two hold the same event or two events of one session.
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError>;

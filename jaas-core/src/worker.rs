@@ -49,7 +49,6 @@ use crate::store::{EventStore, SessionOrder};
 /// ```
 pub struct Worker<S: EventStore> {
     process: Arc<Process<S>>,
-    name: Arc<str>,
     concurrency: usize,
     lease: Duration,
     order: SessionOrder,
@@ -85,7 +84,7 @@ impl<S: EventStore> Worker<S> {
 impl<S: EventStore> fmt::Debug for Worker<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")
-            .field("name", &self.name)
+            .field("name", &self.process.name)
             .field("handlers", &self.process.handlers)
             .field("concurrency", &self.concurrency)
             .field("lease", &self.lease)

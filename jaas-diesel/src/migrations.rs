@@ -38,6 +38,7 @@ macro_rules! scripts {
         &[
             $crate::migrations::script!($database, "2026-11-24-000001", "jaas_inbox"),
             $crate::migrations::script!($database, "2026-11-24-000002", "jaas_settings"),
+            $crate::migrations::script!($database, "2026-11-24-000003", "jaas_trace"),
         ]
     };
 }

@@ -32,6 +32,7 @@ use diesel_async::pooled_connection::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jaas_core::store::StoreError;
+use jaas_core::telemetry::target;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -207,9 +208,11 @@ async fn listen(pool: Pool, limit: Duration, accepted: Arc<Notify>, wakeups: Arc
                 // What was told meanwhile was not heard.
                 wake();
                 let Err(error) = tell_and_hear(connection, limit, &accepted, wake).await;
-                tracing::debug!(%error, "the connection that listens for new events was lost");
+                tracing::debug!(target: target::STORE, %error, "the connection that listens for new events was lost");
             }
-            Err(error) => tracing::debug!(%error, "cannot listen for new events of other processes"),
+            Err(error) => {
+                tracing::debug!(target: target::STORE, %error, "cannot listen for new events of other processes");
+            }
         }
         tokio::time::sleep(AGAIN).await;
     }

@@ -9,9 +9,10 @@ use jaas_core::{Handled, store::Step};
 
 use diesel::prelude::*;
 use jaas_core::store::{
-    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Claim, Conflict, EventState, Lease, Page,
-    PageRequest, Quarantined, RowId, StoreError, StoreErrorKind, StoredEvent,
+    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Burial, Claim, Conflict, EventState, Lease,
+    Page, PageRequest, Quarantined, RowId, StoreError, StoreErrorKind, StoredEvent,
 };
+use jaas_core::telemetry::TraceContext;
 use jaas_core::{Delivery, Fqn, IdempotencyKey, MAX_INDEXED_BYTES, SessionId, Timestamp, Unreadable};
 
 use crate::schema::{jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_quarantine};
@@ -29,6 +30,7 @@ pub(crate) struct NewEvent {
     pub(crate) received_at: i64,
     pub(crate) body: Vec<u8>,
     pub(crate) body_hash: Vec<u8>,
+    pub(crate) trace_context: Option<String>,
     state: &'static str,
     completed: &'static str,
     due_at: i64,
@@ -68,7 +70,9 @@ impl NewEvent {
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn claim(&self, lease: Lease) -> Claim {
         let received_at = Timestamp::from_millis(self.received_at);
-        Claim::new(lease, self.endpoint.as_str().into(), received_at, self.body.clone())
+        let mut claim = Claim::new(lease, self.endpoint.as_str().into(), received_at, self.body.clone());
+        claim.trace = trace(self.trace_context.as_deref());
+        claim
     }
 }
 
@@ -86,6 +90,7 @@ impl From<Delivery> for NewEvent {
             received_at: delivery.received_at.as_millis(),
             body: delivery.body().to_vec(),
             body_hash: delivery.body_hash().to_vec(),
+            trace_context: delivery.trace.as_ref().map(TraceContext::to_string),
             state: EventState::Waiting.as_str(),
             completed: "",
             due_at: delivery.received_at.as_millis(),
@@ -168,6 +173,7 @@ pub(crate) struct EventRow {
     note: Option<String>,
     body: Vec<u8>,
     erased_at: Option<i64>,
+    trace_context: Option<String>,
 }
 
 impl TryFrom<EventRow> for StoredEvent {
@@ -196,6 +202,7 @@ impl TryFrom<EventRow> for StoredEvent {
         event.note = row.note;
         event.worker = row.worker;
         event.erased_at = row.erased_at.map(Timestamp::from_millis);
+        event.trace = trace(row.trace_context.as_deref());
         Ok(event)
     }
 }
@@ -212,6 +219,7 @@ pub(crate) struct ClaimRow {
     crashes: i32,
     interruptions: i32,
     completed: String,
+    trace_context: Option<String>,
 }
 
 impl From<ClaimRow> for Claim {
@@ -223,7 +231,29 @@ impl From<ClaimRow> for Claim {
         claim.crashes = count(row.crashes);
         claim.interruptions = count(row.interruptions);
         claim.completed = names(&row.completed);
+        claim.trace = trace(row.trace_context.as_deref());
         claim
+    }
+}
+
+/// An event whose lease ran out.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = jaas_events)]
+pub(crate) struct CrashedRow {
+    pub(crate) id: i64,
+    idempotency_key: String,
+    event_type: String,
+    failures: i32,
+    pub(crate) crashes: i32,
+    interruptions: i32,
+}
+
+impl CrashedRow {
+    /// It was given up after so many crashes.
+    pub(crate) fn buried(self, crashes: u32) -> Burial {
+        let attempts = crashes.saturating_add(count(self.failures)).saturating_add(count(self.interruptions));
+        let key = IdempotencyKey::new(self.idempotency_key);
+        Burial::new(RowId::new(self.id), key, self.event_type, crashes, attempts)
     }
 }
 
@@ -363,6 +393,11 @@ pub(crate) fn unknown(what: &str, id: i64, name: &str) -> StoreError {
         StoreErrorKind::Corrupt,
         format!("{what} {id} is {name:?}, which this version of jaas-diesel does not know; update it"),
     )
+}
+
+/// The trace in its column. What is no trace there must not hold up the event.
+fn trace(column: Option<&str>) -> Option<TraceContext> {
+    column?.parse().ok()
 }
 
 /// The names in a `completed` column.

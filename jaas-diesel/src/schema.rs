@@ -24,6 +24,7 @@ diesel::table! {
         settled_at -> Nullable<BigInt>,
         note -> Nullable<Text>,
         erased_at -> Nullable<BigInt>,
+        trace_context -> Nullable<Text>,
     }
 }
 

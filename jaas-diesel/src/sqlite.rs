@@ -38,7 +38,7 @@ use self::SqliteStore as Store;
 use self::connection::Open;
 use self::dialect::answer;
 pub use self::settings_table::SettingsTable;
-use self::writer::{Command, Wake, Writer};
+use self::writer::{Claimed, Command, Wake, Writer};
 use crate::error::{closed, not_in_time, unavailable};
 use crate::migrations::{Migration, MigrationError};
 use crate::now::Now;
@@ -321,14 +321,15 @@ impl EventStore for SqliteStore {
         const OPERATION: &str = "claim events";
         let request = request.clone();
         let (command, answered_by) = Command::claim(OPERATION, move |connection| {
-            let rows = answer(queries::claim(connection, &request, Now::given(request.now)))?;
-            Ok(Ok(rows.into_iter().map(Claim::from).collect()))
+            let mut buried = Vec::new();
+            let rows = answer(queries::claim(connection, &request, Now::given(request.now), &mut buried))?;
+            Ok(Claimed { claims: rows.into_iter().map(Claim::from).collect(), buried })
         });
-        self.limited(OPERATION, async {
+        let claimed = self.limited(OPERATION, async {
             self.shared.writer.send(command).await?;
             answered(OPERATION, answered_by).await
-        })
-        .await
+        });
+        claimed.await.map(Claimed::told)
     }
 
     /// Does nothing: with one writing thread a claim costs less than it would save.

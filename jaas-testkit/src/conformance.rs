@@ -120,6 +120,7 @@ macro_rules! conformance_families {
             accept_stores_one_row_per_key
             accept_tells_a_duplicate_from_a_conflict
             accept_keeps_the_body_byte_for_byte
+            accept_keeps_the_trace_context
             accept_wakes_those_who_wait
             quarantine_keeps_one_row_per_endpoint_and_body
             quarantine_is_never_claimed

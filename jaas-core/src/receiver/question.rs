@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
-use metrics::SharedString;
 
 use super::{Path, Receiver};
 use crate::Timestamp;
@@ -13,6 +12,7 @@ use crate::delivery::{Delivery, Unreadable};
 use crate::envelope::EnvelopeError;
 use crate::reply::Reply;
 use crate::settings::{self, SettingsDesk, SettingsRequest};
+use crate::telemetry::{self, target};
 
 /// A question is a few hundred bytes. Nothing longer is looked at before it is known to be genuine.
 const MAX_LOOKED_AT: usize = 4096;
@@ -59,7 +59,7 @@ impl Receiver {
             Err(reason) => return self.refuse_unproven(path, reason, credentials, &body),
         };
         if desk.auth().is_none() {
-            self.count_authentic(proof);
+            self.count_authentic(proof, now);
         }
         self.questions.accepted(&self.endpoint, credentials);
         match SettingsRequest::read(self.endpoint.clone(), now, body) {
@@ -70,7 +70,7 @@ impl Receiver {
 
     pub(super) fn warn_of_no_desk(&self) {
         tracing::warn!(
-            endpoint = %self.endpoint,
+            target: target::SETTINGS, endpoint = %self.endpoint,
             "JaaS asks for the settings of a meeting, and nobody answers: the room opens without lobby and passcode. Give \
              the receiver a desk with ReceiverBuilder::settings, or remove SETTINGS_PROVISIONING from this endpoint in the \
              JaaS console"
@@ -89,7 +89,7 @@ impl Arrivals {
         count(endpoint, arrived, "accepted");
         let bit = 1 << arrived as u8;
         if self.0.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            tracing::info!(%endpoint, credentials = arrived.as_str(), "a settings question was accepted; the first with these credentials");
+            tracing::info!(target: target::SETTINGS, %endpoint, credentials = arrived.as_str(), "a settings question was accepted; the first with these credentials");
         }
     }
 
@@ -97,7 +97,7 @@ impl Arrivals {
         let arrived = Arrived::of(credentials);
         count(endpoint, arrived, "refused");
         tracing::warn!(
-            %endpoint, credentials = arrived.as_str(),
+            target: target::SETTINGS, %endpoint, credentials = arrived.as_str(),
             "a settings question was refused. If JaaS has sent it, the room opens without lobby and passcode: see which \
              credentials it carries, and choose them with SettingsDeskBuilder::auth"
         );
@@ -105,9 +105,8 @@ impl Arrivals {
 }
 
 fn count(endpoint: &Arc<str>, arrived: Arrived, result: &'static str) {
-    let endpoint = SharedString::from(endpoint.clone());
-    metrics::counter!("jaas_settings_credentials_total", "endpoint" => endpoint, "credentials" => arrived.as_str(), "result" => result)
-        .increment(1);
+    let labels = [endpoint.clone().into(), arrived.as_str().into(), result.into()];
+    telemetry::SETTINGS_CREDENTIALS.add(1, labels);
 }
 
 /// Which of the two headers a request has.

@@ -6,7 +6,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use metrics::SharedString;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -22,6 +21,7 @@ use super::request::SettingsRequest;
 use super::value::Passcode;
 use crate::auth::Auth;
 use crate::reply::Reply;
+use crate::telemetry::{self, target};
 use crate::{Fqn, Timestamp};
 
 /// Asks a [`SettingsProvider`] and answers JaaS: with what the provider says, or, when that fails or takes too long, with
@@ -230,35 +230,33 @@ fn log(
 ) {
     let error = error.unwrap_or_default();
     match failure {
-        None => tracing::debug!(endpoint, %source, ?took, "settings answered"),
+        None => tracing::debug!(target: target::SETTINGS, endpoint, %source, ?took, "settings answered"),
         Some(SettingsFailure::NoSettings) => {
-            tracing::warn!(endpoint, %source, ?took, "the settings provider knows no settings for the room; the failure policy answered");
+            tracing::warn!(target: target::SETTINGS, endpoint, %source, ?took, "the settings provider knows no settings for the room; the failure policy answered");
         }
         Some(SettingsFailure::Overloaded) => {
-            tracing::warn!(endpoint, %source, ?took, "too many settings questions at once; the failure policy answered");
+            tracing::warn!(target: target::SETTINGS, endpoint, %source, ?took, "too many settings questions at once; the failure policy answered");
         }
         Some(SettingsFailure::Unreadable) => {
-            tracing::warn!(endpoint, %source, error, "a settings question does not say which meeting it is about; the failure policy answered");
+            tracing::warn!(target: target::SETTINGS, endpoint, %source, error, "a settings question does not say which meeting it is about; the failure policy answered");
         }
         Some(SettingsFailure::TimedOut) => {
-            tracing::error!(endpoint, %source, ?took, "the settings provider did not answer in time; the failure policy answered");
+            tracing::error!(target: target::SETTINGS, endpoint, %source, ?took, "the settings provider did not answer in time; the failure policy answered");
         }
         Some(SettingsFailure::Failed) => {
-            tracing::error!(endpoint, %source, ?took, error, "the settings provider failed; the failure policy answered");
+            tracing::error!(target: target::SETTINGS, endpoint, %source, ?took, error, "the settings provider failed; the failure policy answered");
         }
         Some(SettingsFailure::Panicked) => {
-            tracing::error!(endpoint, %source, ?took, error, "the settings provider panicked; the failure policy answered");
+            tracing::error!(target: target::SETTINGS, endpoint, %source, ?took, error, "the settings provider panicked; the failure policy answered");
         }
     }
 }
 
 fn count(endpoint: &Arc<str>, source: SettingsSource, failure: Option<SettingsFailure>, took: Duration) {
     let failure = failure.map_or("none", SettingsFailure::as_str);
-    let endpoint = || SharedString::from(endpoint.clone());
-    metrics::counter!("jaas_settings_answers_total", "endpoint" => endpoint(), "source" => source.as_str(), "failure" => failure)
-        .increment(1);
-    metrics::histogram!("jaas_settings_seconds", "endpoint" => endpoint(), "source" => source.as_str())
-        .record(took);
+    let (endpoint, source) = (|| endpoint.clone().into(), source.as_str());
+    telemetry::SETTINGS_ANSWERS.add(1, [endpoint(), source.into(), failure.into()]);
+    telemetry::SETTINGS_SECONDS.record(took.as_secs_f64(), [endpoint(), source.into()]);
 }
 
 impl fmt::Debug for SettingsDesk {

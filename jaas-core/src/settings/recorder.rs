@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::record::{SettingsLog, SettingsRecord};
 use crate::clock::Clock;
 use crate::store::Keep;
+use crate::telemetry::{self, target};
 
 /// How many records may wait to be written.
 const QUEUE: usize = 4096;
@@ -69,7 +70,7 @@ impl Recorder {
         lost(1, reason);
         if !self.losing.swap(true, Ordering::Relaxed) {
             tracing::error!(
-                reason,
+                target: target::SETTINGS, reason,
                 "records of settings that were answered are lost; the answers are not held up"
             );
         }
@@ -82,7 +83,7 @@ impl Recorder {
         let Some(mut task) = task else { return };
         if timeout(CLOSE_LIMIT, &mut task).await.is_err() {
             task.abort();
-            tracing::error!("records of settings that were answered could not be written before closing");
+            tracing::error!(target: target::SETTINGS, "records of settings that were answered could not be written before closing");
         }
     }
 }
@@ -127,7 +128,7 @@ impl Writing {
                 Ok(Err(error)) => return not_written(batch, &error),
                 Err(_) => return not_written(batch, &format!("no answer within {WRITE_LIMIT:?}")),
             };
-            tracing::debug!(%error, tried, "records of settings could not be written; trying again");
+            tracing::debug!(target: target::SETTINGS, %error, tried, "records of settings could not be written; trying again");
             sleep(PAUSE).await;
         }
     }
@@ -138,11 +139,11 @@ impl Writing {
         match timeout(WRITE_LIMIT, purging).await {
             Ok(Ok(deleted)) => deleted >= u64::from(PURGE_BATCH),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "could not delete old records of settings; trying again later");
+                tracing::warn!(target: target::SETTINGS, %error, "could not delete old records of settings; trying again later");
                 false
             }
             Err(_) => {
-                tracing::warn!(limit = ?WRITE_LIMIT, "old records of settings were not deleted in time; trying again later");
+                tracing::warn!(target: target::SETTINGS, limit = ?WRITE_LIMIT, "old records of settings were not deleted in time; trying again later");
                 false
             }
         }
@@ -151,9 +152,9 @@ impl Writing {
 
 fn not_written(batch: &[SettingsRecord], error: &dyn std::fmt::Display) {
     lost(batch.len(), "not_written");
-    tracing::error!(records = batch.len(), %error, "records of settings that were answered are lost");
+    tracing::error!(target: target::SETTINGS, records = batch.len(), %error, "records of settings that were answered are lost");
 }
 
 fn lost(records: usize, reason: &'static str) {
-    metrics::counter!("jaas_settings_records_lost_total", "reason" => reason).increment(records as u64);
+    telemetry::SETTINGS_RECORDS_LOST.add(records as u64, [reason.into()]);
 }

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 
 use self::rows::{ConflictRow, Row, Rows, cut, key, purge_rows};
 use super::{
-    Accepted, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Claim, ClaimRequest,
-    Conflict, DeadLetterGroup, EventQuery, EventState, EventStore, Failure, HandOver, Lease, NextDue, Page,
-    PageRequest, Purged, Quarantined, Retention, RowId, SessionOrder, StateStats, Step, StoreError,
-    StoreErrorKind, StoreStats, StoredEvent, TxWork,
+    Accepted, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Burial, Claim,
+    ClaimRequest, Conflict, DeadLetterGroup, EventQuery, EventState, EventStore, Failure, HandOver, Lease,
+    NextDue, Page, PageRequest, Purged, Quarantined, Retention, RowId, SessionOrder, StateStats, Step,
+    StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
@@ -114,6 +114,7 @@ impl EventStore for MemoryStore {
         event.event_type = delivery.envelope.event_type;
         event.session_id = delivery.envelope.session_id;
         event.fqn = delivery.envelope.fqn;
+        event.trace = delivery.trace;
         let leased_until = event.received_at;
         rows.events.insert(id, Row { event, body_hash, fence: 0, leased_until });
         rows.by_key.insert(key, id);
@@ -144,7 +145,7 @@ impl EventStore for MemoryStore {
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
         let mut rows = self.rows();
-        rows.bury_and_free_crashed(request.now, request.max_crashes);
+        let buried = rows.bury_and_free_crashed(request.now, request.max_crashes);
         let mut claims = Vec::new();
         for id in rows.claimable(request) {
             let Some(row) = rows.events.get_mut(&id) else { continue };
@@ -159,8 +160,11 @@ impl EventStore for MemoryStore {
             claim.crashes = event.crashes;
             claim.interruptions = event.interruptions;
             claim.completed = event.completed.clone();
+            claim.trace = event.trace.clone();
             claims.push(claim);
         }
+        drop(rows);
+        buried.iter().for_each(Burial::report);
         Ok(claims)
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::telemetry::TraceContext;
 use crate::{Body, Fqn, IdempotencyKey, SessionId, Timestamp};
 
 /// A row of a store. Rows are numbered in the order they were stored.
@@ -117,6 +118,8 @@ pub struct StoredEvent {
     pub body: Body,
     /// When its body was erased.
     pub erased_at: Option<Timestamp>,
+    /// The trace it came in. It stays when the body is erased: it is no personal data.
+    pub trace: Option<TraceContext>,
 }
 
 impl StoredEvent {
@@ -148,6 +151,7 @@ impl StoredEvent {
             note: None,
             body: body.into(),
             erased_at: None,
+            trace: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::RowId;
 use crate::Timestamp;
 use crate::delivery::Body;
 use crate::handler::HandlerResult;
+use crate::telemetry::TraceContext;
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +106,8 @@ pub struct Claim {
     pub interruptions: u32,
     /// The handlers that are done with it.
     pub completed: Vec<String>,
+    /// The trace it came in.
+    pub trace: Option<TraceContext>,
 }
 
 impl Claim {
@@ -119,6 +122,7 @@ impl Claim {
             crashes: 0,
             interruptions: 0,
             completed: Vec::new(),
+            trace: None,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
 use crate::handlers::Handlers;
 use crate::store::{EventStore, SessionOrder};
+use crate::telemetry::TracePropagator;
 
 /// Builds a [`Worker`].
 #[must_use]
@@ -27,6 +28,7 @@ pub struct WorkerBuilder<S: EventStore> {
     order: SessionOrder,
     max_crashes: u32,
     poll_interval: Duration,
+    propagator: Option<Arc<dyn TracePropagator>>,
 }
 
 impl<S: EventStore> WorkerBuilder<S> {
@@ -44,6 +46,7 @@ impl<S: EventStore> WorkerBuilder<S> {
             order: SessionOrder::default(),
             max_crashes: 2,
             poll_interval: Duration::from_secs(1),
+            propagator: None,
         }
     }
 
@@ -111,6 +114,12 @@ impl<S: EventStore> WorkerBuilder<S> {
         self
     }
 
+    /// Makes each run of an event part of the trace that the event came in. Defaults to none.
+    pub fn trace_propagator(mut self, propagator: impl TracePropagator) -> Self {
+        self.propagator = Some(Arc::new(propagator));
+        self
+    }
+
     /// Checks the configuration and builds the worker.
     ///
     /// # Errors
@@ -138,8 +147,9 @@ impl<S: EventStore> WorkerBuilder<S> {
                 time_limit: self.handler_time_limit,
                 transaction_time_limit: self.transaction_time_limit,
                 backoff: self.backoff,
+                name: self.name,
+                propagator: self.propagator,
             }),
-            name: self.name,
             concurrency: self.concurrency,
             lease: self.lease,
             order: self.order,

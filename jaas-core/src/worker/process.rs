@@ -2,18 +2,21 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tracing::instrument::WithSubscriber as _;
+use tracing::{Instrument as _, Span};
 
-use crate::attempt;
+use crate::attempt::{self, Watched};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
-use crate::delivery::Delivery;
-use crate::event::Event;
+use crate::delivery::{Delivery, Unreadable};
+use crate::event::{Event, EventKind};
 use crate::handler::{Handled, HandlerError, HandlerResult, Next};
 use crate::handlers::{Handlers, Mode, Mounted};
 use crate::store::{Claim, EventStore, Failure, Lease, Step, StoreError, StoreErrorKind, TxWork};
+use crate::telemetry::{self, GivenUp, Outcome, TracePropagator, name, target};
 
 pub(super) struct Process<S: EventStore> {
     pub(super) store: S,
@@ -22,6 +25,8 @@ pub(super) struct Process<S: EventStore> {
     pub(super) time_limit: Duration,
     pub(super) transaction_time_limit: Duration,
     pub(super) backoff: Backoff,
+    pub(super) name: Arc<str>,
+    pub(super) propagator: Option<Arc<dyn TracePropagator>>,
 }
 
 /// How the run of an event ended.
@@ -38,30 +43,47 @@ impl<S: EventStore> Process<S> {
     /// Runs the handlers that are not yet done with the event, and records how it ended.
     pub(super) async fn run(self: Arc<Self>, claim: Claim) -> Ended {
         let lease = claim.lease;
-        let settled = match self.process(claim).await {
-            Ok(settled) => settled,
-            Err(error) => {
+        let read = Delivery::read(claim.endpoint.clone(), claim.received_at, Bytes::clone(&claim.body))
+            .map(|delivery| delivery.with_attempt(claim.attempt()).with_trace(claim.trace.clone()));
+        let span = self.span(&claim, read.as_ref().ok());
+        let settled = async {
+            self.process(claim, read).await.unwrap_or_else(|error| {
                 log_unrecorded(lease, &error);
                 false
-            }
+            })
         };
-        Ended { lease, settled }
+        Ended { lease, settled: settled.instrument(span).await }
+    }
+
+    /// A span for this run, in the trace that the event came in.
+    fn span(&self, claim: &Claim, delivery: Option<&Delivery>) -> Span {
+        let envelope = delivery.map(|delivery| &delivery.envelope);
+        let span = tracing::info_span!(
+            target: target::WORK, parent: None, name::EVENT, event = claim.lease.event.get(), endpoint = &*claim.endpoint,
+            key = envelope.map(|envelope| envelope.idempotency_key.as_str()),
+            event_type = envelope.map(|envelope| envelope.event_type.as_str()),
+            attempt = claim.attempt(), worker = &*self.name, fence = claim.lease.fence,
+            trace_id = telemetry::trace_id(claim.trace.as_ref()),
+        );
+        if let (Some(propagator), Some(trace)) = (&self.propagator, &claim.trace) {
+            propagator.extract(&span, trace);
+        }
+        span
     }
 
     /// Answers whether the event is settled, or else is to be run again.
-    async fn process(&self, claim: Claim) -> Result<bool, StoreError> {
+    async fn process(&self, claim: Claim, read: Result<Delivery, Unreadable>) -> Result<bool, StoreError> {
         let lease = claim.lease;
-        let delivery =
-            match Delivery::read(claim.endpoint.clone(), claim.received_at, Bytes::clone(&claim.body)) {
-                Ok(delivery) => Arc::new(delivery.with_attempt(claim.attempt())),
-                Err(unreadable) => {
-                    let error = format!("the stored body cannot be read any more: {}", unreadable.reason);
-                    self.fail(lease, Failure { error, retry_in: None }).await?;
-                    return Ok(true);
-                }
-            };
-        let event = Arc::new(delivery.event());
-        let started = Instant::now();
+        let delivery = match read {
+            Ok(delivery) => Arc::new(delivery),
+            Err(unreadable) => return self.unreadable(&claim, &unreadable).await,
+        };
+        let kind = delivery.envelope.kind;
+        if delivery.attempt == 1 {
+            let waited = self.clock.now().duration_since(claim.received_at);
+            telemetry::WAIT_SECONDS.record(waited.as_secs_f64(), [kind.as_str().into()]);
+        }
+        let event = Arc::new(telemetry::decoded(&delivery));
         let todo: Vec<_> = self
             .handlers
             .iter()
@@ -71,32 +93,35 @@ impl<S: EventStore> Process<S> {
             // Every handler of today is done, and one that was to settle the event is not mounted any more.
             let step = Step { handler: "".into(), last: true };
             self.complete(lease, &step, &Handled::ignored("every handler is done")).await?;
-            return Ok(true);
         }
         let mut failures = Vec::new();
-        let mut outcome = "ignored";
+        let mut outcome = if claim.completed.is_empty() { Outcome::Ignored } else { Outcome::Handled };
         for (index, mounted) in todo.iter().enumerate() {
             let last = failures.is_empty() && index + 1 == todo.len();
             let step = Step { handler: mounted.name.clone(), last };
             match self.step(lease, &step, mounted, &delivery, &event).await? {
-                Ok(Handled::Done) => outcome = "handled",
+                Ok(Handled::Done) => outcome = Outcome::Handled,
                 Ok(Handled::Ignored(_)) => {}
                 Err(error) => failures.push((mounted.name.clone(), error)),
             }
         }
-        let kind = delivery.envelope.kind;
-        metrics::histogram!("jaas_handler_seconds", "kind" => kind.as_str())
-            .record(started.elapsed().as_secs_f64());
         if failures.is_empty() {
             tracing::debug!(
-                event = %lease.event, event_type = %delivery.envelope.event_type,
-                key = %delivery.envelope.idempotency_key, attempt = delivery.attempt, outcome, "settled",
+                target: target::WORK, event = %lease.event, event_type = %delivery.envelope.event_type,
+                key = %delivery.envelope.idempotency_key, attempt = delivery.attempt, outcome = outcome.as_str(), "settled",
             );
-            metrics::counter!("jaas_events_total", "kind" => kind.as_str(), "outcome" => outcome)
-                .increment(1);
+            telemetry::ended(kind, outcome, delivery.attempt);
             return Ok(true);
         }
         self.failed(&claim, &delivery, &failures).await
+    }
+
+    async fn unreadable(&self, claim: &Claim, unreadable: &Unreadable) -> Result<bool, StoreError> {
+        let error = format!("the stored body cannot be read any more: {}", unreadable.reason);
+        tracing::error!(target: target::WORK, event = %claim.lease.event, %error, "dead letter");
+        self.fail(claim.lease, Failure { error, retry_in: None }).await?;
+        telemetry::ended(EventKind::Unknown, Outcome::Dead(GivenUp::Unreadable), claim.attempt());
+        Ok(true)
     }
 
     /// Runs one handler and records its success. The outer error is the store's, the inner the handler's.
@@ -108,9 +133,11 @@ impl<S: EventStore> Process<S> {
         delivery: &Arc<Delivery>,
         event: &Arc<Event>,
     ) -> Result<HandlerResult, StoreError> {
+        let watched = Watched::new(&mounted.name, mounted.handler.as_str());
         match &mounted.handler {
             Mode::Plain(handler) => {
-                let result = attempt::run(&**handler, delivery, event, &mut (), self.time_limit).await;
+                let result =
+                    attempt::run(watched, &**handler, delivery, event, &mut (), self.time_limit).await;
                 if let Ok(handled) = &result {
                     self.complete(lease, step, handled).await?;
                 }
@@ -119,8 +146,12 @@ impl<S: EventStore> Process<S> {
             Mode::Transactional(handler) => {
                 let (handler, delivery, event, limit) =
                     (handler.clone(), delivery.clone(), event.clone(), self.transaction_time_limit);
+                // A store may run it on a thread of its own, where the subscriber may be another one.
+                let subscriber = tracing::dispatcher::get_default(Clone::clone);
                 let work: TxWork<S::Tx> = Box::new(move |tx| {
-                    Box::pin(async move { attempt::run(&*handler, &delivery, &event, tx, limit).await })
+                    let run =
+                        async move { attempt::run(watched, &*handler, &delivery, &event, tx, limit).await };
+                    Box::pin(run.with_subscriber(subscriber))
                 });
                 match self.store.run(lease, step, self.clock.now(), work).await {
                     Err(error) if error.kind() == StoreErrorKind::Refused => {
@@ -170,18 +201,18 @@ impl<S: EventStore> Process<S> {
         }
         let wait = wait.filter(|_| !exhausted);
         let (event_type, key) = (&delivery.envelope.event_type, &delivery.envelope.idempotency_key);
-        let kind = delivery.envelope.kind.as_str();
-        match wait {
+        let outcome = match wait {
             Some(wait) => {
-                tracing::warn!(event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, ?wait, %error, "handler failed; it will be run again");
-                metrics::counter!("jaas_events_total", "kind" => kind, "outcome" => "retry").increment(1);
+                tracing::warn!(target: target::WORK, event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, ?wait, %error, "handler failed; it will be run again");
+                Outcome::Retry
             }
             None => {
-                tracing::error!(event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, %error, "handler failed for good; dead letter");
-                metrics::counter!("jaas_events_total", "kind" => kind, "outcome" => "dead").increment(1);
+                tracing::error!(target: target::WORK, event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, %error, "handler failed for good; dead letter");
+                Outcome::Dead(if exhausted { GivenUp::Exhausted } else { GivenUp::Permanent })
             }
-        }
+        };
         self.fail(claim.lease, Failure { error, retry_in: wait }).await?;
+        telemetry::ended(delivery.envelope.kind, outcome, delivery.attempt);
         Ok(wait.is_none())
     }
 
@@ -211,10 +242,10 @@ impl<S: EventStore> Process<S> {
 fn log_unrecorded(lease: Lease, error: &StoreError) {
     match error.kind() {
         StoreErrorKind::StaleLease => {
-            tracing::warn!(event = %lease.event, %error, "not recorded: another worker has taken over");
+            tracing::warn!(target: target::WORK, event = %lease.event, %error, "not recorded: another worker has taken over");
         }
         _ => {
-            tracing::error!(event = %lease.event, %error, "not recorded; the event will be run again");
+            tracing::error!(target: target::WORK, event = %lease.event, %error, "not recorded; the event will be run again");
         }
     }
 }

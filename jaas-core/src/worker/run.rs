@@ -10,12 +10,17 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
+use tracing::field::Empty;
+use tracing::instrument::WithSubscriber as _;
+use tracing::{Instrument as _, Span};
 
 use super::process::Ended;
 use super::{Stopped, Worker};
 use crate::Timestamp;
 use crate::backoff::Backoff;
+use crate::envelope::Envelope;
 use crate::store::{Claim, ClaimRequest, EventStore, HandOver, HandedOver, Lease, StoreError};
+use crate::telemetry::{self, name, target};
 
 /// How long handlers that are cut off may take to reach their next await.
 const CUT_OFF: Duration = Duration::from_secs(5);
@@ -68,7 +73,8 @@ impl<S: EventStore> Run<S> {
         let wakeups = worker.process.store.wakeups();
         let renewed_at = worker.process.clock.now();
         let slots = Arc::new(Semaphore::new(worker.concurrency));
-        let (hand_over, handed_over) = HandOver::new(worker.name.clone(), slots.clone(), worker.lease);
+        let (hand_over, handed_over) =
+            HandOver::new(worker.process.name.clone(), slots.clone(), worker.lease);
         worker.process.store.hand_over(hand_over.clone());
         Self {
             worker,
@@ -107,7 +113,7 @@ impl<S: EventStore> Run<S> {
             match turn {
                 Turn::Room => {}
                 Turn::Stop(grace) => return self.stop(Instant::now() + grace, renewal).await,
-                Turn::Start(HandedOver { claim, slot, .. }) => self.start(claim, slot),
+                Turn::Start(handed_over) => self.start_handed_over(handed_over),
                 Turn::Finished(ended) => {
                     // Otherwise nothing that waits can be run because of it.
                     let worth_a_claim = self.more_waits || ended.is_none_or(|ended| !ended.settled);
@@ -137,12 +143,26 @@ impl<S: EventStore> Run<S> {
 
     fn start(&mut self, claim: Claim, slot: OwnedSemaphorePermit) {
         let (lease, process) = (claim.lease, self.worker.process.clone());
-        let task = self.tasks.spawn(async move {
+        let run = async move {
             let ended = process.run(claim).await;
             drop(slot);
             ended
-        });
+        };
+        let task = self.tasks.spawn(run.with_current_subscriber());
         self.held.insert(lease, task);
+    }
+
+    fn start_handed_over(&mut self, HandedOver { claim, slot, .. }: HandedOver) {
+        let span = self.claim_span();
+        span.record("claimed", 1);
+        span.in_scope(|| tell(std::slice::from_ref(&claim)));
+        self.start(claim, slot);
+    }
+
+    fn claim_span(&self) -> Span {
+        tracing::debug_span!(
+            target: target::WORK, parent: None, name::CLAIM, worker = &*self.worker.process.name, claimed = Empty,
+        )
     }
 
     /// Forgets a task that has ended; answers how, unless it was cut off.
@@ -205,16 +225,19 @@ impl<S: EventStore> Run<S> {
             now,
             limit,
             lease: self.worker.lease,
-            worker: self.worker.name.clone(),
+            worker: process.name.clone(),
             order: self.worker.order,
             max_crashes: self.worker.max_crashes,
         };
-        let claims = match process.store.claim(&request).await {
+        let span = self.claim_span();
+        let claims = match process.store.claim(&request).instrument(span.clone()).await {
             Ok(claims) => claims,
             Err(error) => return self.unavailable(&error),
         };
         self.available();
         let full = claims.len() == limit;
+        span.record("claimed", claims.len());
+        span.in_scope(|| tell(&claims));
         for (claim, slot) in claims.into_iter().zip(slots.drain(..limit)) {
             self.start(claim, slot);
         }
@@ -263,8 +286,8 @@ impl<S: EventStore> Run<S> {
                 }
                 for lease in lost {
                     if let Some(task) = self.held.get(&lease).filter(|task| !task.is_finished()) {
-                        tracing::warn!(event = %lease.event, fence = lease.fence, "lease lost; its handler is cut off");
-                        metrics::counter!("jaas_leases_lost_total").increment(1);
+                        tracing::warn!(target: target::WORK, event = %lease.event, fence = lease.fence, "lease lost; its handler is cut off");
+                        telemetry::LEASES_LOST.add(1, []);
                         task.abort();
                     }
                 }
@@ -278,8 +301,8 @@ impl<S: EventStore> Run<S> {
         let mut stopped = Stopped::default();
         // What the store has given already is run; what it still has, it leaves to others.
         self.handed_over.close();
-        while let Some(HandedOver { claim, slot, .. }) = self.handed_over.recv().await {
-            self.start(claim, slot);
+        while let Some(handed_over) = self.handed_over.recv().await {
+            self.start_handed_over(handed_over);
         }
         while !self.held.is_empty() {
             tokio::select! {
@@ -297,7 +320,7 @@ impl<S: EventStore> Run<S> {
         stopped.interrupted = self.held.len();
         if tokio::time::timeout(CUT_OFF, self.tasks.shutdown()).await.is_err() {
             // Giving back what still runs would let another worker run it at the same time.
-            tracing::error!(worker = %self.worker.name, "a handler blocks its thread and cannot be cut off; its event is run again when its lease ends");
+            tracing::error!(target: target::WORK, worker = %self.worker.process.name, "a handler blocks its thread and cannot be cut off; its event is run again when its lease ends");
             return stopped;
         }
         let leases: Vec<Lease> = self.held.keys().copied().collect();
@@ -305,9 +328,9 @@ impl<S: EventStore> Run<S> {
         if !leases.is_empty()
             && let Err(error) = process.store.release(&leases, process.clock.now()).await
         {
-            tracing::warn!(%error, events = leases.len(), "not given back; they are run again when their leases end");
+            tracing::warn!(target: target::WORK, %error, events = leases.len(), "not given back; they are run again when their leases end");
         }
-        tracing::info!(worker = %self.worker.name, drained = stopped.drained, interrupted = stopped.interrupted, "worker stopped");
+        tracing::info!(target: target::WORK, worker = %self.worker.process.name, drained = stopped.drained, interrupted = stopped.interrupted, "worker stopped");
         stopped
     }
 
@@ -315,7 +338,7 @@ impl<S: EventStore> Run<S> {
     fn unavailable(&mut self, error: &StoreError) -> Duration {
         let failures = self.outage.as_ref().map_or(0, |outage| outage.failures).saturating_add(1);
         if failures == 1 {
-            tracing::error!(worker = %self.worker.name, %error, "the store does not answer; waiting for it");
+            tracing::error!(target: target::WORK, worker = %self.worker.process.name, %error, "the store does not answer; waiting for it");
         }
         self.outage = Some(Outage { failures });
         let backoff = Backoff::default()
@@ -327,7 +350,20 @@ impl<S: EventStore> Run<S> {
     /// Notes that the store answers; answers whether that is news.
     fn available(&mut self) -> bool {
         let Some(outage) = self.outage.take() else { return false };
-        tracing::info!(worker = %self.worker.name, failures = outage.failures, "the store answers again");
+        tracing::info!(target: target::WORK, worker = %self.worker.process.name, failures = outage.failures, "the store answers again");
         true
+    }
+}
+
+/// Tells which events were claimed, inside the span of their claim.
+fn tell(claims: &[Claim]) {
+    if !tracing::enabled!(target: target::WORK, tracing::Level::DEBUG) {
+        return;
+    }
+    for Claim { lease, body, .. } in claims {
+        // Read here for this line alone; whoever runs the event reads it again.
+        let envelope = Envelope::read(body).ok();
+        let key = envelope.as_ref().map(|envelope| envelope.idempotency_key.as_str());
+        tracing::debug!(target: target::WORK, event = %lease.event, fence = lease.fence, key, "claimed");
     }
 }

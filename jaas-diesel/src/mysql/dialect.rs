@@ -16,6 +16,7 @@ use diesel_async::{
 };
 use jaas_core::Handled;
 use jaas_core::store::{EventState, StoreError};
+use jaas_core::telemetry::target;
 
 pub(super) use diesel_async::RunQueryDsl;
 
@@ -306,6 +307,7 @@ pub(super) async fn check_durability(connection: &mut AsyncMysqlConnection) -> Q
         .await?;
     if flush != "1" {
         tracing::warn!(
+            target: target::STORE,
             innodb_flush_log_at_trx_commit = flush,
             "this server does not flush each commit: what was acknowledged may be lost when its machine crashes; set it to 1"
         );

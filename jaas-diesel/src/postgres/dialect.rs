@@ -11,6 +11,7 @@ use diesel::{QueryResult, Queryable};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _};
 use jaas_core::Handled;
 use jaas_core::store::{EventState, Lease, RowId, StoreError};
+use jaas_core::telemetry::target;
 
 pub(super) use diesel_async::RunQueryDsl;
 
@@ -141,7 +142,7 @@ pub(super) struct ClaimFirst<Q> {
 }
 
 impl<Q> Query for ClaimFirst<Q> {
-    type SqlType = (BigInt, BigInt, Text, BigInt, Binary, Integer, Integer, Integer, Text);
+    type SqlType = (BigInt, BigInt, Text, BigInt, Binary, Integer, Integer, Integer, Text, Nullable<Text>);
 }
 
 impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for ClaimFirst<Q> {
@@ -153,7 +154,8 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for ClaimFirst<Q> {
         out.push_sql(" WHERE id = ANY(ARRAY(");
         self.first.walk_ast(out.reborrow())?;
         out.push_sql(
-            ")) RETURNING id, fence, endpoint, received_at, body, failures, crashes, interruptions, completed",
+            ")) RETURNING id, fence, endpoint, received_at, body, failures, crashes, interruptions, completed, \
+             trace_context",
         );
         Ok(())
     }
@@ -214,6 +216,7 @@ struct InsertEvents<'a> {
     received: Vec<i64>,
     bodies: Vec<&'a [u8]>,
     hashes: Vec<&'a [u8]>,
+    traces: Vec<Option<&'a str>>,
     workers: Vec<Option<&'a str>>,
     leases: Vec<i64>,
     fences: Vec<i64>,
@@ -253,6 +256,7 @@ impl<'a> InsertEvents<'a> {
             received: events.iter().map(|event| event.received_at).collect(),
             bodies: events.iter().map(|event| &*event.body).collect(),
             hashes: events.iter().map(|event| &*event.body_hash).collect(),
+            traces: events.iter().map(|event| event.trace_context.as_deref()).collect(),
             workers: claimants.iter().map(|claimant| claimant.map(|claimant| &*claimant.worker)).collect(),
             leases: claimants.iter().map(|claimant| claimant.map_or(0, |c| millis(c.lease))).collect(),
             fences: claimants.iter().map(|claimant| claimant.map_or(0, |c| c.fence)).collect(),
@@ -271,9 +275,10 @@ impl QueryFragment<Pg> for InsertEvents<'_> {
         // table; `OFFSET` makes it look once and not again for each column that depends on it.
         out.push_sql(
             "INSERT INTO jaas_events (endpoint, idempotency_key, event_type, session_id, fqn, \
-             occurred_at, received_at, body, body_hash, state, completed, due_at, fence, worker, leased_until) \
+             occurred_at, received_at, body, body_hash, trace_context, state, completed, due_at, fence, worker, \
+             leased_until) \
              SELECT n.endpoint, n.idempotency_key, n.event_type, n.session_id, n.fqn, n.occurred_at, n.received_at, \
-             n.body, n.body_hash, CASE WHEN n.claimed THEN 'running' ELSE 'waiting' END, '', \
+             n.body, n.body_hash, n.trace_context, CASE WHEN n.claimed THEN 'running' ELSE 'waiting' END, '', \
              LEAST(n.received_at, n.now), CASE WHEN n.claimed THEN n.fence ELSE 0 END, \
              CASE WHEN n.claimed THEN n.worker END, CASE WHEN n.claimed THEN n.now + n.lease ELSE 0 END \
              FROM (SELECT u.*, u.worker IS NOT NULL AND (SELECT o.id FROM jaas_events o \
@@ -301,6 +306,8 @@ impl QueryFragment<Pg> for InsertEvents<'_> {
         out.push_sql(", ");
         out.push_bind_param::<Array<Binary>, _>(&self.hashes)?;
         out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.traces)?;
+        out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.workers)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<BigInt>, _>(&self.leases)?;
@@ -308,7 +315,7 @@ impl QueryFragment<Pg> for InsertEvents<'_> {
         out.push_bind_param::<Array<BigInt>, _>(&self.fences)?;
         out.push_sql(
             ") AS u (endpoint, idempotency_key, event_type, session_id, fqn, occurred_at, received_at, body, body_hash, \
-             worker, lease, fence) OFFSET 0) AS n ON CONFLICT DO NOTHING RETURNING id, fence, endpoint, idempotency_key, \
+             trace_context, worker, lease, fence) OFFSET 0) AS n ON CONFLICT DO NOTHING RETURNING id, fence, endpoint, idempotency_key, \
              state",
         );
         Ok(())
@@ -414,7 +421,7 @@ pub(super) async fn check_durability(connection: &mut AsyncPgConnection) -> Quer
     let fsync: String =
         diesel::select(sql::<Text>("current_setting('fsync')")).get_result(connection).await?;
     if fsync == "off" {
-        tracing::warn!("fsync is off on this server: what was acknowledged is lost when its machine crashes");
+        tracing::warn!(target: target::STORE, "fsync is off on this server: what was acknowledged is lost when its machine crashes");
     }
     Ok(())
 }

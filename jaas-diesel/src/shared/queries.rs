@@ -12,7 +12,7 @@ use diesel::prelude::{
     OptionalExtension as _, QueryDsl as _, QueryResult, SelectableHelper as _, TextExpressionMethods as _,
 };
 use jaas_core::store::{
-    Accepted, AttemptOutcome, AttemptQuery, AuditAction, AuditNote, ClaimRequest, DeadLetterGroup,
+    Accepted, AttemptOutcome, AttemptQuery, AuditAction, AuditNote, Burial, ClaimRequest, DeadLetterGroup,
     EventQuery, EventState, Failure, Keep, Lease, NextDue, PageRequest, Purged, Retention, RowId,
     SessionOrder, StateStats, Step, StoreError, StoreStats, crash_note,
 };
@@ -21,8 +21,8 @@ use jaas_core::{Handled, SessionId, Timestamp};
 use super::dialect::{self, Connection, RunQueryDsl as _, atomically, conflict_target, locked, skip_locked};
 use crate::now::Now;
 use crate::rows::{
-    AttemptRow, AuditRow, ClaimRow, ConflictRow, EventRow, NewAudit, NewConflict, NewEvent, NewQuarantined,
-    QuarantineRow, endpoints_and_keys, indexed, since, state, text,
+    AttemptRow, AuditRow, ClaimRow, ConflictRow, CrashedRow, EventRow, NewAudit, NewConflict, NewEvent,
+    NewQuarantined, QuarantineRow, endpoints_and_keys, indexed, since, state, text,
 };
 use crate::schema::{jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_quarantine};
 
@@ -192,11 +192,13 @@ pub(super) async fn quarantine(connection: &mut Connection, body: &NewQuarantine
     Ok(())
 }
 
-/// Claims events for one run each.
+/// Claims events for one run each. What was given up for its crashes is added to `buried`, to be reported once it is
+/// committed: on the servers it is, also when claiming fails after it.
 pub(super) async fn claim(
     connection: &mut Connection,
     request: &ClaimRequest,
     now: Now,
+    buried: &mut Vec<Burial>,
 ) -> QueryResult<Vec<ClaimRow>> {
     use jaas_events::dsl;
     let crashed = dsl::jaas_events.filter(dsl::state.eq(RUNNING).and(dsl::leased_until.le(now)));
@@ -204,7 +206,7 @@ pub(super) async fn claim(
     let (some_crashed, mut suspects): (bool, bool) =
         diesel::select((exists(crashed), exists(suspects))).get_result(connection).await?;
     if some_crashed {
-        free_crashed(connection, request, now).await?;
+        buried.extend(free_crashed(connection, request, now).await?);
         suspects = true;
     }
     let mut claims = Vec::new();
@@ -224,19 +226,23 @@ pub(super) async fn claim(
 }
 
 /// Events whose lease ran out wait again, or are dead if that has happened too often.
-async fn free_crashed(connection: &mut Connection, request: &ClaimRequest, now: Now) -> QueryResult<()> {
+async fn free_crashed(
+    connection: &mut Connection,
+    request: &ClaimRequest,
+    now: Now,
+) -> QueryResult<Vec<Burial>> {
     use jaas_events::dsl;
     atomically!(connection, {
         let crashed = dsl::jaas_events.filter(dsl::state.eq(RUNNING).and(dsl::leased_until.le(now)));
-        let crashed: Vec<(i64, i32)> =
-            skip_locked!(crashed.select((dsl::id, dsl::crashes))).load(connection).await?;
-        for (id, crashes) in crashed {
-            record_attempt(connection, id, AttemptOutcome::Crashed, None, now).await?;
-            let crashes = crashes.saturating_add(1);
+        let crashed: Vec<CrashedRow> =
+            skip_locked!(crashed.select(CrashedRow::as_select())).load(connection).await?;
+        let mut buried = Vec::new();
+        for crashed in crashed {
+            record_attempt(connection, crashed.id, AttemptOutcome::Crashed, None, now).await?;
+            let (id, crashes) = (crashed.id, crashed.crashes.saturating_add(1));
             let row = dsl::jaas_events.find(id);
             let so_often = u32::try_from(crashes).unwrap_or(u32::MAX);
             if so_often >= request.max_crashes {
-                tracing::error!(event = id, crashes = so_often, "given up after crashes; dead letter");
                 diesel::update(row)
                     .set((
                         dsl::state.eq(DEAD),
@@ -246,6 +252,7 @@ async fn free_crashed(connection: &mut Connection, request: &ClaimRequest, now: 
                     ))
                     .execute(connection)
                     .await?;
+                buried.push(crashed.buried(so_often));
             } else {
                 diesel::update(row)
                     .set((dsl::state.eq(WAITING), dsl::crashes.eq(crashes)))
@@ -253,7 +260,7 @@ async fn free_crashed(connection: &mut Connection, request: &ClaimRequest, now: 
                     .await?;
             }
         }
-        Ok(())
+        Ok(buried)
     })
 }
 

@@ -15,10 +15,12 @@ use async_trait::async_trait;
 use diesel::QueryResult;
 use diesel_async::pooled_connection::bb8::{Pool, PooledConnection};
 use jaas_core::store::{
-    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Conflict, DeadLetterGroup,
-    EventQuery, EventStore, Failure, HandOver, Lease, NextDue, Page, PageRequest, Purged, Quarantined,
-    Retention, RowId, SessionOrder, Slot, Step, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
+    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Burial, Claim, ClaimRequest, Conflict,
+    DeadLetterGroup, EventQuery, EventStore, Failure, HandOver, Lease, NextDue, Page, PageRequest, Purged,
+    Quarantined, Retention, RowId, SessionOrder, Slot, Step, StoreError, StoreErrorKind, StoreStats,
+    StoredEvent, TxWork,
 };
+use jaas_core::telemetry::target;
 use jaas_core::{Delivery, Handled, HandlerResult, MAX_INDEXED_BYTES, SessionId, Timestamp, Unreadable};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -129,7 +131,7 @@ impl Store {
         shared.tasks.close();
         shared.listening.cancel();
         if timeout(shared.time_limit * 2, shared.tasks.wait()).await.is_err() {
-            tracing::warn!("the database did not answer what was asked before the store was closed");
+            tracing::warn!(target: target::STORE, "the database did not answer what was asked before the store was closed");
         }
     }
 
@@ -505,7 +507,10 @@ impl Commit for Claiming {
             let now = if self.callers_time { Now::given(request.now) } else { Now::of_the_database() };
             let mut tries = 1;
             let rows = loop {
-                match queries::claim(connection, request, now).await {
+                let mut buried = Vec::new();
+                let claimed = queries::claim(connection, request, now, &mut buried).await;
+                buried.iter().for_each(Burial::report);
+                match claimed {
                     Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => tries += 1,
                     result => break result?,
                 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use diesel::{QueryResult, RunQueryDsl as _, SqliteConnection};
 use jaas_core::store::StoreError;
+use jaas_core::telemetry::target;
 
 use super::connection::Open;
 use crate::error::unavailable;
@@ -76,7 +77,9 @@ fn until_dropped(open: &Open, asked: &Receiver<()>, pages: &AtomicI64) {
         if let Ok(opened) = &mut opened {
             match checkpoint(opened, "PASSIVE") {
                 Ok(left) => pages.store(left, Ordering::Relaxed),
-                Err(error) => tracing::debug!(%error, "the write-ahead log was not moved into the file"),
+                Err(error) => {
+                    tracing::debug!(target: target::STORE, %error, "the write-ahead log was not moved into the file");
+                }
             }
         }
         connection = opened.ok();

@@ -166,7 +166,7 @@ impl QueryFragment<Sqlite> for InsertEvent<'_> {
         let Self(event) = self;
         out.push_sql(
             "INSERT INTO jaas_events (endpoint, idempotency_key, event_type, session_id, fqn, occurred_at, received_at, \
-             body, body_hash, state, completed, due_at) VALUES (",
+             body, body_hash, trace_context, state, completed, due_at) VALUES (",
         );
         for text in [&event.endpoint, &event.idempotency_key, &event.event_type] {
             out.push_bind_param::<Text, _>(text)?;
@@ -183,6 +183,8 @@ impl QueryFragment<Sqlite> for InsertEvent<'_> {
             out.push_sql(", ");
             out.push_bind_param::<Binary, _>(bytes)?;
         }
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&event.trace_context)?;
         out.push_sql(", 'waiting', '', ");
         out.push_bind_param::<BigInt, _>(&event.received_at)?;
         out.push_sql(") ON CONFLICT (endpoint, idempotency_key) DO NOTHING");

@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use diesel::{QueryResult, SqliteConnection};
-use jaas_core::store::{Accepted, Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
+use jaas_core::store::{Accepted, Burial, Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
+use jaas_core::telemetry::target;
 use jaas_core::{HandlerResult, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -89,6 +90,20 @@ pub(super) trait Write: Send {
     fn answer(self: Box<Self>, committed: Result<(), &str>) -> Vec<Lease>;
 }
 
+/// What a claim has done.
+pub(super) struct Claimed {
+    pub(super) claims: Vec<Claim>,
+    pub(super) buried: Vec<Burial>,
+}
+
+impl Claimed {
+    /// Reports what was given up, now that it is committed; answers the claims.
+    pub(super) fn told(self) -> Vec<Claim> {
+        self.buried.iter().for_each(Burial::report);
+        self.claims
+    }
+}
+
 struct Closure<T, F> {
     operation: &'static str,
     wake: Wake,
@@ -124,10 +139,11 @@ impl Command {
     /// A write whose result holds leases, which nobody would renew or give back if the caller had given up.
     pub(super) fn claim(
         operation: &'static str,
-        write: impl FnMut(&mut SqliteConnection) -> QueryResult<Result<Vec<Claim>, StoreError>> + Send + 'static,
-    ) -> (Self, oneshot::Receiver<Result<Vec<Claim>, StoreError>>) {
+        mut claim: impl FnMut(&mut SqliteConnection) -> QueryResult<Claimed> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<Claimed, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        let leases = |claims: Vec<Claim>| claims.iter().map(|claim| claim.lease).collect();
+        let write = move |connection: &mut SqliteConnection| claim(connection).map(Ok);
+        let leases = |claimed: Claimed| claimed.told().iter().map(|claim| claim.lease).collect();
         let (wake, for_caller_only) = (Wake::Nobody, true);
         let closure = Closure { operation, wake, write, for_caller_only, leases, result: None, answer };
         (Self::Write(Box::new(closure)), answered)
@@ -346,7 +362,7 @@ impl Writing {
         match given_back {
             Ok(()) => self.wake_workers(),
             Err(error) => {
-                tracing::warn!(%error, events = abandoned.len(), "claims that nobody waited for end with their leases");
+                tracing::warn!(target: target::STORE, %error, events = abandoned.len(), "claims that nobody waited for end with their leases");
             }
         }
     }

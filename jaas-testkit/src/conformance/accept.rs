@@ -1,8 +1,9 @@
 //! Taking responsibility: `accept`, `quarantine` and `ping`.
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
-use jaas_core::Delivery;
 use jaas_core::store::{Accepted, EventStore as _, PageRequest};
+use jaas_core::telemetry::TraceContext;
+use jaas_core::{Delivery, SessionId};
 
 use super::support::*;
 use super::{DurableHarness, Harness};
@@ -48,6 +49,40 @@ pub async fn accept_keeps_the_body_byte_for_byte<H: Harness>() {
     let long = format!(r#"{{"idempotencyKey":"long","eventType":"X","data":"{}"}}"#, "x".repeat(1_000_000));
     store.stored(delivery(long.clone(), START)).await;
     assert_eq!(store.claimed_one(0).await.body, &*long);
+}
+
+pub async fn accept_keeps_the_trace_context<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let trace = |state: Option<&str>| {
+        TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", state).expect("valid")
+    };
+    // As long as one can be.
+    let state = format!("a={},b={}", "x".repeat(256), "y".repeat(251));
+    let (short, long) = (trace(None), trace(Some(&state)));
+    assert_eq!(long.to_string().len(), TraceContext::MAX_LEN);
+    store.stored(lone("long").with_trace(long.clone())).await;
+    store.stored(event("short", Some("a session"), 0).with_trace(short.clone())).await;
+    store.stored(lone("none")).await;
+    for key in ["long", "none"] {
+        let again = lone(key).with_trace(short.clone());
+        assert_eq!(store.accept(again).await.expect("accepted"), Accepted::Duplicate);
+    }
+    let expected = [("long", Some(long)), ("none", None), ("short", Some(short.clone()))];
+    for (key, trace) in &expected {
+        assert_eq!(store.event(key).await.trace, *trace, "{key} is listed with its trace");
+    }
+    let mut claimed: Vec<_> =
+        store.claimed(0).await.into_iter().map(|claim| (key_of(&claim), claim.trace, claim.lease)).collect();
+    claimed.sort_by(|a, b| a.0.cmp(&b.0));
+    let told: Vec<_> = claimed.iter().map(|(key, trace, _)| (key.as_str(), trace.clone())).collect();
+    assert_eq!(told, expected);
+
+    // It leads from a dead letter to its trace, and is no personal data.
+    store.fail(claimed[2].2, &final_failure("no"), at(1)).await.expect("recorded");
+    store.erase_session(&SessionId::new("a session"), &note(), at(2)).await.expect("erased");
+    let erased = store.event("short").await;
+    assert_eq!((erased.body.len(), erased.trace), (0, Some(short)));
 }
 
 pub async fn accept_wakes_those_who_wait<H: Harness>() {

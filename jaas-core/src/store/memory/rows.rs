@@ -7,7 +7,7 @@ use crate::Timestamp;
 use crate::handler::Handled;
 use crate::settings::SettingsRecord;
 use crate::store::{
-    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, ClaimRequest, Conflict, EventQuery,
+    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Burial, ClaimRequest, Conflict, EventQuery,
     EventState, Keep, Lease, Page, PageRequest, Quarantined, Retention, RowId, Step, StoreError, StoredEvent,
     crash_note,
 };
@@ -127,8 +127,8 @@ impl Rows {
         Ok(())
     }
 
-    pub(super) fn bury_and_free_crashed(&mut self, now: Timestamp, max_crashes: u32) {
-        let mut crashed = Vec::new();
+    pub(super) fn bury_and_free_crashed(&mut self, now: Timestamp, max_crashes: u32) -> Vec<Burial> {
+        let (mut crashed, mut buried) = (Vec::new(), Vec::new());
         for row in self.events.values_mut() {
             if row.event.state == EventState::Running && row.leased_until <= now {
                 crashed.push(row.attempt(AttemptOutcome::Crashed, now));
@@ -136,12 +136,17 @@ impl Rows {
                 row.event.state = EventState::Waiting;
                 if row.event.crashes >= max_crashes {
                     row.settle(EventState::Dead, crash_note(row.event.crashes), now);
+                    let event = &row.event;
+                    let attempts = event.failures + event.crashes + event.interruptions;
+                    let key = event.idempotency_key.clone();
+                    buried.push(Burial::new(event.id, key, &*event.event_type, event.crashes, attempts));
                 }
             }
         }
         for attempt in crashed {
             self.record(attempt);
         }
+        buried
     }
 
     /// Events that match, oldest first.

@@ -1,0 +1,161 @@
+//! Telling in the background how much a store holds.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tracing::instrument::WithSubscriber as _;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::ConfigError;
+use crate::store::{EventState, EventStore, StoreStats};
+use crate::telemetry::{self, target};
+
+/// Looks from time to time how many events are in which state and how old the oldest are, and sets the gauges
+/// `jaas_queue_events` and `jaas_queue_oldest_seconds`; see [`METRICS`](telemetry::METRICS). One process that does so is
+/// enough for a store; several set the same values.
+///
+/// While the store does not answer, the gauges stay as they were, and the log says so when it begins and when it ends.
+///
+/// ```
+/// use jaas_core::{Monitor, store::MemoryStore};
+/// use std::sync::Arc;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let monitor = Monitor::new(Arc::new(MemoryStore::new())).spawn()?;
+/// // … until the application stops:
+/// monitor.stop().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[must_use = "it does nothing until it is spawned"]
+pub struct Monitor<S> {
+    store: S,
+    clock: Arc<dyn Clock>,
+    every: Duration,
+    time_limit: Duration,
+}
+
+impl<S: EventStore> Monitor<S> {
+    /// A monitor of this store.
+    pub fn new(store: S) -> Self {
+        Self {
+            store,
+            clock: Arc::new(SystemClock),
+            every: Duration::from_secs(15),
+            time_limit: Duration::from_secs(10),
+        }
+    }
+
+    /// How long to wait after a look before the next one. A look counts every event in the store, so on a large one take
+    /// longer. Defaults to 15 s.
+    pub fn every(mut self, every: Duration) -> Self {
+        self.every = every;
+        self
+    }
+
+    /// How long a look may take. Defaults to 10 s.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Where the time comes from. Defaults to [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Looks at once and then again and again, in a task of the current tokio runtime.
+    ///
+    /// # Errors
+    /// When the interval or the time limit is zero.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn spawn(self) -> Result<MonitorHandle, ConfigError> {
+        if self.every.is_zero() || self.time_limit.is_zero() {
+            return Err(ConfigError::new("the monitor's interval and time limit must not be zero"));
+        }
+        let (stop, stopped) = oneshot::channel::<()>();
+        let watching = async move {
+            tokio::select! {
+                _ = stopped => {}
+                () = self.run() => {}
+            }
+        };
+        let task = tokio::spawn(watching.with_current_subscriber());
+        Ok(MonitorHandle { stop: Some(stop), task })
+    }
+
+    async fn run(self) {
+        let mut failing = false;
+        loop {
+            let looked = match timeout(self.time_limit, self.store.stats()).await {
+                Ok(Ok(stats)) => Ok(stats),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err(format!("no answer within {:?}", self.time_limit)),
+            };
+            let was_failing = std::mem::replace(&mut failing, looked.is_err());
+            match looked {
+                Ok(stats) => {
+                    if was_failing {
+                        tracing::info!(target: target::STORE, "what the store holds can be counted again");
+                    }
+                    self.set(&stats);
+                }
+                Err(error) if !was_failing => {
+                    tracing::warn!(target: target::STORE, error, "what the store holds cannot be counted; its gauges stay as they were");
+                }
+                Err(_) => {}
+            }
+            sleep(self.every).await;
+        }
+    }
+
+    fn set(&self, stats: &StoreStats) {
+        let now = self.clock.now();
+        for state in EventState::ALL {
+            let of_state = stats.state(state);
+            let age = of_state.oldest.map_or(Duration::ZERO, |oldest| now.duration_since(oldest));
+            telemetry::QUEUE_EVENTS.set(of_state.count as f64, [state.as_str().into()]);
+            telemetry::QUEUE_OLDEST_SECONDS.set(age.as_secs_f64(), [state.as_str().into()]);
+        }
+        telemetry::QUEUE_EVENTS.set(stats.conflicts as f64, ["conflict".into()]);
+        telemetry::QUEUE_EVENTS.set(stats.quarantined as f64, ["quarantined".into()]);
+    }
+}
+
+impl<S> fmt::Debug for Monitor<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Monitor")
+            .field("every", &self.every)
+            .field("time_limit", &self.time_limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A monitor that runs in a task. Dropping it ends the monitor.
+#[derive(Debug)]
+#[must_use = "dropping the handle ends the monitor"]
+pub struct MonitorHandle {
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl MonitorHandle {
+    /// Ends it and waits for that.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for MonitorHandle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,27 @@
+//! What can be seen from outside: metrics, spans, log lines, and the trace an event belongs to.
+//!
+//! - **Metrics** go through the [`metrics`](https://docs.rs/metrics) facade. [`METRICS`] is the one table they are emitted
+//!   from; an application that installs an exporter calls [`describe_metrics`] once after it.
+//! - **Spans and log lines** go through [`tracing`](https://docs.rs/tracing). [`SPANS`] lists the spans, and [`target`] the
+//!   targets by which both can be filtered.
+//! - **Traces** are W3C trace contexts: see [`TraceContext`], and [`TracePropagator`] to join them with those of the
+//!   application.
+//!
+//! Names, labels and fields are part of the public interface of this crate. No body, link, secret, room or person is in
+//! any of them.
+
+mod counting;
+mod metrics;
+mod spans;
+mod trace;
+
+pub(crate) use self::counting::{GivenUp, Outcome, decoded, ended};
+pub(crate) use self::metrics::{
+    ACCEPT_SECONDS, AUTHENTIC, DEAD_LETTERS, DELIVERIES, EVENT_ATTEMPTS, EVENTS, HANDLER_SECONDS,
+    LEASES_LOST, PURGED, QUEUE_EVENTS, QUEUE_OLDEST_SECONDS, REFUSED, SETTINGS_ANSWERS, SETTINGS_CREDENTIALS,
+    SETTINGS_RECORDS_LOST, SETTINGS_SECONDS, SIGNATURE_AGE_SECONDS, UNKNOWN_EVENTS, WAIT_SECONDS,
+};
+pub use self::metrics::{METRICS, Metric, MetricKind, MetricLabel, describe_metrics};
+pub use self::spans::{SPANS, SpanInfo, target};
+pub(crate) use self::spans::{name, trace_id};
+pub use self::trace::{NoTraceContext, TraceContext, TracePropagator};

@@ -1,0 +1,72 @@
+//! What is counted of events, in a worker and in `Direct` alike.
+
+use super::{DEAD_LETTERS, EVENT_ATTEMPTS, EVENTS, UNKNOWN_EVENTS};
+use crate::delivery::Delivery;
+use crate::event::{Event, EventKind, UnknownReason};
+
+/// Decodes the payload, and counts what did not fit, at the first run.
+pub(crate) fn decoded(delivery: &Delivery) -> Event {
+    let event = delivery.event();
+    if delivery.attempt == 1
+        && let Event::Unknown(reason) = &event
+    {
+        let reason = match reason {
+            UnknownReason::Type => "type",
+            UnknownReason::Data(_) => "data",
+        };
+        UNKNOWN_EVENTS.add(1, [reason.into()]);
+    }
+    event
+}
+
+/// How a run of an event ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Handled,
+    Ignored,
+    Retry,
+    Dead(GivenUp),
+}
+
+/// Why an event was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GivenUp {
+    Permanent,
+    Exhausted,
+    Crashed,
+    Unreadable,
+}
+
+impl Outcome {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Handled => "handled",
+            Self::Ignored => "ignored",
+            Self::Retry => "retry",
+            Self::Dead(_) => "dead",
+        }
+    }
+}
+
+impl GivenUp {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Permanent => "permanent",
+            Self::Exhausted => "exhausted",
+            Self::Crashed => "crashed",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// Counts a run of an event that ended, the `attempt`th.
+pub(crate) fn ended(kind: EventKind, outcome: Outcome, attempt: u32) {
+    let kind = kind.as_str();
+    EVENTS.add(1, [kind.into(), outcome.as_str().into()]);
+    if let Outcome::Dead(reason) = outcome {
+        DEAD_LETTERS.add(1, [kind.into(), reason.as_str().into()]);
+    }
+    if outcome != Outcome::Retry {
+        EVENT_ATTEMPTS.record(f64::from(attempt), [kind.into(), outcome.as_str().into()]);
+    }
+}

@@ -1,0 +1,123 @@
+//! The names of spans and targets.
+
+use tracing::Level;
+
+use super::TraceContext;
+
+/// The targets of spans and log lines. All begin with `jaas::`, so a filter such as `jaas=debug` has them all.
+pub mod target {
+    /// From a request to its reply.
+    pub const DELIVERY: &str = "jaas::delivery";
+    /// From a claim to the settled event; in [`Direct`](crate::Direct) too.
+    pub const WORK: &str = "jaas::work";
+    /// Questions about the settings of meetings, and their answers.
+    pub const SETTINGS: &str = "jaas::settings";
+    /// Stores: what they warn of, purging and watching them.
+    pub const STORE: &str = "jaas::store";
+    /// The web framework's side: bodies that end too soon, health checks.
+    pub const HTTP: &str = "jaas::http";
+    /// Of metrics, in the metadata that the facade gives to a recorder.
+    pub const METRICS: &str = "jaas::metrics";
+}
+
+pub(crate) mod name {
+    pub(crate) const DELIVERY: &str = "jaas.delivery";
+    pub(crate) const ACCEPT: &str = "jaas.accept";
+    pub(crate) const CLAIM: &str = "jaas.claim";
+    pub(crate) const EVENT: &str = "jaas.event";
+    pub(crate) const HANDLE: &str = "jaas.handle";
+}
+
+/// A span as it is opened.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct SpanInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// The span around it; `None` when it is the first one, or that of the application is.
+    pub parent: Option<&'static str>,
+    /// Its level.
+    pub level: Level,
+    /// Its target.
+    pub target: &'static str,
+    /// What it spans.
+    pub help: &'static str,
+    /// Its fields and their meaning. One that is not known is not recorded.
+    pub fields: &'static [(&'static str, &'static str)],
+}
+
+const ENDPOINT: (&str, &str) = ("endpoint", "name of the endpoint");
+const KEY: (&str, &str) = ("key", "the event's `idempotencyKey`: the same in every span about the event");
+const EVENT_TYPE: (&str, &str) = ("event_type", "`eventType` as it came");
+const TRACE_ID: (&str, &str) = ("trace_id", "trace id of the event's trace context, 32 hex digits");
+
+/// Every span of this crate.
+pub static SPANS: &[SpanInfo] = &[
+    SpanInfo {
+        name: name::DELIVERY,
+        parent: None,
+        level: Level::INFO,
+        target: target::DELIVERY,
+        help: "One request, from its whole body to the reply.",
+        fields: &[
+            ENDPOINT,
+            KEY,
+            EVENT_TYPE,
+            ("reply", "what was answered, as in the label of `jaas_deliveries_total`"),
+            TRACE_ID,
+        ],
+    },
+    SpanInfo {
+        name: name::ACCEPT,
+        parent: Some(name::DELIVERY),
+        level: Level::INFO,
+        target: target::DELIVERY,
+        help: "Taking responsibility for an authentic event: storing it, or in `Direct` handling it.",
+        fields: &[(
+            "outcome",
+            "`stored`, `handled`, `ignored`, `failed`, `duplicate`, `conflict`, `quarantined`; `refused`, `timed_out`",
+        )],
+    },
+    SpanInfo {
+        name: name::CLAIM,
+        parent: None,
+        level: Level::DEBUG,
+        target: target::WORK,
+        help: "A worker asks the store for events, or is handed one over. In it, one line for each event that was claimed.",
+        fields: &[("worker", "name of the worker"), ("claimed", "how many events it got")],
+    },
+    SpanInfo {
+        name: name::EVENT,
+        parent: None,
+        level: Level::INFO,
+        target: target::WORK,
+        help: "One run of an event, from its claim to its recorded end. In `Direct` it is inside `jaas.accept`.",
+        fields: &[
+            ("event", "the event's row; not in `Direct`"),
+            ENDPOINT,
+            KEY,
+            EVENT_TYPE,
+            ("attempt", "which run this is, from 1"),
+            ("worker", "name of the worker; not in `Direct`"),
+            ("fence", "number of the claim; not in `Direct`"),
+            TRACE_ID,
+        ],
+    },
+    SpanInfo {
+        name: name::HANDLE,
+        parent: Some(name::EVENT),
+        level: Level::INFO,
+        target: target::WORK,
+        help: "One run of one handler. Spans and lines of the handler are inside.",
+        fields: &[
+            ("handler", "name of the handler"),
+            ("mode", "`plain`, `transactional`"),
+            ("outcome", "`done`, `ignored`, `retry`, `permanent`, `timed_out`, `panicked`"),
+        ],
+    },
+];
+
+/// What the field `trace_id` shows of a trace context.
+pub(crate) fn trace_id(trace: Option<&TraceContext>) -> Option<&str> {
+    trace.map(TraceContext::trace_id)
+}

@@ -1,0 +1,1 @@
+ALTER TABLE jaas_events DROP COLUMN trace_context;
