@@ -388,7 +388,7 @@ macro_rules! define_events {
 
             $(
                 #[doc = $doc]
-                #[doc = concat!("\n\nCalled for `", $wire, "` ([8x8's page](https://developer.8x8.com/jaas/docs/webhooks-payload)). The [payload](", stringify!($Event), ") says what is known of its fields, and how:\n\n", $Event!())]
+                #[doc = concat!("\n\nCalled for `", $wire, "`. What 8x8 documents of it is on [its page](https://developer.8x8.com/jaas/docs/webhooks-payload); the [payload](", stringify!($Event), ") says what is known of its fields, and how:\n\n", $Event!())]
                 async fn $method(&self, cx: &mut Context<'_, Tx>, event: &$Event) -> HandlerResult {
                     let _ = (cx, event);
                     Ok(Handled::unimplemented())
