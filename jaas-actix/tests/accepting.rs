@@ -104,3 +104,26 @@ async fn a_compressed_body_is_verified_and_kept_as_it_came() {
     assert!(server.events().await.is_empty());
     server.stop().await;
 }
+
+#[actix_web::test]
+async fn the_trace_context_in_the_headers_is_kept_with_the_event() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let server = Server::start(|webhook| webhook).await;
+    for (key, headers, trace) in [
+        ("both", format!("TraceParent: {PARENT}\r\ntracestate: a=1\r\n"), Some(format!("{PARENT} a=1"))),
+        (
+            "two states",
+            format!("traceparent: {PARENT}\r\ntracestate: a=1\r\ntracestate: b=2\r\n"),
+            Some(format!("{PARENT} a=1")),
+        ),
+        ("malformed", "traceparent: 00-zz\r\n".to_owned(), None),
+        ("none", String::new(), None),
+    ] {
+        let response = server.answer(signed_with(&headers, event(key, 200))).await;
+        assert_eq!(response.status, 200, "{key}");
+        let events = server.events().await;
+        let kept = events.last().and_then(|event| event.trace.as_ref());
+        assert_eq!(kept.map(ToString::to_string), trace, "{key}");
+    }
+    server.stop().await;
+}

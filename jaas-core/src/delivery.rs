@@ -11,6 +11,7 @@ use crate::Timestamp;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::event::{Event, EventHandler};
 use crate::handler::{Context, HandlerResult};
+use crate::lenient::Undecoded;
 use crate::telemetry::TraceContext;
 
 /// One event as it was delivered: the envelope, the raw bytes, and where and when they came.
@@ -94,6 +95,28 @@ impl Delivery {
     /// Decodes the typed payload.
     pub fn event(&self) -> Event {
         Event::read(self.envelope.kind, self.data())
+    }
+
+    /// The wire names of known fields, of the envelope and of `data`, whose values were neither null nor empty and did not
+    /// fit: they are absent in the typed payload, and the raw data has them. Decodes the payload anew.
+    ///
+    /// ```
+    /// use jaas_core::{Delivery, Timestamp};
+    ///
+    /// let body = r#"{"idempotencyKey":"k","eventType":"FEEDBACK","timestamp":"soon","data":{"rating":"good"}}"#;
+    /// let delivery = Delivery::read("main", Timestamp::from_secs(1_760_000_000), body.into())?;
+    /// assert_eq!(delivery.undecoded_fields(), ["timestamp", "rating"]);
+    /// # Ok::<(), jaas_core::Unreadable>(())
+    /// ```
+    pub fn undecoded_fields(&self) -> Vec<&'static str> {
+        self.decoded().1.fields().to_vec()
+    }
+
+    /// Decodes the typed payload, and tells what did not fit.
+    pub(crate) fn decoded(&self) -> (Event, Undecoded) {
+        let mut undecoded = Undecoded::of(self.envelope.undecoded());
+        let event = Event::read_within(self.envelope.kind, self.data(), &mut undecoded);
+        (event, undecoded)
     }
 
     /// Gives the event to a handler as the worker does: decodes it and calls

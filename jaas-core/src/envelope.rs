@@ -7,7 +7,7 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::event::EventKind;
-use crate::lenient::{self, Field};
+use crate::lenient::{self, Field, Undecoded};
 use crate::{AppId, CustomerId, Fqn, IdempotencyKey, SessionId, Timestamp};
 
 /// The longest `idempotencyKey`, `eventType` and `sessionId` that is stored, in bytes. Every store must keep
@@ -42,6 +42,8 @@ pub struct Envelope {
     /// When it happened: the source of truth for order (documented).
     pub timestamp: Option<Timestamp>,
     data: Option<Range<usize>>,
+    /// Which of the fields were there and did not fit.
+    undecoded: Box<[&'static str]>,
 }
 
 impl Envelope {
@@ -73,22 +75,37 @@ impl Envelope {
         json.end().map_err(|error| EnvelopeError::not_json(&error))?;
 
         let event_type = required("eventType", fields.event_type)?;
-        let text = |raw: Option<&RawValue>| raw.and_then(|raw| lenient::string(raw.get()));
+        let mut undecoded = Undecoded::default();
+        let mut text = |name, raw: Option<&RawValue>, fits: fn(&String) -> bool| {
+            let raw = raw?.get();
+            undecoded.checked(name, raw, lenient::string(raw).filter(fits))
+        };
         // What a database could not store is as odd as a value of the wrong type: it stays in the body.
-        let fqn = Fqn::new(text(fields.fqn).filter(|fqn| !fqn.contains('\0')).unwrap_or_default());
-        let session_id =
-            text(fields.session_id).filter(|session| check_storable("sessionId", session).is_ok());
+        let fqn = Fqn::new(text("fqn", fields.fqn, |fqn| !fqn.contains('\0')).unwrap_or_default());
+        let is_storable = |session: &String| check_storable("sessionId", session).is_ok();
+        let session_id = text("sessionId", fields.session_id, is_storable);
+        let app_id = text("appId", fields.app_id, |_| true).map(AppId::new);
+        let customer_id = text("customerId", fields.customer_id, |_| true).map(CustomerId::new);
+        let timestamp = fields
+            .timestamp
+            .and_then(|raw| undecoded.checked("timestamp", raw.get(), Timestamp::read(raw.get())));
         Ok(Self {
             idempotency_key: IdempotencyKey::new(required("idempotencyKey", fields.idempotency_key)?),
             kind: EventKind::from_wire(&event_type),
             event_type,
-            app_id: fqn.app_id().map(AppId::from).or_else(|| text(fields.app_id).map(AppId::new)),
-            customer_id: text(fields.customer_id).map(CustomerId::new),
+            app_id: fqn.app_id().map(AppId::from).or(app_id),
+            customer_id,
             session_id: session_id.map(SessionId::new),
             fqn,
-            timestamp: fields.timestamp.and_then(|raw| Timestamp::read(raw.get())),
+            timestamp,
             data: fields.data.map(|raw| range_within(body, raw.get())),
+            undecoded: undecoded.fields().into(),
         })
+    }
+
+    /// Which of the fields did not fit.
+    pub(crate) fn undecoded(&self) -> &[&'static str] {
+        &self.undecoded
     }
 
     /// Where `data` stands in the body this envelope was read from.

@@ -52,7 +52,7 @@ pub use self::transcript::{
 pub use self::usage::{Usage, UsageEntry};
 use crate::handler::{Context, Handled, HandlerResult};
 pub use crate::lenient::DecodeError;
-use crate::lenient::{Decode, Write};
+use crate::lenient::{Decode, Undecoded, Write};
 
 /// Calls a macro with the table of events: one row per event with its doc line, its name in Rust (payload
 /// type and variant), its name on the wire, and its handler method.
@@ -241,7 +241,7 @@ macro_rules! define_events {
                 const KIND: EventKind = EventKind::$Event;
 
                 fn decode(data: &str) -> Result<Self, DecodeError> {
-                    Decode::decode(data)
+                    Decode::read_data(data, &mut Undecoded::default())
                 }
 
                 fn encode(&self) -> String {
@@ -262,8 +262,12 @@ macro_rules! define_events {
         impl Event {
             /// Reads the payload of an event of this kind; what cannot be read is [`Unknown`](Self::Unknown).
             pub fn read(kind: EventKind, data: &str) -> Self {
+                Self::read_within(kind, data, &mut Undecoded::default())
+            }
+
+            pub(crate) fn read_within(kind: EventKind, data: &str, undecoded: &mut Undecoded) -> Self {
                 match kind {
-                    $(EventKind::$Event => match Payload::decode(data) {
+                    $(EventKind::$Event => match Decode::read_data(data, undecoded) {
                         Ok(payload) => Self::$Event(payload),
                         Err(error) => Self::Unknown(UnknownReason::Data(error)),
                     },)*

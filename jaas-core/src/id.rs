@@ -91,7 +91,28 @@ macro_rules! open_debug {
 }
 
 open_debug! {
-    IdempotencyKey SessionId AppId CustomerId ParticipantId BreakoutRoomId RecordingSessionId PollId Jid Fqn
+    IdempotencyKey SessionId AppId CustomerId ParticipantId BreakoutRoomId RecordingSessionId PollId
+}
+
+/// A room's name can be somebody's, or tell what a meeting is about, so the tenant alone is shown.
+impl fmt::Debug for Fqn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.app_id() {
+            Some(tenant) => write!(f, "Fqn({tenant}/…)"),
+            None => f.write_str("Fqn(…)"),
+        }
+    }
+}
+
+/// The address of a conference begins with the room's name, and a participant's may with the user's, so the domain alone is
+/// shown.
+impl fmt::Debug for Jid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.bare().rsplit_once('@') {
+            Some((_, domain)) => write!(f, "Jid(…@{domain})"),
+            None => f.write_str("Jid(…)"),
+        }
+    }
 }
 
 /// Many applications use an e-mail address as the id, so it is hidden.
@@ -139,14 +160,15 @@ string_id! {
     /// A participant's XMPP address: `local@domain` (bare) or `local@domain/resource` (full).
     ///
     /// Most events carry the bare address; `REACTIONS`, `ROLE_CHANGED`, `SPEAKER_STATS` and chat files the
-    /// full one. Compare [`bare`](Jid::bare) forms when you join across events.
+    /// full one. Compare [`bare`](Jid::bare) forms when you join across events. `Debug` shows the domain only.
     pub struct Jid;
 
     /// A meeting's fully qualified name: `<AppID>/<room>`.
     ///
     /// The spelling differs between events of one meeting (the meeting server lower-cases and
     /// percent-encodes, other senders keep the URL's spelling), and a room name may contain `/`. Use
-    /// [`same_room`](Fqn::same_room) to compare, and [`SessionId`] to tell sittings apart.
+    /// [`same_room`](Fqn::same_room) to compare, and [`SessionId`] to tell sittings apart. `Debug` shows the tenant only,
+    /// because a room's name can be personal.
     pub struct Fqn;
 }
 
@@ -278,6 +300,13 @@ mod tests {
     fn rooms_of_different_tenants_differ() {
         assert!(!Fqn::new("a/room").same_room(&Fqn::new("b/room")));
         assert!(Fqn::new("A/ROOM%31").same_room(&Fqn::new("a/room1")));
+    }
+
+    #[test]
+    fn debug_shows_no_room_and_no_user() {
+        assert_eq!(format!("{:?} {:?}", Fqn::new("app/zoe/x"), Fqn::new("zoe")), "Fqn(app/…) Fqn(…)");
+        let jids = ["zoe@conference.app.8x8.vc", "u@8x8.vc/res@x", "zoe"].map(Jid::new);
+        assert_eq!(format!("{jids:?}"), "[Jid(…@conference.app.8x8.vc), Jid(…@8x8.vc), Jid(…)]");
     }
 
     #[test]

@@ -23,41 +23,82 @@ pub(crate) use self::write::{Write, WriteFields};
 /// A value that can be read from one raw JSON value; `None` when that is no such value.
 pub(crate) trait Field: Sized {
     fn read(raw: &str) -> Option<Self>;
+
+    /// The same, noting which fields inside did not fit. What has no fields inside notes nothing.
+    fn read_within(raw: &str, _: &mut Undecoded) -> Option<Self> {
+        Self::read(raw)
+    }
+}
+
+/// The wire names of known fields whose values were neither null nor empty and did not fit. They come from the tables of
+/// this crate and never from the wire.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Undecoded(Vec<&'static str>);
+
+impl Undecoded {
+    /// The field for an entry of a list or map that is `data` itself: a map's keys are not ours.
+    const DATA: &str = "data";
+
+    /// What another part of the body noted, to go on from.
+    pub(crate) fn of(fields: &[&'static str]) -> Self {
+        Self(fields.to_vec())
+    }
+
+    pub(crate) fn fields(&self) -> &[&'static str] {
+        &self.0
+    }
+
+    fn note(&mut self, name: &'static str) {
+        if !self.0.contains(&name) {
+            self.0.push(name);
+        }
+    }
+
+    /// Passes on what was read, and notes the field when something was there and could not be.
+    pub(crate) fn checked<T>(&mut self, name: &'static str, raw: &str, read: Option<T>) -> Option<T> {
+        if read.is_none() && !is_nothing(raw) {
+            self.note(name);
+        }
+        read
+    }
 }
 
 /// A place in a payload that a raw field can fill.
 pub(crate) trait Slot {
-    fn fill(&mut self, raw: &str);
+    fn fill(&mut self, name: &'static str, raw: &str, undecoded: &mut Undecoded);
 }
 
 impl<T: Field> Slot for Option<T> {
-    fn fill(&mut self, raw: &str) {
-        *self = T::read(raw);
+    fn fill(&mut self, name: &'static str, raw: &str, undecoded: &mut Undecoded) {
+        let read = T::read_within(raw, undecoded);
+        *self = undecoded.checked(name, raw, read);
     }
 }
 
 impl<T: Field> Slot for Vec<T> {
-    fn fill(&mut self, raw: &str) {
-        *self = list(raw).unwrap_or_default();
+    fn fill(&mut self, name: &'static str, raw: &str, undecoded: &mut Undecoded) {
+        let read = list(name, raw, undecoded).ok();
+        *self = undecoded.checked(name, raw, read).unwrap_or_default();
     }
 }
 
 /// A payload's fields by wire name.
 pub(crate) trait Fields {
     /// Fills the field called `key`; `false` when there is none.
-    fn set(&mut self, key: &str, raw: &str) -> bool;
+    fn set(&mut self, key: &str, raw: &str, undecoded: &mut Undecoded) -> bool;
 }
 
 impl Fields for crate::Room {
-    fn set(&mut self, key: &str, raw: &str) -> bool {
+    fn set(&mut self, key: &str, raw: &str, undecoded: &mut Undecoded) -> bool {
         match key {
             "isBreakout" => {
-                if bool::read(raw) == Some(true) && !self.is_breakout() {
+                let is_breakout = undecoded.checked("isBreakout", raw, bool::read(raw));
+                if is_breakout == Some(true) && !self.is_breakout() {
                     *self = Self::Breakout { id: None };
                 }
             }
             "breakoutRoomId" => {
-                if let Some(id) = Field::read(raw) {
+                if let Some(id) = undecoded.checked("breakoutRoomId", raw, Field::read(raw)) {
                     *self = Self::Breakout { id: Some(id) };
                 }
             }
@@ -69,7 +110,7 @@ impl Fields for crate::Room {
 
 /// A whole payload, read from the raw `data` of an event.
 pub(crate) trait Decode: Sized {
-    fn decode(data: &str) -> Result<Self, DecodeError>;
+    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError>;
 }
 
 /// Why `data` could not be read as the payload of its event type.
@@ -81,21 +122,30 @@ pub struct DecodeError {
 }
 
 /// Reads an object into `T`, field by field; `null` and an empty list are an empty object.
-pub(crate) fn object<T: Fields + Default>(raw: &str) -> Result<T, DecodeError> {
+pub(crate) fn object<T: Fields + Default>(raw: &str, undecoded: &mut Undecoded) -> Result<T, DecodeError> {
     let mut value = T::default();
     entries(raw, "an object", |key, raw| {
-        value.set(key, raw);
+        value.set(key, raw, undecoded);
     })?;
     Ok(value)
 }
 
-/// Reads a list, leaving out elements that are not a `T`; `null` and an empty object are an empty list.
-pub(crate) fn list<T: Field>(raw: &str) -> Result<Vec<T>, DecodeError> {
+/// Reads a list that is `data` itself.
+pub(crate) fn data_list<T: Field>(raw: &str, undecoded: &mut Undecoded) -> Result<Vec<T>, DecodeError> {
+    list(Undecoded::DATA, raw, undecoded)
+}
+
+/// Reads the list in this field, leaving out elements that are not a `T`; `null` and an empty object are an empty list.
+fn list<T: Field>(name: &'static str, raw: &str, undecoded: &mut Undecoded) -> Result<Vec<T>, DecodeError> {
     let expected = "a list";
     match shape(raw) {
         Shape::List => {
             let elements: Vec<&RawValue> = serde_json::from_str(raw).map_err(|e| malformed(expected, &e))?;
-            Ok(elements.into_iter().filter_map(|raw| T::read(raw.get())).collect())
+            let mut element = |raw: &str| {
+                let read = T::read_within(raw, undecoded);
+                undecoded.checked(name, raw, read)
+            };
+            Ok(elements.into_iter().filter_map(|raw| element(raw.get())).collect())
         }
         Shape::Object if is_empty(raw) => Ok(Vec::new()),
         Shape::Null => Ok(Vec::new()),
@@ -104,10 +154,14 @@ pub(crate) fn list<T: Field>(raw: &str) -> Result<Vec<T>, DecodeError> {
 }
 
 /// Reads an object used as a map, leaving out entries that are not a `V`.
-pub(crate) fn map<K: From<String> + Ord, V: Field>(raw: &str) -> Result<BTreeMap<K, V>, DecodeError> {
+pub(crate) fn map<K: From<String> + Ord, V: Field>(
+    raw: &str,
+    undecoded: &mut Undecoded,
+) -> Result<BTreeMap<K, V>, DecodeError> {
     let mut map = BTreeMap::new();
     entries(raw, "an object", |key, raw| {
-        if let Some(value) = V::read(raw) {
+        let read = V::read_within(raw, undecoded);
+        if let Some(value) = undecoded.checked(Undecoded::DATA, raw, read) {
             map.insert(K::from(key.to_owned()), value);
         }
     })?;
@@ -222,7 +276,16 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Whether a raw object or list has nothing between its brackets.
+/// Whether a raw value says that there is none.
+fn is_nothing(raw: &str) -> bool {
+    match shape(raw) {
+        Shape::Null => true,
+        Shape::String | Shape::Object | Shape::List => is_empty(raw),
+        Shape::Number | Shape::Bool => false,
+    }
+}
+
+/// Whether a raw object, list or string has nothing between its ends.
 fn is_empty(raw: &str) -> bool {
     raw.get(1..raw.len().saturating_sub(1)).is_some_and(|inside| inside.trim().is_empty())
 }
@@ -320,7 +383,11 @@ mod tests {
     }
 
     fn sample(raw: &str) -> Sample {
-        object(raw).expect("an object")
+        object(raw, &mut Undecoded::default()).expect("an object")
+    }
+
+    fn list<T: Field>(raw: &str) -> Result<Vec<T>, DecodeError> {
+        data_list(raw, &mut Undecoded::default())
     }
 
     #[test]
@@ -328,6 +395,45 @@ mod tests {
         let read = sample(r#"{"id":{"a":[1]},"flag":"TRUE","count":"7","words":["a",1,null,{"b":2}]}"#);
         assert_eq!((read.id, read.flag, read.count), (None, Some(true), Some(7)));
         assert_eq!(read.words, ["a", "1"]);
+    }
+
+    #[test]
+    fn what_was_there_and_did_not_fit_is_noted_under_its_wire_name() {
+        payload! {
+            /// One around another.
+            pub struct Around {
+                /// One.
+                sample: Option<Sample> = "sample",
+                /// Many.
+                samples: Vec<Sample> = "samples",
+            }
+        }
+        let noted = |raw: &str| {
+            let mut undecoded = Undecoded::default();
+            Around::read_data(raw, &mut undecoded).map(|_| undecoded.0)
+        };
+        for (raw, expected) in [
+            (
+                r#"{"sample":{"id":"1","flag":true,"count":2,"words":["a"],"isBreakout":"true"},"foreign":{"a":[1]}}"#,
+                &[][..],
+            ),
+            (
+                r#"{"sample":{"id":null,"flag":"","count":" ","words":{},"isBreakout":[],"breakoutRoomId":""}}"#,
+                &[],
+            ),
+            (r#"{"sample":{"id":{"a":1},"flag":"yes","count":"x"}}"#, &["id", "flag", "count"]),
+            (
+                r#"{"sample":{"words":"a","isBreakout":7,"breakoutRoomId":[1]}}"#,
+                &["words", "isBreakout", "breakoutRoomId"],
+            ),
+            (r#"{"sample":7,"samples":[{"flag":2},{"flag":3},"x",null]}"#, &["sample", "flag", "samples"]),
+        ] {
+            assert_eq!(noted(raw), Ok(expected.to_vec()), "{raw}");
+        }
+        let mut undecoded = Undecoded::default();
+        let read = map::<String, Sample>(r#"{"ada@example.org":7,"b":{"flag":"no"}}"#, &mut undecoded)
+            .expect("a map");
+        assert_eq!((read.len(), undecoded.fields()), (1, &["data", "flag"][..]));
     }
 
     #[test]
@@ -358,7 +464,7 @@ mod tests {
         assert_eq!(list::<i64>("{ }"), Ok(vec![]));
         assert_eq!(list::<i64>("null"), Ok(vec![]));
         assert_eq!(
-            object::<Sample>("[1]").expect_err("a list").to_string(),
+            Sample::read_data("[1]", &mut Undecoded::default()).expect_err("a list").to_string(),
             "`data` is a list, where an object was expected"
         );
     }
@@ -390,7 +496,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_is_read_without_a_panic(raw in ".*") {
-            let _ = (string(&raw), bool::read(&raw), i64::read(&raw), list::<i64>(&raw).is_ok(), object::<Sample>(&raw).is_ok());
+            let _ = (string(&raw), bool::read(&raw), i64::read(&raw), list::<i64>(&raw).is_ok(), Sample::read_data(&raw, &mut Undecoded::default()).is_ok());
         }
     }
 }

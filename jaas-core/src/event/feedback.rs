@@ -33,7 +33,7 @@ impl Feedback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lenient::Decode;
+    use crate::event::Payload as _;
 
     #[test]
     fn only_one_to_five_are_stars() {

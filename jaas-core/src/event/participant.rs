@@ -165,7 +165,7 @@ impl ParticipantLeft {
 mod tests {
     use super::*;
     use crate::BreakoutRoomId;
-    use crate::lenient::Decode;
+    use crate::event::Payload as _;
 
     #[test]
     fn moderator_is_read_from_a_bool_and_from_a_string() {

@@ -86,7 +86,7 @@ payload! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lenient::Decode;
+    use crate::event::Payload as _;
 
     #[test]
     fn an_answer_tells_ticked_from_unticked_and_empty_from_known() {

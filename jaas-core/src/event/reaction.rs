@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::lenient::{self, Decode, DecodeError, Write, open_enum, payload};
+use crate::lenient::{self, Decode, DecodeError, Undecoded, Write, open_enum, payload};
 use crate::{Jid, Personal, Timestamp, UserId};
 
 payload! {
@@ -50,8 +50,8 @@ payload! {
 pub struct AggregatedReactions(pub Vec<AggregatedReaction>);
 
 impl Decode for AggregatedReactions {
-    fn decode(data: &str) -> Result<Self, DecodeError> {
-        lenient::list(data).map(Self)
+    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
+        lenient::data_list(data, undecoded).map(Self)
     }
 }
 
@@ -85,6 +85,7 @@ open_enum! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Payload;
 
     #[test]
     fn participant_id_is_the_user_id() {

@@ -124,7 +124,7 @@ impl RecordingUploaded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lenient::Decode;
+    use crate::event::Payload as _;
 
     fn duration(data: &str) -> Option<Duration> {
         RecordingUploaded::decode(data).expect("an object").duration()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lenient::{self, Decode, DecodeError, Write, payload};
+use crate::lenient::{self, Decode, DecodeError, Undecoded, Write, payload};
 use crate::{Jid, Link, ParticipantId, Personal, UserId};
 
 /// How long each participant spoke.
@@ -20,8 +20,8 @@ use crate::{Jid, Link, ParticipantId, Personal, UserId};
 pub struct SpeakerStats(pub BTreeMap<Jid, SpeakerStat>);
 
 impl Decode for SpeakerStats {
-    fn decode(data: &str) -> Result<Self, DecodeError> {
-        lenient::map(data).map(Self)
+    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
+        lenient::map(data, undecoded).map(Self)
     }
 }
 
@@ -83,6 +83,7 @@ impl SpeakerStat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Payload;
 
     #[test]
     fn speakers_are_found_by_their_full_address() {

@@ -109,7 +109,7 @@ payload! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lenient::Decode;
+    use crate::event::Payload as _;
 
     #[test]
     fn a_phrase_and_its_speaker_stay_out_of_debug_output() {

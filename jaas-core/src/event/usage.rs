@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::telephony::CallDirection;
-use crate::lenient::{self, Decode, DecodeError, Write, payload};
+use crate::lenient::{self, Decode, DecodeError, Undecoded, Write, payload};
 use crate::{CustomerId, ParticipantId, Personal, Room, UserId};
 
 /// Devices joined that count as monthly active users.
@@ -20,8 +20,8 @@ use crate::{CustomerId, ParticipantId, Personal, Room, UserId};
 pub struct Usage(pub Vec<UsageEntry>);
 
 impl Decode for Usage {
-    fn decode(data: &str) -> Result<Self, DecodeError> {
-        lenient::list(data).map(Self)
+    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
+        lenient::data_list(data, undecoded).map(Self)
     }
 }
 
@@ -66,6 +66,7 @@ payload! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Payload;
 
     #[test]
     fn the_second_join_brings_two_devices_one_of_them_a_phone() {

@@ -19,13 +19,18 @@ macro_rules! payload {
         }
 
         impl $crate::lenient::Fields for $Name {
-            fn set(&mut self, key: &str, raw: &str) -> bool {
+            fn set(
+                &mut self,
+                key: &str,
+                raw: &str,
+                undecoded: &mut $crate::lenient::Undecoded,
+            ) -> bool {
                 match key {
                     $($wire => {
-                        $crate::lenient::Slot::fill(&mut self.$field, raw);
+                        $crate::lenient::Slot::fill(&mut self.$field, $wire, raw, undecoded);
                         true
                     })*
-                    _ => false $($(|| $crate::lenient::Fields::set(&mut self.$flat, key, raw))*)?,
+                    _ => false $($(|| $crate::lenient::Fields::set(&mut self.$flat, key, raw, undecoded))*)?,
                 }
             }
         }
@@ -48,14 +53,21 @@ macro_rules! payload {
         }
 
         impl $crate::lenient::Decode for $Name {
-            fn decode(data: &str) -> Result<Self, $crate::lenient::DecodeError> {
-                $crate::lenient::object(data)
+            fn read_data(
+                data: &str,
+                undecoded: &mut $crate::lenient::Undecoded,
+            ) -> Result<Self, $crate::lenient::DecodeError> {
+                $crate::lenient::object(data, undecoded)
             }
         }
 
         impl $crate::lenient::Field for $Name {
             fn read(raw: &str) -> Option<Self> {
-                if raw == "null" { None } else { $crate::lenient::object(raw).ok() }
+                Self::read_within(raw, &mut $crate::lenient::Undecoded::default())
+            }
+
+            fn read_within(raw: &str, undecoded: &mut $crate::lenient::Undecoded) -> Option<Self> {
+                if raw == "null" { None } else { $crate::lenient::object(raw, undecoded).ok() }
             }
         }
     )*};

@@ -1,20 +1,28 @@
 //! What is counted of events, in a worker and in `Direct` alike.
 
-use super::{DEAD_LETTERS, EVENT_ATTEMPTS, EVENTS, UNKNOWN_EVENTS};
+use super::{DEAD_LETTERS, EVENT_ATTEMPTS, EVENTS, UNDECODED_FIELDS, UNKNOWN_EVENTS, target};
 use crate::delivery::Delivery;
 use crate::event::{Event, EventKind, UnknownReason};
 
 /// Decodes the payload, and counts what did not fit, at the first run.
 pub(crate) fn decoded(delivery: &Delivery) -> Event {
-    let event = delivery.event();
-    if delivery.attempt == 1
-        && let Event::Unknown(reason) = &event
-    {
+    let (event, undecoded) = delivery.decoded();
+    if delivery.attempt > 1 {
+        return event;
+    }
+    let (kind, key) = (delivery.envelope.kind.as_str(), &delivery.envelope.idempotency_key);
+    if let Event::Unknown(reason) = &event {
         let reason = match reason {
             UnknownReason::Type => "type",
             UnknownReason::Data(_) => "data",
         };
         UNKNOWN_EVENTS.add(1, [reason.into()]);
+    }
+    if !undecoded.fields().is_empty() {
+        tracing::debug!(target: target::WORK, kind, %key, fields = ?undecoded.fields(), "some known fields did not fit");
+    }
+    for field in undecoded.fields() {
+        UNDECODED_FIELDS.add(1, [kind.into(), (*field).into()]);
     }
     event
 }

@@ -1,0 +1,12 @@
+//! Metrics, spans and traces: that they are what their tables say.
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod documented;
+mod metrics_table;
+mod monitor;
+mod spans;
+mod traces;
+
+#[path = "../support/lines.rs"]
+mod lines;
+mod world;

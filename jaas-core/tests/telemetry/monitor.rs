@@ -1,0 +1,120 @@
+//! What the monitor tells of a store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jaas_core::store::{ClaimRequest, EventStore as _, Failure, MemoryStore};
+use jaas_core::{Delivery, Monitor, Timestamp};
+use jaas_testkit::{Fault, FaultyStore, Op, event};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use tokio::time::sleep;
+
+use crate::lines::Lines;
+
+const EVERY: Duration = Duration::from_secs(15);
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+fn room_created(key: &str, received: i64) -> Delivery {
+    let body = event::room_created().key(key).in_session(key).body();
+    Delivery::read("main", at(received), body).expect("an envelope")
+}
+
+fn gauges(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
+    let values = snapshotter.snapshot().into_vec().into_iter().map(|(key, _, _, value)| {
+        let labels: Vec<_> = key.key().labels().map(metrics::Label::value).collect();
+        let DebugValue::Gauge(value) = value else { unreachable!("only gauges are set") };
+        (format!("{} {}", key.key().name(), labels.join(" ")), value.into_inner())
+    });
+    values.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_state_has_its_number_and_the_age_of_its_oldest() {
+    let recorder = DebuggingRecorder::new();
+    let _counting = metrics::set_default_local_recorder(&recorder);
+    let snapshotter = recorder.snapshotter();
+    let store = Arc::new(MemoryStore::new());
+    store.accept(room_created("dead", 0)).await.expect("accepted");
+    let claim = store.claim(&ClaimRequest::new("w", at(0), 1)).await.expect("claimed").remove(0);
+    let failure = Failure { error: "no".into(), retry_in: None };
+    store.fail(claim.lease, &failure, at(1)).await.expect("recorded");
+    for (key, received) in [("a", 40), ("b", 10), ("c", 30)] {
+        store.accept(room_created(key, received)).await.expect("accepted");
+    }
+    let another = event::room_destroyed().key("a").body();
+    store.accept(Delivery::read("main", at(50), another).expect("an envelope")).await.expect("kept");
+
+    let now = Arc::new(AtomicI64::new(100));
+    let clock = now.clone();
+    let monitor = Monitor::new(store.clone()).clock(move || at(clock.load(Ordering::Relaxed)));
+    let monitor = monitor.spawn().expect("spawned");
+    sleep(Duration::from_secs(1)).await;
+    let told = gauges(&snapshotter);
+    assert_eq!(told.len(), 6 + 2 + 6, "{told:?}");
+    for (gauge, value) in [
+        ("jaas_queue_events waiting", 3.0),
+        ("jaas_queue_oldest_seconds waiting", 90.0),
+        ("jaas_queue_events running", 0.0),
+        ("jaas_queue_oldest_seconds running", 0.0),
+        ("jaas_queue_events dead", 1.0),
+        ("jaas_queue_oldest_seconds dead", 100.0),
+        ("jaas_queue_events conflict", 1.0),
+        ("jaas_queue_events quarantined", 0.0),
+    ] {
+        assert_eq!(told[gauge], value, "{gauge}");
+    }
+
+    let claims = store.claim(&ClaimRequest::new("w", at(100), 10)).await.expect("claimed");
+    assert_eq!(claims.len(), 3);
+    now.store(110, Ordering::Relaxed);
+    sleep(Duration::from_secs(13)).await;
+    // This recorder puts a gauge back to 0 when it is read.
+    assert!(gauges(&snapshotter).values().all(|value| *value == 0.0), "not yet time");
+    sleep(Duration::from_secs(2)).await;
+    let told = gauges(&snapshotter);
+    assert_eq!((told["jaas_queue_events waiting"], told["jaas_queue_events running"]), (0.0, 3.0));
+    assert_eq!(told["jaas_queue_oldest_seconds waiting"], 0.0, "not as it was");
+    assert_eq!(told["jaas_queue_oldest_seconds running"], 100.0);
+    monitor.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_said_once_when_it_begins_and_once_when_it_ends() {
+    let lines = Lines::default();
+    let _logging = lines.listen();
+    let store = FaultyStore::new(MemoryStore::new());
+    store.script(Op::Stats, Fault::StallBefore(Duration::from_secs(60 * 60)));
+    store.outage([Op::Stats], Fault::Before);
+    let monitor = Monitor::new(store.clone()).every(EVERY).time_limit(Duration::from_secs(3)).spawn();
+    let monitor = monitor.expect("spawned");
+    sleep(EVERY * 5).await;
+    assert!(store.calls(Op::Stats) >= 5, "it goes on looking");
+    assert_eq!(
+        lines.of("jaas::store"),
+        [
+            "WARN what the store holds cannot be counted; its gauges stay as they were error=\"no answer within 3s\""
+        ]
+    );
+    store.mend();
+    sleep(EVERY * 5).await;
+    let said = lines.of("jaas::store");
+    assert_eq!(said[1..], ["INFO what the store holds can be counted again"]);
+    monitor.stop().await;
+    let calls = store.calls(Op::Stats);
+    sleep(EVERY * 5).await;
+    assert_eq!(store.calls(Op::Stats), calls, "it has stopped");
+}
+
+#[tokio::test]
+async fn no_time_at_all_is_refused() {
+    let monitor = || Monitor::new(Arc::new(MemoryStore::new()));
+    for monitor in [monitor().every(Duration::ZERO), monitor().time_limit(Duration::ZERO)] {
+        let refused = monitor.spawn().expect_err("refused");
+        assert!(refused.to_string().contains("must not be zero"), "{refused}");
+    }
+}
