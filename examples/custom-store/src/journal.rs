@@ -117,6 +117,7 @@ impl<'a> Turn<'a> {
                 }
                 // Nobody was told that the last group is there before it was there as a whole.
                 None if line.is_none_or(|line| line.len() == rest.len()) => {
+                    tracing::warn!(bytes = rest.len(), "the journal's last line is not whole and is cut off");
                     file.set_len(bytes)?;
                     break;
                 }

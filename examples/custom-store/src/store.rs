@@ -74,7 +74,14 @@ impl JournalStore {
         operation: &'static str,
         work: impl FnOnce(&mut Rows) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (command, answer) = command(work);
+        self.ask_with(operation, command(work, drop)).await
+    }
+
+    async fn ask_with<T>(
+        &self,
+        operation: &'static str,
+        (command, answer): (Command, oneshot::Receiver<T>),
+    ) -> Result<T, StoreError> {
         let asked = async {
             self.keeper.send(command).await.map_err(|_| closed(operation))?;
             answer.await.map_err(|_| unwritten(operation))
@@ -88,7 +95,7 @@ impl JournalStore {
         operation: &'static str,
         work: impl FnOnce(&mut Rows) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (command, answer) = command(work);
+        let (command, answer) = command(work, drop);
         self.keeper.try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 let why = format!("cannot {operation}: {QUEUE} others wait for the disk already");
@@ -105,14 +112,19 @@ impl JournalStore {
     }
 }
 
+/// Nothing is done for a call that was dropped before its turn. When it is dropped later, `unheard` is given the answer.
 fn command<T: Send + 'static>(
     work: impl FnOnce(&mut Rows) -> T + Send + 'static,
+    unheard: impl FnOnce(T) + Send + 'static,
 ) -> (Command, oneshot::Receiver<T>) {
     let (sender, receiver) = oneshot::channel();
     let command: Command = Box::new(move |rows| {
-        let done = work(rows);
-        // Nobody waits any more when the call was dropped.
-        Box::new(move || drop(sender.send(done)))
+        let done = (!sender.is_closed()).then(|| work(rows));
+        Box::new(move || {
+            if let Some(Err(done)) = done.map(|done| sender.send(done)) {
+                unheard(done);
+            }
+        })
     });
     (command, receiver)
 }
@@ -148,8 +160,19 @@ impl EventStore for JournalStore {
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        let request = request.clone();
-        let (claims, buried) = self.ask("claim events", move |rows| rows.claim(&request)).await?;
+        let (request, keeper, now) = (request.clone(), self.keeper.downgrade(), request.now);
+        let give_back = move |(claims, buried): (Vec<Claim>, Vec<Burial>)| {
+            buried.iter().for_each(Burial::report);
+            let leases: Vec<Lease> = claims.iter().map(|claim| claim.lease).collect();
+            // Otherwise nobody runs them before their leases end, and that counts as a crash.
+            let release: Command = Box::new(move |rows| {
+                rows.release(&leases, now);
+                Box::new(|| ())
+            });
+            drop(keeper.upgrade().map(|keeper| keeper.try_send(release)));
+        };
+        let claimed = command(move |rows| rows.claim(&request), give_back);
+        let (claims, buried) = self.ask_with("claim events", claimed).await?;
         buried.iter().for_each(Burial::report);
         Ok(claims)
     }

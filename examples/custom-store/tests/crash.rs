@@ -126,6 +126,37 @@ async fn a_line_that_was_not_written_to_its_end_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_claim_that_nobody_waits_for_any_more_is_no_crash() {
+    use std::future::Future as _;
+    use std::task::{Context, Poll, Waker};
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = JournalStore::open(folder.path()).await.unwrap();
+    accept(&store, "k").await;
+    let request = ClaimRequest::new("test", Timestamp::from_millis(i64::MAX / 2), 1);
+    let asked_and_dropped = || {
+        let mut claim = Box::pin(store.claim(&request));
+        let polled = claim.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Pending));
+    };
+    // Dropped before its turn, in it, or after it.
+    for _ in 0..200 {
+        asked_and_dropped();
+        tokio::task::yield_now().await;
+    }
+    let claims = tokio::time::timeout(SOON, async {
+        loop {
+            let claims = store.claim(&request).await.unwrap();
+            if !claims.is_empty() {
+                return claims;
+            }
+        }
+    });
+    let claims = claims.await.expect("it can be claimed at once");
+    assert_eq!(claims[0].crashes, 0);
+}
+
+#[tokio::test]
 async fn damage_further_up_is_told_and_nothing_is_thrown_away() {
     let folder = tempfile::tempdir().unwrap();
     let store = JournalStore::open(folder.path()).await.unwrap();

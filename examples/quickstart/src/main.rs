@@ -24,7 +24,7 @@ use actix_web::{App, HttpServer};
 use jaas_actix::{Health, Webhook};
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{EventStore as _, Retention};
-use jaas_core::{Auth, Handlers, Inbox, Purger, Receiver, Worker};
+use jaas_core::{Auth, Handlers, Inbox, Monitor, Purger, Receiver, Worker};
 use jaas_diesel::SqliteStore;
 
 use crate::attendance::Attendance;
@@ -74,6 +74,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     // Nothing else deletes: settled events go after 30 days, dead letters, conflicts and quarantine after 90.
     let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
+    // Measures the queue; you see it once you install an exporter for the `metrics` facade.
+    let monitor = Monitor::new(store.clone()).spawn()?;
 
     let webhook = Webhook::new(receiver.clone()).at(PATH);
     let pinged = store.clone();
@@ -106,6 +108,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     server.await??;
     receiver.close();
     let stopped = worker.stop(Duration::from_secs(10)).await;
+    monitor.stop().await;
     purger.stop().await;
     store.close().await;
     tracing::info!(interrupted = stopped.interrupted, "stopped");

@@ -168,9 +168,30 @@ pub async fn database() -> Option<Database> {
     let random = Path::new(folder.path()).file_name().expect("a name").to_string_lossy().into_owned();
     let schema = format!("existing_app{}", random.replace('.', "_").to_lowercase());
     let mut connection = AsyncPgConnection::establish(&server).await.expect("connected");
-    let create = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}");
-    connection.batch_execute(&create).await.expect("created");
+    connection.batch_execute(&format!("CREATE SCHEMA {schema}")).await.expect("created");
     Some(Database { url: format!("{server}?options=-c%20search_path%3D{schema}"), _folder: folder })
+}
+
+/// Drops the schema.
+#[cfg(feature = "postgres")]
+impl Drop for Database {
+    fn drop(&mut self) {
+        use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
+
+        let (server, schema) = self.url.split_once("?options=-c%20search_path%3D").expect("made above");
+        let (server, drop) = (server.to_owned(), format!("DROP SCHEMA {schema} CASCADE"));
+        // Apart, because the test's own runtime cannot wait here.
+        let dropping = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let mut connection = AsyncPgConnection::establish(&server).await.expect("connected");
+                connection.batch_execute(&drop).await.expect("dropped");
+            });
+        });
+        let dropped = dropping.join();
+        assert!(dropped.is_ok() || std::thread::panicking());
+    }
 }
 
 /// What an OpenTelemetry collector does with traces: it takes them.
@@ -190,12 +211,12 @@ impl Collector {
                 let sender = sender.clone();
                 async move {
                     let Ok(request) = ExportTraceServiceRequest::decode(body) else {
-                        return HttpResponse::BadRequest();
+                        return HttpResponse::BadRequest().finish();
                     };
                     let scopes = request.resource_spans.into_iter().flat_map(|spans| spans.scope_spans);
                     let new: Vec<Span> = scopes.flat_map(|scope| scope.spans).collect();
                     sender.send_modify(|spans: &mut Vec<Span>| spans.extend(new));
-                    HttpResponse::Ok()
+                    HttpResponse::Ok().finish()
                 }
             };
             App::new().route("/v1/traces", web::post().to(take))
