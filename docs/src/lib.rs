@@ -35,3 +35,11 @@ struct Retention;
 #[cfg(doctest)]
 #[doc = include_str!("../operations/repair.md")]
 struct Repair;
+
+#[cfg(doctest)]
+#[doc = include_str!("../operations/metrics.md")]
+struct Metrics;
+
+#[cfg(doctest)]
+#[doc = include_str!("../operations/tracing.md")]
+struct Tracing;

@@ -5,7 +5,9 @@ mod support;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use jaas_core::{DispatchError, Dispatcher, Disposition, Received};
+use jaas_actix::Webhook;
+use jaas_core::store::MemoryStore;
+use jaas_core::{Auth, DispatchError, Dispatcher, Disposition, Inbox, Received, Receiver};
 use support::{PATH, Server, chunk, event, head, signature_header, signed};
 
 const LIMIT: usize = 64 * 1024;
@@ -203,4 +205,13 @@ async fn a_dispatcher_that_fails_is_answered_503_with_the_time_it_asks_for() {
     assert_eq!((response.status, response.header("retry-after")), (503, Some("17")));
     assert!(response.body.is_empty());
     server.stop().await;
+}
+
+#[actix_web::test]
+async fn debug_of_what_is_mounted_shows_no_secret() {
+    let auth = Auth::signature_and_authorization(["whsec_Pl4nted"], ["Bearer Pl4nted"]).unwrap();
+    let receiver = Receiver::builder("main", auth, Inbox::new(MemoryStore::new())).build().unwrap();
+    let webhook = Webhook::new(receiver);
+    let shown = format!("{webhook:?} {webhook:#?}");
+    assert!(shown.contains("main") && !shown.contains("Pl4nted"), "{shown}");
 }

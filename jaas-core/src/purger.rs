@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tracing::instrument::WithSubscriber as _;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
@@ -85,13 +86,14 @@ impl<S: EventStore> Purger<S> {
             return Err(ConfigError::new("the purger's batch and interval must not be zero"));
         }
         let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(async move {
+        let purging = async move {
             tokio::select! {
                 // Between two batches, or in the middle of one, which is then done wholly or not at all.
                 _ = stopped => {}
                 () = self.run() => {}
             }
-        });
+        };
+        let task = tokio::spawn(purging.with_current_subscriber());
         Ok(PurgerHandle { stop: Some(stop), task })
     }
 

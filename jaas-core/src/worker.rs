@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tracing::instrument::WithSubscriber as _;
 
 pub use self::builder::WorkerBuilder;
 use self::process::Process;
@@ -68,7 +69,8 @@ impl<S: EventStore> Worker<S> {
     /// Outside a tokio runtime.
     pub fn spawn(self) -> WorkerHandle {
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(self.run(async { stopped.await.unwrap_or_default() }));
+        let run = self.run(async { stopped.await.unwrap_or_default() });
+        let task = tokio::spawn(run.with_current_subscriber());
         WorkerHandle { stop: Some(stop), task }
     }
 

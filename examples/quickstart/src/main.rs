@@ -22,14 +22,17 @@ use std::time::Duration;
 
 use actix_web::{App, HttpServer};
 use jaas_actix::{Health, Webhook};
-use jaas_core::store::EventStore as _;
-use jaas_core::{Auth, Handlers, Inbox, Receiver, Worker};
+use jaas_core::signature::Tolerance;
+use jaas_core::store::{EventStore as _, Retention};
+use jaas_core::{Auth, Handlers, Inbox, Monitor, Purger, Receiver, Worker};
 use jaas_diesel::SqliteStore;
 
 use crate::attendance::Attendance;
 
 const PATH: &str = "/webhooks/jaas";
 
+// `#[actix_web::main]` would do as well: requests have threads of their own either way, but there all that is spawned here,
+// such as the worker, shares one thread, and here it spreads over all cores.
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -69,6 +72,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .build()?
         .spawn();
 
+    // Nothing else deletes: settled events go after 30 days, dead letters, conflicts and quarantine after 90.
+    let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
+    // Measures the queue; you see it once you install an exporter for the `metrics` facade.
+    let monitor = Monitor::new(store.clone()).spawn()?;
+
     let webhook = Webhook::new(receiver.clone()).at(PATH);
     let pinged = store.clone();
     let health = Health::new()
@@ -100,6 +108,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     server.await??;
     receiver.close();
     let stopped = worker.stop(Duration::from_secs(10)).await;
+    monitor.stop().await;
+    purger.stop().await;
     store.close().await;
     tracing::info!(interrupted = stopped.interrupted, "stopped");
     Ok(())

@@ -30,14 +30,18 @@ use async_trait::async_trait;
 use jaas_actix::{Health, Webhook};
 use jaas_core::event::Event;
 use jaas_core::settings::{FailurePolicy, Passcode, SettingsDesk};
-use jaas_core::store::{EventStore as _, Keep};
-use jaas_core::{Auth, Context, EventHandler, Handled, HandlerResult, Handlers, Inbox, Receiver, Worker};
+use jaas_core::signature::Tolerance;
+use jaas_core::store::{EventStore as _, Keep, Retention};
+use jaas_core::{
+    Auth, Context, EventHandler, Handled, HandlerResult, Handlers, Inbox, Purger, Receiver, Worker,
+};
 use jaas_diesel::SqliteStore;
 
 const PATH: &str = "/webhooks/jaas";
 /// Questions may come with the events; this is for an endpoint of their own.
 const SETTINGS_PATH: &str = "/webhooks/settings";
 
+// `#[actix_web::main]` would do as well; there the worker and the desk's provider would share one thread.
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -82,6 +86,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let receiver = Receiver::builder("main", auth, Inbox::new(store.clone())).settings(desk.clone());
     let receiver = Arc::new(receiver.build()?);
     let worker = Worker::builder(store.clone(), Handlers::new().plain("print", Print)).build()?.spawn();
+    // Nothing else deletes events; the desk deletes its records.
+    let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
 
     let webhook = Webhook::new(receiver.clone()).at(PATH).settings_at(SETTINGS_PATH);
     let pinged = store.clone();
@@ -114,6 +120,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     server.await??;
     receiver.close();
     worker.stop(Duration::from_secs(10)).await;
+    purger.stop().await;
     // What is still to be recorded, and only then the store.
     desk.close().await;
     if once {

@@ -32,13 +32,15 @@ use std::time::Duration;
 
 use actix_web::{App, HttpServer};
 use jaas_actix::{Health, Webhook};
-use jaas_core::store::EventStore;
-use jaas_core::{Auth, Handlers, Inbox, Receiver, Worker};
+use jaas_core::signature::Tolerance;
+use jaas_core::store::{EventStore, Retention};
+use jaas_core::{Auth, Handlers, Inbox, Purger, Receiver, Worker};
 
 use crate::options::{Database, Options};
 
 const PATH: &str = "/webhooks/jaas";
 
+// `#[actix_web::main]` would do as well; there everything but the requests would share one thread.
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -101,6 +103,9 @@ async fn serve<S: EventStore + Clone>(
     // … and, here or in another process, from the row to the handler.
     let mut worker = None;
     if options.role.works() {
+        // Nothing else deletes what is settled; any number of processes may do it.
+        let retention = Retention::builder(Tolerance::default()).build()?;
+        let purger = Purger::new(store.clone(), retention).spawn()?;
         let spawned = Worker::builder(store, handlers)
             .name(name)
             .lease(options.lease)
@@ -110,7 +115,7 @@ async fn serve<S: EventStore + Clone>(
             .build()?
             .spawn();
         health = health.live_check("worker", spawned.liveness());
-        worker = Some(spawned);
+        worker = Some((spawned, purger));
     }
 
     let webhook = receiver.clone().map(|receiver| Webhook::new(receiver).at(PATH));
@@ -135,7 +140,8 @@ async fn serve<S: EventStore + Clone>(
         receiver.close();
     }
     let mut interrupted = 0;
-    if let Some(worker) = worker {
+    if let Some((worker, purger)) = worker {
+        purger.stop().await;
         interrupted = worker.stop(Duration::from_secs(10)).await.interrupted;
     }
     tracing::info!(interrupted, "stopped");

@@ -167,7 +167,7 @@ define! {
         0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0,
     ] {
         kind: "event type, `UNKNOWN` for one this version does not know",
-    } "From receipt to the first run, in a worker.";
+    } "From receipt to the first run, in a worker. A replayed event counts anew.";
 
     Histogram HANDLER_SECONDS "jaas_handler_seconds" in Seconds [
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,

@@ -1,0 +1,59 @@
+//! For operators: what was given up, and trying it again.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Data, Json, Path, ServiceConfig};
+use jaas_core::store::{AuditNote, EventQuery, EventState, EventStore as _, RowId, StoredEvent};
+use jaas_core::telemetry::TraceContext;
+use jaas_core::{Clock as _, SystemClock};
+use serde::Serialize;
+
+use crate::State;
+use crate::error::AppError;
+
+pub(crate) fn routes(app: &mut ServiceConfig) {
+    app.route("/dead-letters", web::get().to(dead_letters))
+        .route("/dead-letters/{id}/replay", web::post().to(replay));
+}
+
+/// Without the body, which has people's names in it.
+#[derive(Serialize)]
+struct DeadLetter {
+    id: i64,
+    event_type: String,
+    key: String,
+    session: Option<String>,
+    received_at: String,
+    attempts: u32,
+    error: Option<String>,
+    /// Where to look for it in the tracing system.
+    trace: Option<String>,
+}
+
+impl From<StoredEvent> for DeadLetter {
+    fn from(event: StoredEvent) -> Self {
+        Self {
+            id: event.id.get(),
+            event_type: event.event_type,
+            key: event.idempotency_key.to_string(),
+            session: event.session_id.map(|session| session.to_string()),
+            received_at: event.received_at.to_string(),
+            attempts: event.failures + event.crashes + event.interruptions,
+            error: event.note,
+            trace: event.trace.as_ref().map(TraceContext::trace_id).map(str::to_owned),
+        }
+    }
+}
+
+/// The first hundred.
+async fn dead_letters(state: Data<State>) -> Result<Json<Vec<DeadLetter>>, AppError> {
+    let query = EventQuery { state: Some(EventState::Dead), ..EventQuery::default() };
+    let dead = state.inbox.events(&query).await?.items;
+    Ok(Json(dead.into_iter().map(DeadLetter::from).collect()))
+}
+
+async fn replay(state: Data<State>, id: Path<i64>) -> Result<HttpResponse, AppError> {
+    // Who it was, and why, is kept with the event. An application with users names the user.
+    let note = AuditNote::new("operator", "replayed by hand");
+    state.inbox.replay(RowId::new(*id), &note, SystemClock.now()).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

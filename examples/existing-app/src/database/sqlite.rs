@@ -1,0 +1,49 @@
+//! The application's database is an SQLite file.
+
+use std::error::Error;
+use std::time::Duration;
+
+use diesel::ConnectionError;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, bb8};
+use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
+use jaas_core::store::StoreError;
+pub(crate) use jaas_diesel::sqlite::Connection;
+
+pub(crate) type Pool = bb8::Pool<Connection>;
+pub(crate) type Store = jaas_diesel::SqliteStore;
+
+pub(crate) const DEFAULT_URL: &str = "sqlite://existing-app.sqlite";
+
+/// The application's pool, and its tables. Of yours, write migrations.
+pub(crate) async fn connect(url: &str) -> Result<Pool, Box<dyn Error>> {
+    let mut config = ManagerConfig::<Connection>::default();
+    config.custom_setup = Box::new(|path| {
+        Box::pin(async move {
+            let mut connection = Connection::establish(path).await?;
+            // The inbox writes to the same file: whoever comes second waits.
+            let set = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+            connection.batch_execute(set).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            Ok(connection)
+        })
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config(path(url)?, config);
+    let pool = Pool::builder().max_size(8).connection_timeout(Duration::from_secs(5)).build(manager).await?;
+    let create = "CREATE TABLE IF NOT EXISTS rooms (name TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS attendances (
+            session_id TEXT NOT NULL, participant_id TEXT NOT NULL, room TEXT NOT NULL REFERENCES rooms, name TEXT,
+            joined_at BIGINT, left_at BIGINT, PRIMARY KEY (session_id, participant_id));";
+    pool.get().await?.batch_execute(create).await?;
+    Ok(pool)
+}
+
+/// The inbox, in the application's file and beside its tables, so that a handler's rows and the event's completion are one
+/// transaction. On SQLite the store has connections of its own and does not use the pool: of a file only one connection
+/// writes at a time, and the store's is in a thread that lets many events share one write.
+pub(crate) async fn inbox(url: &str, _: &Pool) -> Result<Store, StoreError> {
+    Store::open(path(url).unwrap_or(url)).await
+}
+
+fn path(url: &str) -> Result<&str, &'static str> {
+    let path = url.strip_prefix("sqlite://").filter(|path| !path.is_empty());
+    path.ok_or("DATABASE_URL must be sqlite://path; for PostgreSQL, build with --features postgres")
+}

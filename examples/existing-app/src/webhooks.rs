@@ -1,0 +1,70 @@
+//! JaaS in this application: what receives, what works, and how it stops.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jaas_actix::{Health, Webhook};
+use jaas_core::signature::Tolerance;
+use jaas_core::store::{EventStore as _, Retention};
+use jaas_core::{
+    Auth, Handlers, Inbox, Monitor, MonitorHandle, Purger, PurgerHandle, Receiver, Worker, WorkerHandle,
+};
+
+use crate::attendance::Attendance;
+use crate::database::Store;
+use crate::telemetry::OpenTelemetry;
+
+pub(crate) struct Jaas {
+    store: Store,
+    receiver: Arc<Receiver>,
+    worker: WorkerHandle,
+    purger: PurgerHandle,
+    monitor: MonitorHandle,
+}
+
+pub(crate) fn start(store: Store, secrets: &[String]) -> Result<Jaas, Box<dyn Error>> {
+    let receiver = Receiver::builder("main", Auth::signature(secrets)?, Inbox::new(store.clone()))
+        .trace_propagator(OpenTelemetry)
+        .build()?;
+    let handlers = Handlers::new().transactional("attendance", Attendance);
+    let worker = Worker::builder(store.clone(), handlers)
+        .trace_propagator(OpenTelemetry)
+        .transaction_time_limit(Duration::from_secs(5))
+        // Fewer than the pool has connections, so that the application's routes have some left.
+        .concurrency(8)
+        .build()?;
+    // Nothing else deletes what is settled, and nothing else measures the queue.
+    let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
+    let monitor = Monitor::new(store.clone()).spawn()?;
+    Ok(Jaas { store, receiver: Arc::new(receiver), worker: worker.spawn(), purger, monitor })
+}
+
+impl Jaas {
+    /// Relative to the scope it is mounted in.
+    pub(crate) fn webhook(&self) -> Webhook {
+        Webhook::new(self.receiver.clone()).at("/jaas")
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let store = self.store.clone();
+        let ping = move || {
+            let store = store.clone();
+            async move { store.ping().await }
+        };
+        Health::new()
+            .receiver(self.receiver.clone())
+            .check("store", ping)
+            .live_check("worker", self.worker.liveness())
+    }
+
+    /// Once the server has stopped.
+    pub(crate) async fn stop(self) {
+        self.receiver.close();
+        let stopped = self.worker.stop(Duration::from_secs(10)).await;
+        self.monitor.stop().await;
+        self.purger.stop().await;
+        self.store.close().await;
+        tracing::info!(interrupted = stopped.interrupted, "stopped");
+    }
+}

@@ -1,0 +1,162 @@
+//! The application as a process, with JaaS, an operator, Prometheus and a collector around it.
+#![cfg(unix)]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use jaas_core::telemetry::METRICS;
+use jaas_testkit::event;
+use reqwest::Method;
+use serde_json::{Value, json};
+use support::{Application, Collector, TOKEN, database};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+fn joined(key: &str, room: &str) -> String {
+    event::participant_joined().key(key).in_room(room).in_session(key).named("Ada").text()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_applications_routes_need_its_token_and_the_webhook_does_not() {
+    let Some(database) = database().await else { return };
+    let app = Application::start(&database.url, &[]).await;
+    for (method, path) in [
+        (Method::GET, "/api/rooms/math/attendance"),
+        (Method::PUT, "/api/rooms/math"),
+        (Method::GET, "/admin/dead-letters"),
+        (Method::POST, "/admin/dead-letters/1/replay"),
+    ] {
+        for token in [None, Some("a-token-of-somebody"), Some("a-token-of-this-tes")] {
+            let answer = app.ask_as(token, method.clone(), path, None).await;
+            assert_eq!(answer.status(), 401, "{method} {path} with {token:?}");
+            assert_eq!(answer.json::<Value>().await.unwrap(), json!({"error": "a valid token is needed"}));
+        }
+    }
+    assert_eq!(app.ask(Method::GET, "/api/rooms/math/attendance", None).await.status(), 200);
+    assert_eq!(app.ask(Method::POST, "/admin/dead-letters/1/replay", None).await.status(), 404);
+
+    assert_eq!(app.deliver(&joined("k", "math"), &[]).await, 200, "the signature is enough");
+    let unsigned = app.ask(Method::POST, "/hooks/jaas", Some(json!({"idempotencyKey": "forged"}))).await;
+    assert_eq!(unsigned.status(), 401, "and the token is no signature");
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(app.ask_as(None, Method::GET, path, None).await.status(), 200);
+    }
+    app.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_an_unknown_room_is_a_dead_letter_until_an_operator_replays_it() {
+    let Some(database) = database().await else { return };
+    let app = Application::start(&database.url, &[]).await;
+    let trace = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    assert_eq!(app.deliver(&joined("k", "Math"), &[("traceparent", &trace)]).await, 200);
+    let dead = app.until("/admin/dead-letters", Some(TOKEN), |text| text != "[]").await;
+    let dead: Value = serde_json::from_str(&dead).unwrap();
+    assert_eq!(
+        (&dead[0]["key"], &dead[0]["attempts"], &dead[0]["trace"]),
+        (&json!("k"), &json!(1), &json!(TRACE))
+    );
+    assert!(dead[0]["error"].as_str().unwrap().contains("the room is not known here"), "{dead}");
+    assert!(!dead.to_string().contains("Ada"), "no names: {dead}");
+
+    let room = json!({"title": "Mathematics"});
+    assert_eq!(app.ask(Method::PUT, "/api/rooms/math", Some(room)).await.status(), 204);
+    let replay = format!("/admin/dead-letters/{}/replay", dead[0]["id"]);
+    assert_eq!(app.ask(Method::POST, &replay, None).await.status(), 204);
+    let attendance = "/api/rooms/math/attendance";
+    let attended = app.until(attendance, Some(TOKEN), |text| text != "[]").await;
+    let attended: Value = serde_json::from_str(&attended).unwrap();
+    assert_eq!((attended.as_array().unwrap().len(), &attended[0]["name"]), (1, &json!("Ada")));
+    assert_eq!(app.until("/admin/dead-letters", Some(TOKEN), |text| text == "[]").await, "[]");
+
+    // A second time it would be written again, were it not one row.
+    assert_eq!(app.deliver(&joined("k", "Math"), &[]).await, 200);
+    assert_eq!(app.ask(Method::POST, &replay, None).await.status(), 204, "what is done can be replayed");
+    let left = event::participant_left().key("left").in_room("Math").in_session("k").text();
+    assert_eq!(app.deliver(&left, &[]).await, 200);
+    app.until("/metrics", None, |text| {
+        text.contains(r#"jaas_events_total{kind="PARTICIPANT_LEFT",outcome="handled"} 1"#)
+    })
+    .await;
+    app.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_finds_the_documented_metrics_and_no_others() {
+    let Some(database) = database().await else { return };
+    let app = Application::start(&database.url, &[]).await;
+    let room = json!({"title": "Mathematics"});
+    assert_eq!(app.ask(Method::PUT, "/api/rooms/math", Some(room)).await.status(), 204);
+    assert_eq!(app.deliver(&joined("good", "math"), &[]).await, 200);
+    assert_eq!(app.deliver(&joined("dead", "elsewhere"), &[]).await, 200);
+    assert_eq!(app.ask(Method::POST, "/hooks/jaas", Some(json!({}))).await.status(), 401);
+    let told = app.until("/metrics", None, |text| text.contains("jaas_dead_letters_total{")).await;
+    assert!(!told.contains("Ada") && !told.contains("math"), "no people, no rooms: {told}");
+
+    let types = told.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    for (name, kind) in types.clone() {
+        let documented = METRICS.iter().find(|metric| metric.name == name);
+        let documented = documented.unwrap_or_else(|| panic!("{name} is not documented"));
+        assert_eq!(kind, documented.kind.as_str(), "{name}: a histogram has its buckets");
+    }
+    let there: BTreeSet<&str> = types.map(|(name, _)| name).collect();
+    for name in [
+        "jaas_deliveries_total",
+        "jaas_refused_total",
+        "jaas_authentic_total",
+        "jaas_signature_age_seconds",
+        "jaas_accept_seconds",
+        "jaas_queue_events",
+        "jaas_queue_oldest_seconds",
+        "jaas_wait_seconds",
+        "jaas_handler_seconds",
+        "jaas_events_total",
+        "jaas_event_attempts",
+        "jaas_dead_letters_total",
+    ] {
+        assert!(there.contains(name), "{name} is not in {told}");
+    }
+    app.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_gets_every_span_in_the_trace_that_the_delivery_came_in() {
+    let Some(database) = database().await else { return };
+    let collector = Collector::start();
+    let app = Application::start(&database.url, &["--otlp", &collector.endpoint]).await;
+    let room = json!({"title": "Mathematics"});
+    assert_eq!(app.ask(Method::PUT, "/api/rooms/math", Some(room)).await.status(), 204);
+    let trace = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    assert_eq!(app.deliver(&joined("k", "math"), &[("traceparent", &trace)]).await, 200);
+    app.until("/api/rooms/math/attendance", Some(TOKEN), |text| text != "[]").await;
+    // What is not sent yet is sent when it ends.
+    app.terminate().await;
+    let spans = collector.stop().await;
+    let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    let of = |name: &str| {
+        let found = spans.iter().find(|span| span.name == name && hex(&span.trace_id) == TRACE);
+        found.unwrap_or_else(|| panic!("no {name} of that trace in {names:?}"))
+    };
+    let (delivery, accept, event, handle) =
+        (of("jaas.delivery"), of("jaas.accept"), of("jaas.event"), of("jaas.handle"));
+    assert_eq!(hex(&delivery.parent_span_id), "00f067aa0ba902b7", "the sender's span is its parent");
+    assert_eq!(accept.parent_span_id, delivery.span_id);
+    assert_eq!(handle.parent_span_id, event.span_id);
+    assert!(!format!("{spans:?}").contains("Ada"), "no names");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_token_or_a_secret_it_does_not_start() {
+    let command = tokio::process::Command::new(env!("CARGO_BIN_EXE_existing-app"))
+        .env("APP_TOKEN", "short")
+        .env("JAAS_WEBHOOK_SECRET", support::SECRET)
+        .output();
+    let output = tokio::time::timeout(support::SOON, command).await.unwrap().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("APP_TOKEN must have 16 characters or more"));
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

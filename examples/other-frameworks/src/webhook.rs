@@ -1,0 +1,148 @@
+//! The adapter: everything that is particular to the web framework. Of another one, write this file anew, and keep its
+//! order: the method, then the body within its limits, then the receiver, then what it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::response::Response;
+use axum::routing::any;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use jaas_core::{Receiver, Reply, RequestHead};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Mounts a [`Receiver`] in an axum router.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    receiver: Arc<Receiver>,
+    max_body: usize,
+    body_time_limit: Duration,
+    /// Bytes that may be held at once, by all requests together: anybody can send to a public URL, and the signature can
+    /// only be checked once the whole body is there.
+    room: Arc<Semaphore>,
+}
+
+impl Webhook {
+    /// With bodies of up to 1 MiB, in 10 s, and 64 MiB of them at once.
+    pub fn new(receiver: Arc<Receiver>) -> Self {
+        let (max_body, body_time_limit) = (1024 * 1024, Duration::from_secs(10));
+        Self { receiver, max_body, body_time_limit, room: Arc::new(Semaphore::new(64 * max_body)) }
+    }
+
+    /// How many bytes a body may have.
+    #[must_use]
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// How long the whole body may take to arrive.
+    #[must_use]
+    pub fn body_time_limit(mut self, limit: Duration) -> Self {
+        self.body_time_limit = limit;
+        self
+    }
+
+    /// How many bytes of bodies may be held at once; more are answered 503.
+    #[must_use]
+    pub fn max_bytes_in_flight(mut self, bytes: usize) -> Self {
+        self.room = Arc::new(Semaphore::new(bytes.max(self.max_body).min(Semaphore::MAX_PERMITS)));
+        self
+    }
+
+    /// The path registered for events; a settings question that comes among them is answered too.
+    pub fn events_at(&self, path: &str) -> Router {
+        let webhook = self.clone();
+        Router::new().route(path, any(move |request| async move { webhook.handle(false, request).await }))
+    }
+
+    /// A path registered for settings questions alone.
+    pub fn settings_at(&self, path: &str) -> Router {
+        let webhook = self.clone();
+        Router::new().route(path, any(move |request| async move { webhook.handle(true, request).await }))
+    }
+
+    async fn handle(&self, settings: bool, request: Request) -> Response {
+        if request.method() != Method::POST {
+            return self.refuse(Reply::MethodNotAllowed);
+        }
+        let (head, body) = request.into_parts();
+        // Given back when this returns, however it does.
+        let mut held = None;
+        let reading = self.read(&head.headers, body, &mut held);
+        let body = match tokio::time::timeout(self.body_time_limit, reading).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(reply)) => return self.refuse(reply),
+            Err(_) => return self.refuse(Reply::TooSlow),
+        };
+        let asked = RequestHead::read(|name| std::str::from_utf8(head.headers.get(name)?.as_bytes()).ok());
+        respond(&match settings {
+            false => self.receiver.receive(asked, body).await,
+            true => self.receiver.receive_settings(asked, body).await,
+        })
+    }
+
+    /// The body byte for byte as it came. No extractor takes part: they have limits of their own, and what is parsed and
+    /// written again is not what was signed.
+    async fn read(
+        &self,
+        headers: &HeaderMap,
+        mut body: Body,
+        held: &mut Option<OwnedSemaphorePermit>,
+    ) -> Result<Bytes, Reply> {
+        let declared =
+            headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if declared.is_some_and(|bytes| bytes > self.max_body as u64) {
+            return Err(Reply::TooLarge);
+        }
+        let mut read = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(chunk) = frame.map_err(|_| Reply::Incomplete)?.into_data() else { continue };
+            if read.len() + chunk.len() > self.max_body {
+                return Err(Reply::TooLarge);
+            }
+            // Taken as bytes arrive and not as they are declared, because declaring costs a stranger nothing.
+            let more = u32::try_from(chunk.len()).map_err(|_| Reply::TooLarge)?;
+            let more = self.room.clone().try_acquire_many_owned(more);
+            let more = more.map_err(|_| Reply::Unavailable { retry_after: Duration::from_secs(1) })?;
+            match held {
+                Some(held) => held.merge(more),
+                None => *held = Some(more),
+            }
+            read.extend_from_slice(&chunk);
+        }
+        Ok(read.freeze())
+    }
+
+    /// Before the body was read: the receiver counts and logs it, and the connection ends, because its rest is not read.
+    fn refuse(&self, reply: Reply) -> Response {
+        let mut response = respond(&self.receiver.refuse(reply));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+}
+
+/// Status, headers and body are the receiver's.
+fn respond(reply: &Reply) -> Response {
+    let mut response = Response::new(Body::from(reply.json().cloned().unwrap_or_default()));
+    *response.status_mut() =
+        StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    if reply.json().is_some() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // It can hold a passcode.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if let Some(seconds) = reply.retry_after_secs() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if *reply == Reply::MethodNotAllowed {
+        headers.insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    response
+}

@@ -1,0 +1,146 @@
+//! A server of the adapter's, and what is sent to it.
+#![allow(dead_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use jaas_core::{
+    Clock as _, DispatchError, Dispatcher, Disposition, Received, Receiver, SystemClock, Timestamp,
+};
+use jaas_testkit::{SignedRequest, Signer};
+use other_frameworks::{Webhook, serve};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
+
+/// Everything that should happen happens within this time.
+pub const SOON: Duration = Duration::from_secs(60);
+
+pub fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+pub fn signed(body: &str) -> SignedRequest {
+    Signer::new(SECRET).unwrap().sign(now(), body.to_owned())
+}
+
+pub struct Server {
+    pub receiver: Arc<Receiver>,
+    address: String,
+    client: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Server {
+    pub async fn start(receiver: Receiver, configure: impl FnOnce(Webhook) -> Webhook) -> Self {
+        Self::start_with(receiver, SOON, configure).await
+    }
+
+    /// Gives running requests so long when it stops.
+    pub async fn start_with(
+        receiver: Receiver,
+        grace: Duration,
+        configure: impl FnOnce(Webhook) -> Webhook,
+    ) -> Self {
+        let receiver = Arc::new(receiver);
+        let webhook = configure(Webhook::new(receiver.clone()));
+        let app = Router::new()
+            .merge(webhook.events_at("/webhooks/jaas"))
+            .merge(webhook.settings_at("/webhooks/settings"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async move {
+            let _ = stopped.await;
+        };
+        let running = tokio::spawn(serve(listener, app, stopped, grace));
+        let client = reqwest::Client::builder().timeout(SOON).build().unwrap();
+        Self { receiver, address, client, stop: Some(stop), running: Some(running) }
+    }
+
+    pub async fn post(&self, path: &str, request: &SignedRequest) -> Answer {
+        send(self.client.clone(), format!("http://{}{path}", self.address), request.clone()).await
+    }
+
+    /// The same, while the test goes on.
+    pub fn posting(&self, path: &str, request: SignedRequest) -> JoinHandle<Answer> {
+        tokio::spawn(send(self.client.clone(), format!("http://{}{path}", self.address), request))
+    }
+
+    /// Sends these bytes as they are, and answers what comes back until the server closes the connection.
+    pub async fn raw(&self, bytes: &str) -> String {
+        let mut stream = self.connect().await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        let mut told = Vec::new();
+        timeout(SOON, stream.read_to_end(&mut told)).await.expect("answered and closed in time").unwrap();
+        String::from_utf8(told).unwrap()
+    }
+
+    pub async fn connect(&self) -> std::io::Result<TcpStream> {
+        TcpStream::connect(&self.address).await
+    }
+
+    pub fn stop(&mut self) {
+        self.stop.take().expect("not stopped before").send(()).expect("it runs");
+    }
+
+    pub async fn ended(&mut self) {
+        self.running.take().expect("not awaited before").await.expect("no panic").expect("it served well");
+    }
+}
+
+async fn send(client: reqwest::Client, url: String, request: SignedRequest) -> Answer {
+    let mut post = client.post(url);
+    for (name, value) in request.headers() {
+        post = post.header(name, value);
+    }
+    let response = post.body(request.body).send().await.expect("answered");
+    let headers = response.headers().iter();
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    Answer { status: response.status().as_u16(), headers, body: response.bytes().await.unwrap().to_vec() }
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+    headers: Vec<(String, String)>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Takes what comes only once it is let go.
+#[derive(Clone, Default)]
+pub struct Held(Arc<(Notify, Notify)>);
+
+impl Held {
+    /// Until a delivery is there.
+    pub async fn arrived(&self) {
+        timeout(SOON, self.0.0.notified()).await.expect("arrived in time");
+    }
+
+    /// Lets one delivery go, now or when it comes.
+    pub fn let_go(&self) {
+        self.0.1.notify_one();
+    }
+}
+
+#[async_trait]
+impl Dispatcher for Held {
+    async fn dispatch(&self, _: Received) -> Result<Disposition, DispatchError> {
+        self.0.0.notify_one();
+        self.0.1.notified().await;
+        Ok(Disposition::Handled)
+    }
+}
