@@ -66,13 +66,3 @@ const _: () = {
     shared_between_threads::<WorkerHandle>();
     shared_between_threads::<Delivery>();
 };
-
-/// The examples of the chapter on statistics files compile.
-#[cfg(all(doctest, feature = "rtcstats"))]
-#[doc = include_str!("../../docs/rtcstats.md")]
-struct StatisticsFiles;
-
-/// The examples of the workspace's README compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct WorkspaceReadme;

@@ -21,13 +21,3 @@ pub use self::faulty::{Fault, Faults, FaultyStore, Op};
 pub use self::mock::{MockEventHandler, MockEventStore};
 pub use self::recorder::{Recorder, Seen};
 pub use self::signer::{SignedRequest, Signer};
-
-/// The chapter on testing compiles, and its tests pass.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/testing.md")]
-struct TestingChapter;
-
-/// The chapter on simulating compiles, and what it says is true.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/simulating.md")]
-struct SimulatingChapter;
