@@ -1,11 +1,11 @@
 //! For operators: what was given up, and trying it again.
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Data, Json, Path, ServiceConfig};
+use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use jaas_core::store::{AuditNote, EventQuery, EventState, EventStore as _, RowId, StoredEvent};
 use jaas_core::telemetry::TraceContext;
 use jaas_core::{Clock as _, SystemClock};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::State;
 use crate::error::AppError;
@@ -44,9 +44,15 @@ impl From<StoredEvent> for DeadLetter {
     }
 }
 
-/// The first hundred.
-async fn dead_letters(state: Data<State>) -> Result<Json<Vec<DeadLetter>>, AppError> {
-    let query = EventQuery { state: Some(EventState::Dead), ..EventQuery::default() };
+#[derive(Deserialize)]
+struct Place {
+    after: Option<i64>,
+}
+
+/// A hundred, from the oldest; go on with `?after=` and the `id` of the last one, until there are none.
+async fn dead_letters(state: Data<State>, place: Query<Place>) -> Result<Json<Vec<DeadLetter>>, AppError> {
+    let mut query = EventQuery { state: Some(EventState::Dead), ..EventQuery::default() };
+    query.page.after = place.after.map(RowId::new);
     let dead = state.inbox.events(&query).await?.items;
     Ok(Json(dead.into_iter().map(DeadLetter::from).collect()))
 }

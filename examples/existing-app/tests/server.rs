@@ -59,6 +59,8 @@ async fn an_event_of_an_unknown_room_is_a_dead_letter_until_an_operator_replays_
     );
     assert!(dead[0]["error"].as_str().unwrap().contains("the room is not known here"), "{dead}");
     assert!(!dead.to_string().contains("Ada"), "no names: {dead}");
+    let next = app.ask(Method::GET, &format!("/admin/dead-letters?after={}", dead[0]["id"]), None).await;
+    assert_eq!(next.text().await.unwrap(), "[]", "there is one page");
 
     let room = json!({"title": "Mathematics"});
     assert_eq!(app.ask(Method::PUT, "/api/rooms/math", Some(room)).await.status(), 204);
