@@ -88,6 +88,16 @@ impl Auth {
         self
     }
 
+    /// How many secrets there are to sign with.
+    pub(crate) fn secrets(&self) -> usize {
+        match &self.policy {
+            Policy::Signature(secrets) | Policy::Both { secrets, .. } | Policy::Either { secrets, .. } => {
+                secrets.len()
+            }
+            Policy::Authorization(_) => 0,
+        }
+    }
+
     /// Decides whether a request is genuine, and by what.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! From a request to a reply, whatever the web framework.
 
+mod counts;
 mod question;
 
 use std::fmt;
@@ -8,15 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use metrics::SharedString;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
+use self::counts::Counts;
 use self::question::Arrivals;
-use crate::Timestamp;
-use crate::auth::{Auth, AuthError, Credentials, Proof};
+use crate::auth::{Auth, AuthError, Credentials};
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
 use crate::delivery::{Delivery, Received, Unreadable};
@@ -59,6 +59,7 @@ pub struct Receiver {
     closed: AtomicBool,
     settings: Option<SettingsDesk>,
     questions: Arrivals,
+    counts: Counts,
     propagator: Option<Arc<dyn TracePropagator>>,
 }
 
@@ -129,7 +130,7 @@ impl Receiver {
                 tracing::warn!(target: target::DELIVERY, endpoint = %self.endpoint, %reply, "refused without a whole body");
             }
         }
-        self.count(&reply);
+        self.counts.replied(&reply);
         reply
     }
 
@@ -158,7 +159,7 @@ impl Receiver {
         let request = Request { path, credentials, trace, span: span.clone(), began };
         let reply = self.decide(request, body).instrument(span.clone()).await;
         span.record("reply", reply.as_str());
-        self.count(&reply);
+        self.counts.replied(&reply);
         reply
     }
 
@@ -205,15 +206,14 @@ impl Receiver {
             }
         }
         match proven {
-            Ok(proof) => self.count_authentic(proof, now),
+            Ok(proof) => self.counts.authentic(proof, now),
             Err(reason) => return self.refuse_unproven(path, reason, credentials, question::body_of(&read)),
         }
         let reply = match turn {
             Ok(_turn) => self.dispatch(read, request.trace, &request.span).await,
             Err(reply) => reply,
         };
-        let labels = [self.endpoint.clone().into(), reply.as_str().into()];
-        telemetry::ACCEPT_SECONDS.record(request.began.elapsed().as_secs_f64(), labels);
+        self.counts.accepted(&reply, request.began.elapsed());
         reply
     }
 
@@ -281,22 +281,6 @@ impl Receiver {
             self.questions.refused(&self.endpoint, credentials);
         }
         Reply::Unauthorized
-    }
-
-    fn count_authentic(&self, proof: Proof, now: Timestamp) {
-        let secret = match proof {
-            Proof::Signature { secret, signed_at } => {
-                let age = now.as_millis().saturating_sub(signed_at.as_millis()) as f64 / 1000.0;
-                telemetry::SIGNATURE_AGE_SECONDS.record(age, [self.endpoint.clone().into()]);
-                SharedString::from(secret.to_string())
-            }
-            Proof::Authorization => SharedString::const_str("authorization"),
-        };
-        telemetry::AUTHENTIC.add(1, [self.endpoint.clone().into(), secret]);
-    }
-
-    fn count(&self, reply: &Reply) {
-        telemetry::DELIVERIES.add(1, [self.endpoint.clone().into(), reply.as_str().into()]);
     }
 }
 
@@ -379,6 +363,7 @@ impl ReceiverBuilder {
             return Err(ConfigError::new("time_limit must not be zero, or every request is answered 503"));
         }
         Ok(Receiver {
+            counts: Counts::new(&self.endpoint, self.auth.secrets()),
             endpoint: self.endpoint,
             auth: self.auth,
             dispatcher: self.dispatcher,
@@ -408,6 +393,7 @@ impl fmt::Debug for ReceiverBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Timestamp;
     use crate::envelope::tests::READS;
     use crate::inbox::Inbox;
     use crate::reply::Disposition;

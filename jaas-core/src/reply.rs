@@ -59,6 +59,25 @@ pub enum Disposition {
 }
 
 impl Reply {
+    /// Every name that [`as_str`](Self::as_str) can answer.
+    pub(crate) const NAMES: [&str; 15] = [
+        Disposition::Stored.as_str(),
+        Disposition::Handled.as_str(),
+        Disposition::Ignored.as_str(),
+        Disposition::Failed.as_str(),
+        Disposition::Duplicate.as_str(),
+        Disposition::Conflict.as_str(),
+        Disposition::Quarantined.as_str(),
+        "settings",
+        "settings_refused",
+        "unauthorized",
+        "incomplete",
+        "method_not_allowed",
+        "too_slow",
+        "too_large",
+        "unavailable",
+    ];
+
     /// A settings question refused with this message.
     pub(crate) fn settings_refused(message: &str) -> Self {
         let refused = Self::SettingsRefused(Body::default());
@@ -149,6 +168,28 @@ mod tests {
             |millis| Reply::Unavailable { retry_after: Duration::from_millis(millis) }.retry_after_secs();
         assert_eq!((secs(0), secs(1000), secs(1001)), (Some(1), Some(1), Some(2)));
         assert_eq!(Reply::TooLarge.retry_after_secs(), None);
+    }
+
+    #[test]
+    fn every_name_is_in_the_list_or_its_reply_would_not_be_counted() {
+        let every = [
+            Reply::Received(Disposition::Stored),
+            Reply::Received(Disposition::Handled),
+            Reply::Received(Disposition::Ignored),
+            Reply::Received(Disposition::Failed),
+            Reply::Received(Disposition::Duplicate),
+            Reply::Received(Disposition::Conflict),
+            Reply::Received(Disposition::Quarantined),
+            Reply::Settings(Body::default()),
+            Reply::SettingsRefused(Body::default()),
+            Reply::Unauthorized,
+            Reply::Incomplete,
+            Reply::MethodNotAllowed,
+            Reply::TooSlow,
+            Reply::TooLarge,
+            Reply::Unavailable { retry_after: Duration::ZERO },
+        ];
+        assert_eq!(every.map(|reply| reply.as_str()), Reply::NAMES);
     }
 
     #[test]

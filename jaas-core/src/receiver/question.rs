@@ -59,7 +59,7 @@ impl Receiver {
             Err(reason) => return self.refuse_unproven(path, reason, credentials, &body),
         };
         if desk.auth().is_none() {
-            self.count_authentic(proof, now);
+            self.counts.authentic(proof, now);
         }
         self.questions.accepted(&self.endpoint, credentials);
         match SettingsRequest::read(self.endpoint.clone(), now, body) {

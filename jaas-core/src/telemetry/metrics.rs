@@ -74,7 +74,8 @@ pub(crate) struct Emitted<const LABELS: usize>(Metric);
 static METADATA: Metadata<'static> = Metadata::new(target::METRICS, Level::INFO, Some(module_path!()));
 
 impl<const LABELS: usize> Emitted<LABELS> {
-    fn key(&self, values: [SharedString; LABELS]) -> Key {
+    /// The key of these values, for those who emit it often.
+    pub(crate) fn key(&self, values: [SharedString; LABELS]) -> Key {
         let labels = self.0.labels.iter().zip(values);
         let labels: Vec<Label> =
             labels.map(|(label, value)| Label::new(SharedString::const_str(label.name), value)).collect();
@@ -83,8 +84,12 @@ impl<const LABELS: usize> Emitted<LABELS> {
 
     /// Adds to a counter.
     pub(crate) fn add(&self, count: u64, values: [SharedString; LABELS]) {
-        let key = self.key(values);
-        metrics::with_recorder(|recorder| recorder.register_counter(&key, &METADATA)).increment(count);
+        self.add_to(&self.key(values), count);
+    }
+
+    /// Adds to a counter of this key.
+    pub(crate) fn add_to(&self, key: &Key, count: u64) {
+        metrics::with_recorder(|recorder| recorder.register_counter(key, &METADATA)).increment(count);
     }
 
     /// Sets a gauge.
@@ -95,8 +100,12 @@ impl<const LABELS: usize> Emitted<LABELS> {
 
     /// Records a value of a histogram.
     pub(crate) fn record(&self, value: f64, values: [SharedString; LABELS]) {
-        let key = self.key(values);
-        metrics::with_recorder(|recorder| recorder.register_histogram(&key, &METADATA)).record(value);
+        self.record_in(&self.key(values), value);
+    }
+
+    /// Records a value of a histogram of this key.
+    pub(crate) fn record_in(&self, key: &Key, value: f64) {
+        metrics::with_recorder(|recorder| recorder.register_histogram(key, &METADATA)).record(value);
     }
 }
 

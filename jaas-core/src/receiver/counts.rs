@@ -1,0 +1,68 @@
+//! What a receiver counts of every request. The keys of its metrics are made once: making them anew costs as much as
+//! reading the envelope.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::Key;
+
+use crate::Timestamp;
+use crate::auth::Proof;
+use crate::reply::Reply;
+use crate::telemetry::{ACCEPT_SECONDS, AUTHENTIC, DELIVERIES, SIGNATURE_AGE_SECONDS};
+
+pub(super) struct Counts {
+    /// By what was answered: of the requests, and of the time to accept.
+    replies: Vec<(&'static str, Key, Key)>,
+    secrets: Vec<Key>,
+    authorization: Key,
+    signature_age: Key,
+}
+
+impl Counts {
+    /// For an endpoint with so many secrets.
+    pub(super) fn new(endpoint: &Arc<str>, secrets: usize) -> Self {
+        let endpoint = || endpoint.clone().into();
+        let replies = Reply::NAMES.iter().map(|reply| {
+            let deliveries = DELIVERIES.key([endpoint(), (*reply).into()]);
+            (*reply, deliveries, ACCEPT_SECONDS.key([endpoint(), (*reply).into()]))
+        });
+        let secret = |index: usize| AUTHENTIC.key([endpoint(), index.to_string().into()]);
+        Self {
+            replies: replies.collect(),
+            secrets: (0..secrets).map(secret).collect(),
+            authorization: AUTHENTIC.key([endpoint(), "authorization".into()]),
+            signature_age: SIGNATURE_AGE_SECONDS.key([endpoint()]),
+        }
+    }
+
+    fn of(&self, reply: &Reply) -> Option<&(&'static str, Key, Key)> {
+        self.replies.iter().find(|(name, ..)| *name == reply.as_str())
+    }
+
+    pub(super) fn replied(&self, reply: &Reply) {
+        if let Some((_, key, _)) = self.of(reply) {
+            DELIVERIES.add_to(key, 1);
+        }
+    }
+
+    pub(super) fn accepted(&self, reply: &Reply, took: Duration) {
+        if let Some((.., key)) = self.of(reply) {
+            ACCEPT_SECONDS.record_in(key, took.as_secs_f64());
+        }
+    }
+
+    pub(super) fn authentic(&self, proof: Proof, now: Timestamp) {
+        let key = match proof {
+            Proof::Signature { secret, signed_at } => {
+                let age = now.as_millis().saturating_sub(signed_at.as_millis()) as f64 / 1000.0;
+                SIGNATURE_AGE_SECONDS.record_in(&self.signature_age, age);
+                self.secrets.get(secret)
+            }
+            Proof::Authorization => Some(&self.authorization),
+        };
+        if let Some(key) = key {
+            AUTHENTIC.add_to(key, 1);
+        }
+    }
+}
