@@ -7,6 +7,13 @@
 //! jitsi-meet's tests*, *seen in jitsi-meet's client*, *seen in the sender's modules* (its published Prosody
 //! modules) or *seen in receivers*.
 
+/// The fields on the wire of a [`Room`](crate::Room), which is not made by `payload!`.
+macro_rules! Room {
+    (wires) => {
+        "`isBreakout` `breakoutRoomId`"
+    };
+}
+
 // The table of fields of each payload is a macro with its name.
 #[macro_use]
 mod document;

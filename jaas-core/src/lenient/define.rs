@@ -9,7 +9,7 @@ macro_rules! payload {
         $(#[$meta:meta])*
         pub $kind:tt $Name:ident {
             $($(#[$field_meta:meta])* $field:ident: $Type:ty = $wire:literal,)*
-            $(..flatten { $($(#[$flat_meta:meta])* $flat:ident: $Flat:ty,)* })?
+            $(..flatten { $($(#[$flat_meta:meta])* $flat:ident: $Flat:ident,)* })?
         }
     )*) => {$(
         $(#[$meta])*
@@ -21,7 +21,7 @@ macro_rules! payload {
         }
 
         $crate::lenient::payload!(@has_a_row $kind $Name);
-        $crate::lenient::fields_table!($Name { $($field $wire)* } { $($($flat)*)? });
+        $crate::lenient::fields_table!($Name { $($field $wire)* } { $($($flat $Flat)*)? });
 
         impl $crate::lenient::Fields for $Name {
             fn set(
@@ -85,15 +85,18 @@ pub(crate) use payload;
 
 /// Defines a macro with the name of a payload, for the documentation of its handler method: a table of its fields.
 macro_rules! fields_table {
-    ($Name:ident { $($field:ident $wire:literal)* } { $($flat:ident)* }) => {
+    ($Name:ident { $($field:ident $wire:literal)* } { $($flat:ident $Flat:ident)* }) => {
         #[allow(unused_macros)]
         macro_rules! $Name {
             () => {
                 concat!(
                     "| field | on the wire |\n|---|---|\n"
                     $(, "| [`", stringify!($field), "`](", stringify!($Name), "::", stringify!($field), ") | `", $wire, "` |\n")*
-                    $(, "| [`", stringify!($flat), "`](", stringify!($Name), "::", stringify!($flat), ") | its own fields |\n")*
+                    $(, "| [`", stringify!($flat), "`](", stringify!($Name), "::", stringify!($flat), ") | ", $Flat!(wires), " |\n")*
                 )
+            };
+            (wires) => {
+                concat!("" $(, "`", $wire, "` ")*)
             };
         }
     };
