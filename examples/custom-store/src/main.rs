@@ -3,6 +3,7 @@
 use std::env;
 use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,14 +54,15 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let auth = Auth::signature(secret.split(','))?;
     let receiver = Arc::new(Receiver::builder("main", auth, Inbox::new(store.clone())).build()?);
     let handlers = Handlers::new().transactional("attendance", Attendance);
+    // Before anything runs that would be cut off, should the address be taken.
+    let bind = env::var("JAAS_BIND").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
+    let listener = (!once).then(|| TcpListener::bind(&bind)).transpose();
+    let listener = listener.map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
     let worker = Worker::builder(store.clone(), handlers).build()?.spawn();
     // Nothing else deletes what is settled.
     let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
 
-    if once {
-        demonstrate(&store, &receiver, &secret).await?;
-    } else {
-        let bind = env::var("JAAS_BIND").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
+    if let Some(listener) = listener {
         let webhook = Webhook::new(receiver.clone()).at("/webhooks/jaas");
         let pinged = store.clone();
         let ping = move || {
@@ -72,13 +74,12 @@ async fn run() -> Result<(), Box<dyn Error>> {
             .check("store", ping)
             .live_check("worker", worker.liveness());
         let app = move || App::new().configure(webhook.config()).configure(health.config());
-        let server = HttpServer::new(app)
-            .shutdown_timeout(10)
-            .bind(&bind)
-            .map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
+        let server = HttpServer::new(app).shutdown_timeout(10).listen(listener)?;
         let address = *server.addrs().first().ok_or("no address to listen on")?;
         tracing::info!(%address, folder, "listening");
         server.run().await?;
+    } else {
+        demonstrate(&store, &receiver, &secret).await?;
     }
     receiver.close();
     worker.stop(Duration::from_secs(10)).await;

@@ -15,6 +15,7 @@ mod telemetry;
 mod webhooks;
 
 use std::error::Error;
+use std::net::TcpListener;
 use std::process::ExitCode;
 
 use actix_web::middleware::from_fn;
@@ -49,6 +50,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let options = Options::read()?;
     let telemetry = telemetry::start(options.otlp.as_deref())?;
 
+    // Before anything runs that would be cut off, should the address be taken.
+    let bind = &options.bind;
+    let listener = TcpListener::bind(bind).map_err(|error| format!("{bind} (BIND): {error}"))?;
     let pool = database::connect(&options.database).await?;
     let inbox = database::inbox(&options.database, &pool).await?;
     let jaas = webhooks::start(inbox.clone(), &options.secrets)?;
@@ -67,11 +71,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
             .configure(health.config())
             .configure(metrics.config())
     });
-    let bind = &options.bind;
-    let server = server.shutdown_timeout(10).bind(bind).map_err(|error| format!("{bind} (BIND): {error}"))?;
+    let server = server.shutdown_timeout(10).listen(listener)?;
     let address = *server.addrs().first().ok_or("no address to listen on")?;
     tracing::info!(%address, "listening");
-    // Ends by itself on SIGTERM and Ctrl-C, after the requests in flight.
+    // Ends by itself: on SIGTERM after the requests in flight; on Ctrl-C at once, and JaaS delivers those again.
     server.run().await?;
 
     jaas.stop().await;

@@ -44,7 +44,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let database = env::var("JAAS_DATABASE").unwrap_or_else(|_| "jaas.sqlite".to_owned());
     let secrets = env::var("JAAS_WEBHOOK_SECRET").map_err(|error| format!("JAAS_WEBHOOK_SECRET: {error}"))?;
 
-    // Nothing up to here and nothing of this knows of axum.
+    // Before anything runs that would be cut off, should the address be taken.
+    let listener = TcpListener::bind(&bind).await;
+    let listener = listener.map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
+    // Nothing of this knows of axum.
     let store = SqliteStore::open(&database).await?;
     let fifty = MeetingSettings::builder().max_occupants(50).build()?;
     let desk = SettingsDesk::builder(Fixed::new(fifty), FailurePolicy::fail_closed()).build()?;
@@ -63,8 +66,6 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .merge(webhook.settings_at("/webhooks/settings"))
         .route("/livez", get(move || std::future::ready(healthy(is_live()))))
         .route("/readyz", get(move || async move { healthy(pinged.ping().await.is_ok()) }));
-    let listener = TcpListener::bind(&bind).await;
-    let listener = listener.map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     serve(listener, app, told_to_stop()?, Duration::from_secs(10)).await?;
 

@@ -16,6 +16,7 @@ mod demo;
 use std::env;
 use std::error::Error;
 use std::io::IsTerminal as _;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let bind = env::var("JAAS_BIND").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
     let database = env::var("JAAS_DATABASE").unwrap_or_else(|_| "jaas.sqlite".to_owned());
     let (secrets, random) = secrets()?;
+    // Before anything runs that would be cut off, should the address be taken.
+    let listener = TcpListener::bind(&bind);
+    let listener = listener.map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
 
     // From the socket to the committed row …
     let store = SqliteStore::open(&database).await?;
@@ -88,10 +92,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .live_check("worker", worker.liveness());
     let server = HttpServer::new(move || App::new().configure(webhook.config()).configure(health.config()))
         .shutdown_timeout(10)
-        .bind(&bind)
-        .map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
+        .listen(listener)?;
     let address = *server.addrs().first().ok_or("no address to listen on")?;
-    // Ends by itself on SIGTERM and Ctrl-C, after the requests in flight.
+    // Ends by itself: on SIGTERM after the requests in flight; on Ctrl-C at once, and JaaS delivers those again.
     let server = server.run();
     let handle = server.handle();
     let server = tokio::spawn(server);

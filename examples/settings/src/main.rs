@@ -20,6 +20,7 @@ mod rooms;
 use std::env;
 use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -70,6 +71,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     };
     let bind = variable("JAAS_BIND")?.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let (secrets, random) = secrets()?;
+    // Before anything runs that would be cut off, should the address be taken.
+    let listener = TcpListener::bind(&bind);
+    let listener = listener.map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
 
     // Read first: a mistake in the file must show before anything listens.
     let file = variable("JAAS_SETTINGS_FILE")?;
@@ -100,10 +104,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .live_check("worker", worker.liveness());
     let server = HttpServer::new(move || App::new().configure(webhook.config()).configure(health.config()))
         .shutdown_timeout(10)
-        .bind(&bind)
-        .map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
+        .listen(listener)?;
     let address = *server.addrs().first().ok_or("no address to listen on")?;
-    // Ends by itself on SIGTERM and Ctrl-C, after the requests in flight.
+    // Ends by itself: on SIGTERM after the requests in flight; on Ctrl-C at once, and JaaS delivers those again.
     let server = server.run();
     let handle = server.handle();
     let server = tokio::spawn(server);

@@ -26,6 +26,7 @@ mod sqlite;
 use std::env;
 use std::error::Error;
 use std::io::IsTerminal as _;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +86,10 @@ async fn serve<S: EventStore + Clone>(
     name: &str,
     options: &Options,
 ) -> Result<(), Box<dyn Error>> {
+    // Before anything runs that would be cut off, should the address be taken.
+    let bind = &options.bind;
+    let listener = TcpListener::bind(bind);
+    let listener = listener.map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
     let pinged = store.clone();
     let mut health = Health::new().check("store", move || {
         let store = pinged.clone();
@@ -126,14 +131,10 @@ async fn serve<S: EventStore + Clone>(
             None => app,
         }
     };
-    let bind = &options.bind;
-    let server = HttpServer::new(app)
-        .shutdown_timeout(10)
-        .bind(bind)
-        .map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
+    let server = HttpServer::new(app).shutdown_timeout(10).listen(listener)?;
     let address = *server.addrs().first().ok_or("no address to listen on")?;
     tracing::info!(%address, worker = name, "listening");
-    // Ends by itself on SIGTERM and Ctrl-C, after the requests in flight.
+    // Ends by itself: on SIGTERM after the requests in flight; on Ctrl-C at once, and JaaS delivers those again.
     server.run().await?;
 
     if let Some(receiver) = receiver {

@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::time::Duration;
 
-use diesel_async::SimpleAsyncConnection as _;
-use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+use diesel::ConnectionError;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
 use jaas_core::store::StoreError;
 pub(crate) use jaas_diesel::postgres::{Connection, Pool};
 
@@ -17,7 +18,18 @@ pub(crate) async fn connect(url: &str) -> Result<Pool, Box<dyn Error>> {
     if !url.starts_with("postgres") {
         return Err("DATABASE_URL must be postgres://…; for SQLite, build without --features postgres".into());
     }
-    let manager = AsyncDieselConnectionManager::<Connection>::new(url);
+    let mut config = ManagerConfig::<Connection>::default();
+    config.custom_setup = Box::new(|url| {
+        Box::pin(async move {
+            // Without TLS. For a server on another machine, connect with tokio-postgres and rustls here.
+            let mut connection = Connection::establish(url).await?;
+            // A frozen process does not hold the locks of its transaction for ever.
+            let set = "SET idle_in_transaction_session_timeout = '60s'";
+            connection.batch_execute(set).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            Ok(connection)
+        })
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config(url, config);
     let pool = Pool::builder().max_size(20).connection_timeout(Duration::from_secs(5)).build(manager).await?;
     // Processes that start at once take turns: PostgreSQL looks for a table and creates it in two steps.
     let create = "BEGIN;
