@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tracing::instrument::WithSubscriber as _;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
@@ -87,7 +86,7 @@ impl<S: EventStore> Monitor<S> {
                 () = self.run() => {}
             }
         };
-        let task = tokio::spawn(watching.with_current_subscriber());
+        let task = tokio::spawn(telemetry::heard(watching));
         Ok(MonitorHandle { stop: Some(stop), task })
     }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use tracing::instrument::WithSubscriber as _;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
@@ -93,7 +92,7 @@ impl<S: EventStore> Purger<S> {
                 () = self.run() => {}
             }
         };
-        let task = tokio::spawn(purging.with_current_subscriber());
+        let task = tokio::spawn(telemetry::heard(purging));
         Ok(PurgerHandle { stop: Some(stop), task })
     }
 

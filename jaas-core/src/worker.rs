@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tracing::instrument::WithSubscriber as _;
 
 pub use self::builder::WorkerBuilder;
 use self::process::Process;
 use self::run::Run;
 use crate::handlers::Handlers;
 use crate::store::{EventStore, SessionOrder};
+use crate::telemetry;
 
 /// Runs handlers on the events of a store.
 ///
@@ -70,7 +70,7 @@ impl<S: EventStore> Worker<S> {
     pub fn spawn(self) -> WorkerHandle {
         let (stop, stopped) = oneshot::channel();
         let run = self.run(async { stopped.await.unwrap_or_default() });
-        let task = tokio::spawn(run.with_current_subscriber());
+        let task = tokio::spawn(telemetry::heard(run));
         WorkerHandle { stop: Some(stop), task }
     }
 

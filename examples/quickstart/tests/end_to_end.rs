@@ -36,7 +36,8 @@ async fn every_documented_event_reaches_its_handler_over_http() {
     for (body, key) in numbered(fixture::CASES, "case") {
         assert_eq!(server.deliver(&body).await, 200, "{key}: {body}");
     }
-    let handled = server.handled(fixture::DOCUMENTED.len() + fixture::EVENTS.len() + fixture::CASES.len()).await;
+    let handled =
+        server.handled(fixture::DOCUMENTED.len() + fixture::EVENTS.len() + fixture::CASES.len()).await;
     for (key, lines) in expected {
         assert_eq!(handled.get(&key), Some(&lines), "{key}");
     }

@@ -11,7 +11,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 use tracing::field::Empty;
-use tracing::instrument::WithSubscriber as _;
 use tracing::{Instrument as _, Span};
 
 use super::process::Ended;
@@ -148,7 +147,7 @@ impl<S: EventStore> Run<S> {
             drop(slot);
             ended
         };
-        let task = self.tasks.spawn(run.with_current_subscriber());
+        let task = self.tasks.spawn(telemetry::heard(run));
         self.held.insert(lease, task);
     }
 
