@@ -284,7 +284,8 @@ impl<S: EventStore> Run<S> {
                     tokio::time::sleep(ENDS_WITHIN / 50).await;
                 }
                 for lease in lost {
-                    if let Some(task) = self.held.get(&lease).filter(|task| !task.is_finished()) {
+                    // Told once, however long the task takes to end; there is nothing left to renew or to give back.
+                    if let Some(task) = self.held.remove(&lease).filter(|task| !task.is_finished()) {
                         tracing::warn!(target: target::WORK, event = %lease.event, fence = lease.fence, "lease lost; its handler is cut off");
                         telemetry::LEASES_LOST.add(1, []);
                         task.abort();
@@ -307,8 +308,7 @@ impl<S: EventStore> Run<S> {
             tokio::select! {
                 biased;
                 Some(ended) = self.tasks.join_next_with_id() => {
-                    self.ended(ended);
-                    stopped.drained += 1;
+                    stopped.drained += usize::from(self.ended(ended).is_some());
                 }
                 () = sleep_until(deadline) => break,
                 _ = renewal.tick() => {
