@@ -26,7 +26,7 @@ use crate::telemetry;
 /// can share a store; whichever claims an event settles it for all.
 ///
 /// - A handler that fails, panics or exceeds its time limit is run again after a [`Backoff`](crate::Backoff); the event becomes
-///   a dead letter when its attempts are used up, or at once for a permanent failure.
+///   a dead letter when its attempts are used up, or when the failures of all handlers that failed are permanent.
 /// - When the store is unavailable the worker waits and goes on by itself.
 /// - When it is stopped it takes nothing new, lets running handlers finish for a grace period, then cuts off
 ///   the rest and gives their events back, which counts as an interruption and not as a failure.
