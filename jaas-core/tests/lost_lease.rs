@@ -1,6 +1,6 @@
 //! A lease that is lost under a handler that cannot be cut off. A binary of its own, because tests on other threads that
 //! listen to nothing could silence its lines.
-#![allow(dead_code, clippy::expect_used)]
+#![allow(dead_code, clippy::expect_used, clippy::panic)]
 
 #[path = "support/lines.rs"]
 mod lines;
