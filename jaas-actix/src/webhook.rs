@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, ContentType, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, ContentType, HeaderName, RETRY_AFTER};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -163,8 +163,12 @@ fn content_length(request: &HttpRequest) -> Option<u64> {
 }
 
 /// The first value of a header that is text.
-fn first<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
-    request.headers().get_all(name).find_map(|value| std::str::from_utf8(value.as_bytes()).ok())
+fn first<'a>(request: &'a HttpRequest, name: &'static str) -> Option<&'a str> {
+    // Asked for as text, a name would be copied anew for each request.
+    request
+        .headers()
+        .get_all(HeaderName::from_static(name))
+        .find_map(|value| std::str::from_utf8(value.as_bytes()).ok())
 }
 
 /// Everything of a response but its body.

@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::field::Empty;
-use tracing::instrument::WithSubscriber as _;
 use tracing::{Instrument as _, Span};
 
 use self::dedup::{Begun, Dedup, Finished, Key};
@@ -134,7 +133,7 @@ impl Dispatcher for Direct {
             result
         };
         // A task of its own, because the request's future is dropped when the sender hangs up.
-        let task = self.tasks.spawn(handled.instrument(span).with_current_subscriber());
+        let task = self.tasks.spawn(telemetry::heard(handled.instrument(span)));
         match task.await {
             Ok(result) => result,
             // Handlers' panics are caught inside, so this is the runtime going down.

@@ -117,7 +117,7 @@ impl Handled {
 /// A failed run of a handler, and what to do next.
 ///
 /// `?` turns any error into "retry": the event is run again after a growing back-off, until the attempts are
-/// used up and it becomes a dead letter. (Only a [`DataError`] is permanent at once.)
+/// used up and it becomes a dead letter. (Only of a [`DataError`] it makes a permanent failure.)
 ///
 /// ```
 /// use jaas_core::{HandlerError, HandlerResult, Handled};
@@ -147,7 +147,8 @@ pub enum Next {
     Retry,
     /// Run again no sooner than this; the worker waits no longer than its back-off's maximum.
     RetryAfter(Duration),
-    /// Do not run again: the event becomes a dead letter.
+    /// Nothing is gained by another run: the event becomes a dead letter. While another handler of it asks for a retry it
+    /// is run again, though, and this handler with it.
     DeadLetter,
 }
 
@@ -163,7 +164,8 @@ impl HandlerError {
         Self { next: Next::RetryAfter(delay), source: source.into() }
     }
 
-    /// A failure that no other attempt would get past.
+    /// A failure that no other attempt would get past. The event becomes a dead letter, unless another handler of it asks for
+    /// a retry: then it is run again first, and this handler with it; see [`Handlers`](crate::Handlers).
     pub fn permanent(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { next: Next::DeadLetter, source: source.into() }
     }

@@ -17,7 +17,7 @@ pub struct RequestHead<'a> {
 
 impl<'a> RequestHead<'a> {
     /// Asks for the headers it needs, by their lower-case names; of one that is there several times, for the first that is
-    /// text.
+    /// text. So of a `tracestate` that comes in several lines, which its specification allows, only the first is kept.
     ///
     /// ```
     /// use jaas_core::RequestHead;

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod auth;
+mod background;
 mod backoff;
 mod clock;
 mod config;

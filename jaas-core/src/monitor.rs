@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tracing::instrument::WithSubscriber as _;
 
+use crate::Timestamp;
+use crate::background::Background;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
 use crate::store::{EventState, EventStore, StoreStats};
@@ -16,9 +15,10 @@ use crate::telemetry::{self, target};
 
 /// Looks from time to time how many events are in which state and how old the oldest are, and sets the gauges
 /// `jaas_queue_events` and `jaas_queue_oldest_seconds`; see [`METRICS`](telemetry::METRICS). One process that does so is
-/// enough for a store; several set the same values.
+/// enough for a store; several set the same values. The gauges do not tell stores apart, so one process watches one store.
 ///
-/// While the store does not answer, the gauges stay as they were, and the log says so when it begins and when it ends.
+/// While the store does not answer, and once the monitor has ended, the gauges are NaN: what they held is not known to be
+/// so any more. The log says when an outage begins and when it ends.
 ///
 /// ```
 /// use jaas_core::{Monitor, store::MemoryStore};
@@ -80,18 +80,11 @@ impl<S: EventStore> Monitor<S> {
         if self.every.is_zero() || self.time_limit.is_zero() {
             return Err(ConfigError::new("the monitor's interval and time limit must not be zero"));
         }
-        let (stop, stopped) = oneshot::channel::<()>();
-        let watching = async move {
-            tokio::select! {
-                _ = stopped => {}
-                () = self.run() => {}
-            }
-        };
-        let task = tokio::spawn(watching.with_current_subscriber());
-        Ok(MonitorHandle { stop: Some(stop), task })
+        Ok(MonitorHandle(Background::spawn(self.run())))
     }
 
     async fn run(self) {
+        let gauges = Gauges;
         let mut failing = false;
         loop {
             let looked = match timeout(self.time_limit, self.store.stats()).await {
@@ -105,27 +98,53 @@ impl<S: EventStore> Monitor<S> {
                     if was_failing {
                         tracing::info!(target: target::STORE, "what the store holds can be counted again");
                     }
-                    self.set(&stats);
+                    gauges.set(&stats, self.clock.now());
                 }
                 Err(error) if !was_failing => {
-                    tracing::warn!(target: target::STORE, error, "what the store holds cannot be counted; its gauges stay as they were");
+                    tracing::warn!(target: target::STORE, error, "what the store holds cannot be counted; its gauges are NaN");
+                    gauges.unknown();
                 }
                 Err(_) => {}
             }
             sleep(self.every).await;
         }
     }
+}
 
-    fn set(&self, stats: &StoreStats) {
-        let now = self.clock.now();
+/// What stands in the place of a state for what is no event.
+const CONFLICT: &str = "conflict";
+const QUARANTINED: &str = "quarantined";
+
+/// The gauges of the queue. Whoever sets them owns this; without it they would stay for ever as they were last.
+struct Gauges;
+
+impl Gauges {
+    fn set(&self, stats: &StoreStats, now: Timestamp) {
         for state in EventState::ALL {
             let of_state = stats.state(state);
             let age = of_state.oldest.map_or(Duration::ZERO, |oldest| now.duration_since(oldest));
             telemetry::QUEUE_EVENTS.set(of_state.count as f64, [state.as_str().into()]);
             telemetry::QUEUE_OLDEST_SECONDS.set(age.as_secs_f64(), [state.as_str().into()]);
         }
-        telemetry::QUEUE_EVENTS.set(stats.conflicts as f64, ["conflict".into()]);
-        telemetry::QUEUE_EVENTS.set(stats.quarantined as f64, ["quarantined".into()]);
+        telemetry::QUEUE_EVENTS.set(stats.conflicts as f64, [CONFLICT.into()]);
+        telemetry::QUEUE_EVENTS.set(stats.quarantined as f64, [QUARANTINED.into()]);
+    }
+
+    fn unknown(&self) {
+        for state in EventState::ALL.map(EventState::as_str) {
+            telemetry::QUEUE_EVENTS.set(f64::NAN, [state.into()]);
+            telemetry::QUEUE_OLDEST_SECONDS.set(f64::NAN, [state.into()]);
+        }
+        for state in [CONFLICT, QUARANTINED] {
+            telemetry::QUEUE_EVENTS.set(f64::NAN, [state.into()]);
+        }
+    }
+}
+
+/// However the monitor ends: stopped, dropped or by a panic of the store.
+impl Drop for Gauges {
+    fn drop(&mut self) {
+        self.unknown();
     }
 }
 
@@ -141,21 +160,11 @@ impl<S> fmt::Debug for Monitor<S> {
 /// A monitor that runs in a task. Dropping it ends the monitor.
 #[derive(Debug)]
 #[must_use = "dropping the handle ends the monitor"]
-pub struct MonitorHandle {
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
-}
+pub struct MonitorHandle(Background);
 
 impl MonitorHandle {
     /// Ends it and waits for that.
-    pub async fn stop(mut self) {
-        drop(self.stop.take());
-        let _ = (&mut self.task).await;
-    }
-}
-
-impl Drop for MonitorHandle {
-    fn drop(&mut self) {
-        self.task.abort();
+    pub async fn stop(self) {
+        self.0.stop().await;
     }
 }

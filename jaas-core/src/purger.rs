@@ -4,11 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use tracing::instrument::WithSubscriber as _;
 
+use crate::background::Background;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
 use crate::store::{EventStore, Purged, Retention};
@@ -85,16 +83,8 @@ impl<S: EventStore> Purger<S> {
         if self.batch == 0 || self.every.is_zero() {
             return Err(ConfigError::new("the purger's batch and interval must not be zero"));
         }
-        let (stop, stopped) = oneshot::channel::<()>();
-        let purging = async move {
-            tokio::select! {
-                // Between two batches, or in the middle of one, which is then done wholly or not at all.
-                _ = stopped => {}
-                () = self.run() => {}
-            }
-        };
-        let task = tokio::spawn(purging.with_current_subscriber());
-        Ok(PurgerHandle { stop: Some(stop), task })
+        // It ends between two batches, or in the middle of one, which is then done wholly or not at all.
+        Ok(PurgerHandle(Background::spawn(self.run())))
     }
 
     async fn run(self) {
@@ -153,22 +143,12 @@ impl<S> fmt::Debug for Purger<S> {
 /// A purger that runs in a task. Dropping it ends the purger.
 #[derive(Debug)]
 #[must_use = "dropping the handle ends the purger"]
-pub struct PurgerHandle {
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
-}
+pub struct PurgerHandle(Background);
 
 impl PurgerHandle {
     /// Ends it and waits for that.
-    pub async fn stop(mut self) {
-        drop(self.stop.take());
-        let _ = (&mut self.task).await;
-    }
-}
-
-impl Drop for PurgerHandle {
-    fn drop(&mut self) {
-        self.task.abort();
+    pub async fn stop(self) {
+        self.0.stop().await;
     }
 }
 

@@ -291,8 +291,8 @@ pub trait EventStore: Send + Sync + 'static {
     /// - `purge_leaves_what_is_not_settled`.
     async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError>;
 
-    /// Erases what the events of a session hold: bodies, those of their conflicts, and notes and error texts. Their
-    /// keys stay, so a late repetition is still a duplicate, or the same conflict, and its body does not come back.
+    /// Erases what the events of a session hold: bodies, those of their conflicts, notes and error texts, and the
+    /// `tracestate` of their traces. Their keys stay, so a late repetition is still a duplicate, or the same conflict, and its body does not come back.
     /// Asked again, it erases what has come since. Events that wait are discarded by it. Answers how many
     /// events were erased now. While one of them runs nothing is erased, and the answer is
     /// [`NotSettled`](StoreErrorKind::NotSettled): try again later.

@@ -13,6 +13,7 @@
 mod counting;
 mod metrics;
 mod spans;
+mod subscriber;
 mod trace;
 
 pub(crate) use self::counting::{GivenUp, Outcome, decoded, ended};
@@ -25,4 +26,5 @@ pub(crate) use self::metrics::{
 pub use self::metrics::{METRICS, Metric, MetricKind, MetricLabel, describe_metrics};
 pub use self::spans::{SPANS, SpanInfo, target};
 pub(crate) use self::spans::{name, trace_id};
+pub(crate) use self::subscriber::heard;
 pub use self::trace::{NoTraceContext, TraceContext, TracePropagator};

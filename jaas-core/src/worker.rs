@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tracing::instrument::WithSubscriber as _;
 
 pub use self::builder::WorkerBuilder;
 use self::process::Process;
 use self::run::Run;
 use crate::handlers::Handlers;
 use crate::store::{EventStore, SessionOrder};
+use crate::telemetry;
 
 /// Runs handlers on the events of a store.
 ///
@@ -26,7 +26,7 @@ use crate::store::{EventStore, SessionOrder};
 /// can share a store; whichever claims an event settles it for all.
 ///
 /// - A handler that fails, panics or exceeds its time limit is run again after a [`Backoff`](crate::Backoff); the event becomes
-///   a dead letter when its attempts are used up, or at once for a permanent failure.
+///   a dead letter when its attempts are used up, or when the failures of all handlers that failed are permanent.
 /// - When the store is unavailable the worker waits and goes on by itself.
 /// - When it is stopped it takes nothing new, lets running handlers finish for a grace period, then cuts off
 ///   the rest and gives their events back, which counts as an interruption and not as a failure.
@@ -70,7 +70,7 @@ impl<S: EventStore> Worker<S> {
     pub fn spawn(self) -> WorkerHandle {
         let (stop, stopped) = oneshot::channel();
         let run = self.run(async { stopped.await.unwrap_or_default() });
-        let task = tokio::spawn(run.with_current_subscriber());
+        let task = tokio::spawn(telemetry::heard(run));
         WorkerHandle { stop: Some(stop), task }
     }
 

@@ -114,3 +114,13 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(jaas_events, jaas_conflicts, jaas_attempts);
+
+diesel::define_sql_function! {
+    /// Part of a text: so many characters from this one on, counted from 1.
+    #[sql_name = "SUBSTR"]
+    fn substr(
+        text: diesel::sql_types::Nullable<diesel::sql_types::Text>,
+        from: diesel::sql_types::Integer,
+        length: diesel::sql_types::Integer,
+    ) -> diesel::sql_types::Nullable<diesel::sql_types::Text>;
+}

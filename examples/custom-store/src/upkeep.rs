@@ -79,6 +79,7 @@ impl Rows {
                     event.settle(EventState::Discarded, None, now);
                 }
                 (event.note, event.erased_at, event.body) = (None, Some(now), Default::default());
+                event.trace = event.trace().map(|trace| trace.traceparent().to_owned());
                 self.record_audit(&event, AuditAction::Erased, note, now);
                 self.put_event(event);
                 erased += 1;

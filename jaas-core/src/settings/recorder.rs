@@ -53,7 +53,7 @@ impl Recorder {
     pub(super) fn start(writing: Writing) -> Self {
         let (queue, queued) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
-        let task = tokio::spawn(writing.run(queued, closing.clone()));
+        let task = tokio::spawn(telemetry::heard(writing.run(queued, closing.clone())));
         Self { queue, losing: AtomicBool::new(false), closing, task: Mutex::new(Some(task)) }
     }
 

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
+use crate::telemetry::TraceContext;
 use crate::{SessionId, Timestamp};
 
 /// Keeps events in memory: the plainest statement of what a store does, and a fast one for tests. Everything
@@ -422,6 +423,7 @@ impl EventStore for MemoryStore {
             }
             row.event.note = None;
             row.event.body = Vec::new().into();
+            row.event.trace = row.event.trace.as_ref().map(TraceContext::without_tracestate);
             row.event.erased_at = Some(now);
             for attempt in rows.attempts.iter_mut().filter(|attempt| attempt.event == *id) {
                 attempt.error = None;

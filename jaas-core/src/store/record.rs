@@ -118,7 +118,8 @@ pub struct StoredEvent {
     pub body: Body,
     /// When its body was erased.
     pub erased_at: Option<Timestamp>,
-    /// The trace it came in. It stays when the body is erased: it is no personal data.
+    /// The trace it came in. When the body is erased its `traceparent` stays, which is no personal data; the `tracestate`,
+    /// into which others can write anything, goes.
     pub trace: Option<TraceContext>,
 }
 

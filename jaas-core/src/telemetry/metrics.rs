@@ -183,7 +183,7 @@ define! {
     ] {
         handler: "name of the handler",
         kind: "event type, `UNKNOWN` for one this version does not know",
-        outcome: "`done`, `ignored`, `retry`, `permanent`, `timed_out`, `panicked`",
+        outcome: "`done` (of a transactional handler: before its commit), `ignored`, `retry`, `permanent`, `timed_out`, `panicked`",
     } "Runs of one handler on one event.";
 
     Counter EVENTS "jaas_events_total" in Count {
@@ -204,12 +204,13 @@ define! {
 
     Counter UNKNOWN_EVENTS "jaas_unknown_events_total" in Count {
         reason: "`type` (this version does not know the event type), `data` (known type, but `data` has the wrong shape)",
-    } "Events that went to `EventHandler::unknown`, at their first run.";
+    } "Events that went to `EventHandler::unknown`, at their first run. A replayed event counts anew.";
 
     Counter UNDECODED_FIELDS "jaas_undecoded_fields_total" in Count {
-        kind: "event type",
+        kind: "event type, `UNKNOWN` for one this version does not know",
         field: "name of the field on the wire; `data` for an entry of a list or map that is `data` itself",
-    } "Known fields whose value was neither null nor empty and did not fit, at the first run of their event.";
+    } "Known fields whose value was neither null nor empty and did not fit, at the first run of their event. A replayed event counts \
+       anew.";
 
     Counter LEASES_LOST "jaas_leases_lost_total" in Count {
     } "Leases that ran out while a handler was running; another worker has taken over.";

@@ -73,6 +73,11 @@ impl TraceContext {
         &self.line[..LENGTH]
     }
 
+    /// Without what vendors have put into the `tracestate`.
+    pub(crate) fn without_tracestate(&self) -> Self {
+        Self { line: self.traceparent().into() }
+    }
+
     /// The `tracestate` header.
     pub fn tracestate(&self) -> Option<&str> {
         self.line.get(LENGTH + 1..)

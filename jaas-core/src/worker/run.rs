@@ -11,7 +11,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 use tracing::field::Empty;
-use tracing::instrument::WithSubscriber as _;
 use tracing::{Instrument as _, Span};
 
 use super::process::Ended;
@@ -148,7 +147,7 @@ impl<S: EventStore> Run<S> {
             drop(slot);
             ended
         };
-        let task = self.tasks.spawn(run.with_current_subscriber());
+        let task = self.tasks.spawn(telemetry::heard(run));
         self.held.insert(lease, task);
     }
 
@@ -285,7 +284,8 @@ impl<S: EventStore> Run<S> {
                     tokio::time::sleep(ENDS_WITHIN / 50).await;
                 }
                 for lease in lost {
-                    if let Some(task) = self.held.get(&lease).filter(|task| !task.is_finished()) {
+                    // Told once, however long the task takes to end; there is nothing left to renew or to give back.
+                    if let Some(task) = self.held.remove(&lease).filter(|task| !task.is_finished()) {
                         tracing::warn!(target: target::WORK, event = %lease.event, fence = lease.fence, "lease lost; its handler is cut off");
                         telemetry::LEASES_LOST.add(1, []);
                         task.abort();
@@ -308,8 +308,7 @@ impl<S: EventStore> Run<S> {
             tokio::select! {
                 biased;
                 Some(ended) = self.tasks.join_next_with_id() => {
-                    self.ended(ended);
-                    stopped.drained += 1;
+                    stopped.drained += usize::from(self.ended(ended).is_some());
                 }
                 () = sleep_until(deadline) => break,
                 _ = renewal.tick() => {

@@ -32,6 +32,7 @@ const AGGREGATIONS: &[&str] = &["sum", "max", "min", "avg", "count"];
 const FUNCTIONS: &[(&str, &[bool])] = &[
     ("rate", &[true]),
     ("increase", &[true]),
+    ("delta", &[true]),
     ("histogram_quantile", &[false, false]),
     ("absent", &[false]),
 ];

@@ -96,9 +96,7 @@ async fn an_outage_is_said_once_when_it_begins_and_once_when_it_ends() {
     assert!(store.calls(Op::Stats) >= 5, "it goes on looking");
     assert_eq!(
         lines.of("jaas::store"),
-        [
-            "WARN what the store holds cannot be counted; its gauges stay as they were error=\"no answer within 3s\""
-        ]
+        ["WARN what the store holds cannot be counted; its gauges are NaN error=\"no answer within 3s\""]
     );
     store.mend();
     sleep(EVERY * 5).await;
@@ -108,6 +106,40 @@ async fn an_outage_is_said_once_when_it_begins_and_once_when_it_ends() {
     let calls = store.calls(Op::Stats);
     sleep(EVERY * 5).await;
     assert_eq!(store.calls(Op::Stats), calls, "it has stopped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn gauges_that_nobody_keeps_up_to_date_are_not_a_number() {
+    let recorder = DebuggingRecorder::new();
+    let _counting = metrics::set_default_local_recorder(&recorder);
+    let snapshotter = recorder.snapshotter();
+    let store = FaultyStore::new(MemoryStore::new());
+    let monitor = || Monitor::new(store.clone()).every(EVERY).spawn().expect("spawned");
+    // This recorder puts a gauge back to 0 when it is read.
+    let all_unknown = || {
+        let told = gauges(&snapshotter);
+        told.len() == 6 + 2 + 6 && told.values().all(|value| value.is_nan())
+    };
+    let none_unknown = || gauges(&snapshotter).values().all(|value| !value.is_nan());
+
+    let watching = monitor();
+    sleep(Duration::from_secs(1)).await;
+    assert!(none_unknown());
+    store.outage([Op::Stats], Fault::Before);
+    sleep(EVERY).await;
+    assert!(all_unknown(), "the store does not answer");
+    store.mend();
+    sleep(EVERY).await;
+    assert!(none_unknown(), "it answers again");
+    watching.stop().await;
+    assert!(all_unknown(), "stopped");
+
+    let watching = monitor();
+    sleep(Duration::from_secs(1)).await;
+    assert!(none_unknown());
+    drop(watching);
+    sleep(Duration::from_secs(1)).await;
+    assert!(all_unknown(), "dropped");
 }
 
 #[tokio::test]

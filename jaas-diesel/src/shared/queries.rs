@@ -24,7 +24,10 @@ use crate::rows::{
     AttemptRow, AuditRow, ClaimRow, ConflictRow, CrashedRow, EventRow, NewAudit, NewConflict, NewEvent,
     NewQuarantined, QuarantineRow, endpoints_and_keys, indexed, since, state, text,
 };
-use crate::schema::{jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_quarantine};
+use crate::schema::{self, jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_quarantine};
+
+/// The beginning of a trace context as it is stored: its `traceparent`, of version 00.
+const TRACEPARENT_LENGTH: i32 = 55;
 
 const WAITING: &str = EventState::Waiting.as_str();
 const RUNNING: &str = EventState::Running.as_str();
@@ -811,6 +814,8 @@ pub(super) async fn erase_session(
             .set((
                 dsl::body.eq(Vec::<u8>::new()),
                 dsl::note.eq(None::<String>),
+                // What vendors have added to it is not known to be free of persons.
+                dsl::trace_context.eq(schema::substr(dsl::trace_context, 1, TRACEPARENT_LENGTH)),
                 dsl::erased_at.eq(now.nullable()),
             ))
             .execute(connection)

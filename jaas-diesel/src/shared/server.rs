@@ -474,6 +474,15 @@ impl Commit for Accepting {
     }
 }
 
+/// Burials that were committed. They are reported also when the claim fails after them, or is dropped by its time limit.
+struct Buried(Vec<Burial>);
+
+impl Drop for Buried {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Burial::report);
+    }
+}
+
 /// Claims.
 pub(super) struct Claiming {
     pool: Pool<Connection>,
@@ -507,10 +516,8 @@ impl Commit for Claiming {
             let now = if self.callers_time { Now::given(request.now) } else { Now::of_the_database() };
             let mut tries = 1;
             let rows = loop {
-                let mut buried = Vec::new();
-                let claimed = queries::claim(connection, request, now, &mut buried).await;
-                buried.iter().for_each(Burial::report);
-                match claimed {
+                let mut buried = Buried(Vec::new());
+                match queries::claim(connection, request, now, &mut buried.0).await {
                     Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => tries += 1,
                     result => break result?,
                 }

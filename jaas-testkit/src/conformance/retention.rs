@@ -7,6 +7,7 @@ use jaas_core::store::{
     Accepted, AttemptQuery, AuditAction, EventState, EventStore, Keep, PageRequest, Purged, Retention,
     RetentionBuilder, StoreErrorKind,
 };
+use jaas_core::telemetry::TraceContext;
 
 use super::Harness;
 use super::support::*;
@@ -172,11 +173,14 @@ pub async fn erase_session_removes_bodies_and_keeps_keys<H: Harness>() {
     store.stored(event("dead", Some("s"), 0)).await;
     let lease = store.claimed_one(0).await.lease;
     store.fail(lease, &final_failure("Zoe is unknown"), at(1)).await.expect("recorded");
-    store.stored(event("done", Some("s"), 1)).await;
+    let trace = |state| {
+        TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", state).expect("valid")
+    };
+    store.stored(event("done", Some("s"), 1).with_trace(trace(Some("vendor=Zoe")))).await;
     store.done(store.claimed_one(1).await.lease).await;
     let conflicting = event("done", Some("s"), 2);
     assert_eq!(store.accept(conflicting.clone()).await.expect("accepted"), Accepted::Conflict);
-    store.stored(event("other", Some("S"), 0)).await;
+    store.stored(event("other", Some("S"), 0).with_trace(trace(Some("vendor=Max")))).await;
     let untouched = (store.event("other").await, store.event("lone").await);
 
     let session = SessionId::new("s");
@@ -186,6 +190,8 @@ pub async fn erase_session_removes_bodies_and_keeps_keys<H: Harness>() {
         assert_eq!((event.state, event.erased_at), (state, Some(at(10))));
         assert_eq!((&event.body[..], event.note), (&b""[..], None));
     }
+    assert_eq!(store.event("dead").await.trace, None);
+    assert_eq!(store.event("done").await.trace, Some(trace(None)), "what vendors wrote is erased");
     assert_eq!((store.event("other").await, store.event("lone").await), untouched);
     let attempts = store.attempts(&AttemptQuery::default()).await.expect("listed").items;
     assert_eq!(
