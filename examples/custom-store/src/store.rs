@@ -1,5 +1,6 @@
 //! The store: what is asked of the keeper, and how long it may take.
 
+use std::convert::identity;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -74,7 +75,7 @@ impl JournalStore {
         operation: &'static str,
         work: impl FnOnce(&mut Rows) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.ask_with(operation, command(work, drop)).await
+        self.ask_with(operation, command(work, identity)).await
     }
 
     async fn ask_with<T>(
@@ -95,7 +96,7 @@ impl JournalStore {
         operation: &'static str,
         work: impl FnOnce(&mut Rows) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (command, answer) = command(work, drop);
+        let (command, answer) = command(work, identity);
         self.keeper.try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 let why = format!("cannot {operation}: {QUEUE} others wait for the disk already");
@@ -112,21 +113,45 @@ impl JournalStore {
     }
 }
 
-/// Nothing is done for a call that was dropped before its turn. When it is dropped later, `unheard` is given the answer.
-fn command<T: Send + 'static>(
+/// Nothing is done for a call that was dropped before its turn. `written` makes the answer of what was done, once that is on
+/// the disk.
+fn command<T: Send + 'static, A: Send + 'static>(
     work: impl FnOnce(&mut Rows) -> T + Send + 'static,
-    unheard: impl FnOnce(T) + Send + 'static,
-) -> (Command, oneshot::Receiver<T>) {
+    written: impl FnOnce(T) -> A + Send + 'static,
+) -> (Command, oneshot::Receiver<A>) {
     let (sender, receiver) = oneshot::channel();
     let command: Command = Box::new(move |rows| {
         let done = (!sender.is_closed()).then(|| work(rows));
-        Box::new(move || {
-            if let Some(Err(done)) = done.map(|done| sender.send(done)) {
-                unheard(done);
-            }
-        })
+        Box::new(move || drop(done.map(|done| sender.send(written(done)))))
     });
     (command, receiver)
+}
+
+/// What was claimed. When nobody takes it, because the call was dropped, it is given back: otherwise nobody runs it before
+/// its leases end, and that counts as a crash.
+struct Claimed {
+    claims: Vec<Claim>,
+    keeper: mpsc::WeakSender<Command>,
+    now: Timestamp,
+}
+
+impl Claimed {
+    fn take(mut self) -> Vec<Claim> {
+        std::mem::take(&mut self.claims)
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        let leases: Vec<Lease> = self.claims.iter().map(|claim| claim.lease).collect();
+        let Some(keeper) = self.keeper.upgrade().filter(|_| !leases.is_empty()) else { return };
+        let now = self.now;
+        let release: Command = Box::new(move |rows| {
+            rows.release(&leases, now);
+            Box::new(|| ())
+        });
+        drop(keeper.try_send(release));
+    }
 }
 
 fn unwritten(operation: &str) -> StoreError {
@@ -161,20 +186,12 @@ impl EventStore for JournalStore {
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
         let (request, keeper, now) = (request.clone(), self.keeper.downgrade(), request.now);
-        let give_back = move |(claims, buried): (Vec<Claim>, Vec<Burial>)| {
+        let written = move |(claims, buried): (Vec<Claim>, Vec<Burial>)| {
             buried.iter().for_each(Burial::report);
-            let leases: Vec<Lease> = claims.iter().map(|claim| claim.lease).collect();
-            // Otherwise nobody runs them before their leases end, and that counts as a crash.
-            let release: Command = Box::new(move |rows| {
-                rows.release(&leases, now);
-                Box::new(|| ())
-            });
-            drop(keeper.upgrade().map(|keeper| keeper.try_send(release)));
+            Claimed { claims, keeper, now }
         };
-        let claimed = command(move |rows| rows.claim(&request), give_back);
-        let (claims, buried) = self.ask_with("claim events", claimed).await?;
-        buried.iter().for_each(Burial::report);
-        Ok(claims)
+        let claimed = command(move |rows| rows.claim(&request), written);
+        Ok(self.ask_with("claim events", claimed).await?.take())
     }
 
     /// Does nothing: a claim costs no more than what it would save.
