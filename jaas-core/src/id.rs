@@ -139,8 +139,10 @@ string_id! {
     /// The JaaS customer: `customerId`.
     pub struct CustomerId;
 
-    /// A participant's endpoint id: `participantId` almost everywhere. A new one is given on every join, so
-    /// pair `PARTICIPANT_LEFT` with `PARTICIPANT_JOINED` by session and participant id.
+    /// A participant's endpoint id: `participantId` almost everywhere. It is made with the connection (seen in
+    /// the sender's modules): a reload or a reconnect has a new one, a trip to a breakout room and back keeps
+    /// it. The same id then joins and leaves several times in one session, so pair `PARTICIPANT_LEFT` with
+    /// `PARTICIPANT_JOINED` by session, participant id *and room*, in the order of their `timestamp`.
     pub struct ParticipantId;
 
     /// The user's id in *your* system: `context.user.id` of the JWT the participant joined with. It stays the

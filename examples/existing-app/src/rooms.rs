@@ -5,9 +5,10 @@ use actix_web::web::{self, Data, Json, Path, ServiceConfig};
 use diesel::upsert::excluded;
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::RunQueryDsl as _;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::State;
+use crate::attendance::{Edge, Stay, stays};
 use crate::error::AppError;
 
 diesel::table! {
@@ -18,13 +19,15 @@ diesel::table! {
 }
 
 diesel::table! {
-    attendances (session_id, participant_id) {
+    /// Somebody came to or left the main room or a breakout room.
+    edges (session_id, participant_id, place, at, joined) {
         session_id -> Text,
         participant_id -> Text,
+        place -> Text,
+        at -> BigInt,
+        joined -> Bool,
         room -> Text,
         name -> Nullable<Text>,
-        joined_at -> Nullable<BigInt>,
-        left_at -> Nullable<BigInt>,
     }
 }
 
@@ -50,21 +53,19 @@ async fn put(state: Data<State>, room: Path<String>, body: Json<Room>) -> Result
     Ok(HttpResponse::NoContent().finish())
 }
 
-#[derive(Serialize)]
-struct Attended {
-    name: Option<String>,
-    joined_at: Option<i64>,
-    left_at: Option<i64>,
-}
-
-async fn attendance(state: Data<State>, room: Path<String>) -> Result<Json<Vec<Attended>>, AppError> {
-    let attended: Vec<(Option<String>, Option<i64>, Option<i64>)> = attendances::table
-        .filter(attendances::room.eq(room.to_lowercase()))
-        .order((attendances::joined_at, attendances::participant_id))
-        .select((attendances::name, attendances::joined_at, attendances::left_at))
+/// One line for each stay. A coming whose leave did not arrive yet, or never will, has no `left_at`.
+async fn attendance(state: Data<State>, room: Path<String>) -> Result<Json<Vec<Stay>>, AppError> {
+    let edges: Vec<Edge> = edges::table
+        .filter(edges::room.eq(room.to_lowercase()))
+        .select((
+            edges::session_id,
+            edges::participant_id,
+            edges::place,
+            edges::at,
+            edges::joined,
+            edges::name,
+        ))
         .load(&mut state.pool.get().await?)
         .await?;
-    let attended =
-        attended.into_iter().map(|(name, joined_at, left_at)| Attended { name, joined_at, left_at });
-    Ok(Json(attended.collect()))
+    Ok(Json(stays(edges)))
 }

@@ -84,6 +84,63 @@ async fn an_event_of_an_unknown_room_is_a_dead_letter_until_an_operator_replays_
     app.terminate().await;
 }
 
+const STARTED: i64 = 1_783_497_600_000;
+
+/// One participant goes from the main room to a breakout room and back, with the same id. Whatever the order of arrival, it is
+/// three stays; the permutations are tried in `examples/quickstart`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trip_to_a_breakout_room_is_three_stays_in_any_order() {
+    let Some(database) = database().await else { return };
+    let app = Application::start(&database.url, &[]).await;
+    let main = json!({"isBreakout": false});
+    let breakout = json!({"isBreakout": true, "breakoutRoomId": "b1"});
+    let events: Vec<_> = [
+        ("PARTICIPANT_JOINED", 0, &main),
+        ("PARTICIPANT_LEFT", 1200, &main),
+        ("PARTICIPANT_JOINED", 1203, &breakout),
+        ("PARTICIPANT_LEFT", 2400, &breakout),
+        ("PARTICIPANT_JOINED", 2403, &main),
+        ("PARTICIPANT_LEFT", 3600, &main),
+    ]
+    .into_iter()
+    .collect();
+    for (number, order) in
+        [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [4, 1, 3, 0, 5, 2], [1, 3, 5, 4, 2, 0]].iter().enumerate()
+    {
+        let room = format!("room-{number}");
+        let put = app.ask(Method::PUT, &format!("/api/rooms/{room}"), Some(json!({"title": "A room"}))).await;
+        assert_eq!(put.status(), 204);
+        for event in order {
+            let (event_type, second, place) = events[*event];
+            let mut data = place.clone();
+            data["participantId"] = json!("5f2c1a9e");
+            data["name"] = json!("Guest");
+            let body = json!({
+                "idempotencyKey": format!("{room}-{second}"), "eventType": event_type, "sessionId": room,
+                "timestamp": STARTED + 1000 * second, "fqn": format!("vpaas-magic-cookie-1/{room}"),
+                "data": data,
+            });
+            assert_eq!(app.deliver(&body.to_string(), &[]).await, 200);
+        }
+        let expected = json!([
+            [0, 1200, "main room", "Guest"],
+            [1203, 2400, "breakout room b1", "Guest"],
+            [2403, 3600, "main room", "Guest"],
+        ]);
+        let path = format!("/api/rooms/{room}/attendance");
+        app.until(&path, Some(TOKEN), |text| {
+            let stays: Vec<Value> = serde_json::from_str(text).unwrap();
+            let seconds = |at: &Value| at.as_i64().map(|at| (at - STARTED) / 1000);
+            let stay = |stay: &Value| {
+                json!([seconds(&stay["joined_at"]), seconds(&stay["left_at"]), stay["place"], stay["name"]])
+            };
+            Value::from_iter(stays.iter().map(stay)) == expected
+        })
+        .await;
+    }
+    app.terminate().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_finds_the_documented_metrics_and_no_others() {
     let Some(database) = database().await else { return };

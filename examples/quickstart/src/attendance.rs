@@ -1,25 +1,30 @@
 //! Who attended which meeting, from when until when.
 //!
 //! Events arrive in any order, so each one writes what it knows and nothing is assumed to have come before: a
-//! leave may be written first, and the end of a meeting closes those whose leave never comes.
+//! leave may be written first, and the end of a meeting closes those whose leave never comes. A trip to a breakout
+//! room and back keeps the participant id, so the tables hold *edges*, one row for each coming and going, and
+//! [`stays`] computes from them who was where for how long.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use async_trait::async_trait;
 use diesel::upsert::excluded;
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _, SimpleAsyncConnection as _};
-use jaas_core::event::{Event, ParticipantJoined, ParticipantLeft, RoomDestroyed};
-use jaas_core::{Context, EventHandler, Handled, HandlerResult, Personal, SessionId, Timestamp};
+use jaas_core::event::{Event, Participant, ParticipantJoined, ParticipantLeft, RoomDestroyed};
+use jaas_core::{Context, EventHandler, Handled, HandlerResult, Personal, Room, SessionId, Timestamp};
 use jaas_diesel::sqlite::Connection;
 
 diesel::table! {
-    attendances (session_id, participant_id) {
+    /// Somebody came to or left a room, in ms since the epoch.
+    edges (session_id, participant_id, room, at, joined) {
         session_id -> Text,
         participant_id -> Text,
+        room -> Text,
+        at -> BigInt,
+        joined -> Bool,
         name -> Nullable<Text>,
-        joined_at -> Nullable<BigInt>,
-        left_at -> Nullable<BigInt>,
     }
 }
 
@@ -29,8 +34,6 @@ diesel::table! {
         ended_at -> BigInt,
     }
 }
-
-diesel::allow_tables_to_appear_in_same_query!(attendances, endings);
 
 /// The handler. It is mounted as *transactional*: what it writes through `cx.tx()` is committed together with the
 /// event's completion, so each event leaves its mark exactly once.
@@ -43,23 +46,7 @@ impl EventHandler<Connection> for Attendance {
         cx: &mut Context<'_, Connection>,
         event: &ParticipantJoined,
     ) -> HandlerResult {
-        let (Some((session, at)), Some(participant)) = (when(cx), &event.participant.participant_id) else {
-            return Ok(Handled::ignored("no session, time or participant"));
-        };
-        use attendances::dsl;
-        diesel::insert_into(dsl::attendances)
-            .values((
-                dsl::session_id.eq(session.as_str()),
-                dsl::participant_id.eq(participant.as_str()),
-                dsl::name.eq(event.participant.name.as_ref().map(Personal::expose)),
-                dsl::joined_at.eq(at.as_millis()),
-            ))
-            .on_conflict((dsl::session_id, dsl::participant_id))
-            .do_update()
-            .set((dsl::name.eq(excluded(dsl::name)), dsl::joined_at.eq(excluded(dsl::joined_at))))
-            .execute(cx.tx())
-            .await?;
-        Ok(Handled::Done)
+        write(cx, &event.participant, &event.room, true).await
     }
 
     async fn participant_left(
@@ -67,22 +54,7 @@ impl EventHandler<Connection> for Attendance {
         cx: &mut Context<'_, Connection>,
         event: &ParticipantLeft,
     ) -> HandlerResult {
-        let (Some((session, at)), Some(participant)) = (when(cx), &event.participant.participant_id) else {
-            return Ok(Handled::ignored("no session, time or participant"));
-        };
-        use attendances::dsl;
-        diesel::insert_into(dsl::attendances)
-            .values((
-                dsl::session_id.eq(session.as_str()),
-                dsl::participant_id.eq(participant.as_str()),
-                dsl::left_at.eq(at.as_millis()),
-            ))
-            .on_conflict((dsl::session_id, dsl::participant_id))
-            .do_update()
-            .set(dsl::left_at.eq(excluded(dsl::left_at)))
-            .execute(cx.tx())
-            .await?;
-        Ok(Handled::Done)
+        write(cx, &event.participant, &event.room, false).await
     }
 
     async fn room_destroyed(&self, cx: &mut Context<'_, Connection>, event: &RoomDestroyed) -> HandlerResult {
@@ -122,47 +94,115 @@ fn when<'a>(cx: &Context<'a, Connection>) -> Option<(&'a SessionId, Timestamp)> 
     Some((envelope.session_id.as_ref()?, envelope.timestamp?))
 }
 
+/// One row for each coming and going. A copy of an event changes nothing.
+async fn write(
+    cx: &mut Context<'_, Connection>,
+    participant: &Participant,
+    room: &Room,
+    joined: bool,
+) -> HandlerResult {
+    let (Some((session, at)), Some(id)) = (when(cx), &participant.participant_id) else {
+        return Ok(Handled::ignored("no session, time or participant"));
+    };
+    use edges::dsl;
+    diesel::insert_into(dsl::edges)
+        .values((
+            dsl::session_id.eq(session.as_str()),
+            dsl::participant_id.eq(id.as_str()),
+            dsl::room.eq(room.to_string()),
+            dsl::at.eq(at.as_millis()),
+            dsl::joined.eq(joined),
+            dsl::name.eq(participant.name.as_ref().map(Personal::expose)),
+        ))
+        .on_conflict_do_nothing()
+        .execute(cx.tx())
+        .await?;
+    Ok(Handled::Done)
+}
+
 /// Creates the tables of this module. In an application of yours, write a diesel migration.
 pub(crate) async fn create_tables(database: &str) -> Result<(), Box<dyn std::error::Error>> {
     let mut connection = Connection::establish(database).await?;
     connection
         .batch_execute(
             "PRAGMA busy_timeout = 5000;
-             CREATE TABLE IF NOT EXISTS attendances (
-                 session_id TEXT NOT NULL, participant_id TEXT NOT NULL, name TEXT, joined_at BIGINT, left_at BIGINT,
-                 PRIMARY KEY (session_id, participant_id));
+             CREATE TABLE IF NOT EXISTS edges (
+                 session_id TEXT NOT NULL, participant_id TEXT NOT NULL, room TEXT NOT NULL, at BIGINT NOT NULL,
+                 joined BOOLEAN NOT NULL, name TEXT, PRIMARY KEY (session_id, participant_id, room, at, joined));
              CREATE TABLE IF NOT EXISTS endings (session_id TEXT NOT NULL PRIMARY KEY, ended_at BIGINT NOT NULL);",
         )
         .await?;
     Ok(())
 }
 
-/// One line of a meeting's attendance.
-pub(crate) struct Attended {
-    pub(crate) name: String,
-    pub(crate) joined_at: Option<Timestamp>,
-    pub(crate) left_at: Option<Timestamp>,
+/// Somebody came to or left a room.
+#[derive(Debug, Clone, diesel::Queryable)]
+pub(crate) struct Edge {
+    participant: String,
+    room: String,
+    at: i64,
+    joined: bool,
+    name: Option<String>,
 }
 
-/// Who attended this session, first come first.
+/// One line of a meeting's attendance.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stay {
+    pub(crate) joined_at: Timestamp,
+    /// None while they are there.
+    pub(crate) left_at: Option<Timestamp>,
+    pub(crate) participant: String,
+    pub(crate) room: String,
+    pub(crate) name: String,
+}
+
+/// Who was where in this session, first come first.
 pub(crate) async fn of_session(
-    database: &str,
+    connection: &mut Connection,
     session: &str,
-) -> Result<Vec<Attended>, Box<dyn std::error::Error>> {
-    let mut connection = Connection::establish(database).await?;
+) -> Result<Vec<Stay>, diesel::result::Error> {
     let ended_at: Option<i64> = diesel::OptionalExtension::optional(
-        endings::table.find(session).select(endings::ended_at).first(&mut connection).await,
+        endings::table.find(session).select(endings::ended_at).first(connection).await,
     )?;
-    let rows: Vec<(Option<String>, Option<i64>, Option<i64>)> = attendances::table
-        .filter(attendances::session_id.eq(session))
-        .order(attendances::joined_at)
-        .select((attendances::name, attendances::joined_at, attendances::left_at))
-        .load(&mut connection)
+    let rows: Vec<Edge> = edges::table
+        .filter(edges::session_id.eq(session))
+        .select((edges::participant_id, edges::room, edges::at, edges::joined, edges::name))
+        .load(connection)
         .await?;
-    let attended = |(name, joined_at, left_at): (Option<String>, Option<i64>, Option<i64>)| Attended {
-        name: name.unwrap_or_else(|| "(guest)".to_owned()),
-        joined_at: joined_at.map(Timestamp::from_millis),
-        left_at: left_at.or(ended_at).map(Timestamp::from_millis),
-    };
-    Ok(rows.into_iter().map(attended).collect())
+    Ok(stays(rows, ended_at))
+}
+
+/// From the edges of one session to its stays. The same in any order.
+///
+/// A stay ends with the first leave of the same participant and room, before they join that room again. If that leave never
+/// comes, it ends with their next join of any room, or else with the meeting.
+fn stays(edges: Vec<Edge>, ended_at: Option<i64>) -> Vec<Stay> {
+    let mut participants: BTreeMap<String, Vec<Edge>> = BTreeMap::new();
+    for edge in edges {
+        participants.entry(edge.participant.clone()).or_default().push(edge);
+    }
+    let mut stays = Vec::new();
+    for mut edges in participants.into_values() {
+        edges.sort_by(|one, other| {
+            (one.at, one.joined, &one.room).cmp(&(other.at, other.joined, &other.room))
+        });
+        let name = edges.iter().rev().find_map(|edge| edge.name.clone());
+        for join in edges.iter().filter(|edge| edge.joined) {
+            let first =
+                |wanted: &dyn Fn(&Edge) -> bool| edges.iter().find(|edge| wanted(edge)).map(|edge| edge.at);
+            let left = first(&|edge| !edge.joined && edge.room == join.room && edge.at >= join.at);
+            let again = first(&|edge| edge.joined && edge.room == join.room && edge.at > join.at);
+            let next = first(&|edge| edge.joined && edge.at > join.at);
+            let left = left.filter(|left| again.is_none_or(|again| *left <= again));
+            stays.push(Stay {
+                joined_at: Timestamp::from_millis(join.at),
+                left_at: left.or(next).or(ended_at).map(Timestamp::from_millis),
+                participant: join.participant.clone(),
+                room: join.room.clone(),
+                name: name.clone().unwrap_or_else(|| "(guest)".to_owned()),
+            });
+        }
+    }
+    stays.sort();
+    stays
 }

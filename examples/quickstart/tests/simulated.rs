@@ -3,14 +3,16 @@
 #![cfg(unix)]
 #![allow(clippy::expect_used)]
 
+#[allow(dead_code)]
+#[path = "../src/attendance.rs"]
+mod attendance;
 mod support;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
-use jaas_core::Backoff;
+use diesel_async::AsyncConnection as _;
+use jaas_core::{Backoff, Room};
 use jaas_diesel::sqlite::Connection;
 use jaas_testkit::Signer;
 use jaas_testkit::simulator::{Day, HttpTarget, Meeting, Sender, bodies_in_order};
@@ -48,46 +50,37 @@ async fn a_simulated_day_is_learned_as_it_happened() {
     assert_eq!(server.handled_so_far().len(), bodies.len());
     assert_eq!(server.terminate().await, Some(0));
 
-    assert_eq!(learned(&database).await, happened(&meetings));
+    assert_eq!(learned(&database, &meetings).await, happened(&meetings));
 }
 
-/// When each participant of each session came and left, in ms.
-type Attendance = BTreeMap<(String, String), (Option<i64>, Option<i64>)>;
+/// When each participant of each session came to which room, and when they left it, in ms.
+type Stays = BTreeMap<(String, String, String, i64), Option<i64>>;
 
-#[derive(diesel::QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text)]
-    session_id: String,
-    #[diesel(sql_type = Text)]
-    participant_id: String,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    joined_at: Option<i64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    left_at: Option<i64>,
-}
-
-/// What the handler of the quickstart has in its tables; the end of the room closes who never left.
-async fn learned(database: &std::path::Path) -> Attendance {
+/// What the handler of the quickstart has in its tables.
+async fn learned(database: &std::path::Path, meetings: &[Meeting]) -> Stays {
     let mut connection = Connection::establish(database.to_str().expect("UTF-8")).await.expect("opened");
-    let rows: Vec<Row> = diesel::sql_query(
-        "SELECT session_id, participant_id, joined_at, COALESCE(left_at, ended_at) AS left_at
-         FROM attendances LEFT JOIN endings USING (session_id)",
-    )
-    .load(&mut connection)
-    .await
-    .expect("read");
-    rows.into_iter().map(|row| ((row.session_id, row.participant_id), (row.joined_at, row.left_at))).collect()
+    let mut learned = Stays::new();
+    for meeting in meetings {
+        let session = meeting.session().as_str();
+        for stay in attendance::of_session(&mut connection, session).await.expect("read") {
+            let key = (session.to_owned(), stay.participant, stay.room, stay.joined_at.as_millis());
+            learned.insert(key, stay.left_at.map(|at| at.as_millis()));
+        }
+    }
+    learned
 }
 
 /// What the script says. Visitors have no endpoint id, and the quickstart does not keep them.
-fn happened(meetings: &[Meeting]) -> Attendance {
+fn happened(meetings: &[Meeting]) -> Stays {
     let facts = meetings.iter().map(Meeting::facts);
     let stays =
         facts.flat_map(|facts| facts.stays.into_iter().map(move |stay| (facts.session.clone(), stay)));
     stays
         .filter_map(|(session, stay)| {
-            let times = (Some(stay.joined_at.as_millis()), stay.left_at.map(|at| at.as_millis()));
-            Some(((session.to_string(), stay.participant?.into_string()), times))
+            let room = stay.breakout.map_or(Room::Main, |id| Room::Breakout { id: Some(id) });
+            let participant = stay.participant?.into_string();
+            let key = (session.to_string(), participant, room.to_string(), stay.joined_at.as_millis());
+            Some((key, stay.left_at.map(|at| at.as_millis())))
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! Who attended for how long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,12 +24,30 @@ struct Sitting {
     ended: Option<Timestamp>,
 }
 
-/// One device of somebody's in one room.
+/// One connection of a user: its comings and goings. A trip to a breakout room and back keeps the endpoint id, so there can
+/// be several of each.
 #[derive(Debug, Default)]
 struct Presence {
     user: Option<UserId>,
-    joined: Option<Timestamp>,
-    left: Option<Timestamp>,
+    joins: BTreeSet<(Timestamp, Room)>,
+    leaves: BTreeSet<(Timestamp, Room)>,
+}
+
+/// `main room`, or `breakout room` and its id.
+type Room = String;
+
+impl Presence {
+    /// From when until when it was in a room. A leave that never came is closed by the next join of the same connection, or
+    /// by the end of the meeting.
+    fn stays(&self, ended: Option<Timestamp>) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+        self.joins.iter().filter_map(move |(joined, room)| {
+            let left = self.leaves.iter().find(|(at, left)| at >= joined && left == room).map(|(at, _)| *at);
+            let next = self.joins.iter().find(|(at, _)| at > joined).map(|(at, _)| *at);
+            let again = self.joins.iter().find(|(at, other)| at > joined && other == room).map(|(at, _)| *at);
+            let left = left.filter(|left| again.is_none_or(|again| *left <= again));
+            Some((*joined, left.or(next).or(ended)?))
+        })
+    }
 }
 
 impl Attendance {
@@ -38,9 +56,7 @@ impl Attendance {
         let sittings = self.lock();
         let Some(sitting) = sittings.get(session) else { return Duration::ZERO };
         let of_user = sitting.presences.values().filter(|presence| presence.user.as_ref() == Some(user));
-        // A leave that never came: the end of the meeting closes it.
-        let mut times: Vec<_> =
-            of_user.filter_map(|presence| presence.joined.zip(presence.left.or(sitting.ended))).collect();
+        let mut times: Vec<_> = of_user.flat_map(|presence| presence.stays(sitting.ended)).collect();
         times.sort();
         let (mut attended, mut counted_until) = (Duration::ZERO, Timestamp::from_millis(i64::MIN));
         for (from, until) in times {
@@ -61,7 +77,7 @@ impl Attendance {
     }
 }
 
-/// What tells this presence from every other one.
+/// What tells this connection from every other one.
 fn presence_of(participant: &Participant) -> Option<String> {
     let id = participant.participant_id.as_ref().map(ToString::to_string);
     id.or_else(|| participant.participant_full_jid.as_ref().map(ToString::to_string))
@@ -76,7 +92,7 @@ impl EventHandler for Attendance {
         self.write(cx, |sitting, at| {
             let presence = sitting.presences.entry(presence).or_default();
             presence.user.clone_from(&event.participant.id);
-            presence.joined = Some(at);
+            presence.joins.insert((at, event.room.to_string()));
         })
     }
 
@@ -84,7 +100,10 @@ impl EventHandler for Attendance {
         let Some(presence) = presence_of(&event.participant) else {
             return Ok(Handled::ignored("nobody is named"));
         };
-        self.write(cx, |sitting, at| sitting.presences.entry(presence).or_default().left = Some(at))
+        self.write(cx, |sitting, at| {
+            let presence = sitting.presences.entry(presence).or_default();
+            presence.leaves.insert((at, event.room.to_string()));
+        })
     }
 
     async fn room_destroyed(&self, cx: &mut Context<'_>, event: &RoomDestroyed) -> HandlerResult {

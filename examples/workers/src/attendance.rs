@@ -10,11 +10,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use diesel::ExpressionMethods as _;
 use diesel_async::RunQueryDsl as _;
-use jaas_core::event::{Event, ParticipantJoined, ParticipantLeft};
-use jaas_core::{Context, EventHandler, Handled, HandlerResult, SessionId, Timestamp};
+use jaas_core::event::{Event, Participant, ParticipantJoined, ParticipantLeft};
+use jaas_core::{Context, EventHandler, Handled, HandlerResult, Room, SessionId, Timestamp};
 
-use super::{Connection, SAME_PRESENCE};
-use crate::schema::{attendance, handled};
+use super::{Connection, SAME_EDGE};
+use crate::schema::{edges, handled};
 
 /// The handler. It is mounted as *transactional*: what it writes through `cx.tx()` is committed together with the
 /// event's completion, so each event leaves its mark exactly once, whichever process handles it and however often one
@@ -33,21 +33,7 @@ impl EventHandler<Connection> for Attendance {
         cx: &mut Context<'_, Connection>,
         event: &ParticipantJoined,
     ) -> HandlerResult {
-        let (Some((session, at)), Some(participant)) = (when(cx), &event.participant.participant_id) else {
-            return Ok(Handled::ignored("no session, time or participant"));
-        };
-        diesel::insert_into(attendance::table)
-            .values((
-                attendance::session_id.eq(session.as_str()),
-                attendance::participant_id.eq(participant.as_str()),
-                attendance::joined_at.eq(at.as_millis()),
-            ))
-            .on_conflict(SAME_PRESENCE)
-            .do_update()
-            .set(attendance::joined_at.eq(at.as_millis()))
-            .execute(cx.tx())
-            .await?;
-        Ok(Handled::Done)
+        write(cx, &event.participant, &event.room, true).await
     }
 
     async fn participant_left(
@@ -55,21 +41,7 @@ impl EventHandler<Connection> for Attendance {
         cx: &mut Context<'_, Connection>,
         event: &ParticipantLeft,
     ) -> HandlerResult {
-        let (Some((session, at)), Some(participant)) = (when(cx), &event.participant.participant_id) else {
-            return Ok(Handled::ignored("no session, time or participant"));
-        };
-        diesel::insert_into(attendance::table)
-            .values((
-                attendance::session_id.eq(session.as_str()),
-                attendance::participant_id.eq(participant.as_str()),
-                attendance::left_at.eq(at.as_millis()),
-            ))
-            .on_conflict(SAME_PRESENCE)
-            .do_update()
-            .set(attendance::left_at.eq(at.as_millis()))
-            .execute(cx.tx())
-            .await?;
-        Ok(Handled::Done)
+        write(cx, &event.participant, &event.room, false).await
     }
 
     /// Every event comes here first: one row for each.
@@ -96,4 +68,31 @@ impl EventHandler<Connection> for Attendance {
 fn when<'a>(cx: &Context<'a, Connection>) -> Option<(&'a SessionId, Timestamp)> {
     let envelope = cx.envelope();
     Some((envelope.session_id.as_ref()?, envelope.timestamp?))
+}
+
+/// One row for each coming and going: a trip to a breakout room and back keeps the participant id, so a row for each
+/// participant would lose stays. A copy of an event changes nothing.
+async fn write(
+    cx: &mut Context<'_, Connection>,
+    participant: &Participant,
+    room: &Room,
+    joined: bool,
+) -> HandlerResult {
+    let (Some((session, at)), Some(id)) = (when(cx), &participant.participant_id) else {
+        return Ok(Handled::ignored("no session, time or participant"));
+    };
+    diesel::insert_into(edges::table)
+        .values((
+            edges::session_id.eq(session.as_str()),
+            edges::participant_id.eq(id.as_str()),
+            edges::room.eq(room.to_string()),
+            edges::at.eq(at.as_millis()),
+            edges::joined.eq(joined),
+        ))
+        .on_conflict(SAME_EDGE)
+        .do_update()
+        .set(edges::joined.eq(joined))
+        .execute(cx.tx())
+        .await?;
+    Ok(Handled::Done)
 }

@@ -12,8 +12,8 @@ pub(crate) use jaas_diesel::mysql::Connection;
 
 pub(crate) use self::attendance::Attendance;
 
-/// What tells that somebody's row exists already: here it is any unique key of the table.
-const SAME_PRESENCE: DuplicatedKeys = DuplicatedKeys;
+/// What finds a conflict: here any unique key of the table.
+const SAME_EDGE: DuplicatedKeys = DuplicatedKeys;
 
 /// Opens the inbox, and creates the tables of this application. Of yours, write a migration.
 pub(crate) async fn open(url: &str) -> Result<MysqlStore, Box<dyn Error>> {
@@ -22,9 +22,10 @@ pub(crate) async fn open(url: &str) -> Result<MysqlStore, Box<dyn Error>> {
     let create = "CREATE TABLE IF NOT EXISTS handled (
             event_key VARBINARY(255) NOT NULL, kind VARCHAR(255) NOT NULL, session_id VARBINARY(255),
             worker VARCHAR(255) NOT NULL, attempt INTEGER NOT NULL) ENGINE = InnoDB;
-        CREATE TABLE IF NOT EXISTS attendance (
-            session_id VARBINARY(255) NOT NULL, participant_id VARBINARY(255) NOT NULL, joined_at BIGINT, left_at BIGINT,
-            PRIMARY KEY (session_id, participant_id)) ENGINE = InnoDB;";
+        CREATE TABLE IF NOT EXISTS edges (
+            session_id VARBINARY(255) NOT NULL, participant_id VARBINARY(255) NOT NULL, room VARBINARY(255) NOT NULL,
+            at BIGINT NOT NULL, joined BOOLEAN NOT NULL,
+            PRIMARY KEY (session_id, participant_id, room, at, joined)) ENGINE = InnoDB;";
     store.pool().get().await?.batch_execute(create).await?;
     Ok(store)
 }

@@ -13,11 +13,12 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Who attended which meeting, from when until when, in ms since the epoch.
-    attendance (session_id, participant_id) {
+    /// Somebody came to or left a room of a meeting, in ms since the epoch. `examples/quickstart` computes stays of such rows.
+    edges (session_id, participant_id, room, at, joined) {
         session_id -> Text,
         participant_id -> Text,
-        joined_at -> Nullable<BigInt>,
-        left_at -> Nullable<BigInt>,
+        room -> Text,
+        at -> BigInt,
+        joined -> Bool,
     }
 }

@@ -10,10 +10,11 @@ use jaas_diesel::SqliteStore;
 pub(crate) use jaas_diesel::sqlite::Connection;
 
 pub(crate) use self::attendance::Attendance;
-use crate::schema::attendance as table;
+use crate::schema::edges as table;
 
-/// What tells that somebody's row exists already.
-const SAME_PRESENCE: (table::session_id, table::participant_id) = (table::session_id, table::participant_id);
+/// The columns that identify a row, by which a conflict is found.
+const SAME_EDGE: (table::session_id, table::participant_id, table::room, table::at, table::joined) =
+    (table::session_id, table::participant_id, table::room, table::at, table::joined);
 
 /// Opens the inbox, and creates the tables of this application. Of yours, write a migration.
 pub(crate) async fn open(path: &str) -> Result<SqliteStore, Box<dyn Error>> {
@@ -21,9 +22,9 @@ pub(crate) async fn open(path: &str) -> Result<SqliteStore, Box<dyn Error>> {
     let create = "PRAGMA busy_timeout = 5000;
         CREATE TABLE IF NOT EXISTS handled (
             event_key TEXT NOT NULL, kind TEXT NOT NULL, session_id TEXT, worker TEXT NOT NULL, attempt INTEGER NOT NULL);
-        CREATE TABLE IF NOT EXISTS attendance (
-            session_id TEXT NOT NULL, participant_id TEXT NOT NULL, joined_at BIGINT, left_at BIGINT,
-            PRIMARY KEY (session_id, participant_id));";
+        CREATE TABLE IF NOT EXISTS edges (
+            session_id TEXT NOT NULL, participant_id TEXT NOT NULL, room TEXT NOT NULL, at BIGINT NOT NULL,
+            joined BOOLEAN NOT NULL, PRIMARY KEY (session_id, participant_id, room, at, joined));";
     Connection::establish(path).await?.batch_execute(create).await?;
     Ok(store)
 }

@@ -11,7 +11,7 @@ payload! {
     /// claims of your own making are in the raw data.
     ///
     /// Two ids: [`id`](Self::id) is the user in *your* system and survives a new join;
-    /// [`participant_id`](Self::participant_id) is this one presence, and two tabs of one user have two.
+    /// [`participant_id`](Self::participant_id) is one connection, and two tabs of one user have two.
     pub struct Participant {
         /// Whether the JWT makes the participant a moderator; on the wire a bool or `"true"`/`"false"`
         /// (documented). It does not follow `ROLE_CHANGED`.
@@ -29,7 +29,8 @@ payload! {
         /// The participant's address with its resource: what chat files call `jid` (asserted by jitsi-meet's
         /// tests).
         participant_full_jid: Option<Jid> = "participantFullJid",
-        /// The endpoint id, new on every join; visitors have none (seen in the sender's modules).
+        /// The endpoint id, made with the connection and kept on a trip to a breakout room; visitors have none
+        /// (seen in the sender's modules).
         participant_id: Option<ParticipantId> = "participantId",
         /// The link to the participant's picture.
         avatar: Option<Personal> = "avatar",
@@ -48,8 +49,10 @@ payload! {
     /// Somebody entered a room of the meeting.
     ///
     /// - It can arrive before `ROOM_CREATED` (documented).
-    /// - Coming back is a new participant id. Going to a breakout room and back is `PARTICIPANT_LEFT` with
-    ///   [`SwitchRoom`](DisconnectReason::SwitchRoom) and another join (seen in the sender's modules).
+    /// - A reload or a reconnect has a new participant id. Going to a breakout room is `PARTICIPANT_LEFT` with
+    ///   [`SwitchRoom`](DisconnectReason::SwitchRoom) and another join **with the same participant id**, and so is
+    ///   coming back: one id can join and leave several times in one session (seen in the sender's modules).
+    /// - A stay is session, participant id, room and time of joining; never session and participant id alone.
     /// - Phones and SIP devices do not join with this event but with `DIAL_IN_STARTED`,
     ///   `DIAL_OUT_STARTED`, `SIP_CALL_IN_STARTED` and `SIP_CALL_OUT_STARTED` (seen in the sender's modules).
     ///
@@ -65,7 +68,7 @@ payload! {
 
     /// Somebody left a room of the meeting.
     ///
-    /// - Pair it with `PARTICIPANT_JOINED` by session and participant id.
+    /// - Pair it with the latest `PARTICIPANT_JOINED` before it of the same session, participant id and room.
     /// - It may never come; then the main room's `ROOM_DESTROYED` ends the presence.
     /// - A change of rooms is a departure too: see [`is_room_switch`](Self::is_room_switch).
     ///

@@ -25,7 +25,7 @@ impl<P: HasName> EventBuilder<P> {
 }
 
 impl<P: HasParticipantId> EventBuilder<P> {
-    /// Sets which presence it is about: the endpoint id, new on every join.
+    /// Sets which presence it is about: the endpoint id, made with the connection.
     pub fn participant(self, id: impl Into<ParticipantId>) -> Self {
         self.with(|payload| payload.set_participant_id(id.into()))
     }

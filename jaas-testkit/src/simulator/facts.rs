@@ -40,6 +40,9 @@ pub struct Facts {
 }
 
 /// From a `PARTICIPANT_JOINED` to its `PARTICIPANT_LEFT`, or to the end of the meeting if that never came.
+///
+/// A trip to a breakout room and back is three stays with one endpoint id, so a stay is told apart by session, endpoint
+/// id, room and time of joining.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stay {
@@ -49,7 +52,7 @@ pub struct Stay {
     pub name: Option<String>,
     /// The full address: what pairs the events of visitors, who have no endpoint id.
     pub jid: Jid,
-    /// The endpoint id; visitors have none.
+    /// The endpoint id, which several stays can share; visitors have none.
     pub participant: Option<ParticipantId>,
     /// The breakout room; `None` is the main room.
     pub breakout: Option<BreakoutRoomId>,

@@ -40,6 +40,7 @@ struct World {
     /// Whoever is there: by endpoint id, or by address for visitors.
     present: BTreeMap<String, Occupant>,
     endpoints: BTreeSet<String>,
+    endpoint_of: BTreeMap<Jid, jaas_core::ParticipantId>,
     left: BTreeSet<String>,
     /// Time in the main room by full address.
     main_room: BTreeMap<Jid, Duration>,
@@ -303,7 +304,8 @@ impl World {
             }
             Event::RtcstatsUploaded(stats) => {
                 let endpoint = some(stats.endpoint_id.as_ref(), "endpoint")?;
-                ensure(self.left.contains(endpoint.as_str()), "somebody who has not left")
+                let gone = !self.present.contains_key(endpoint.as_str());
+                ensure(gone && self.left.contains(endpoint.as_str()), "a participant who has not left")
             }
             Event::SpeakerStats(stats) => {
                 for (jid, stat) in &stats.0 {
@@ -329,7 +331,10 @@ impl World {
         )?;
         let who = match &participant.participant_id {
             Some(id) => {
-                ensure(self.endpoints.insert(id.to_string()), "an endpoint id for the second time")?;
+                let (new, kept) = (self.endpoints.insert(id.to_string()), self.endpoint_of.get(&jid));
+                ensure(new != known, "another endpoint id after a change of rooms, or a known one without")?;
+                ensure(kept.is_none_or(|kept| kept == id), "another participant's endpoint id")?;
+                self.endpoint_of.insert(jid.clone(), id.clone());
                 id.to_string()
             }
             None => {

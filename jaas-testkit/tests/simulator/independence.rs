@@ -52,12 +52,14 @@ fn a_leave_before_its_join_is_found_and_shown_as_two_events() {
         let found =
             Independence::of(events(seed)).seed(seed).without_copies().check(closes_only_what_is_open);
         let counterexample = found.expect_err("it depends on the order");
-        let types: Vec<_> =
+        let mut types: Vec<_> =
             counterexample.deliveries.iter().map(|delivery| delivery.envelope.event_type.as_str()).collect();
-        assert_eq!(types, ["PARTICIPANT_LEFT", "PARTICIPANT_JOINED"], "seed {seed}");
+        // A leave before its own join, or, after a trip to a breakout room, after a later one.
+        types.sort_unstable();
+        assert_eq!(types, ["PARTICIPANT_JOINED", "PARTICIPANT_LEFT"], "seed {seed}");
         let shown = counterexample.to_string();
         assert!(shown.contains("  1. 2026-11-23T") && shown.contains("PARTICIPANT_LEFT ("), "{shown}");
-        assert!(shown.contains(": false,\n  + ") && shown.contains(": true,\n"), "{shown}");
+        assert!(shown.contains(": false,\n") && shown.contains(": true,\n"), "{shown}");
         assert!(shown.lines().count() < 12, "{shown}");
     }
 }

@@ -3,15 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jaas_core::event::{Event, EventKind};
-use jaas_core::{Delivery, Link, ParticipantId, Timestamp};
+use jaas_core::event::{Event, EventKind, Participant};
+use jaas_core::{Delivery, Link, ParticipantId, Room, Timestamp};
 use jaas_testkit::simulator::Facts;
 
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Projection {
     opened_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
-    stays: BTreeMap<String, Stay>,
+    /// By participant, room and time, because one participant can come to a room several times.
+    joins: BTreeMap<Edge, Option<String>>,
+    leaves: BTreeMap<Edge, Option<String>>,
+    stays: BTreeMap<Edge, Stay>,
     calls: BTreeMap<String, Call>,
     devices: BTreeSet<String>,
     /// By poll, then by who answered: when, and what was ticked.
@@ -22,11 +25,12 @@ pub(crate) struct Projection {
     artifacts: BTreeSet<(EventKind, Option<String>, Link)>,
 }
 
+/// Who came to or left which room (`None` is the main room), and when.
+type Edge = (String, Option<String>, Timestamp);
+
 #[derive(Debug, Default, PartialEq)]
 struct Stay {
     user: Option<String>,
-    breakout: Option<String>,
-    joined_at: Option<Timestamp>,
     left_at: Option<Timestamp>,
     reason: Option<String>,
 }
@@ -56,16 +60,12 @@ impl Projection {
             Event::RoomCreated(created) if !created.room.is_breakout() => self.opened_at = Some(at),
             Event::RoomDestroyed(destroyed) if !destroyed.room.is_breakout() => self.ended_at = Some(at),
             Event::ParticipantJoined(joined) => {
-                let stay =
-                    self.stay(joined.participant.participant_id, joined.participant.participant_full_jid);
-                stay.user = joined.participant.id.map(|id| id.to_string());
-                stay.breakout = joined.room.breakout_id().map(ToString::to_string);
-                stay.joined_at = Some(at);
+                let edge = edge(joined.participant, &joined.room, at);
+                self.joins.insert(edge.0, edge.1);
             }
             Event::ParticipantLeft(left) => {
-                let stay = self.stay(left.participant.participant_id, left.participant.participant_full_jid);
-                stay.left_at = Some(at);
-                stay.reason = left.disconnect_reason.map(|reason| reason.as_str().to_owned());
+                let reason = left.disconnect_reason.map(|reason| reason.as_str().to_owned());
+                self.leaves.insert(edge(left.participant, &left.room, at).0, reason);
             }
             Event::DialInStarted(call) => self.begin(call.participant_id, kind, call.nick.map(number), at),
             Event::DialOutStarted(call) => self.begin(call.participant_id, kind, call.nick.map(number), at),
@@ -132,9 +132,19 @@ impl Projection {
         }
     }
 
-    fn stay(&mut self, id: Option<ParticipantId>, jid: Option<jaas_core::Jid>) -> &mut Stay {
-        let who = id.map_or_else(|| jid.expect("an address").into_string(), ParticipantId::into_string);
-        self.stays.entry(who).or_default()
+    /// Each join lasts until the first leave of the same participant and room after it, or until the room closed.
+    fn pair(&mut self) {
+        for (join, user) in std::mem::take(&mut self.joins) {
+            let (who, room, joined_at) = &join;
+            let leave =
+                self.leaves.keys().find(|left| left.0 == *who && left.1 == *room && left.2 > *joined_at);
+            let left = leave.cloned().and_then(|leave| self.leaves.remove_entry(&leave));
+            let (left_at, reason) = match left {
+                Some(((_, _, at), reason)) => (Some(at), reason),
+                None => (self.ended_at, None),
+            };
+            self.stays.insert(join, Stay { user, left_at, reason });
+        }
     }
 
     fn call(&mut self, id: Option<ParticipantId>) -> &mut Call {
@@ -154,10 +164,7 @@ impl Projection {
 
     /// Whether this is what the script says that happened; else what differs.
     pub(crate) fn check(mut self, facts: &Facts) -> Result<(), String> {
-        // Who never left was there until the room closed.
-        for stay in self.stays.values_mut() {
-            stay.left_at = stay.left_at.or(self.ended_at);
-        }
+        self.pair();
         let expected = Self::expected(facts, &self);
         if self == expected { Ok(()) } else { Err(format!("learned {self:#?}\nbut it was {expected:#?}")) }
     }
@@ -167,12 +174,10 @@ impl Projection {
             let who = stay.participant.as_ref().map_or(stay.jid.as_str(), |id| id.as_str()).to_owned();
             let told = Stay {
                 user: stay.user.as_ref().map(ToString::to_string),
-                breakout: stay.breakout.as_ref().map(ToString::to_string),
-                joined_at: Some(stay.joined_at),
                 left_at: stay.left_at,
                 reason: stay.reason.as_ref().map(|reason| reason.as_str().to_owned()),
             };
-            (who, told)
+            ((who, stay.breakout.as_ref().map(ToString::to_string), stay.joined_at), told)
         });
         let calls = facts.calls.iter().map(|call| {
             let told = Call {
@@ -229,6 +234,12 @@ fn facts_polls(facts: &Facts) -> BTreeMap<String, (usize, BTreeMap<i64, usize>)>
     let counted =
         |votes: &BTreeMap<i64, usize>| votes.iter().filter(|(_, n)| **n > 0).map(|(k, n)| (*k, *n)).collect();
     facts.polls.iter().map(|poll| (poll.id.to_string(), (poll.voters, counted(&poll.votes)))).collect()
+}
+
+fn edge(participant: Participant, room: &Room, at: Timestamp) -> (Edge, Option<String>) {
+    let jid = participant.participant_full_jid.map(jaas_core::Jid::into_string);
+    let who = participant.participant_id.map(ParticipantId::into_string).or(jid).expect("an address");
+    ((who, room.breakout_id().map(ToString::to_string), at), participant.id.map(|id| id.to_string()))
 }
 
 /// `40364… (+40364…)` is one number.

@@ -35,9 +35,11 @@ pub(crate) async fn connect(url: &str) -> Result<Pool, Box<dyn Error>> {
     let create = "BEGIN;
         SELECT pg_advisory_xact_lock(hashtext('existing-app'));
         CREATE TABLE IF NOT EXISTS rooms (name TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL);
-        CREATE TABLE IF NOT EXISTS attendances (
-            session_id TEXT NOT NULL, participant_id TEXT NOT NULL, room TEXT NOT NULL REFERENCES rooms, name TEXT,
-            joined_at BIGINT, left_at BIGINT, PRIMARY KEY (session_id, participant_id));
+        CREATE TABLE IF NOT EXISTS edges (
+            session_id TEXT NOT NULL, participant_id TEXT NOT NULL, place TEXT NOT NULL, at BIGINT NOT NULL,
+            joined BOOLEAN NOT NULL, room TEXT NOT NULL REFERENCES rooms, name TEXT,
+            PRIMARY KEY (session_id, participant_id, place, at, joined));
+        CREATE INDEX IF NOT EXISTS edges_of_room ON edges (room);
         COMMIT;";
     pool.get().await?.batch_execute(create).await?;
     Ok(pool)

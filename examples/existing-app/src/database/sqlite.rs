@@ -29,9 +29,11 @@ pub(crate) async fn connect(url: &str) -> Result<Pool, Box<dyn Error>> {
     let manager = AsyncDieselConnectionManager::new_with_config(path(url)?, config);
     let pool = Pool::builder().max_size(8).connection_timeout(Duration::from_secs(5)).build(manager).await?;
     let create = "CREATE TABLE IF NOT EXISTS rooms (name TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL);
-        CREATE TABLE IF NOT EXISTS attendances (
-            session_id TEXT NOT NULL, participant_id TEXT NOT NULL, room TEXT NOT NULL REFERENCES rooms, name TEXT,
-            joined_at BIGINT, left_at BIGINT, PRIMARY KEY (session_id, participant_id));";
+        CREATE TABLE IF NOT EXISTS edges (
+            session_id TEXT NOT NULL, participant_id TEXT NOT NULL, place TEXT NOT NULL, at BIGINT NOT NULL,
+            joined BOOLEAN NOT NULL, room TEXT NOT NULL REFERENCES rooms, name TEXT,
+            PRIMARY KEY (session_id, participant_id, place, at, joined));
+        CREATE INDEX IF NOT EXISTS edges_of_room ON edges (room);";
     pool.get().await?.batch_execute(create).await?;
     Ok(pool)
 }

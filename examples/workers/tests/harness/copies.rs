@@ -75,7 +75,7 @@ async fn copies(kind: Kind) {
         assert_eq!(number % 20, 0);
     }
     // The other body names another participant, so that only one of the two can have been handled.
-    assert_eq!(database.attendance().await.len(), keys.len());
+    assert_eq!(database.edges().await.len(), keys.len());
     for (count, warning) in warnings(&fleet.terminate().await).iter().take(6) {
         println!("  logged {count} × {warning}");
     }

@@ -73,7 +73,7 @@ async fn kills(kind: Kind, processes: usize, slow: Duration) {
     let replayed = Figures::read(&database, keys()).await;
     replayed.check();
     assert_eq!(replayed.dead_of_crashes + replayed.dead_of_failures, 0);
-    check::attendance(&database, &load.attendance).await;
+    check::edges(&database, &load.edges).await;
     for (count, warning) in warnings(&fleet.terminate().await).iter().take(6) {
         println!("  logged {count} × {warning}");
     }

@@ -102,7 +102,7 @@ async fn outages(kind: Kind) {
     assert!(longest < LONGEST, "a reply took {longest:?}");
     figures.check();
     assert_eq!(figures.dead_of_crashes + figures.dead_of_failures, 0);
-    check::attendance(&database, &load.attendance).await;
+    check::edges(&database, &load.edges).await;
     for (count, warning) in warnings(&fleet.terminate().await).iter().take(6) {
         println!("  logged {count} × {warning}");
     }

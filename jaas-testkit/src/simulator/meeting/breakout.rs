@@ -32,8 +32,8 @@ impl Meeting {
         Breakout(self.breakouts.len() - 1)
     }
 
-    /// Somebody goes to a breakout room: leaves for `switch_room`, and joins there with another endpoint id (seen in the
-    /// sender's modules).
+    /// A participant goes to a breakout room: leaves for `switch_room`, and joins there with the same endpoint id (seen
+    /// in the sender's modules).
     pub fn move_to(&mut self, who: Presence, breakout: Breakout) {
         self.assert_here(who);
         self.assert_active(who);
@@ -42,7 +42,7 @@ impl Meeting {
         self.switch(who, Some(breakout));
     }
 
-    /// Somebody comes back to the main room.
+    /// A participant comes back to the main room, with the same endpoint id.
     pub fn move_back(&mut self, who: Presence) {
         self.assert_here(who);
         assert!(self.chain(who).room.is_some(), "{who:?} is in the main room");

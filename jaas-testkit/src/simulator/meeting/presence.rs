@@ -19,6 +19,8 @@ pub struct Presence(usize);
 #[derive(Debug, Clone)]
 pub(super) struct Chain {
     pub(super) person: Person,
+    /// Made with the connection, and kept in every room; visitors have none.
+    pub(super) participant_id: Option<ParticipantId>,
     pub(super) jid: String,
     pub(super) resource: String,
     pub(super) device: String,
@@ -35,7 +37,6 @@ pub(super) struct Chain {
 /// One stay in one room.
 #[derive(Debug, Clone)]
 pub(super) struct Visit {
-    pub(super) participant_id: Option<ParticipantId>,
     pub(super) breakout: Option<BreakoutRoomId>,
     pub(super) joined_at: Timestamp,
     pub(super) left: Option<(Timestamp, Option<DisconnectReason>)>,
@@ -50,9 +51,9 @@ impl Chain {
         self.promoted || self.person.moderator.is_moderator()
     }
 
-    /// The endpoint id of the stay that is, or was last.
+    /// The endpoint id, the same in every room.
     pub(super) fn participant_id(&self) -> Option<ParticipantId> {
-        self.visits.last()?.participant_id.clone()
+        self.participant_id.clone()
     }
 
     pub(super) fn user_id(&self) -> Option<UserId> {
@@ -72,7 +73,7 @@ impl Chain {
             user: self.user_id(),
             name: self.person.name.clone(),
             jid: Jid::new(self.full_jid()),
-            participant: visit.participant_id.clone(),
+            participant: self.participant_id.clone(),
             breakout: visit.breakout.clone(),
             visitor: self.visitor,
             joined_at: visit.joined_at,
@@ -161,7 +162,7 @@ impl Meeting {
         self.chain(presence).visitor
     }
 
-    /// The endpoint id in the room where they are, or were last; visitors have none.
+    /// The endpoint id, the same in every room of the meeting; visitors have none.
     pub fn participant_id(&self, presence: Presence) -> Option<ParticipantId> {
         self.chain(presence).participant_id()
     }
@@ -175,9 +176,11 @@ impl Meeting {
         let jid = format!("{}@8x8.vc", self.dice.uuid());
         let (resource, own_device) = (self.dice.hex(8), self.dice.hex(32));
         let device = person.device.clone().unwrap_or(own_device);
+        let participant_id = (!visitor).then(|| ParticipantId::new(self.new_participant_id()));
         let presence = Presence(self.presences.len());
         self.presences.push(Chain {
             person,
+            participant_id,
             jid,
             resource,
             device,
@@ -197,13 +200,11 @@ impl Meeting {
 
     /// The join of a room.
     pub(super) fn arrive(&mut self, presence: Presence, room: Option<Breakout>) {
-        let participant_id = ParticipantId::new(self.new_participant_id());
         let breakout = room.map(|breakout| self.breakout_id(breakout));
         let joined_at = self.now;
         let chain = self.chain_mut(presence);
         chain.room = room;
-        let participant_id = (!chain.visitor).then_some(participant_id);
-        chain.visits.push(Visit { participant_id, breakout: breakout.clone(), joined_at, left: None });
+        chain.visits.push(Visit { breakout: breakout.clone(), joined_at, left: None });
         let joined = self.about_participant(event::participant_joined(), presence);
         let joined = self.in_room_of(joined, presence, breakout.as_ref());
         let at = self.emit(joined);
@@ -257,12 +258,12 @@ impl Meeting {
         self.emit_at(at, stats);
     }
 
-    /// Eight hex digits that no other stay has.
+    /// Eight hex digits that no other connection has.
     pub(super) fn new_participant_id(&mut self) -> String {
         loop {
             let id = self.dice.hex(8);
-            let mut visits = self.presences.iter().flat_map(|chain| &chain.visits);
-            if !visits.any(|visit| visit.participant_id.as_ref().is_some_and(|known| *known == *id)) {
+            let known = |chain: &Chain| chain.participant_id.as_ref().is_some_and(|known| *known == *id);
+            if !self.presences.iter().any(known) {
                 return id;
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jaas_core::store::{AttemptOutcome, EventState};
 
-use super::database::{Attendance, Database};
+use super::database::{Database, Edges};
 use super::until;
 
 /// What the database holds after everything was sent, and every process is at rest.
@@ -133,8 +133,8 @@ pub(crate) async fn drained(database: &Database, limit: Duration) -> Duration {
 }
 
 /// Each join and each leave has left its mark, in whatever order they came.
-pub(crate) async fn attendance(database: &Database, expected: &Attendance) {
-    let attendance = database.attendance().await;
-    let wrong = expected.iter().filter(|(who, when)| attendance.get(*who) != Some(*when)).count();
-    assert_eq!((wrong, attendance.len()), (0, expected.len()), "wrong rows, and how many there are");
+pub(crate) async fn edges(database: &Database, expected: &Edges) {
+    let edges = database.edges().await;
+    let missing = expected.difference(&edges).count();
+    assert_eq!((missing, edges.len()), (0, expected.len()), "missing rows, and how many there are");
 }

@@ -1,6 +1,6 @@
 //! Databases of their own for the tests, and what is in them at the end.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use diesel::QueryDsl as _;
 use diesel_async::{AsyncConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
@@ -12,7 +12,7 @@ use jaas_diesel::{MysqlStore, PostgresStore, SqliteStore, mysql, postgres, sqlit
 use tempfile::TempDir;
 
 use super::not_tested;
-use crate::schema::{attendance, handled};
+use crate::schema::{edges, handled};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -41,8 +41,8 @@ pub(crate) struct Handled {
     pub(crate) attempt: i32,
 }
 
-/// When somebody joined and left, by session and participant.
-pub(crate) type Attendance = BTreeMap<(String, String), (Option<i64>, Option<i64>)>;
+/// Each coming (`true`) and going: session, participant, room and time.
+pub(crate) type Edges = BTreeSet<(String, String, String, i64, bool)>;
 
 /// Does this on a connection, whatever its type.
 macro_rules! connected {
@@ -154,11 +154,10 @@ impl Database {
         connected!(self, connection => handled::table.count().get_result(&mut connection).await.expect("counted"))
     }
 
-    pub(crate) async fn attendance(&self) -> Attendance {
-        type Row = (String, String, Option<i64>, Option<i64>);
-        let rows: Vec<Row> =
-            connected!(self, connection => attendance::table.load(&mut connection).await.expect("loaded"));
-        rows.into_iter().map(|(session, person, joined, left)| ((session, person), (joined, left))).collect()
+    pub(crate) async fn edges(&self) -> Edges {
+        let rows: Vec<_> =
+            connected!(self, connection => edges::table.load(&mut connection).await.expect("loaded"));
+        rows.into_iter().collect()
     }
 
     /// Every event of the inbox.

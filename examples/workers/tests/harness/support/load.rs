@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Random;
-use super::database::Attendance;
+use super::database::Edges;
 
 pub(crate) struct Event {
     pub(crate) key: String,
@@ -15,7 +15,7 @@ pub(crate) struct Load {
     /// What to send, in this order, as places in `events`.
     pub(crate) deliveries: Vec<usize>,
     /// What must come out of it.
-    pub(crate) attendance: Attendance,
+    pub(crate) edges: Edges,
 }
 
 const PEOPLE: usize = 4;
@@ -26,7 +26,7 @@ impl Load {
     /// So many events in sessions of ten, many of which overlap. 30 % change their place with another one of their
     /// session, and 15 % are sent twice or more, at once or later.
     pub(crate) fn new(prefix: &str, events: usize, random: &mut Random) -> Self {
-        let mut load = Self { events: Vec::new(), deliveries: Vec::new(), attendance: Attendance::new() };
+        let mut load = Self { events: Vec::new(), deliveries: Vec::new(), edges: Edges::new() };
         // Where in the order an event is sent, in sessions: one begins at each whole number and takes twenty.
         let mut places: Vec<(f64, usize)> = Vec::new();
         for session in 0..events.div_ceil(EVENTS_PER_SESSION) {
@@ -66,7 +66,7 @@ impl Load {
                 10 + person as i64,
                 &json!({"participantId": participant, "name": "Ada"}),
             );
-            self.attendance.entry((session.to_owned(), participant)).or_default().0 = Some(at);
+            self.edges.insert((session.to_owned(), participant, "main room".to_owned(), at, true));
         }
         for person in 0..PEOPLE {
             let participant = format!("p{person}");
@@ -76,7 +76,7 @@ impl Load {
                 1000 + person as i64,
                 &json!({"participantId": participant, "name": "Ada", "disconnectReason": "left"}),
             );
-            self.attendance.entry((session.to_owned(), participant)).or_default().1 = Some(at);
+            self.edges.insert((session.to_owned(), participant, "main room".to_owned(), at, false));
         }
         self.push(session, "ROOM_DESTROYED", 2000, &room);
     }
