@@ -4,7 +4,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, ContentType, HeaderName, RETRY_AFTER};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, ContentType, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -142,7 +144,7 @@ async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut paylo
         }
         Err(_) => return webhook.refuse(Reply::TooSlow, payload),
     };
-    let (receiver, asked) = (&webhook.receiver, RequestHead::read(|name| first(&request, name)));
+    let (receiver, asked) = (&webhook.receiver, RequestHead::from_lines(|name| lines(&request, name)));
     let reply = match what {
         For::Events => receiver.receive(asked, body).await,
         For::Settings => receiver.receive_settings(asked, body).await,
@@ -162,13 +164,13 @@ fn content_length(request: &HttpRequest) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// The first value of a header that is text.
-fn first<'a>(request: &'a HttpRequest, name: &'static str) -> Option<&'a str> {
-    // Asked for as text, a name would be copied anew for each request.
-    request
-        .headers()
-        .get_all(HeaderName::from_static(name))
-        .find_map(|value| std::str::from_utf8(value.as_bytes()).ok())
+/// The values of a header, one for each line.
+fn lines<'a>(
+    request: &'a HttpRequest,
+    name: &'static str,
+) -> impl Iterator<Item = &'a HeaderValue> + use<'a> {
+    // A name given as text would be copied for each request.
+    request.headers().get_all(HeaderName::from_static(name))
 }
 
 /// Everything of a response but its body.

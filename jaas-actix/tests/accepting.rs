@@ -20,6 +20,31 @@ async fn a_genuine_event_is_stored_byte_for_byte() {
 }
 
 #[actix_web::test]
+async fn a_signature_in_two_header_lines_is_accepted() {
+    let server = Server::start(|webhook| webhook).await;
+    let bad = "v1=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    for (key, status) in [("split", 200), ("second", 200), ("wrong", 401)] {
+        let body = event(key, 200);
+        let header = signature_header(&body);
+        let whole = header.trim_end().trim_start_matches("X-Jaas-Signature: ");
+        let (t, v1) = whole.split_once(',').unwrap();
+        let (first, second) = match key {
+            "split" => (t.to_owned(), v1.to_owned()),
+            "second" => (format!("{t},{bad}"), whole.to_owned()),
+            _ => (t.to_owned(), bad.to_owned()),
+        };
+        let length = body.len();
+        let lines = format!(
+            "X-Jaas-Signature: {first}\r\nx-jaas-signature: {second}\r\nContent-Length: {length}\r\n\r\n"
+        );
+        let request = [head(&lines).as_bytes(), body.as_bytes()].concat();
+        assert_eq!(server.answer(request).await.status, status, "{key}");
+    }
+    assert_eq!(server.events().await.len(), 2);
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn a_connection_carries_one_delivery_after_another_and_a_duplicate_is_answered_200() {
     let server = Server::start(|webhook| webhook).await;
     let mut client = server.client().await;
@@ -114,7 +139,7 @@ async fn the_trace_context_in_the_headers_is_kept_with_the_event() {
         (
             "two states",
             format!("traceparent: {PARENT}\r\ntracestate: a=1\r\ntracestate: b=2\r\n"),
-            Some(format!("{PARENT} a=1")),
+            Some(format!("{PARENT} a=1,b=2")),
         ),
         ("malformed", "traceparent: 00-zz\r\n".to_owned(), None),
         ("none", String::new(), None),

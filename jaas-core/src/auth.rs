@@ -178,34 +178,10 @@ pub enum Proof {
 /// The headers of a request that can prove it genuine.
 #[derive(Clone, Copy, Default)]
 pub struct Credentials<'a> {
-    /// The value of `X-Jaas-Signature`.
+    /// The value of `X-Jaas-Signature`; of several lines, their values in order, joined with commas.
     pub signature: Option<&'a str>,
     /// The value of `Authorization`.
     pub authorization: Option<&'a str>,
-}
-
-impl<'a> Credentials<'a> {
-    /// Picks the credentials out of header names (of any case) and values.
-    ///
-    /// ```
-    /// # use jaas_core::Credentials;
-    /// let headers = [("Content-Type", &b"application/json"[..]), ("X-Jaas-Signature", b"t=1,v1=AAAA")];
-    /// assert_eq!(Credentials::from_headers(headers).signature, Some("t=1,v1=AAAA"));
-    /// ```
-    pub fn from_headers<N: AsRef<str>>(headers: impl IntoIterator<Item = (N, &'a [u8])>) -> Self {
-        let mut credentials = Self::default();
-        for (name, value) in headers {
-            let slot = if name.as_ref().eq_ignore_ascii_case(signature::HEADER) {
-                &mut credentials.signature
-            } else if name.as_ref().eq_ignore_ascii_case("authorization") {
-                &mut credentials.authorization
-            } else {
-                continue;
-            };
-            *slot = slot.or(std::str::from_utf8(value).ok());
-        }
-        credentials
-    }
 }
 
 /// Shows which credentials there are, not their values.

@@ -1,45 +1,95 @@
 //! What a receiver is given of a request besides its body.
 
+use std::borrow::Cow;
+
 use crate::auth::Credentials;
 use crate::signature;
 use crate::telemetry::TraceContext;
 
-/// What counts of a request's headers. An adapter reads it with [`read`](Self::read); a test that needs only the
+/// What counts of a request's headers. An adapter reads it with [`from_lines`](Self::from_lines); a test that needs only the
 /// credentials gives those, which convert into it.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct RequestHead<'a> {
-    /// The headers that can prove the request genuine.
-    pub credentials: Credentials<'a>,
+    signature: Option<Cow<'a, str>>,
+    authorization: Option<&'a str>,
     /// The trace it belongs to, if it came with a `traceparent` that is valid.
     pub trace: Option<TraceContext>,
 }
 
 impl<'a> RequestHead<'a> {
-    /// Asks for the headers it needs, by their lower-case names; of one that is there several times, for the first that is
-    /// text. So of a `tracestate` that comes in several lines, which its specification allows, only the first is kept.
+    /// Asks for the values of the headers it needs, by their lower-case names. A header that came in several lines has
+    /// several values, in their order.
+    ///
+    /// `X-Jaas-Signature` and `tracestate` are lists, and a list may be split or repeated on its way: the values are joined
+    /// with a comma ([RFC 9110, 5.3](https://www.rfc-editor.org/rfc/rfc9110#section-5.3)). Of the other headers the first
+    /// value counts. A value that is not UTF-8 is left out.
     ///
     /// ```
     /// use jaas_core::RequestHead;
     ///
     /// let headers = [
-    ///     ("x-jaas-signature", "t=1,v1=AAAA"),
+    ///     ("x-jaas-signature", "t=1"),
     ///     ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+    ///     ("x-jaas-signature", "v1=AAAA"),
     /// ];
-    /// let head = RequestHead::read(|name| headers.iter().find(|(each, _)| *each == name).map(|(_, value)| *value));
-    /// assert_eq!(head.credentials.signature, Some("t=1,v1=AAAA"));
+    /// let lines = |name| headers.iter().filter(move |(each, _)| *each == name).map(|(_, value)| *value);
+    /// let head = RequestHead::from_lines(lines);
+    /// assert_eq!(head.credentials().signature, Some("t=1,v1=AAAA"));
     /// assert_eq!(head.trace.unwrap().trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
     /// ```
-    pub fn read(header: impl Fn(&'static str) -> Option<&'a str>) -> Self {
+    pub fn from_lines<V, I>(lines: impl Fn(&'static str) -> I) -> Self
+    where
+        V: AsRef<[u8]> + ?Sized + 'a,
+        I: IntoIterator<Item = &'a V>,
+    {
+        let values = |name| {
+            let values = lines(name).into_iter();
+            values.filter_map(|value| std::str::from_utf8(value.as_ref()).ok())
+        };
+        let parent = values("traceparent").next();
         let trace =
-            header("traceparent").and_then(|parent| TraceContext::parse(parent, header("tracestate")));
-        let (signature, authorization) = (header(signature::HEADER), header("authorization"));
-        Self { credentials: Credentials { signature, authorization }, trace }
+            parent.and_then(|parent| TraceContext::parse(parent, joined(values("tracestate")).as_deref()));
+        let authorization = values("authorization").next();
+        Self { signature: joined(values(signature::HEADER)), authorization, trace }
     }
+
+    /// The same of a source with one value for each name, such as a map of a test or of a function's event. If it has
+    /// the first line of a header only, use [`from_lines`](Self::from_lines): a genuine signature may be in the second.
+    pub fn read(header: impl Fn(&'static str) -> Option<&'a str>) -> Self {
+        Self::from_lines(header)
+    }
+
+    /// The headers that can prove the request genuine.
+    pub fn credentials(&self) -> Credentials<'_> {
+        Credentials { signature: self.signature.as_deref(), authorization: self.authorization }
+    }
+}
+
+/// One line is borrowed; several are one list.
+fn joined<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Cow<'a, str>> {
+    let mut joined = Cow::Borrowed(lines.next()?);
+    for line in lines {
+        let joined = joined.to_mut();
+        joined.push(',');
+        joined.push_str(line);
+    }
+    Some(joined)
 }
 
 impl<'a> From<Credentials<'a>> for RequestHead<'a> {
     fn from(credentials: Credentials<'a>) -> Self {
-        Self { credentials, trace: None }
+        let Credentials { signature, authorization } = credentials;
+        Self { signature: signature.map(Cow::Borrowed), authorization, trace: None }
+    }
+}
+
+/// Shows which credentials there are, not their values.
+impl std::fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("credentials", &self.credentials())
+            .field("trace", &self.trace)
+            .finish()
     }
 }

@@ -147,7 +147,7 @@ impl Receiver {
 
     async fn take(&self, path: Path, head: RequestHead<'_>, body: Bytes) -> Reply {
         let began = Instant::now();
-        let RequestHead { credentials, trace } = head;
+        let (credentials, trace) = (head.credentials(), head.trace.clone());
         let span = tracing::info_span!(
             target: target::DELIVERY, name::DELIVERY,
             endpoint = %self.endpoint, key = Empty, event_type = Empty, reply = Empty, trace_id = Empty,

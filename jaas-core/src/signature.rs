@@ -19,6 +19,13 @@ use crate::Timestamp;
 /// The name of the signature header.
 pub const HEADER: &str = "x-jaas-signature";
 
+/// How many `v1` a header may have. JaaS sends one, and two while a secret is rotated; a stranger who sends more than this
+/// costs nothing but the reading of the header.
+pub const MAX_SIGNATURES: usize = 32;
+
+/// The longest header that is looked at, in bytes, all its lines together.
+pub const MAX_HEADER_BYTES: usize = 8 * 1024;
+
 /// The secret of an endpoint, as shown in the JaaS console: `whsec_` and 32 hex digits. Wiped from memory
 /// when dropped; `Debug` hides it.
 #[derive(Clone)]
@@ -120,6 +127,10 @@ pub struct Verified {
 /// `v1` are ignored, as documented. The age is checked last, so [`TooOld`](SignatureError::TooOld) is only
 /// said of a genuine signature.
 ///
+/// A header that was split into several lines, or repeated, is given joined with commas; the same `t` may come
+/// again. The body is hashed once for each secret, and each secret is compared with at most [`MAX_SIGNATURES`] `v1`:
+/// a header with more, or of more than [`MAX_HEADER_BYTES`], is malformed and no secret is used.
+///
 /// ```
 /// use jaas_core::signature::{self, Secret, Tolerance};
 /// use jaas_core::Timestamp;
@@ -183,24 +194,31 @@ pub fn sign(secret: &Secret, at: Timestamp, body: &[u8]) -> String {
 
 /// The `t` as written and the decoded `v1` values.
 fn parse(header: &str) -> Result<(&str, Vec<Vec<u8>>), SignatureError> {
+    if header.len() > MAX_HEADER_BYTES {
+        return Err(SignatureError::Malformed);
+    }
     let mut t = None;
     let mut candidates = Vec::new();
-    let mut seen_v1 = false;
+    let mut seen_v1 = 0;
     for element in header.split(',') {
         // Only the first `=` separates: the base64 value ends in `=` itself.
         let Some((name, value)) = element.trim().split_once('=') else { continue };
         match name {
-            "t" if t.is_some() => return Err(SignatureError::Malformed),
+            // The whole header twice, as intermediaries may; of two times, neither is to be believed.
+            "t" if t.is_some_and(|seen| seen != value) => return Err(SignatureError::Malformed),
             "t" => t = Some(value),
             "v1" => {
-                seen_v1 = true;
+                seen_v1 += 1;
+                if seen_v1 > MAX_SIGNATURES {
+                    return Err(SignatureError::Malformed);
+                }
                 candidates.extend(STANDARD.decode(value).ok());
             }
             _ => {}
         }
     }
     match t {
-        Some(t) if seen_v1 => Ok((t, candidates)),
+        Some(t) if seen_v1 > 0 => Ok((t, candidates)),
         _ => Err(SignatureError::Malformed),
     }
 }
@@ -223,7 +241,8 @@ pub(crate) fn keyed(key: &[u8]) -> Hmac<Sha256> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureError {
-    /// The header has no `t`, several, one that is no number, or no `v1`.
+    /// The header has no `t`, different ones, one that is not a number, no `v1`, or more than [`MAX_SIGNATURES`]; or it
+    /// is longer than [`MAX_HEADER_BYTES`].
     #[error("the signature header is not of the form t=<seconds>,v1=<base64>")]
     Malformed,
     /// No `v1` matches any secret.
@@ -292,6 +311,22 @@ mod tests {
             let verified = verify(header, body, &[secret("s")], NOW, Tolerance::default());
             assert_eq!(verified, Err(SignatureError::Malformed), "{header:?}");
         }
+    }
+
+    #[test]
+    fn the_same_t_again_and_any_of_several_v1_are_accepted_and_too_many_are_not() {
+        let good = sign(&secret("s"), NOW, b"x");
+        let (t, v1) = good.split_once(',').expect("two elements");
+        let check =
+            |header: &str| verify(header, b"x", &[secret("s")], NOW, Tolerance::default()).map(|_| ());
+        let wrong = format!("v1={}", STANDARD.encode([0; 32]));
+        assert_eq!(check(&format!("{t},{wrong},{t},{v1}")), Ok(()));
+        assert_eq!(check(&format!("{v1},{t}")), Ok(()));
+        let among = |others: usize| format!("{t},{}{v1}", format!("{wrong},").repeat(others));
+        assert_eq!(check(&among(MAX_SIGNATURES - 1)), Ok(()));
+        assert_eq!(check(&among(MAX_SIGNATURES)), Err(SignatureError::Malformed));
+        let long = format!("{good},x={}", "y".repeat(MAX_HEADER_BYTES));
+        assert_eq!(check(&long), Err(SignatureError::Malformed));
     }
 
     proptest::proptest! {

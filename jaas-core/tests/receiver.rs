@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jaas_core::signature::Tolerance;
+use jaas_core::signature::{self, Tolerance};
 use jaas_core::store::{EventQuery, EventState, EventStore as _, MemoryStore, PageRequest, StoreStats};
 use jaas_core::{
     Auth, Credentials, DispatchError, Dispatcher, Disposition, Inbox, Received, Receiver, ReceiverBuilder,
-    Reply, Timestamp,
+    Reply, RequestHead, Timestamp,
 };
 use jaas_testkit::{ManualClock, Signer, fixture};
 use tokio::time::Instant;
@@ -380,9 +380,74 @@ mod whoever_proves_genuine_is_let_in {
     async fn the_headers_of_a_request_are_its_credentials() {
         let (receiver, _) = inbox();
         let request = signed(event("k-1"));
-        let headers = request.headers().map(|(name, value)| (name, value.as_bytes()));
-        let reply = receiver.receive(Credentials::from_headers(headers), request.body.clone()).await;
+        let headers = request.headers();
+        let lines = |wanted: &'static str| {
+            headers.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| *value)
+        };
+        let reply = receiver.receive(RequestHead::from_lines(lines), request.body.clone()).await;
         assert_eq!(reply, received(Disposition::Stored));
+    }
+
+    /// A list header may be split or repeated on its way (RFC 9110, 5.3).
+    #[tokio::test]
+    async fn a_signature_in_several_lines_is_joined_and_every_v1_is_tried() {
+        let request = signed(event("k-1"));
+        let whole = request.signature.as_str();
+        let (t, v1) = whole.split_once(',').expect("two elements");
+        let bad = "v1=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let wrong = format!("{t},{bad}");
+        for (lines, status) in [
+            (&[&b""[..], t.as_bytes(), v1.as_bytes()][..], 200),
+            (&[v1.as_bytes(), t.as_bytes()], 200),
+            (&[wrong.as_bytes(), whole.as_bytes()], 200),
+            (&[t.as_bytes(), b"v0=x", b"\xff", bad.as_bytes(), v1.as_bytes()], 200),
+            (&[whole.as_bytes(), whole.as_bytes()], 200),
+            (&[t.as_bytes(), bad.as_bytes()], 401),
+            (&[whole.as_bytes(), b"t=1"], 401),
+            (&[v1.as_bytes()], 401),
+            (&[], 401),
+        ] {
+            let (receiver, store) = inbox();
+            let head = RequestHead::from_lines(|name| {
+                if name == signature::HEADER { lines } else { &[] }.iter().copied()
+            });
+            let reply = receiver.receive(head, request.body.clone()).await;
+            assert_eq!(reply.status(), status, "{lines:?}");
+            assert_eq!(
+                store.events(&EventQuery::default()).await.expect("listed").items.len(),
+                usize::from(status == 200)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn thousands_of_v1_are_refused_before_any_is_tried() {
+        let (receiver, _) = inbox();
+        let request = signed(event("k-1"));
+        let many = "v1=AAAA,".repeat(5000);
+        let lines = [many.as_str(), &request.signature];
+        let head = RequestHead::from_lines(|name| {
+            if name == signature::HEADER { &lines[..] } else { &[] }.iter().copied()
+        });
+        assert_eq!(receiver.receive(head, request.body.clone()).await, Reply::Unauthorized);
+    }
+
+    #[tokio::test]
+    async fn a_tracestate_in_several_lines_is_kept_whole_and_authorization_is_no_list() {
+        let head = RequestHead::from_lines(|name| {
+            let lines: &[&str] = match name {
+                "traceparent" => &["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+                "tracestate" => &["vendor=1", "other=2, third=3"],
+                "authorization" => &["Bearer one", "Bearer two"],
+                _ => &[],
+            };
+            lines.iter().copied()
+        });
+        assert_eq!(
+            head.trace.as_ref().and_then(|trace| trace.tracestate()),
+            Some("vendor=1,other=2,third=3")
+        );
+        assert_eq!(head.credentials().authorization, Some("Bearer one"));
     }
 }
 

@@ -80,7 +80,7 @@ impl Webhook {
             Ok(Err(reply)) => return self.refuse(reply),
             Err(_) => return self.refuse(Reply::TooSlow),
         };
-        let asked = RequestHead::read(|name| std::str::from_utf8(head.headers.get(name)?.as_bytes()).ok());
+        let asked = RequestHead::from_lines(|name| head.headers.get_all(name));
         respond(&match settings {
             false => self.receiver.receive(asked, body).await,
             true => self.receiver.receive_settings(asked, body).await,

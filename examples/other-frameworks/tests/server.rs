@@ -35,6 +35,22 @@ async fn a_genuine_event_is_stored_once_and_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_signature_in_two_header_lines_is_accepted() {
+    let store = Arc::new(MemoryStore::new());
+    let server = Server::start(receiver(&store), |webhook| webhook).await;
+    let request = signed(&event::participant_joined().text());
+    let (t, v1) = request.signature.split_once(',').unwrap();
+    let body = String::from_utf8(request.body.to_vec()).unwrap();
+    let head = format!(
+        "POST /webhooks/jaas HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    let lines = format!("X-Jaas-Signature: {t}\r\nX-Jaas-Signature: {v1}\r\n");
+    let reply = server.raw(&format!("{head}{lines}\r\n{body}")).await;
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+}
+
+#[tokio::test]
 async fn a_forged_or_unsigned_event_is_told_nothing_and_stored_nowhere() {
     let store = Arc::new(MemoryStore::new());
     let server = Server::start(receiver(&store), |webhook| webhook).await;
