@@ -12,7 +12,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{self, ServiceConfig};
 use futures_util::future::{FutureExt as _, LocalBoxFuture, join_all};
 use jaas_core::Receiver;
-use jaas_core::telemetry::target;
+use jaas_core::telemetry::{Escaped, target};
 
 /// Answers two questions about the process, for an orchestrator or a load balancer.
 ///
@@ -178,7 +178,7 @@ impl Check {
         let was_failing = self.failing.swap(result.is_err(), Ordering::Relaxed);
         match &result {
             Err(error) if !was_failing => {
-                tracing::warn!(target: target::HTTP, check = %self.name, %error, "health check fails");
+                tracing::warn!(target: target::HTTP, check = %self.name, error = %Escaped(error), "health check fails");
             }
             Ok(()) if was_failing => {
                 tracing::info!(target: target::HTTP, check = %self.name, "health check is well again");

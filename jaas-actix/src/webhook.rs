@@ -10,7 +10,7 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use jaas_core::telemetry::target;
+use jaas_core::telemetry::{Escaped, target};
 use jaas_core::{Receiver, Reply, RequestHead};
 
 use crate::body::{self, Account, NotRead, Unread};
@@ -139,7 +139,7 @@ async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut paylo
         Ok(Ok(body)) => body,
         Ok(Err(NotRead::Refused(reply))) => return webhook.refuse(reply, payload),
         Ok(Err(NotRead::Broken(error))) => {
-            tracing::debug!(target: target::HTTP, endpoint = webhook.receiver.endpoint(), %error, "the body ended before it was complete");
+            tracing::debug!(target: target::HTTP, endpoint = webhook.receiver.endpoint(), error = %Escaped(error), "the body ended before it was complete");
             return webhook.refuse(Reply::Incomplete, payload);
         }
         Err(_) => return webhook.refuse(Reply::TooSlow, payload),

@@ -21,7 +21,7 @@ use crate::dispatcher::{DispatchError, Dispatcher};
 use crate::handler::{Handled, HandlerError, Next};
 use crate::handlers::{Handlers, Mode};
 use crate::reply::Disposition;
-use crate::telemetry::{self, GivenUp, Outcome, name, target};
+use crate::telemetry::{self, Escaped, GivenUp, Outcome, name, target};
 
 /// How many unreadable bodies, and how many conflicts, are kept to be looked at.
 const KEPT: usize = 64;
@@ -115,7 +115,7 @@ impl Dispatcher for Direct {
             }
             Begun::Duplicate => return Ok(Disposition::Duplicate),
             Begun::Conflict => {
-                tracing::warn!(target: target::DELIVERY, endpoint = %delivery.endpoint, key = %delivery.envelope.idempotency_key, "another body came before under this key; that one stays");
+                tracing::warn!(target: target::DELIVERY, endpoint = %delivery.endpoint, key = %Escaped(&delivery.envelope.idempotency_key), "another body came before under this key; that one stays");
                 keep(
                     &self.shared.conflicts,
                     |kept: &Delivery| kept.body() == delivery.body(),
@@ -145,7 +145,7 @@ impl Dispatcher for Direct {
 fn event_span(delivery: &Delivery) -> Span {
     tracing::info_span!(
         target: target::WORK, name::EVENT, event = Empty, endpoint = &*delivery.endpoint,
-        key = delivery.envelope.idempotency_key.as_str(), event_type = delivery.envelope.event_type,
+        key = %Escaped(&delivery.envelope.idempotency_key), event_type = %Escaped(&delivery.envelope.event_type),
         attempt = delivery.attempt, worker = Empty, fence = Empty,
         trace_id = telemetry::trace_id(delivery.trace.as_ref()),
     )
@@ -200,9 +200,9 @@ impl Shared {
         }
         for (handler, error) in &failures {
             tracing::error!(
-                target: target::WORK, endpoint = %delivery.endpoint, event_type = %delivery.envelope.event_type,
-                key = %delivery.envelope.idempotency_key, attempt = delivery.attempt,
-                %handler, next = ?error.next(), error = attempt::error_text(error), "handler failed",
+                target: target::WORK, endpoint = %delivery.endpoint, event_type = %Escaped(&delivery.envelope.event_type),
+                key = %Escaped(&delivery.envelope.idempotency_key), attempt = delivery.attempt,
+                %handler, next = ?error.next(), error = %Escaped(attempt::error_text(error)), "handler failed",
             );
         }
         let retry = failures.iter().filter_map(|(_, error)| match error.next() {

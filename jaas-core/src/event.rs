@@ -371,7 +371,7 @@ macro_rules! define_events {
         /// impl EventHandler for Archive {
         ///     async fn recording_uploaded(&self, cx: &mut Context<'_>, event: &RecordingUploaded) -> HandlerResult {
         ///         let link = event.pre_authenticated_link.as_ref().ok_or("a recording without a link")?;
-        ///         println!("room {} was recorded: {} bytes of link", cx.envelope().fqn, link.expose().len());
+        ///         println!("room {:?} was recorded: {} bytes of link", cx.envelope().fqn.room(), link.expose().len());
         ///         Ok(Handled::Done)
         ///     }
         /// }

@@ -8,7 +8,7 @@ use crate::delivery::Received;
 use crate::dispatcher::{DispatchError, Dispatcher};
 use crate::reply::Disposition;
 use crate::store::{Accepted, EventStore, StoreError, StoreErrorKind};
-use crate::telemetry::target;
+use crate::telemetry::{Escaped, target};
 
 /// Stores each event in an [`EventStore`] before it is acknowledged; a [`Worker`](crate::Worker) on the same
 /// store handles it after. A crash at any moment loses nothing.
@@ -34,7 +34,7 @@ impl<S: EventStore> Dispatcher for Inbox<S> {
                     Accepted::New => Ok(Disposition::Stored),
                     Accepted::Duplicate => Ok(Disposition::Duplicate),
                     Accepted::Conflict => {
-                        tracing::warn!(target: target::DELIVERY, %endpoint, %key, "another body came before under this key; that one stays, and this one is listed as a conflict");
+                        tracing::warn!(target: target::DELIVERY, %endpoint, key = %Escaped(&key), "another body came before under this key; that one stays, and this one is listed as a conflict");
                         Ok(Disposition::Conflict)
                     }
                 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
-use tracing::field::Empty;
+use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span};
 
 use self::counts::Counts;
@@ -25,7 +25,7 @@ use crate::envelope::MAX_INDEXED_BYTES;
 use crate::head::RequestHead;
 use crate::reply::Reply;
 use crate::settings::SettingsDesk;
-use crate::telemetry::{self, TraceContext, TracePropagator, name, target};
+use crate::telemetry::{self, Escaped, TraceContext, TracePropagator, name, target};
 
 /// Receives the deliveries of one endpoint: authenticates the raw bytes, reads the envelope, hands both to a
 /// [`Dispatcher`], and says what to answer.
@@ -238,13 +238,14 @@ impl Receiver {
         let received = match read {
             Ok(delivery) => {
                 let (key, event_type) = (&delivery.envelope.idempotency_key, &delivery.envelope.event_type);
-                around.record("key", key.as_str()).record("event_type", event_type.as_str());
-                tracing::debug!(target: target::DELIVERY, endpoint, event_type, %key, "authentic");
+                let (key, event_type) = (Escaped(key), Escaped(event_type));
+                around.record("key", display(key)).record("event_type", display(event_type));
+                tracing::debug!(target: target::DELIVERY, endpoint, %event_type, %key, "authentic");
                 Received::Event(delivery.with_trace(trace))
             }
             Err(unreadable) => {
                 let reason = &unreadable.reason;
-                tracing::warn!(target: target::DELIVERY, endpoint, %reason, "authentic, but no readable envelope; going to quarantine");
+                tracing::warn!(target: target::DELIVERY, endpoint, reason = %Escaped(reason), "authentic, but no readable envelope; going to quarantine");
                 Received::Unreadable(unreadable)
             }
         };
@@ -257,7 +258,7 @@ impl Receiver {
             }
             Ok(Err(error)) => {
                 span.record("outcome", "refused");
-                tracing::warn!(target: target::DELIVERY, endpoint, %error, "not taken; answering 503");
+                tracing::warn!(target: target::DELIVERY, endpoint, error = %Escaped(&error), "not taken; answering 503");
                 Reply::Unavailable { retry_after: error.retry_after() }
             }
             Err(_) => {

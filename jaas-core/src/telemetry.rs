@@ -8,15 +8,17 @@
 //!   application.
 //!
 //! Names, labels and fields are part of the public interface of this crate. No body, link, secret, room or person is in
-//! any of them.
+//! any of them, and what was written by others is [`Escaped`]: nothing that is delivered breaks a line.
 
 mod counting;
+mod escaped;
 mod metrics;
 mod spans;
 mod subscriber;
 mod trace;
 
 pub(crate) use self::counting::{GivenUp, Outcome, decoded, ended};
+pub use self::escaped::Escaped;
 pub(crate) use self::metrics::{
     ACCEPT_SECONDS, AUTHENTIC, DEAD_LETTERS, DELIVERIES, EVENT_ATTEMPTS, EVENTS, HANDLER_SECONDS,
     LEASES_LOST, PURGED, QUEUE_EVENTS, QUEUE_OLDEST_SECONDS, REFUSED, SETTINGS_ANSWERS, SETTINGS_CREDENTIALS,

@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use diesel_async::pooled_connection::bb8::RunError;
 use jaas_core::store::{StoreError, StoreErrorKind};
+use jaas_core::telemetry::Escaped;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AppError {
@@ -34,7 +35,7 @@ impl ResponseError for AppError {
 
     fn error_response(&self) -> HttpResponse {
         if let Self::Busy(source) | Self::Internal(source) = self {
-            tracing::error!(%source, "{self}");
+            tracing::error!(source = %Escaped(source), "{}", Escaped(self));
         }
         HttpResponse::build(self.status_code()).json(BTreeMap::from([("error", self.to_string())]))
     }

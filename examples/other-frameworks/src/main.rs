@@ -15,6 +15,7 @@ use jaas_core::event::Event;
 use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsDesk};
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{EventStore as _, Retention};
+use jaas_core::telemetry::Escaped;
 use jaas_core::{
     Auth, Context, EventHandler, Handled, HandlerResult, Handlers, Inbox, Purger, Receiver, Worker,
 };
@@ -105,7 +106,7 @@ struct Log;
 impl EventHandler for Log {
     async fn any_event(&self, cx: &mut Context<'_>, _: &Event) -> HandlerResult {
         let envelope = cx.envelope();
-        tracing::info!(event_type = %envelope.event_type, key = %envelope.idempotency_key, "handled");
+        tracing::info!(event_type = %Escaped(&envelope.event_type), key = %Escaped(&envelope.idempotency_key), "handled");
         Ok(Handled::Done)
     }
 }

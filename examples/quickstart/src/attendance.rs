@@ -13,6 +13,7 @@ use diesel::upsert::excluded;
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _, SimpleAsyncConnection as _};
 use jaas_core::event::{Event, Participant, ParticipantJoined, ParticipantLeft, RoomDestroyed};
+use jaas_core::telemetry::Escaped;
 use jaas_core::{Context, EventHandler, Handled, HandlerResult, Personal, Room, SessionId, Timestamp};
 use jaas_diesel::sqlite::Connection;
 
@@ -74,15 +75,15 @@ impl EventHandler<Connection> for Attendance {
         Ok(Handled::Done)
     }
 
-    /// Every event comes here first: one line for each.
+    /// Every event comes here first: one line for each. Type and key are text of others, so they are escaped.
     async fn any_event(&self, cx: &mut Context<'_, Connection>, event: &Event) -> HandlerResult {
         let handled = event.dispatch(self, cx).await?;
         let (envelope, attempt) = (cx.envelope(), cx.attempt());
         writeln!(
             std::io::stdout(),
             "handled {} {} attempt={attempt}",
-            envelope.event_type,
-            envelope.idempotency_key
+            Escaped(&envelope.event_type),
+            Escaped(&envelope.idempotency_key)
         )?;
         // What the method answers: an event that it ignores is kept as ignored.
         Ok(handled)

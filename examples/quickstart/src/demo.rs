@@ -9,6 +9,7 @@ use std::time::Duration;
 use diesel_async::AsyncConnection as _;
 use jaas_core::signature::{self, Secret};
 use jaas_core::store::{EventQuery, EventStore as _, StoredEvent};
+use jaas_core::telemetry::Escaped;
 use jaas_core::{Clock as _, SessionId, SystemClock, Timestamp};
 use jaas_diesel::SqliteStore;
 use jaas_diesel::sqlite::Connection;
@@ -78,7 +79,12 @@ pub(crate) async fn play(
             |left: Timestamp| ((left.duration_since(stay.joined_at).as_secs() + 30) / 60).to_string();
         let minutes = stay.left_at.map_or_else(|| "?".to_owned(), minutes);
         let (joined, left) = (clock(Some(stay.joined_at)), clock(stay.left_at));
-        writeln!(out, "  {:<10} {:<14} {joined:<9} {left:<9} {minutes:>7}", stay.name, stay.room)?;
+        writeln!(
+            out,
+            "  {:<10} {:<14} {joined:<9} {left:<9} {minutes:>7}",
+            Escaped(stay.name),
+            Escaped(stay.room)
+        )?;
     }
     Ok(())
 }

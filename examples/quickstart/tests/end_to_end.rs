@@ -11,6 +11,7 @@ use jaas_core::store::{EventQuery, EventStore as _, PageRequest};
 use jaas_diesel::SqliteStore;
 use jaas_testkit::fixture::{self, Fixture};
 use support::{SOON, Server, event};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
@@ -157,7 +158,7 @@ async fn a_full_disk_is_answered_503_and_every_200_has_its_row() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_stays_flat_under_bodies_that_are_too_large() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpStream;
 
     let folder = tempfile::tempdir().expect("a folder");
@@ -250,4 +251,78 @@ async fn health_is_told_and_a_bad_secret_is_refused_at_the_start() {
     assert!(!output.status.success());
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(log.contains("white space") && !log.contains("whsec_edged"), "{log}");
+}
+
+/// Line feeds and ESC in every text of a body: what is printed and logged has a line for each event and no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn planted_text_forges_no_line_of_standard_output_or_of_the_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_quickstart"))
+        .env("JAAS_WEBHOOK_SECRET", support::SECRET)
+        .env("JAAS_BIND", "127.0.0.1:0")
+        .env("JAAS_DATABASE", folder.path().join("jaas.sqlite"))
+        .env("RUST_LOG", "debug,jaas=trace")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("started");
+    let (mut stdout, mut stderr) =
+        (child.stdout.take().expect("piped"), BufReader::new(child.stderr.take().expect("piped")));
+    let mut log = String::new();
+    let address = loop {
+        let read =
+            tokio::time::timeout(SOON, stderr.read_line(&mut log)).await.expect("in time").expect("UTF-8");
+        assert!(read > 0, "it ended: {log}");
+        if let Some((_, rest)) = log.split_once("listening address=") {
+            break rest.split(' ').next().expect("an address").to_owned();
+        }
+    };
+    let logged = tokio::spawn(async move {
+        stderr.read_to_string(&mut log).await.expect("UTF-8");
+        log
+    });
+
+    let planted = "\n2026-11-28T00:00:00Z ERROR forged\r\u{1b}[31m\u{9b}2J\u{2028}";
+    let event = |event_type: &str, name: &str| {
+        serde_json::json!({
+            "idempotencyKey": format!("k{planted}"), "eventType": event_type, "sessionId": planted, "fqn": planted,
+            "appId": planted, "customerId": planted, "timestamp": 1_783_497_600_000_i64, (planted): planted,
+            "data": {"participantId": planted, "name": name, "id": planted, "breakoutRoomId": planted, (planted): 1},
+        })
+        .to_string()
+    };
+    let unknown = format!("NEW{planted}");
+    let client = reqwest::Client::new();
+    let signer = jaas_testkit::Signer::new(support::SECRET).expect("a good secret");
+    let bodies = [
+        event("PARTICIPANT_JOINED", planted),
+        // The same key with another body: a conflict.
+        event("PARTICIPANT_JOINED", "another"),
+        event(&unknown, planted).replacen("\"k\\n", "\"other\\n", 1),
+        format!("{{{planted}"),
+    ];
+    for body in bodies {
+        let request = signer.sign(jaas_core::Clock::now(&jaas_core::SystemClock), body);
+        let mut post = client.post(format!("http://{address}/webhooks/jaas"));
+        for (name, value) in request.headers() {
+            post = post.header(name, value);
+        }
+        assert_eq!(post.body(request.body).send().await.expect("answered").status(), 200);
+    }
+    let mut printed = String::new();
+    while printed.matches("handled ").count() < 2 || !printed.ends_with('\n') {
+        let mut bytes = [0; 1024];
+        let read = tokio::time::timeout(SOON, stdout.read(&mut bytes)).await.expect("in time").expect("read");
+        assert!(read > 0, "it ended: {printed}");
+        printed.push_str(&String::from_utf8_lossy(&bytes[..read]));
+    }
+    child.kill().await.expect("killed");
+    let log = logged.await.expect("read");
+    assert!(log.contains("another body came before"), "{log}");
+    let lines = printed.lines().map(|line| ("handled ", line)).chain(log.lines().map(|line| ("20", line)));
+    for (beginning, line) in lines {
+        assert!(line.starts_with(beginning) && !line.contains(char::is_control), "{line:?}");
+    }
+    assert!(printed.contains("ERROR forged") && log.contains("ERROR forged"));
 }

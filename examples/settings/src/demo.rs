@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use jaas_core::settings::{SettingsLog as _, SettingsQuery, SettingsRecord};
 use jaas_core::signature::{self, Secret};
+use jaas_core::telemetry::Escaped;
 use jaas_core::{Clock as _, Fqn, SystemClock};
 use jaas_diesel::SqliteStore;
 
@@ -40,7 +41,7 @@ pub(crate) async fn records(store: &SqliteStore, fqn: Option<&str>) -> Result<()
     loop {
         let page = store.settings_records(&query).await?;
         for record in page.items {
-            writeln!(out, "{}", line(&record))?;
+            writeln!(out, "{}", Escaped(line(&record)))?;
         }
         let Some(next) = page.next else { return Ok(()) };
         query.page.after = Some(next);

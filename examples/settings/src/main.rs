@@ -33,6 +33,7 @@ use jaas_core::event::Event;
 use jaas_core::settings::{FailurePolicy, Passcode, SettingsDesk};
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{EventStore as _, Keep, Retention};
+use jaas_core::telemetry::Escaped;
 use jaas_core::{
     Auth, Context, EventHandler, Handled, HandlerResult, Handlers, Inbox, Purger, Receiver, Worker,
 };
@@ -195,7 +196,12 @@ struct Print;
 impl EventHandler for Print {
     async fn any_event(&self, cx: &mut Context<'_>, _: &Event) -> HandlerResult {
         let envelope = cx.envelope();
-        writeln!(std::io::stdout(), "handled {} {}", envelope.event_type, envelope.idempotency_key)?;
+        writeln!(
+            std::io::stdout(),
+            "handled {} {}",
+            Escaped(&envelope.event_type),
+            Escaped(&envelope.idempotency_key)
+        )?;
         Ok(Handled::Done)
     }
 }

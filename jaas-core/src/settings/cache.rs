@@ -13,7 +13,7 @@ use super::recent::{LastAnswers, Meeting, Recent};
 use super::request::SettingsRequest;
 use crate::attempt;
 use crate::handler::HandlerError;
-use crate::telemetry::target;
+use crate::telemetry::{Escaped, target};
 
 /// Answers what the provider behind it answered for the room before, until that expires; and, if you like, for longer
 /// while that provider fails or is slow.
@@ -104,7 +104,7 @@ impl<P: SettingsProvider> SettingsProvider for Cached<P> {
             Some(older) => match timeout(self.patience, asked).await {
                 Ok(Err(error)) if !has_none(&error) => {
                     tracing::warn!(
-                        target: target::SETTINGS, error = attempt::error_text(&error),
+                        target: target::SETTINGS, error = %Escaped(attempt::error_text(&error)),
                         "the settings provider failed; answering what it said before"
                     );
                     return Ok(older);

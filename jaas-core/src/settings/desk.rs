@@ -21,7 +21,7 @@ use super::request::SettingsRequest;
 use super::value::Passcode;
 use crate::auth::Auth;
 use crate::reply::Reply;
-use crate::telemetry::{self, target};
+use crate::telemetry::{self, Escaped, target};
 use crate::{Fqn, Timestamp};
 
 /// Asks a [`SettingsProvider`] and answers JaaS: with what the provider says, or, when that fails or takes too long, with
@@ -238,16 +238,16 @@ fn log(
             tracing::warn!(target: target::SETTINGS, endpoint, %source, ?took, "too many settings questions at once; the failure policy answered");
         }
         Some(SettingsFailure::Unreadable) => {
-            tracing::warn!(target: target::SETTINGS, endpoint, %source, error, "a settings question does not say which meeting it is about; the failure policy answered");
+            tracing::warn!(target: target::SETTINGS, endpoint, %source, error = %Escaped(error), "a settings question does not say which meeting it is about; the failure policy answered");
         }
         Some(SettingsFailure::TimedOut) => {
             tracing::error!(target: target::SETTINGS, endpoint, %source, ?took, "the settings provider did not answer in time; the failure policy answered");
         }
         Some(SettingsFailure::Failed) => {
-            tracing::error!(target: target::SETTINGS, endpoint, %source, ?took, error, "the settings provider failed; the failure policy answered");
+            tracing::error!(target: target::SETTINGS, endpoint, %source, ?took, error = %Escaped(error), "the settings provider failed; the failure policy answered");
         }
         Some(SettingsFailure::Panicked) => {
-            tracing::error!(target: target::SETTINGS, endpoint, %source, ?took, error, "the settings provider panicked; the failure policy answered");
+            tracing::error!(target: target::SETTINGS, endpoint, %source, ?took, error = %Escaped(error), "the settings provider panicked; the failure policy answered");
         }
     }
 }

@@ -17,7 +17,7 @@ use super::record::SettingsFailure;
 use super::request::SettingsRequest;
 use crate::attempt;
 use crate::handler::HandlerError;
-use crate::telemetry::target;
+use crate::telemetry::{Escaped, target};
 
 /// What came of a call: settings, or why there are none.
 pub(super) type Outcome = Result<Arc<MeetingSettings>, Failed>;
@@ -152,7 +152,7 @@ async fn call(
     };
     if let Err(panic) = dropped {
         let error = attempt::panic_message(&*panic);
-        tracing::error!(target: target::SETTINGS, error, "the settings provider's future panicked while it was dropped");
+        tracing::error!(target: target::SETTINGS, error = %Escaped(error), "the settings provider's future panicked while it was dropped");
     }
     drop(place);
     outcome

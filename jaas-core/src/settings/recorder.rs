@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::record::{SettingsLog, SettingsRecord};
 use crate::clock::Clock;
 use crate::store::Keep;
-use crate::telemetry::{self, target};
+use crate::telemetry::{self, Escaped, target};
 
 /// How many records may wait to be written.
 const QUEUE: usize = 4096;
@@ -128,7 +128,7 @@ impl Writing {
                 Ok(Err(error)) => return not_written(batch, &error),
                 Err(_) => return not_written(batch, &format!("no answer within {WRITE_LIMIT:?}")),
             };
-            tracing::debug!(target: target::SETTINGS, %error, tried, "records of settings could not be written; trying again");
+            tracing::debug!(target: target::SETTINGS, error = %Escaped(&error), tried, "records of settings could not be written; trying again");
             sleep(PAUSE).await;
         }
     }
@@ -139,7 +139,7 @@ impl Writing {
         match timeout(WRITE_LIMIT, purging).await {
             Ok(Ok(deleted)) => deleted >= u64::from(PURGE_BATCH),
             Ok(Err(error)) => {
-                tracing::warn!(target: target::SETTINGS, %error, "could not delete old records of settings; trying again later");
+                tracing::warn!(target: target::SETTINGS, error = %Escaped(&error), "could not delete old records of settings; trying again later");
                 false
             }
             Err(_) => {
@@ -152,7 +152,7 @@ impl Writing {
 
 fn not_written(batch: &[SettingsRecord], error: &dyn std::fmt::Display) {
     lost(batch.len(), "not_written");
-    tracing::error!(target: target::SETTINGS, records = batch.len(), %error, "records of settings that were answered are lost");
+    tracing::error!(target: target::SETTINGS, records = batch.len(), error = %Escaped(&error), "records of settings that were answered are lost");
 }
 
 fn lost(records: usize, reason: &'static str) {

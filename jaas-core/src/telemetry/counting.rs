@@ -1,6 +1,6 @@
 //! What is counted of events, in a worker and in `Direct` alike.
 
-use super::{DEAD_LETTERS, EVENT_ATTEMPTS, EVENTS, UNDECODED_FIELDS, UNKNOWN_EVENTS, target};
+use super::{DEAD_LETTERS, EVENT_ATTEMPTS, EVENTS, Escaped, UNDECODED_FIELDS, UNKNOWN_EVENTS, target};
 use crate::delivery::Delivery;
 use crate::event::{Event, EventKind, UnknownReason};
 
@@ -19,7 +19,7 @@ pub(crate) fn decoded(delivery: &Delivery) -> Event {
         UNKNOWN_EVENTS.add(1, [reason.into()]);
     }
     if !undecoded.fields().is_empty() {
-        tracing::debug!(target: target::WORK, kind, %key, fields = ?undecoded.fields(), "some known fields did not fit");
+        tracing::debug!(target: target::WORK, kind, key = %Escaped(key), fields = ?undecoded.fields(), "some known fields did not fit");
     }
     for field in undecoded.fields() {
         UNDECODED_FIELDS.add(1, [kind.into(), (*field).into()]);

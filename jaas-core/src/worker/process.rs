@@ -16,7 +16,7 @@ use crate::event::{Event, EventKind};
 use crate::handler::{Handled, HandlerError, HandlerResult, Next};
 use crate::handlers::{Handlers, Mode, Mounted};
 use crate::store::{Claim, EventStore, Failure, Lease, Step, StoreError, StoreErrorKind, TxWork};
-use crate::telemetry::{self, GivenUp, Outcome, TracePropagator, name, target};
+use crate::telemetry::{self, Escaped, GivenUp, Outcome, TracePropagator, name, target};
 
 pub(super) struct Process<S: EventStore> {
     pub(super) store: S,
@@ -60,8 +60,8 @@ impl<S: EventStore> Process<S> {
         let envelope = delivery.map(|delivery| &delivery.envelope);
         let span = tracing::info_span!(
             target: target::WORK, parent: None, name::EVENT, event = claim.lease.event.get(), endpoint = &*claim.endpoint,
-            key = envelope.map(|envelope| envelope.idempotency_key.as_str()),
-            event_type = envelope.map(|envelope| envelope.event_type.as_str()),
+            key = envelope.map(|envelope| display(Escaped(&envelope.idempotency_key))),
+            event_type = envelope.map(|envelope| display(Escaped(&envelope.event_type))),
             attempt = claim.attempt(), worker = &*self.name, fence = claim.lease.fence,
             trace_id = telemetry::trace_id(claim.trace.as_ref()),
         );
@@ -107,8 +107,8 @@ impl<S: EventStore> Process<S> {
         }
         if failures.is_empty() {
             tracing::debug!(
-                target: target::WORK, event = %lease.event, event_type = %delivery.envelope.event_type,
-                key = %delivery.envelope.idempotency_key, attempt = delivery.attempt, outcome = outcome.as_str(), "settled",
+                target: target::WORK, event = %lease.event, event_type = %Escaped(&delivery.envelope.event_type),
+                key = %Escaped(&delivery.envelope.idempotency_key), attempt = delivery.attempt, outcome = outcome.as_str(), "settled",
             );
             telemetry::ended(kind, outcome, delivery.attempt);
             return Ok(true);
@@ -118,7 +118,7 @@ impl<S: EventStore> Process<S> {
 
     async fn unreadable(&self, claim: &Claim, unreadable: &Unreadable) -> Result<bool, StoreError> {
         let error = format!("the stored body cannot be read any more: {}", unreadable.reason);
-        tracing::error!(target: target::WORK, event = %claim.lease.event, %error, "dead letter");
+        tracing::error!(target: target::WORK, event = %claim.lease.event, error = %Escaped(&error), "dead letter");
         self.fail(claim.lease, Failure { error, retry_in: None }).await?;
         telemetry::ended(EventKind::Unknown, Outcome::Dead(GivenUp::Unreadable), claim.attempt());
         Ok(true)
@@ -200,14 +200,15 @@ impl<S: EventStore> Process<S> {
             error = format!("given up after {count} failures; the last: {error}");
         }
         let wait = wait.filter(|_| !exhausted);
-        let (event_type, key) = (&delivery.envelope.event_type, &delivery.envelope.idempotency_key);
+        let (event_type, key) =
+            (Escaped(&delivery.envelope.event_type), Escaped(&delivery.envelope.idempotency_key));
         let outcome = match wait {
             Some(wait) => {
-                tracing::warn!(target: target::WORK, event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, ?wait, %error, "handler failed; it will be run again");
+                tracing::warn!(target: target::WORK, event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, ?wait, error = %Escaped(&error), "handler failed; it will be run again");
                 Outcome::Retry
             }
             None => {
-                tracing::error!(target: target::WORK, event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, %error, "handler failed for good; dead letter");
+                tracing::error!(target: target::WORK, event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, error = %Escaped(&error), "handler failed for good; dead letter");
                 Outcome::Dead(if exhausted { GivenUp::Exhausted } else { GivenUp::Permanent })
             }
         };
@@ -242,10 +243,10 @@ impl<S: EventStore> Process<S> {
 fn log_unrecorded(lease: Lease, error: &StoreError) {
     match error.kind() {
         StoreErrorKind::StaleLease => {
-            tracing::warn!(target: target::WORK, event = %lease.event, %error, "not recorded: another worker has taken over");
+            tracing::warn!(target: target::WORK, event = %lease.event, error = %Escaped(error), "not recorded: another worker has taken over");
         }
         _ => {
-            tracing::error!(target: target::WORK, event = %lease.event, %error, "not recorded; the event will be run again");
+            tracing::error!(target: target::WORK, event = %lease.event, error = %Escaped(error), "not recorded; the event will be run again");
         }
     }
 }

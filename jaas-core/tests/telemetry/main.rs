@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod documented;
+mod injection;
 mod metrics_table;
 mod monitor;
 mod spans;

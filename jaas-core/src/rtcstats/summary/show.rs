@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{ConnectionSummary, MediaSummary, Summary};
 use crate::rtcstats::spread::Spread;
+use crate::telemetry::Escaped;
 
 /// A table for each connection.
 impl fmt::Display for Summary {
@@ -30,7 +31,7 @@ impl fmt::Display for Summary {
 impl fmt::Display for ConnectionSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("without a name");
-        write!(f, "{name}: {} in {} snapshots", Hms(self.duration()), self.snapshots)?;
+        write!(f, "{}: {} in {} snapshots", Escaped(name), Hms(self.duration()), self.snapshots)?;
         if let Some(round_trip) = self.round_trip {
             write!(f, ", round trip {} ms", Scaled(round_trip, 1e3))?;
         }

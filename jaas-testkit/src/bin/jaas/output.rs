@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use jaas_core::telemetry::Escaped;
 use serde_json::Value;
 
 /// Standard output, for people or for machines.
@@ -32,9 +33,9 @@ impl Output {
         out.flush()
     }
 
-    /// Writes why it did not end well.
+    /// Writes why it did not end well, on one line: parts of it can be from a file or an answer.
     pub(crate) fn complain(&self, message: &str) {
         // There is nowhere to tell that standard error cannot be written.
-        let _ = writeln!(io::stderr().lock(), "jaas: {message}");
+        let _ = writeln!(io::stderr().lock(), "jaas: {}", Escaped(message));
     }
 }

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use jaas_core::rtcstats::{
     Decompressor, Mode, Point, Reader, RtcstatsError, RtcstatsErrorKind, Series, Snapshot, Spread, Summary,
 };
+use jaas_core::telemetry::Escaped;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -254,7 +255,7 @@ fn csv(point: &Point<'_>, out: &mut dyn Write) -> io::Result<()> {
         ssrc.as_deref(),
     ];
     for text in texts {
-        write!(out, "{},", quoted(text.unwrap_or_default()))?;
+        write!(out, "{},", quoted(&Escaped(text.unwrap_or_default()).to_string()))?;
     }
     writeln!(out, "{}", point.value)
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use jaas_core::telemetry::Escaped;
 use jaas_core::{Clock as _, SystemClock};
 use jaas_testkit::settings::{SettingsQuestion, check_answer};
 use serde_json::{Map, Value, json};
@@ -94,7 +95,7 @@ impl Settings {
                     "valid: people are shown the message, and the room opens".to_owned()
                 }
                 Ok(_) => "valid".to_owned(),
-                Err(problem) => format!("not valid: {problem}"),
+                Err(problem) => format!("not valid: {}", Escaped(problem)),
             };
             let budget = self.budget;
             let time = match in_time {
