@@ -11,7 +11,7 @@ use crate::Timestamp;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::event::{Event, EventHandler};
 use crate::handler::{Context, HandlerResult};
-use crate::lenient::Undecoded;
+use crate::lenient::{self, Undecoded};
 use crate::telemetry::TraceContext;
 
 /// One event as it was delivered: the envelope, the raw bytes, and where and when they came.
@@ -83,13 +83,21 @@ impl Delivery {
             .unwrap_or("null")
     }
 
-    /// The raw `data` decoded into a type of your own, for fields this crate does not know.
+    /// The raw `data` decoded into a type of your own, for fields this crate does not know. Half a surrogate pair is read
+    /// as U+FFFD.
     ///
     /// # Errors
     /// When `data` is not a `T`. In a handler, `?` makes that a permanent failure: the same data would not fit the
     /// next time either.
     pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, DataError> {
-        serde_json::from_str(self.data()).map_err(|error| DataError::new::<T>(&error))
+        let data = self.data();
+        serde_json::from_str(data)
+            // Half a surrogate pair, in a name or a value, costs nothing but itself.
+            .or_else(|error| match lenient::without_lone_surrogates(data) {
+                Some(mended) => serde_json::from_str(&mended),
+                None => Err(error),
+            })
+            .map_err(|error| DataError::new::<T>(&error))
     }
 
     /// Decodes the typed payload.
@@ -275,5 +283,14 @@ mod tests {
         assert!(error.to_string().contains("line 1") && !error.to_string().contains("Ada"), "{error}");
         assert_eq!(HandlerError::from(error).next(), Next::DeadLetter);
         assert_eq!(HandlerError::from("anything else").next(), Next::Retry);
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_in_a_name_costs_nothing_but_itself() {
+        let body =
+            r#"{"\ud800":1,"idempotencyKey":"k","eventType":"X","data":{"a":{"\udfff":1,"b":"Ada\ud83d"}}}"#;
+        let delivery = Delivery::read("main", Timestamp::from_secs(0), body.into()).expect("readable");
+        let data: serde_json::Value = delivery.data_as().expect("read");
+        assert_eq!(data, serde_json::json!({"a": {"\u{fffd}": 1, "b": "Ada\u{fffd}"}}));
     }
 }

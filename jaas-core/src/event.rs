@@ -406,9 +406,14 @@ macro_rules! define_events {
             /// `data` has the wrong shape.
             ///
             /// Called for every `eventType` not in [`EventKind::ALL`]. The raw data is in [`Context::data`].
+            ///
+            /// The provided method ignores the event. For data that does not decode, its note says what did not, and the
+            /// log has warned: look for such events among the ignored ones of their type, and replay them with a version that
+            /// decodes them, or with this method. To make dead letters of them instead, return
+            /// `Err(HandlerError::permanent(event.reason.clone()))` for [`UnknownReason::Data`].
             async fn unknown(&self, cx: &mut Context<'_, Tx>, event: &UnknownEvent<'_>) -> HandlerResult {
-                let _ = (cx, event);
-                Ok(Handled::unimplemented())
+                let _ = cx;
+                Ok(Handled::unknown(event.reason))
             }
         }
 

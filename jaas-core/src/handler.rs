@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::delivery::{DataError, Delivery};
 use crate::envelope::Envelope;
+use crate::event::UnknownReason;
 
 /// What a handler method knows about the event besides its payload, and the transaction it may write in.
 ///
@@ -108,9 +109,20 @@ impl Handled {
         Self::Ignored(reason.into())
     }
 
-    /// The answer of a method that was not implemented.
+    /// What a method returns that is not implemented.
     pub(crate) fn unimplemented() -> Self {
         Self::ignored("no handler for this event type")
+    }
+
+    /// What [`unknown`](crate::EventHandler::unknown) returns that is not implemented.
+    pub(crate) fn unknown(reason: &UnknownReason) -> Self {
+        match reason {
+            UnknownReason::Type => Self::unimplemented(),
+            // The method of the type may well be there; it was not called.
+            UnknownReason::Data(error) => {
+                Self::ignored(format!("not decoded: {error}; no handler for events that do not decode"))
+            }
+        }
     }
 }
 

@@ -308,7 +308,8 @@ impl<'de, F: FnMut(&str, &str)> Visitor<'de> for Entries<F> {
     }
 }
 
-/// An object key, borrowed unless it has escapes.
+/// An object key, borrowed unless it has escapes. Half a surrogate pair in a name, which is some claim of a JWT cut by a
+/// length limit, becomes U+FFFD: a text would make the whole object malformed.
 pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
@@ -322,17 +323,62 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
                 f.write_str("a key")
             }
 
-            fn visit_borrowed_str<E: de::Error>(self, key: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(key)))
+            fn visit_borrowed_bytes<E: de::Error>(self, key: &'de [u8]) -> Result<Self::Value, E> {
+                // Bytes are not checked as texts are.
+                if key.iter().any(u8::is_ascii_control) {
+                    return Err(E::custom(
+                        "control character (\\u0000-\\u001F) found while parsing a string",
+                    ));
+                }
+                Ok(Key(std::str::from_utf8(key).map_or_else(|_| lossy(key).into(), Cow::Borrowed)))
             }
 
-            fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
+            fn visit_bytes<E: de::Error>(self, key: &[u8]) -> Result<Self::Value, E> {
+                Ok(Key(lossy(key).into()))
             }
         }
 
-        deserializer.deserialize_str(KeyVisitor(PhantomData))
+        deserializer.deserialize_bytes(KeyVisitor(PhantomData))
     }
+}
+
+/// Text of a parser that passes half a surrogate pair on as the three bytes it would be in UTF-8: one U+FFFD for each.
+fn lossy(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // The bytes that follow the first come as chunks of their own.
+        if chunk.invalid().first().is_some_and(|byte| !matches!(byte, 0x80..0xc0)) {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
+}
+
+/// JSON text with each lone surrogate escape replaced by U+FFFD, for parsers that refuse them; `None` when there is none.
+pub(crate) fn without_lone_surrogates(raw: &str) -> Option<String> {
+    let unit = |at: usize| {
+        let escape = raw.get(at..at + 6)?.strip_prefix("\\u")?;
+        escape.bytes().all(|digit| digit.is_ascii_hexdigit()).then_some(())?;
+        u16::from_str_radix(escape, 16).ok()
+    };
+    let (mut mended, mut copied, mut at) = (String::new(), 0, 0);
+    while let Some(escape) = raw.get(at..)?.find('\\') {
+        at += escape;
+        at += match (unit(at), unit(at + 6)) {
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => 12,
+            (Some(0xd800..0xe000), _) => {
+                mended.push_str(&raw[copied..at]);
+                mended.push_str("\\ufffd");
+                copied = at + 6;
+                6
+            }
+            (Some(_), _) => 6,
+            // Any other escape is a backslash and one character, which can be a backslash.
+            (None, _) => 1 + raw.get(at + 1..)?.chars().next().map_or(0, char::len_utf8),
+        };
+    }
+    (copied > 0).then(|| mended + &raw[copied..])
 }
 
 /// A string whose lone surrogate escapes (half an emoji, cut by a length limit) become U+FFFD.
@@ -350,7 +396,7 @@ impl<'de> Deserialize<'de> for LossyString {
             }
 
             fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<LossyString, E> {
-                Ok(LossyString(String::from_utf8_lossy(bytes).into_owned()))
+                Ok(LossyString(lossy(bytes)))
             }
         }
 
@@ -388,6 +434,34 @@ mod tests {
 
     fn list<T: Field>(raw: &str) -> Result<Vec<T>, DecodeError> {
         data_list(raw, &mut Undecoded::default())
+    }
+
+    #[test]
+    fn a_member_name_with_half_a_surrogate_pair_costs_that_member_only() {
+        let read = sample(
+            r#"{"\ud800":1,"id":"u","fl\udc00ag":true,"count":7,"\ud83d\ude00":2,"wo\u0072ds":["a"]}"#,
+        );
+        assert_eq!((read.id, read.flag, read.count), (Some(UserId::new("u")), None, Some(7)));
+        assert_eq!(read.words, ["a"], "a name with escapes is the name");
+        let read: BTreeMap<String, i64> =
+            map(r#"{"a\ud800":1,"b":2}"#, &mut Undecoded::default()).expect("an object");
+        assert_eq!(read, BTreeMap::from([("a\u{fffd}".to_owned(), 1), ("b".to_owned(), 2)]));
+        assert!(object::<Sample>("{\"a\nb\":1}", &mut Undecoded::default()).is_err(), "this is not JSON");
+    }
+
+    #[test]
+    fn lone_surrogates_are_replaced_and_pairs_are_not() {
+        for (raw, mended) in [
+            (r#"{"\ud800":"\uDC00x"}"#, Some(r#"{"\ufffd":"\ufffdx"}"#)),
+            (r#""\ud83d\ude00\ud83d""#, Some(r#""\ud83d\ude00\ufffd""#)),
+            (r#""\ud83d\ud83d\ude00""#, Some(r#""\ufffd\ud83d\ude00""#)),
+            (r#""\\ud800""#, None),
+            (r#""\\\ud800""#, Some(r#""\\\ufffd""#)),
+            (r#""\u+123 é\n\u00e9""#, None),
+            ("\"\\", None),
+        ] {
+            assert_eq!(without_lone_surrogates(raw).as_deref(), mended, "{raw}");
+        }
     }
 
     #[test]

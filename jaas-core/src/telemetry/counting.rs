@@ -14,7 +14,14 @@ pub(crate) fn decoded(delivery: &Delivery) -> Event {
     if let Event::Unknown(reason) = &event {
         let reason = match reason {
             UnknownReason::Type => "type",
-            UnknownReason::Data(_) => "data",
+            UnknownReason::Data(error) => {
+                // It goes past the method that the application has written for its type.
+                tracing::warn!(
+                    target: target::WORK, event_type = kind, key = %Escaped(key), reason = %Escaped(error),
+                    "an event of a known type cannot be decoded; it goes to EventHandler::unknown",
+                );
+                "data"
+            }
         };
         UNKNOWN_EVENTS.add(1, [reason.into()]);
     }

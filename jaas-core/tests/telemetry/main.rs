@@ -7,6 +7,7 @@ mod metrics_table;
 mod monitor;
 mod spans;
 mod traces;
+mod undecodable;
 
 #[path = "../support/lines.rs"]
 mod lines;
