@@ -47,7 +47,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Reads the envelope of a body without reading its `data`.
+    /// Reads the envelope of a body without reading its `data`. A byte order mark before it is passed over.
     ///
     /// ```
     /// use jaas_core::event::EventKind;
@@ -67,10 +67,11 @@ impl Envelope {
         #[cfg(test)]
         tests::READS.with(|reads| reads.set(reads.get() + 1));
         let body = std::str::from_utf8(body).map_err(|e| EnvelopeError::NotUtf8 { at: e.valid_up_to() })?;
-        if !body.trim_ascii_start().starts_with('{') {
+        let text = lenient::without_bom(body);
+        if !text.trim_ascii_start().starts_with('{') {
             return Err(EnvelopeError::NotAnObject);
         }
-        let mut json = serde_json::Deserializer::from_str(body);
+        let mut json = serde_json::Deserializer::from_str(text);
         let fields = json.deserialize_map(FieldsVisitor).map_err(|error| EnvelopeError::not_json(&error))?;
         json.end().map_err(|error| EnvelopeError::not_json(&error))?;
 
@@ -299,6 +300,9 @@ pub(crate) mod tests {
         let body = r#"{"idempotencyKey":"k","eventType":"X","data": {"a" : 1e999, "a":2} , "z":1}"#;
         let range = read(body).expect("readable").data_range().expect("data");
         assert_eq!(&body[range], r#"{"a" : 1e999, "a":2}"#);
+        let behind_a_mark = format!("\u{feff} {body}");
+        let range = read(&behind_a_mark).expect("readable").data_range().expect("data");
+        assert_eq!(&behind_a_mark[range], r#"{"a" : 1e999, "a":2}"#);
     }
 
     #[test]

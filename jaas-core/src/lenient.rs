@@ -20,6 +20,11 @@ use serde_json::value::RawValue;
 pub(crate) use self::define::{fields_table, open_enum, payload};
 pub(crate) use self::write::{Write, WriteFields};
 
+/// The text behind a byte order mark, which some gateways put in front of a body, and some editors in front of a file.
+pub(crate) fn without_bom(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// A value that can be read from one raw JSON value; `None` when that is no such value.
 pub(crate) trait Field: Sized {
     fn read(raw: &str) -> Option<Self>;

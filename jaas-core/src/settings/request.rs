@@ -60,7 +60,7 @@ pub enum NotAQuestion {
 }
 
 impl SettingsRequest {
-    /// Reads a body. Keys beside `fqn` and `eventType` are tolerated.
+    /// Reads a body. Keys beside `fqn` and `eventType` are tolerated, and so is a byte order mark.
     ///
     /// # Errors
     /// When it is no question.
@@ -95,7 +95,10 @@ impl SettingsRequest {
 
     /// A further key of the body, for what this crate does not know; `None` when it is absent or no `T`.
     pub fn field<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&self.body).ok()?;
+        let body = lenient::without_bom(std::str::from_utf8(&self.body).ok()?);
+        let mended = lenient::without_lone_surrogates(body);
+        let object: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(mended.as_deref().unwrap_or(body)).ok()?;
         serde_json::from_value(object.get(name)?.clone()).ok()
     }
 }
@@ -127,7 +130,7 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn read(body: &'a [u8]) -> Option<Self> {
-        let body = std::str::from_utf8(body).ok()?;
+        let body = lenient::without_bom(std::str::from_utf8(body).ok()?);
         let mut json = serde_json::Deserializer::from_str(body);
         let fields = json.deserialize_map(FieldsVisitor).ok()?;
         json.end().ok()?;
@@ -189,6 +192,8 @@ mod tests {
             r#"{"fqn":"a/r","eventType":"SETTINGS_PROVISIONING","idempotencyKey":"k","timestamp":1,"data":{}}"#,
             r#" {"x":[{"fqn":"no"}],"fqn":"a\/r","eventType":null,"idempotencyKey":""} "#,
             r#"{"fqn":"b/s","fqn":"a/r"}"#,
+            "\u{feff}{\"fqn\":\"a/r\"}",
+            r#"{"\ud800":1,"fqn":"a/r"}"#,
         ] {
             assert_eq!(read(body).as_deref(), Ok("a/r"), "{body}");
             assert!(is_question(body.as_bytes()), "{body}");
@@ -217,6 +222,14 @@ mod tests {
             assert_eq!(read(body), Err(why), "{body}");
             assert_eq!(is_question(body.as_bytes()), is_one, "{body}");
         }
+    }
+
+    #[test]
+    fn a_further_key_is_read_behind_a_mark_and_beside_an_odd_name() {
+        let body = "\u{feff}{\"fqn\":\"a/r\",\"\\ud800\":1,\"region\":\"eu\"}";
+        let request =
+            SettingsRequest::read("main", Timestamp::from_secs(0), body.into()).expect("a question");
+        assert_eq!(request.field::<String>("region").as_deref(), Some("eu"));
     }
 
     #[test]

@@ -16,10 +16,12 @@ use super::provider::{NoSettings, SettingsProvider};
 use super::request::SettingsRequest;
 use crate::Fqn;
 use crate::handler::HandlerError;
+use crate::lenient::without_bom;
 
 /// Settings by room pattern; the first rule that matches decides.
 ///
-/// A pattern is a room's name in which `*` stands for any number of characters and `?` for one. Both are compared
+/// A pattern is a room's name, without its tenant, in which `*` stands for any number of characters and `?` for one. A `/`
+/// of the name itself is written `%2F`. Both are compared
 /// percent-decoded and lower-cased, as [`Fqn::room_key`] is. A room that no rule matches has the default; without a default
 /// it has [`NoSettings`](super::NoSettings), and the failure policy answers, or the next provider of a
 /// [`chain`](super::chain).
@@ -105,27 +107,29 @@ impl RoomRules {
         read(&name, &text)
     }
 
-    /// Reads rules from JSON; `name` stands for the file in errors.
+    /// Reads rules from JSON; `name` stands for the file in errors. A byte order mark is passed over.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     pub fn from_json(name: &str, text: &str) -> Result<Self, RulesError> {
-        file::from_json(name, text)
+        file::from_json(name, without_bom(text))
     }
 
-    /// Reads rules from TOML; `name` stands for the file in errors.
+    /// Reads rules from TOML; `name` stands for the file in errors. A byte order mark is passed over.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     #[cfg(feature = "toml")]
     pub fn from_toml(name: &str, text: &str) -> Result<Self, RulesError> {
-        file::from_toml(name, text)
+        file::from_toml(name, without_bom(text))
     }
 
     /// Adds a rule behind the others.
     ///
     /// # Errors
-    /// When the pattern is empty, or a rule before it matches all that it would.
+    /// When no room can fit the pattern: it is empty, has white space at an end, a control character or a `/` (the tenant
+    /// does not belong to a room's name; a `/` of the name itself is written `%2F`), or a rule before it matches all that
+    /// it would.
     pub fn rule(mut self, pattern: &str, settings: MeetingSettings) -> Result<Self, RulesError> {
         let added = self.add(pattern, None, settings);
         added.map_err(|(kind, message)| RulesError::new(kind, "room rules", None, message))?;
@@ -154,15 +158,20 @@ impl RoomRules {
         tenant: Option<&str>,
         settings: MeetingSettings,
     ) -> Result<(), (RulesErrorKind, String)> {
-        let new = Pattern::new(pattern).ok_or_else(|| {
-            let message =
-                "a pattern is empty; it is a room's name, in which * stands for any characters and ? for one";
-            (RulesErrorKind::NotAllowed, message.to_owned())
-        })?;
-        if tenant.is_some_and(|tenant| tenant.trim().is_empty() || tenant.contains('/')) {
-            let message =
-                "the tenant is what stands before the first / of `fqn`; leave it out to match every tenant";
-            return Err((RulesErrorKind::NotAllowed, message.to_owned()));
+        let not_allowed =
+            |message: &str| (RulesErrorKind::NotAllowed, format!("{message} (the rule {pattern:?})"));
+        let new = Pattern::new(pattern).map_err(not_allowed)?;
+        let no_tenant = |tenant: &str| {
+            tenant.is_empty()
+                || tenant.trim() != tenant
+                || tenant.contains(['/', '*', '?'])
+                || tenant.contains(char::is_control)
+        };
+        if tenant.is_some_and(no_tenant) {
+            return Err(not_allowed(
+                "the tenant is what stands before the first / of `fqn`, whole and without wildcards; leave it out to match \
+                 every tenant",
+            ));
         }
         let tenant = tenant.map(str::to_lowercase);
         let covers =

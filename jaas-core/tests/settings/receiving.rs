@@ -8,7 +8,7 @@ use jaas_core::settings::{FailurePolicy, SettingsDesk};
 use jaas_core::store::{EventQuery, EventStore as _, MemoryStore, PageRequest};
 use jaas_core::{Auth, Credentials, Disposition, Inbox, Receiver, ReceiverBuilder, Reply, Timestamp};
 use jaas_testkit::settings::{Script, ScriptedProvider, SettingsQuestion, assert_valid_for_jaas};
-use jaas_testkit::{Signer, fixture};
+use jaas_testkit::{Signer, event, fixture};
 
 use super::{builder, desk, protected};
 
@@ -244,4 +244,39 @@ async fn a_desk_can_be_shared_by_two_receivers_and_tells_their_rooms_apart() {
     }
     let asked: Vec<_> = provider.asked().iter().map(|request| request.endpoint.to_string()).collect();
     assert_eq!(asked, ["one", "other"]);
+}
+
+/// Some gateways put a byte order mark in front of what they pass on; it is signed as it comes.
+#[tokio::test]
+async fn a_question_and_an_event_behind_a_byte_order_mark_are_taken_for_what_they_are() {
+    let provider = ScriptedProvider::of([Script::Answer(protected())]);
+    let desk = SettingsDesk::builder(provider.clone(), FailurePolicy::fail_closed()).build().expect("good");
+    let store = Arc::new(MemoryStore::new());
+    let auth = Auth::signature([SECRET]).expect("good");
+    let receiver = Receiver::builder("main", auth, Inbox::new(store.clone())).clock(|| NOW);
+    let receiver = receiver.settings(desk).build().expect("good");
+    let sign = |body: String| Signer::new(SECRET).expect("good").sign(NOW, body);
+    for body in [
+        "\u{feff}{\"fqn\":\"vpaas-magic-cookie-1/board-vip\"}",
+        "\u{feff} \n{\"fqn\":\"a/r\",\"eventType\":\"SETTINGS_PROVISIONING\"}",
+    ] {
+        let asked = sign(body.to_owned());
+        assert_eq!(
+            receiver.receive(asked.credentials(), asked.body.clone()).await,
+            given(),
+            "among the events"
+        );
+        assert_eq!(receiver.receive_settings(asked.credentials(), asked.body.clone()).await, given());
+    }
+    assert_eq!(provider.asked()[0].room(), "board-vip");
+
+    let body = format!("\u{feff}{}", event::participant_joined().key("k").named("Ada").text());
+    let joined = sign(body.clone());
+    let reply = receiver.receive(joined.credentials(), joined.body.clone()).await;
+    assert_eq!(reply, Reply::Received(Disposition::Stored));
+    let stored = store.events(&EventQuery::default()).await.expect("listed").items;
+    assert_eq!(stored[0].body, body.as_str(), "byte for byte, with the mark");
+    let delivery = jaas_core::Delivery::read("main", NOW, joined.body).expect("readable");
+    let jaas_core::event::Event::ParticipantJoined(joined) = delivery.event() else { panic!("a join") };
+    assert_eq!(joined.participant.name.map(|name| name.into_exposed()).as_deref(), Some("Ada"));
 }

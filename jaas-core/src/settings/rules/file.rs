@@ -6,7 +6,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{RoomRules, RulesError, RulesErrorKind};
+use super::{RoomRules, Rule, RulesError, RulesErrorKind};
 use crate::settings::MeetingSettings;
 
 /// One rule as it is written.
@@ -82,9 +82,16 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn end(self, default: Option<MeetingSettings>) -> Result<RoomRules, RulesError> {
+    /// The default has its line.
+    fn end(self, default: Option<(usize, MeetingSettings)>) -> Result<RoomRules, RulesError> {
+        let everything = |rule: &Rule| rule.tenant.is_none() && rule.pattern.is_everything();
         match default {
-            Some(settings) => Ok(self.rules.default_settings(settings)),
+            Some((line, _)) if self.rules.rules.iter().any(everything) => Err(self.wrong(
+                RulesErrorKind::NeverMatches,
+                line,
+                "the default is never used, because the rule \"*\" matches every room; leave one of them out",
+            )),
+            Some((_, settings)) => Ok(self.rules.default_settings(settings)),
             None if self.rules.rules.is_empty() => Err(RulesError::new(
                 RulesErrorKind::Empty,
                 self.name,
@@ -135,7 +142,9 @@ pub(super) fn from_json(name: &str, text: &str) -> Result<RoomRules, RulesError>
         reading.add(line, written)?;
     }
     let default = file.default.map(|default| {
-        serde_json::from_str(default.get()).map_err(|error| wrong(line_of(default) - 1, &error))
+        let line = line_of(default);
+        let settings = serde_json::from_str(default.get()).map_err(|error| wrong(line - 1, &error))?;
+        Ok((line, settings))
     });
     reading.end(default.transpose()?)
 }
@@ -152,7 +161,7 @@ pub(super) fn from_toml(name: &str, text: &str) -> Result<RoomRules, RulesError>
     struct Toml {
         #[serde(default)]
         rules: Vec<toml::Spanned<Written>>,
-        default: Option<MeetingSettings>,
+        default: Option<toml::Spanned<MeetingSettings>>,
     }
 
     let file: Toml = toml::from_str(text).map_err(|error| {
@@ -165,7 +174,8 @@ pub(super) fn from_toml(name: &str, text: &str) -> Result<RoomRules, RulesError>
         let line = line_at(text, rule.span().start);
         reading.add(line, rule.into_inner())?;
     }
-    reading.end(file.default)
+    let default = file.default.map(|default| (line_at(text, default.span().start), default.into_inner()));
+    reading.end(default)
 }
 
 #[cfg(test)]
@@ -243,6 +253,18 @@ mod tests {
                 "r.json, line 2: the tenant is",
             ),
             (
+                "{\"rules\":[\n{\"room\":\"a\",\"settings\":{}},\n{\"room\":[\"b\",\"vpaas-magic-cookie-1/board\"],\"settings\":{}}]}",
+                "r.json, line 3: a pattern has a /; it is a room's name without its tenant",
+            ),
+            (
+                "{\"rules\":[\n\n{\"room\":\"a\",\"tenant\":\"*\",\"settings\":{}}]}",
+                "r.json, line 3: the tenant is",
+            ),
+            (
+                "{\"rules\":[{\"room\":\"**\",\"settings\":{}}],\n\"default\":{}}",
+                "r.json, line 2: the default is never used",
+            ),
+            (
                 "{\"rules\":[\n{\"room\":\"*\",\n\"settings\":{\n\"passcode\":\"98x\"}}]}",
                 "r.json, line 4: the passcode may hold the digits 0 to 9 only",
             ),
@@ -292,11 +314,34 @@ mod tests {
                 "[[rules]]\nroom = \"a\"\n[rules.settings]\nlobbyType = \"WAIT_FOR_MODERATOR\"",
                 "lobbyType is set and lobbyEnabled is not true",
             ),
+            (
+                "[[rules]]\nroom = \"a\"\nsettings = {}\n\n[[rules]]\nroom = \"vpaas-magic-cookie-1/board\"\nsettings = {}",
+                "r.toml, line 5: a pattern has a /",
+            ),
+            (
+                "[[rules]]\nroom = \"*\"\nsettings = {}\n\n[default]\nlobbyEnabled = true",
+                "r.toml, line 5: the default is never used",
+            ),
             ("[[rules]\n", "r.toml, line 1: "),
         ] {
             let told = from_toml("r.toml", text).expect_err(text).to_string();
             assert!(told.contains(error), "{text}: {told}");
             assert!(!told.contains("98x") && !told.contains("9817"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_and_changes_no_line() {
+        check(&RoomRules::from_json("rooms.json", &format!("\u{feff}{JSON}")).expect("allowed"));
+        let error = RoomRules::from_json("r.json", "\u{feff}{\"default\":{\n\"lobbyEnable\":true}}")
+            .expect_err("no key");
+        assert_eq!(error.line(), Some(2));
+        #[cfg(feature = "toml")]
+        {
+            check(&RoomRules::from_toml("rooms.toml", &format!("\u{feff}{TOML}")).expect("allowed"));
+            let error =
+                RoomRules::from_toml("r.toml", "\u{feff}\n[[rules]]\nsettings = {}").expect_err("no room");
+            assert_eq!(error.line(), Some(2));
         }
     }
 

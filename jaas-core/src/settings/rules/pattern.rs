@@ -7,11 +7,37 @@ use crate::id::room_key;
 pub(super) struct Pattern(Vec<char>);
 
 impl Pattern {
-    /// `None` when there is nothing in it.
-    pub(super) fn new(pattern: &str) -> Option<Self> {
+    /// # Errors
+    /// What is wrong with a pattern that no room fits, or none that its author meant.
+    pub(super) fn new(pattern: &str) -> Result<Self, &'static str> {
+        if pattern.is_empty() {
+            return Err(
+                "a pattern is empty; it is a room's name, in which * stands for any characters and ? for one",
+            );
+        }
+        // In another spelling the name itself may have these, and that is how to write them.
+        if pattern.contains('/') {
+            return Err(
+                "a pattern has a /; it is a room's name without its tenant, which has a key of its own, `tenant`; \
+                        a / in the name itself is written %2F",
+            );
+        }
+        if pattern.trim() != pattern {
+            return Err(
+                "a pattern begins or ends with white space; a space in the name itself is written %20",
+            );
+        }
+        if pattern.contains(|c: char| c.is_control() || c == '\u{feff}') {
+            return Err("a pattern has a control character, which no room's name has");
+        }
         let mut chars: Vec<char> = room_key(pattern).chars().collect();
         chars.dedup_by(|next, before| *next == '*' && *before == '*');
-        (!chars.is_empty()).then_some(Self(chars))
+        Ok(Self(chars))
+    }
+
+    /// Whether every room fits.
+    pub(super) fn is_everything(&self) -> bool {
+        self.0 == ['*']
     }
 
     pub(super) fn as_str(&self) -> String {
@@ -81,7 +107,22 @@ mod tests {
                 assert!(!pattern(text).matches(room), "{text} {room}");
             }
         }
-        assert_eq!(Pattern::new(""), None);
+    }
+
+    #[test]
+    fn a_pattern_that_no_room_fits_is_refused_and_says_how_to_write_what_was_meant() {
+        for (text, told) in [
+            ("", "is empty"),
+            ("vpaas-magic-cookie-1/board", "without its tenant"),
+            ("tenant/*", "%2F"),
+            ("/", "%2F"),
+            (" board", "%20"),
+            ("board\t", "white space"),
+            ("bo\u{7}ard", "control character"),
+        ] {
+            assert!(Pattern::new(text).expect_err(text).contains(told), "{text}");
+        }
+        assert!(pattern("team%2F7").matches("team/7") && pattern("%20x").matches(" x"));
     }
 
     #[test]
