@@ -26,24 +26,48 @@ pub(crate) enum NotRead {
     Broken(PayloadError),
 }
 
+/// How long a body says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Declared {
+    /// It ends where the framework says that it does. The `Content-Length`, if there is one.
+    Framed(Option<u64>),
+    /// It ends after so many bytes, whatever comes then.
+    Exactly(u64),
+}
+
 /// Reads a body of at most `max` bytes, exactly as it came, and holds room for it in the account.
 ///
-/// `declared` is the `Content-Length`: a body that says it is too large is not read at all. Room is taken as bytes arrive
-/// and not as they are declared, because declaring costs a stranger nothing.
+/// A body that declares to be too large is not read at all. Room is taken as bytes arrive and not as they are declared,
+/// because declaring costs a stranger nothing.
 pub(crate) async fn read(
     payload: &mut Payload,
-    declared: Option<u64>,
+    declared: Declared,
     max: usize,
     held: &mut Held,
 ) -> Result<Bytes, NotRead> {
-    if declared.is_some_and(|bytes| usize::try_from(bytes).map_or(true, |bytes| bytes > max)) {
+    let length = match declared {
+        Declared::Framed(length) => length,
+        Declared::Exactly(length) => Some(length),
+    };
+    if length.is_some_and(|bytes| usize::try_from(bytes).map_or(true, |bytes| bytes > max)) {
         return Err(NotRead::Refused(Reply::TooLarge));
     }
+    let end = match declared {
+        Declared::Framed(_) => usize::MAX,
+        Declared::Exactly(length) => usize::try_from(length).unwrap_or(usize::MAX),
+    };
     let mut only = Bytes::new();
     let mut joined = BytesMut::new();
     let mut length = 0;
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(NotRead::Broken)?;
+    while length < end {
+        let Some(chunk) = payload.next().await else {
+            if let Declared::Exactly(_) = declared {
+                return Err(NotRead::Broken(PayloadError::Incomplete(None)));
+            }
+            break;
+        };
+        let mut chunk = chunk.map_err(NotRead::Broken)?;
+        chunk.truncate(end - length);
         length += chunk.len();
         if length > max {
             return Err(NotRead::Refused(Reply::TooLarge));
@@ -109,17 +133,18 @@ impl Drop for Held {
     }
 }
 
-/// An empty response body that keeps what is unread of the request alive until the response is written.
+/// A response body that keeps what is unread of the request alive until the response is written.
 ///
 /// Without it actix would go on reading a chunked request to its end, however far off: it closes the
 /// connection after an early response only while somebody still holds the request's payload.
 pub(crate) struct Unread {
     _payload: Payload,
+    body: Bytes,
 }
 
 impl Unread {
-    pub(crate) fn new(payload: Payload) -> Self {
-        Self { _payload: payload }
+    pub(crate) fn new(payload: Payload, body: Bytes) -> Self {
+        Self { _payload: payload, body }
     }
 }
 
@@ -127,11 +152,15 @@ impl MessageBody for Unread {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(0)
+        BodySize::Sized(self.body.len() as u64)
     }
 
-    fn poll_next(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Poll::Ready(None)
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let body = std::mem::take(&mut self.body);
+        Poll::Ready((!body.is_empty()).then_some(Ok(body)))
     }
 }
 

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use actix_web::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, ContentType, HeaderName, HeaderValue, RETRY_AFTER,
+    TRANSFER_ENCODING, UPGRADE,
 };
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{Method, StatusCode, Version};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use bytes::Bytes;
 use jaas_core::telemetry::{Escaped, target};
 use jaas_core::{Receiver, Reply, RequestHead};
 
-use crate::body::{self, Account, NotRead, Unread};
+use crate::body::{self, Account, Declared, NotRead, Unread};
 
 /// Mounts a [`Receiver`] at a path of an actix-web application.
 ///
@@ -32,6 +34,9 @@ use crate::body::{self, Account, NotRead, Unread};
 /// The body goes to the receiver byte for byte as it came: no extractor of actix's takes part, so neither
 /// their limits nor their decoding apply, and a `Content-Encoding` is not undone, because the signature covers
 /// what was sent.
+///
+/// `Expect: 100-continue` is answered by actix before any handler is asked, so 100 comes before a 413 too; the body is then
+/// not read, and the connection closes.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Webhook {
@@ -118,7 +123,7 @@ impl Webhook {
 
     fn refuse(&self, reply: Reply, payload: Payload) -> HttpResponse {
         let mut response = head(&self.receiver.refuse(reply));
-        response.force_close().body(Unread::new(payload))
+        response.force_close().body(Unread::new(payload, Bytes::new()))
     }
 }
 
@@ -134,7 +139,8 @@ async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut paylo
         return webhook.refuse(Reply::MethodNotAllowed, payload);
     }
     let mut held = webhook.in_flight.open(webhook.max_bytes_in_flight.max(webhook.max_body));
-    let reading = body::read(&mut payload, content_length(&request), webhook.max_body, &mut held);
+    let declared = declared(&request);
+    let reading = body::read(&mut payload, declared, webhook.max_body, &mut held);
     let body = match tokio::time::timeout(webhook.body_time_limit, reading).await {
         Ok(Ok(body)) => body,
         Ok(Err(NotRead::Refused(reply))) => return webhook.refuse(reply, payload),
@@ -150,6 +156,13 @@ async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut paylo
         For::Settings => receiver.receive_settings(asked, body).await,
     };
     let mut response = head(&reply);
+    if let Declared::Exactly(_) = declared {
+        if reply.json().is_some() {
+            response.insert_header(ContentType::json()).insert_header((CACHE_CONTROL, "no-store"));
+        }
+        // Where the next request begins is not known to actix.
+        return response.force_close().body(Unread::new(payload, reply.json().cloned().unwrap_or_default()));
+    }
     match reply.json() {
         // It can hold a passcode.
         Some(json) => response
@@ -160,8 +173,17 @@ async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut paylo
     }
 }
 
-fn content_length(request: &HttpRequest) -> Option<u64> {
-    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+/// Where the body ends. Of a request that asks for WebSocket actix lets it end with the connection, whatever is declared; a
+/// `POST` that asks for it is a `POST`.
+fn declared(request: &HttpRequest) -> Declared {
+    let headers = request.headers();
+    let length = || headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok();
+    let upgrades = request.version() <= Version::HTTP_11 && headers.contains_key(UPGRADE);
+    if upgrades && !headers.contains_key(TRANSFER_ENCODING) {
+        Declared::Exactly(length().unwrap_or(0))
+    } else {
+        Declared::Framed(length())
+    }
 }
 
 /// The values of a header, one for each line.

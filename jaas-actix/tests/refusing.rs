@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jaas_actix::Webhook;
 use jaas_core::store::MemoryStore;
 use jaas_core::{Auth, DispatchError, Dispatcher, Disposition, Inbox, Received, Receiver};
-use support::{PATH, Server, chunk, event, head, signature_header, signed};
+use support::{PATH, Server, chunk, event, head, signature_header, signed, signed_with};
 
 const LIMIT: usize = 64 * 1024;
 
@@ -214,4 +214,51 @@ async fn debug_of_what_is_mounted_shows_no_secret() {
     let webhook = Webhook::new(receiver);
     let shown = format!("{webhook:?} {webhook:#?}");
     assert!(shown.contains("main") && !shown.contains("Pl4nted"), "{shown}");
+}
+
+/// Scanners, and proxies that pass WebSocket on, ask for it in any request. actix then lets the body end with the
+/// connection; nobody waits for that.
+#[actix_web::test]
+async fn a_post_that_asks_for_websocket_is_a_post_and_is_answered_without_waiting() {
+    let server =
+        Server::start(|webhook| webhook.max_body(LIMIT).body_time_limit(Duration::from_secs(60))).await;
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    for (name, request, status) in [
+        ("a genuine event", signed_with(upgrade, event("k", 5000)), 200),
+        (
+            "more behind it",
+            [signed_with(upgrade, event("more", 500)), b"GET / HTTP/1.1\r\n\r\n".to_vec()].concat(),
+            200,
+        ),
+        ("nothing", head(&format!("{upgrade}\r\n")).into_bytes(), 401),
+        ("an empty body", head(&format!("{upgrade}Content-Length: 0\r\n\r\n")).into_bytes(), 401),
+        ("no signature", head(&format!("{upgrade}Content-Length: 2\r\n\r\n{{}}")).into_bytes(), 401),
+        ("too large", head(&format!("{upgrade}Content-Length: {}\r\n\r\n", LIMIT + 1)).into_bytes(), 413),
+        ("another method", format!("GET {PATH} HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n").into_bytes(), 405),
+    ] {
+        let mut client = server.client().await;
+        client.send(request).await;
+        let response = client.response().await;
+        assert_eq!(response.status, status, "{name}");
+        assert_eq!(response.header("connection"), Some("close"), "{name}");
+        client.send_until_cut_off(b"something else").await;
+    }
+    let body = event("chunked", 500);
+    let headers = format!("{upgrade}{}Transfer-Encoding: chunked\r\n\r\n", signature_header(&body));
+    assert_eq!(server.answer(head(&headers) + &chunk(&body) + "0\r\n\r\n").await.status, 200);
+    assert_eq!(server.events().await.len(), 3);
+    server.until_bytes_in_flight(0).await;
+    server.stop().await;
+}
+
+/// The 100 is actix's: it is sent before a handler is asked. Nothing of the body is read after it.
+#[actix_web::test]
+async fn a_body_that_is_too_large_and_waits_to_be_asked_for_is_answered_413_immediately() {
+    let server = Server::start(|webhook| webhook.max_body(LIMIT)).await;
+    let mut client = server.client().await;
+    client.send(head(&format!("Expect: 100-continue\r\nContent-Length: {}\r\n\r\n", LIMIT + 1))).await;
+    assert_eq!(client.response().await.status, 100);
+    assert_eq!(client.response().await.status, 413);
+    client.send_until_cut_off(&[b'x'; 4096]).await;
+    server.stop().await;
 }

@@ -51,6 +51,26 @@ async fn a_signature_in_two_header_lines_is_accepted() {
 }
 
 #[tokio::test]
+async fn a_post_that_asks_for_websocket_and_one_that_waits_to_be_asked_are_answered_without_waiting() {
+    let store = Arc::new(MemoryStore::new());
+    let server = Server::start(receiver(&store), |webhook| webhook.max_body(1000)).await;
+    let request = signed(&event::room_created().text());
+    let body = String::from_utf8(request.body.to_vec()).unwrap();
+    let upgrade = format!(
+        "POST /webhooks/jaas HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\n\
+         X-Jaas-Signature: {}\r\nContent-Length: {}\r\n\r\n{body}",
+        request.signature,
+        body.len()
+    );
+    let reply = timeout(Duration::from_secs(5), server.raw(&upgrade)).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+    let large =
+        "POST /webhooks/jaas HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n";
+    let reply = timeout(Duration::from_secs(5), server.raw(large)).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 413"), "no 100 before it: {reply}");
+}
+
+#[tokio::test]
 async fn a_forged_or_unsigned_event_is_told_nothing_and_stored_nowhere() {
     let store = Arc::new(MemoryStore::new());
     let server = Server::start(receiver(&store), |webhook| webhook).await;

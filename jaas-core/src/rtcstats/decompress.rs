@@ -87,15 +87,17 @@ impl Decompressor {
         self.state.held
     }
 
-    /// Applies an entry to its connection and shows what is known then; `None` when the entry carries no statistics.
+    /// Applies an entry to its connection and shows what is known then; `None` when the entry carries no statistics: it is
+    /// of another kind, or its data is `null`.
     ///
     /// # Errors
     ///
-    /// [`NotStatistics`](RtcstatsErrorKind::NotStatistics) when the data of a `getstats` entry is no object; nothing
+    /// [`NotStatistics`](RtcstatsErrorKind::NotStatistics) when the data of a `getstats` entry is neither an object nor `null`; nothing
     /// changes. [`TooMuch`](RtcstatsErrorKind::TooMuch) when more would be held than may be: the connection is forgotten,
     /// and each later entry of it is the same error, since what it changes is not known any more.
     pub fn apply(&mut self, entry: &Entry) -> Result<Option<Snapshot<'_>>, RtcstatsError> {
-        if *entry.kind() != EntryKind::GetStats {
+        // `null` is what a browser sends that could not measure.
+        if *entry.kind() != EntryKind::GetStats || entry.data() == "null" {
             return Ok(None);
         }
         let too_much = || {

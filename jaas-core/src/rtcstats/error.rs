@@ -28,7 +28,7 @@ pub enum RtcstatsErrorKind {
     BrokenLine,
     /// A line is longer than the reader takes; it was skipped.
     LineTooLong,
-    /// A `getstats` entry whose data is no object. The connection's statistics stay as they were.
+    /// A `getstats` entry whose data is neither an object nor `null`. The connection's statistics stay as they were.
     NotStatistics,
     /// The decompressor would hold more than it may. Nothing more is known of that connection, others go on.
     TooMuch,

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 use std::mem;
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::DEFAULT_MAX_LINE;
 use super::entry::{self, Entry};
@@ -46,8 +46,13 @@ enum Source {
     Unknown(Input),
     Plain(Input),
     Gzip {
-        decoder: Box<MultiGzDecoder<Input>>,
+        /// Of one member; the next one has a decoder of its own.
+        decoder: Box<GzDecoder<Input>>,
         output: Box<[u8]>,
+        /// A member has ended: another one, zeros, or the end comes next.
+        between: bool,
+        /// Zeros have come, which block devices and tapes fill up with: only zeros may follow.
+        padded: bool,
     },
 }
 
@@ -132,8 +137,31 @@ impl Machine {
                 input.consume(len);
                 Step::Again
             }
-            Source::Gzip { decoder, output } => match decoder.read(output) {
-                Ok(0) => self.last(None),
+            Source::Gzip { decoder, between: between @ true, padded, .. } => {
+                let input = decoder.get_mut();
+                let pending = input.pending();
+                let zeros = pending.iter().take_while(|byte| **byte == 0).count();
+                *padded |= zeros > 0;
+                match pending.get(zeros) {
+                    None if input.ended => self.last(None),
+                    None => {
+                        let len = pending.len();
+                        input.consume(len);
+                        Step::Input
+                    }
+                    Some(_) if *padded => self.last(Some(io::ErrorKind::InvalidData.into())),
+                    Some(_) => {
+                        *between = false;
+                        **decoder = GzDecoder::new(mem::take(input));
+                        Step::Again
+                    }
+                }
+            }
+            Source::Gzip { decoder, output, between, .. } => match decoder.read(output) {
+                Ok(0) => {
+                    *between = true;
+                    Step::Again
+                }
                 Ok(len) => {
                     self.lines.push(&output[..len]);
                     Step::Again
@@ -193,8 +221,8 @@ impl Machine {
 impl Source {
     fn by_magic(input: Input) -> Self {
         if input.pending().starts_with(&MAGIC) {
-            let decoder = Box::new(MultiGzDecoder::new(input));
-            Self::Gzip { decoder, output: vec![0; PIECE].into_boxed_slice() }
+            let (decoder, output) = (Box::new(GzDecoder::new(input)), vec![0; PIECE].into_boxed_slice());
+            Self::Gzip { decoder, output, between: false, padded: false }
         } else {
             Self::Plain(input)
         }

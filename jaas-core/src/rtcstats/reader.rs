@@ -9,7 +9,7 @@ use super::machine::{Machine, Step};
 
 /// Reads a statistics file entry by entry: an iterator.
 ///
-/// The file is gzip, of any number of members, or plain text; its first bytes tell which. No more than a line and some
+/// The file is gzip, of any number of members and with zeros behind the last, or plain text; its first bytes tell which. No more than a line and some
 /// buffers of 32 KiB are in memory. A line that is no entry, or too long, is an error item, and the next item is the next
 /// line. After an error that [ends the file](RtcstatsError::ends_the_file) nothing more comes. Empty lines are passed over.
 ///

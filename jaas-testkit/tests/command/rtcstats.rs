@@ -73,6 +73,27 @@ async fn series_writes_comma_separated_values_or_json() {
 }
 
 #[tokio::test]
+async fn statistics_that_are_null_are_none_and_of_another_shape_are_told() {
+    let null = "[\"getstats\",\"PC_0\",null,1697705842481,9]\n";
+    for what in [&["summary"][..], &["expand"], &["series", "jitter"]] {
+        let args = [&["rtcstats", "-"], what].concat();
+        let ran = run(&args, &[], null.as_bytes()).await.exits(0);
+        assert_eq!(ran.stderr, "", "{what:?}");
+        let among = run(&args, &[], format!("{null}{FILE}{null}").as_bytes()).await.exits(0);
+        assert_eq!(among.stderr, "", "{what:?}");
+        let odd = run(&args, &[], null.replace("null", "\"Ada\"").as_bytes()).await.exits(1);
+        assert!(
+            odd.stderr.starts_with("jaas: line 1") && odd.stderr.contains("no object of reports"),
+            "{}",
+            odd.stderr
+        );
+        assert!(!odd.stderr.contains("Ada"));
+        let padded = [gzip(FILE), vec![0; 512]].concat();
+        run(&args, &[], &padded).await.exits(0);
+    }
+}
+
+#[tokio::test]
 async fn broken_lines_and_files_cut_off_are_told_and_what_is_there_is_shown() {
     let broken = format!("nonsense\n{FILE}");
     let ran = run(&["rtcstats", "-", "expand"], &[], broken.as_bytes()).await.exits(1);

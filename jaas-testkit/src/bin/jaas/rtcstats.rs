@@ -131,11 +131,21 @@ impl Rtcstats {
         let (mut summary, mut decompressor) = (Summary::new(), self.decompressor());
         let mut troubles = Troubles::default();
         for item in self.reader(input) {
-            if let Err(error) = &item {
-                troubles.tell(error, output);
-            }
+            let line = match &item {
+                Ok(entry) => Some(entry.line()),
+                Err(error) => {
+                    troubles.tell(error, output);
+                    None
+                }
+            };
+            let broken = summary.broken_lines();
             // The error of an input that cannot be read has been told.
             let _ = summary.add(item, &mut decompressor);
+            if let Some(line) = line.filter(|_| summary.broken_lines() > broken) {
+                output.complain(&format!(
+                    "line {line}: its statistics are not counted; they are no object of reports, or more than can be held"
+                ));
+            }
         }
         troubles.unreadable(&self.file)?;
         output.result(&json(&summary), || format!("{summary}\n"))?;
