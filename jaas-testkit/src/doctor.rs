@@ -170,6 +170,8 @@ pub enum Mistake {
     KeyDecoded,
     /// The secret has white space at an end, such as the line break of a secrets file.
     WhiteSpaceInSecret,
+    /// Quotes stand around the secret, such as those of a file of environment variables.
+    QuotesAroundSecret,
     /// Made with the secret of another endpoint, or with one from before a rotation.
     WrongSecret,
     /// `v1` is hex; it must be base64.
@@ -182,6 +184,12 @@ pub enum Mistake {
     Reserialised,
     /// A line break was added to the end of the body, or lost there.
     TrailingNewline,
+    /// A byte order mark was put before the body, or taken off.
+    ByteOrderMark,
+    /// The body was encoded in base64 by a gateway, or signed so.
+    Base64Body,
+    /// The body went through another character set than UTF-8: characters outside ASCII became `?` or other bytes.
+    CharacterSet,
     /// The time is in milliseconds; `t` is in seconds.
     Milliseconds,
     /// The body was signed alone, without `t` and the dot before it.
@@ -191,6 +199,8 @@ pub enum Mistake {
     ClockSkew,
     /// The header has no `t` or no `v1`.
     MalformedHeader,
+    /// Two headers with different `t` were joined into one.
+    HeadersJoined,
 }
 
 impl Mistake {
@@ -200,16 +210,21 @@ impl Mistake {
             Self::PrefixStripped => "prefix_stripped",
             Self::KeyDecoded => "key_decoded",
             Self::WhiteSpaceInSecret => "white_space_in_secret",
+            Self::QuotesAroundSecret => "quotes_around_secret",
             Self::WrongSecret => "wrong_secret",
             Self::Hex => "hex",
             Self::UrlSafeBase64 => "url_safe_base64",
             Self::PaddingLost => "padding_lost",
             Self::Reserialised => "reserialised",
             Self::TrailingNewline => "trailing_newline",
+            Self::ByteOrderMark => "byte_order_mark",
+            Self::Base64Body => "base64_body",
+            Self::CharacterSet => "character_set",
             Self::Milliseconds => "milliseconds",
             Self::TimestampNotSigned => "timestamp_not_signed",
             Self::ClockSkew => "clock_skew",
             Self::MalformedHeader => "malformed_header",
+            Self::HeadersJoined => "headers_joined",
         }
     }
 }

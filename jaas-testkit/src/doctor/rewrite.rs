@@ -35,12 +35,14 @@ pub(super) fn forms(body: &[u8]) -> Vec<(String, String)> {
     let mut forms: Vec<(String, String)> = Vec::new();
     for (layout, item, key, indent) in LAYOUTS {
         for (escaped, escape) in ESCAPES {
-            for sorted in [false, true] {
+            for (sorted, capitals) in [(false, false), (true, false), (false, true), (true, true)] {
                 let mut text = String::new();
-                Writer { out: &mut text, item, key, indent, escape, sorted }.write(&json, 0);
+                Writer { out: &mut text, item, key, indent, escape, sorted, capitals }.write(&json, 0);
                 // Plain forms come first, so the simplest description of a text stays.
                 if text.as_bytes() != body && forms.iter().all(|(_, known)| *known != text) {
-                    let parts = [layout, escaped, if sorted { "keys sorted" } else { "" }];
+                    let sorted = if sorted { "keys sorted" } else { "" };
+                    let capitals = if capitals { "\\u escapes in capitals, as Java and .NET do" } else { "" };
+                    let parts = [layout, escaped, sorted, capitals];
                     let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
                     forms.push((parts.join(", "), text));
                 }
@@ -48,6 +50,58 @@ pub(super) fn forms(body: &[u8]) -> Vec<(String, String)> {
         }
     }
     forms
+}
+
+/// The body with the digits of its `\u` escapes in capitals, and in small letters; without those that change nothing.
+pub(super) fn escapes(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let with = |change: fn(&mut [u8])| {
+        let (mut changed, mut at) = (body.to_vec(), 0);
+        while at + 1 < changed.len() {
+            match (changed[at], changed[at + 1]) {
+                (b'\\', b'u') => {
+                    let end = (at + 6).min(changed.len());
+                    change(&mut changed[at + 2..end]);
+                    at = end;
+                }
+                (b'\\', _) => at += 2,
+                _ => at += 1,
+            }
+        }
+        changed
+    };
+    let changed = [
+        ("in capitals", with(<[u8]>::make_ascii_uppercase)),
+        ("in small letters", with(<[u8]>::make_ascii_lowercase)),
+    ];
+    changed.into_iter().filter(|(_, changed)| changed != body).collect()
+}
+
+/// The body in the encodings that it may have been through, and how they come to be; without those that change nothing.
+pub(super) fn encodings(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let Ok(text) = std::str::from_utf8(body) else { return Vec::new() };
+    if text.is_ascii() {
+        return Vec::new();
+    }
+    let question_marks = |of: fn(char) -> usize| {
+        text.chars()
+            .flat_map(|c| {
+                std::iter::repeat_n(if c.is_ascii() { c } else { '?' }, if c.is_ascii() { 1 } else { of(c) })
+            })
+            .collect::<String>()
+    };
+    let latin_1: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+    let twice: String = body.iter().map(|byte| char::from(*byte)).collect();
+    let latin_1_or_mark = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'));
+    let mut encodings = vec![
+        ("with `?` for each character outside ASCII", question_marks(|_| 1).into_bytes()),
+        ("with `?` for each UTF-16 unit outside ASCII", question_marks(char::len_utf16).into_bytes()),
+        ("with `?` for each byte outside ASCII", question_marks(char::len_utf8).into_bytes()),
+        ("in Latin-1, with `?` for what it lacks", latin_1_or_mark.collect()),
+        ("in UTF-8 twice, as when it is taken for Latin-1 in between", twice.into_bytes()),
+    ];
+    // What came is encoded twice, and was signed when it was so once.
+    encodings.extend(latin_1.map(|once| ("in UTF-8 once, while this body is encoded twice", once)));
+    encodings
 }
 
 /// JSON in the order of its keys, which `serde_json::Value` would not keep; numbers as they are written.
@@ -116,6 +170,7 @@ struct Writer<'a> {
     indent: usize,
     escape: Escape,
     sorted: bool,
+    capitals: bool,
 }
 
 impl Writer<'_> {
@@ -197,7 +252,11 @@ impl Writer<'_> {
         let mut units = [0; 2];
         for unit in character.encode_utf16(&mut units) {
             // Writing to a string cannot fail.
-            let _ = write!(self.out, "\\u{unit:04x}");
+            let _ = if self.capitals {
+                write!(self.out, "\\u{unit:04X}")
+            } else {
+                write!(self.out, "\\u{unit:04x}")
+            };
         }
     }
 }
@@ -219,10 +278,25 @@ mod tests {
             r#"{"b": [1.50, {}, []], "a": "\u00e9/<"}"#,
             r#"{"b":[1.50,{},[]],"a":"\u00e9\/<"}"#,
             r#"{"b":[1.50,{},[]],"a":"é/\u003c"}"#,
+            r#"{"a":"é/\u003C","b":[1.50,{},[]]}"#,
             "{\n  \"a\": \"é/<\",\n  \"b\": [\n    1.50,\n    {},\n    []\n  ]\n}",
         ] {
             assert!(texts.iter().any(|text| text == expected), "{expected} among {texts:#?}");
         }
+    }
+
+    #[test]
+    fn escapes_change_their_case_and_nothing_else() {
+        let body = br#"{"\u00AB":"a\u001b\\u001b\n"}"#;
+        let changed = escapes(body);
+        assert_eq!(changed.len(), 2);
+        assert_eq!(changed[0].1, br#"{"\u00AB":"a\u001B\\u001b\n"}"#);
+        assert_eq!(changed[1].1, br#"{"\u00ab":"a\u001b\\u001b\n"}"#);
+        assert!(
+            escapes(br#"{"a":"\u0000"}"#).is_empty()
+                && escapes(br#"\u0"#).is_empty()
+                && escapes(b"\\").is_empty()
+        );
     }
 
     #[test]

@@ -27,14 +27,15 @@ impl<T> Variant<T> {
 /// The fewest mistakes that explain the header; none when no known mistake does.
 pub(super) fn explain(doctor: &Doctor, header: &str, body: &[u8], now: Timestamp) -> Vec<Finding> {
     let elements = Elements::of(header);
-    let Some(t) = elements.t else {
+    if elements.t.is_empty() {
         return malformed("The header has no `t`", header);
-    };
+    }
     let candidates: Vec<_> = elements.v1.iter().filter_map(|v1| digest(v1)).collect();
     if elements.v1.is_empty() {
         return malformed("The header has no `v1`, and no other element may stand for it", header);
     }
-    let (keys, times, bodies) = (keys(doctor), times(t), bodies(body));
+    let times: Vec<_> = elements.t.iter().flat_map(|t| times(t, elements.t.len() > 1)).collect();
+    let (keys, bodies) = (keys(doctor), bodies(body));
 
     let mut best: Option<(Vec<Finding>, Option<Timestamp>)> = None;
     for body in &bodies {
@@ -71,7 +72,8 @@ fn malformed(problem: &str, header: &str) -> Vec<Finding> {
 
 /// The elements of a header, split as a receiver splits it.
 struct Elements<'a> {
-    t: Option<&'a str>,
+    /// Each once, of which there should be one.
+    t: Vec<&'a str>,
     v1: Vec<&'a str>,
 }
 
@@ -81,7 +83,14 @@ impl<'a> Elements<'a> {
         let all = |wanted: &'static str| {
             named.clone().filter(move |(name, _)| *name == wanted).map(|(_, value)| value)
         };
-        Self { t: all("t").next(), v1: all("v1").collect() }
+        let mut t: Vec<&str> = Vec::new();
+        for one in all("t") {
+            // Each costs a search, and nobody joins so many.
+            if !t.contains(&one) && t.len() < 4 {
+                t.push(one);
+            }
+        }
+        Self { t, v1: all("v1").collect() }
     }
 }
 
@@ -171,6 +180,24 @@ fn keys_of(secret: &str, which: &str) -> Vec<Variant<Vec<u8>>> {
             format!("What was given as {which} lacks its `whsec_`. The prefix belongs to the key: give the whole string."),
         )),
     }
+    for quote in ['"', '\''] {
+        if let Some(bare) = trimmed.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
+            keys.push(wrong(
+                bare.as_bytes(),
+                Mistake::QuotesAroundSecret,
+                format!(
+                    "Quotes stand around {which}. Files of environment variables (docker --env-file, systemd) do not take them off \
+                     everywhere: write the secret without."
+                ),
+            ));
+        } else {
+            keys.push(wrong(
+                format!("{quote}{trimmed}{quote}").as_bytes(),
+                Mistake::QuotesAroundSecret,
+                format!("Quotes around {which} were taken as part of the key. Write the secret without."),
+            ));
+        }
+    }
     if trimmed != secret {
         let given = Finding::new(
             Mistake::WhiteSpaceInSecret,
@@ -195,8 +222,8 @@ struct Time {
     signed_at: Option<Timestamp>,
 }
 
-/// What `t` may have been when it was signed.
-fn times(t: &str) -> Vec<Variant<Time>> {
+/// What `t` may have been when it was signed. Among several, each is one too many.
+fn times(t: &str, joined: bool) -> Vec<Variant<Time>> {
     let number: Option<i64> = t.parse().ok();
     let signed_at = number.map(|t| from_millis(t).unwrap_or(Timestamp::from_secs(t)));
     let time = |prefix: String| Time { prefix, signed_at };
@@ -215,6 +242,13 @@ fn times(t: &str) -> Vec<Variant<Time>> {
     }
     let text = "The body was signed alone. What is signed is `t` as written, a dot, and the body.";
     times.push(Variant::wrong(time(String::new()), Mistake::TimestampNotSigned, text));
+    if joined {
+        let text = "The header holds several signatures with different `t`: two headers were joined into one, and it is not \
+                    known which `t` belongs to which `v1`. The one found here is genuine. Look for what adds a second \
+                    X-Jaas-Signature on the way, such as a relay that signs anew and passes the old one on.";
+        let finding = Finding::new(Mistake::HeadersJoined, text);
+        times.iter_mut().for_each(|time| time.findings.insert(0, finding.clone()));
+    }
     times
 }
 
@@ -234,6 +268,45 @@ fn bodies(body: &[u8]) -> Vec<Variant<Vec<u8>>> {
     for newline in [&b"\n"[..], b"\r\n"] {
         let text = "The body was signed with a line break at its end, which this one lacks. Sign and send the same bytes.";
         bodies.push(Variant::wrong([body, newline].concat(), Mistake::TrailingNewline, text));
+    }
+    let mark = b"\xef\xbb\xbf";
+    let text = match body.strip_prefix(mark) {
+        Some(rest) => {
+            let text = "The body begins with a byte order mark that was not signed. An editor or a gateway added it: keep the bytes \
+                        as they came.";
+            bodies.push(Variant::wrong(rest.to_vec(), Mistake::ByteOrderMark, text));
+            "The body was signed with two byte order marks, and this one has one."
+        }
+        None => {
+            "The body was signed with a byte order mark before it, which this one lacks. Some readers of files and requests \
+             take it off: sign and check the raw bytes."
+        }
+    };
+    bodies.push(Variant::wrong([&mark[..], body].concat(), Mistake::ByteOrderMark, text));
+    let text = "The body is base64, and its bytes were signed. A gateway encodes bodies that it takes for binary (AWS API Gateway \
+                says so with `isBase64Encoded`): decode it before the receiver gets it, or turn that off.";
+    let bare = body.trim_ascii();
+    let decoded = STANDARD
+        .decode(bare)
+        .or_else(|_| STANDARD_NO_PAD.decode(bare))
+        .ok()
+        .filter(|bytes| !bytes.is_empty());
+    bodies.extend(decoded.map(|bytes| Variant::wrong(bytes, Mistake::Base64Body, text)));
+    let text = "The body was signed as base64, and this one is decoded. Sign the bytes that are sent, not an encoding of them.";
+    bodies.push(Variant::wrong(STANDARD.encode(body).into_bytes(), Mistake::Base64Body, text));
+    for (how, text) in rewrite::encodings(body) {
+        let explanation = format!(
+            "The body was signed {how}. A program decodes and encodes it with a character set other than UTF-8 (getBytes() \
+             without one, a default of the platform): take the raw bytes."
+        );
+        bodies.push(Variant::wrong(text, Mistake::CharacterSet, explanation));
+    }
+    for (how, text) in rewrite::escapes(body) {
+        let explanation = format!(
+            "The body was parsed and written again between signing and this check: its `\\u` escapes were signed {how} \
+             (`\\u001b` and `\\u001B` are the same character and not the same bytes). Sign and check the raw bytes."
+        );
+        bodies.push(Variant::wrong(text, Mistake::Reserialised, explanation));
     }
     for (form, text) in rewrite::forms(body) {
         let explanation = format!(

@@ -41,7 +41,7 @@ fn every_known_mistake_is_named_from_a_signature_made_with_it() {
             vector.case
         );
     }
-    assert_eq!(vectors.len(), 42);
+    assert_eq!(vectors.len(), 64);
 }
 
 #[test]
@@ -58,16 +58,21 @@ fn each_mistake_has_a_vector_of_its_own() {
         Mistake::PrefixStripped,
         Mistake::KeyDecoded,
         Mistake::WhiteSpaceInSecret,
+        Mistake::QuotesAroundSecret,
         Mistake::WrongSecret,
         Mistake::Hex,
         Mistake::UrlSafeBase64,
         Mistake::PaddingLost,
         Mistake::Reserialised,
         Mistake::TrailingNewline,
+        Mistake::ByteOrderMark,
+        Mistake::Base64Body,
+        Mistake::CharacterSet,
         Mistake::Milliseconds,
         Mistake::TimestampNotSigned,
         Mistake::ClockSkew,
         Mistake::MalformedHeader,
+        Mistake::HeadersJoined,
     ];
     assert_eq!(alone, all.into_iter().map(Mistake::as_str).collect());
 }

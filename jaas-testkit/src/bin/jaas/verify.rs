@@ -17,9 +17,10 @@ use crate::values;
 /// Examines a signature: valid or not, and if not, which known mistake explains it
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It recognises a stripped whsec_ prefix, a decoded key, white space in the secret, the secret of another endpoint, hex or
-URL-safe base64, lost padding, a body written again, a line break added or lost, milliseconds, a body signed alone, clocks
-that differ, and several of these at once.
+It recognises a stripped whsec_ prefix, a decoded key, white space in the secret or quotes around it, the secret of another
+endpoint, hex or URL-safe base64, lost padding, a body written again (keys sorted, \\u escapes in capitals), in base64 or in
+another character set, a line break or a byte order mark added or lost, milliseconds, a body signed alone, two headers joined,
+clocks that differ, and several of these at once.
 
 Examples:
   jaas verify --body body.json --header 't=1760000000,v1=…' --secret whsec_…
@@ -30,9 +31,9 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "FILE")]
     body: PathBuf,
 
-    /// The value of X-Jaas-Signature
-    #[arg(long, value_name = "VALUE")]
-    header: String,
+    /// The value of X-Jaas-Signature; several times for one that came in several lines
+    #[arg(long, value_name = "VALUE", required = true)]
+    header: Vec<String>,
 
     /// A secret of another endpoint, or an old one, that may have been mixed up with this one
     #[arg(long, value_name = "SECRET", value_delimiter = ',')]
@@ -65,17 +66,18 @@ impl Verify {
         let tolerance = Tolerance { past: self.tolerance, future: self.tolerance_future };
         let doctor = Doctor::new(self.secrets.all())?.others(&self.other_secret).tolerance(tolerance);
         let now = self.now.unwrap_or_else(|| SystemClock.now());
-        let diagnosis = doctor.examine(self.value(), &body, now);
+        let diagnosis = doctor.examine(&self.value(), &body, now);
         output.result(&json(&diagnosis), || self.text(&diagnosis))?;
         if diagnosis.is_valid() { Ok(()) } else { Err(Failure::no_as_told()) }
     }
 
-    /// The header's value; its name may have been copied along.
-    fn value(&self) -> &str {
-        match self.header.split_once(':') {
+    /// The header's value, of several lines as one; its name may have been copied along.
+    fn value(&self) -> String {
+        let lines = self.header.iter().map(|line| match line.split_once(':') {
             Some((name, value)) if name.trim().eq_ignore_ascii_case(signature::HEADER) => value.trim(),
-            _ => self.header.trim(),
-        }
+            _ => line.trim(),
+        });
+        lines.collect::<Vec<_>>().join(",")
     }
 
     fn text(&self, diagnosis: &Diagnosis) -> String {
@@ -97,7 +99,8 @@ impl Verify {
         if diagnosis.findings.is_empty() {
             text.push_str(
                 "\n  No known mistake explains it. Either it was made with a secret that was not given (--other-secret takes \
-                 more), or the body is not the one that was signed.\n",
+                 more), or the body is not the one that was signed. Where letters outside ASCII became `?`, what was signed \
+                 cannot be known any more: capture the bytes as they came.\n",
             );
         }
         text
