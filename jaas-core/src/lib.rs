@@ -26,6 +26,7 @@ mod reply;
 pub mod rtcstats;
 pub mod settings;
 pub mod signature;
+mod storable;
 pub mod store;
 pub mod telemetry;
 mod timestamp;
@@ -53,6 +54,7 @@ pub use self::private::{Link, Personal};
 pub use self::purger::{Purger, PurgerHandle};
 pub use self::receiver::{Receiver, ReceiverBuilder};
 pub use self::reply::{Disposition, Reply};
+pub use self::storable::storable;
 #[cfg(any(feature = "chrono", feature = "time"))]
 pub use self::timestamp::OutOfRange;
 pub use self::timestamp::Timestamp;

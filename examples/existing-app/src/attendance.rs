@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use diesel::{ExpressionMethods as _, OptionalExtension as _, QueryDsl as _};
 use diesel_async::RunQueryDsl as _;
 use jaas_core::event::{Participant, ParticipantJoined, ParticipantLeft};
-use jaas_core::{Context, EventHandler, Handled, HandlerError, HandlerResult, Personal, Room, SessionId};
+use jaas_core::{
+    Context, EventHandler, Handled, HandlerError, HandlerResult, MAX_INDEXED_BYTES, Room, SessionId, storable,
+};
 
 use crate::database::Connection;
 use crate::rooms::{edges as dsl, rooms};
@@ -46,12 +48,13 @@ async fn write(
     diesel::insert_into(dsl::table)
         .values((
             dsl::session_id.eq(session.as_str()),
-            dsl::participant_id.eq(id),
-            dsl::place.eq(place.to_string()),
+            // Ids and names are any text of any length; a key takes 255 bytes, and PostgreSQL no U+0000.
+            dsl::participant_id.eq(storable(id, MAX_INDEXED_BYTES)),
+            dsl::place.eq(storable(&place.to_string(), MAX_INDEXED_BYTES)),
             dsl::at.eq(at),
             dsl::joined.eq(joined),
             dsl::room.eq(room),
-            dsl::name.eq(participant.name.as_ref().map(Personal::expose)),
+            dsl::name.eq(participant.name.as_ref().map(|name| storable(name.expose(), 1000))),
         ))
         .on_conflict_do_nothing()
         .execute(cx.tx())
@@ -67,7 +70,12 @@ fn who<'a>(cx: &Context<'a, Connection>, participant: &'a Participant) -> Option
 /// itself would not help: somebody adds the room, and replays it.
 async fn known_room(cx: &mut Context<'_, Connection>) -> Result<String, HandlerError> {
     let room = cx.envelope().fqn.room_key();
-    let known = rooms::table.find(&room).select(rooms::name).first::<String>(cx.tx()).await.optional()?;
+    let known = rooms::table
+        .find(storable(&room, MAX_INDEXED_BYTES))
+        .select(rooms::name)
+        .first::<String>(cx.tx())
+        .await
+        .optional()?;
     known.ok_or(HandlerError::permanent("the room is not known here"))
 }
 

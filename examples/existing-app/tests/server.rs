@@ -142,6 +142,31 @@ async fn a_trip_to_a_breakout_room_is_three_stays_in_any_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ids_that_a_column_does_not_take_become_no_dead_letters() {
+    let Some(database) = database().await else { return };
+    let app = Application::start(&database.url, &[]).await;
+    assert_eq!(
+        app.ask(Method::PUT, "/api/rooms/math", Some(json!({"title": "Mathematics"}))).await.status(),
+        204
+    );
+    let long = "x".repeat(5000);
+    for (number, id) in ["p\0q", &long].into_iter().enumerate() {
+        let body = json!({
+            "idempotencyKey": format!("k-{number}"), "eventType": "PARTICIPANT_JOINED", "sessionId": "s",
+            "timestamp": STARTED, "fqn": "vpaas-magic-cookie-1/math",
+            "data": {"participantId": id, "name": id, "isBreakout": true, "breakoutRoomId": id},
+        });
+        assert_eq!(app.deliver(&body.to_string(), &[]).await, 200);
+    }
+    app.until("/api/rooms/math/attendance", Some(TOKEN), |text| {
+        serde_json::from_str::<Vec<Value>>(text).unwrap().len() == 2
+    })
+    .await;
+    assert_eq!(app.until("/admin/dead-letters", Some(TOKEN), |text| text == "[]").await, "[]");
+    app.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn prometheus_finds_the_documented_metrics_and_no_others() {
     let Some(database) = database().await else { return };
     let app = Application::start(&database.url, &[]).await;

@@ -14,7 +14,9 @@ use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _, SimpleAsyncConnection as _};
 use jaas_core::event::{Event, Participant, ParticipantJoined, ParticipantLeft, RoomDestroyed};
 use jaas_core::telemetry::Escaped;
-use jaas_core::{Context, EventHandler, Handled, HandlerResult, Personal, Room, SessionId, Timestamp};
+use jaas_core::{
+    Context, EventHandler, Handled, HandlerResult, MAX_INDEXED_BYTES, Room, SessionId, Timestamp, storable,
+};
 use jaas_diesel::sqlite::Connection;
 
 diesel::table! {
@@ -109,11 +111,12 @@ async fn write(
     diesel::insert_into(dsl::edges)
         .values((
             dsl::session_id.eq(session.as_str()),
-            dsl::participant_id.eq(id.as_str()),
-            dsl::room.eq(room.to_string()),
+            // Ids and names are any text of any length; a key takes 255 bytes, and PostgreSQL no U+0000.
+            dsl::participant_id.eq(storable(id.as_str(), MAX_INDEXED_BYTES)),
+            dsl::room.eq(storable(&room.to_string(), MAX_INDEXED_BYTES)),
             dsl::at.eq(at.as_millis()),
             dsl::joined.eq(joined),
-            dsl::name.eq(participant.name.as_ref().map(Personal::expose)),
+            dsl::name.eq(participant.name.as_ref().map(|name| storable(name.expose(), 1000))),
         ))
         .on_conflict_do_nothing()
         .execute(cx.tx())

@@ -119,3 +119,20 @@ async fn a_leave_that_never_comes_is_closed_by_the_next_join_or_by_the_end_of_th
     events.insert(0, event("ROOM_DESTROYED", 4000, &json!({"isBreakout": false})));
     assert_eq!(left_at(learned(&mut connection, &events).await), [Some(1203), Some(2403), Some(4000)]);
 }
+
+/// Ids are any text of any length.
+#[tokio::test]
+async fn an_id_with_u_0000_or_of_thousands_of_bytes_is_kept_and_fails_nothing() {
+    let (_folder, mut connection) = database().await;
+    let long = "x".repeat(5000);
+    for id in ["p\0q", &long] {
+        let data = json!({"participantId": id, "name": id, "isBreakout": true, "breakoutRoomId": id});
+        let events = [event("PARTICIPANT_JOINED", 0, &data), event("PARTICIPANT_LEFT", 60, &data)];
+        let stays = learned(&mut connection, &events).await;
+        assert_eq!(stays.len(), 1);
+        assert!(
+            stays[0].left_at.is_some() && stays[0].participant.len() <= 255 && stays[0].room.len() <= 255
+        );
+        assert!(!stays[0].participant.contains('\0'), "{:?}", stays[0]);
+    }
+}

@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use diesel::ExpressionMethods as _;
 use diesel_async::RunQueryDsl as _;
 use jaas_core::event::{Event, Participant, ParticipantJoined, ParticipantLeft};
-use jaas_core::{Context, EventHandler, Handled, HandlerResult, Room, SessionId, Timestamp};
+use jaas_core::{
+    Context, EventHandler, Handled, HandlerResult, MAX_INDEXED_BYTES, Room, SessionId, Timestamp, storable,
+};
 
 use super::{Connection, SAME_EDGE};
 use crate::schema::{edges, handled};
@@ -84,8 +86,9 @@ async fn write(
     diesel::insert_into(edges::table)
         .values((
             edges::session_id.eq(session.as_str()),
-            edges::participant_id.eq(id.as_str()),
-            edges::room.eq(room.to_string()),
+            // Ids are any text of any length; a key takes 255 bytes, and PostgreSQL no U+0000.
+            edges::participant_id.eq(storable(id.as_str(), MAX_INDEXED_BYTES)),
+            edges::room.eq(storable(&room.to_string(), MAX_INDEXED_BYTES)),
             edges::at.eq(at.as_millis()),
             edges::joined.eq(joined),
         ))

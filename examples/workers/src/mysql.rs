@@ -20,6 +20,7 @@ pub(crate) async fn open(url: &str) -> Result<MysqlStore, Box<dyn Error>> {
     let store = MysqlStore::open(url).await?;
     // Ids are binary, so that they are compared byte for byte, with case and trailing spaces.
     let create = "CREATE TABLE IF NOT EXISTS handled (
+            id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
             event_key VARBINARY(255) NOT NULL, kind VARCHAR(255) NOT NULL, session_id VARBINARY(255),
             worker VARCHAR(255) NOT NULL, attempt INTEGER NOT NULL) ENGINE = InnoDB;
         CREATE TABLE IF NOT EXISTS edges (

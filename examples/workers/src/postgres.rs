@@ -23,6 +23,7 @@ pub(crate) async fn open(url: &str) -> Result<PostgresStore, Box<dyn Error>> {
     let create = "BEGIN;
         SELECT pg_advisory_xact_lock(hashtext('workers'));
         CREATE TABLE IF NOT EXISTS handled (
+            id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             event_key TEXT NOT NULL, kind TEXT NOT NULL, session_id TEXT, worker TEXT NOT NULL, attempt INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS edges (
             session_id TEXT NOT NULL, participant_id TEXT NOT NULL, room TEXT NOT NULL, at BIGINT NOT NULL,

@@ -1,9 +1,11 @@
 //! The tables of this application, beside those of the inbox.
 
 diesel::table! {
-    /// One row for each event that was handled. Nothing in the table keeps a key from coming twice: that each comes
-    /// once is the doing of the transaction that also completes the event.
-    handled (event_key) {
+    /// One row for each event that was handled. Its primary key is a number of its own, which replication needs; nothing in
+    /// the table keeps an event's key from coming twice: that each comes once is the doing of the transaction that also
+    /// completes the event.
+    handled (id) {
+        id -> BigInt,
         event_key -> Text,
         kind -> Text,
         session_id -> Nullable<Text>,

@@ -21,6 +21,7 @@ pub(crate) async fn open(path: &str) -> Result<SqliteStore, Box<dyn Error>> {
     let store = SqliteStore::open(path).await?;
     let create = "PRAGMA busy_timeout = 5000;
         CREATE TABLE IF NOT EXISTS handled (
+            id INTEGER NOT NULL PRIMARY KEY,
             event_key TEXT NOT NULL, kind TEXT NOT NULL, session_id TEXT, worker TEXT NOT NULL, attempt INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS edges (
             session_id TEXT NOT NULL, participant_id TEXT NOT NULL, room TEXT NOT NULL, at BIGINT NOT NULL,

@@ -22,6 +22,7 @@
 
 mod copies;
 mod frozen;
+mod ids;
 mod kills;
 mod outage;
 mod roles;

@@ -143,10 +143,11 @@ impl Database {
 
     /// Every row of `handled`.
     pub(crate) async fn handled(&self) -> Vec<Handled> {
-        type Row = (String, String, Option<String>, String, i32);
+        type Row = (i64, String, String, Option<String>, String, i32);
         let rows: Vec<Row> =
             connected!(self, connection => handled::table.load(&mut connection).await.expect("loaded"));
-        let handled = |(key, kind, session, worker, attempt)| Handled { key, kind, session, worker, attempt };
+        let handled =
+            |(_, key, kind, session, worker, attempt)| Handled { key, kind, session, worker, attempt };
         rows.into_iter().map(handled).collect()
     }
 
