@@ -31,7 +31,7 @@ pub(crate) enum NotRead {
 pub(crate) enum Declared {
     /// It ends where the framework says that it does. The `Content-Length`, if there is one.
     Framed(Option<u64>),
-    /// It ends after so many bytes, whatever comes then.
+    /// It ends after this many bytes, even if more follow.
     Exactly(u64),
 }
 

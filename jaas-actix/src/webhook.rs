@@ -173,7 +173,7 @@ async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut paylo
     }
 }
 
-/// Where the body ends. Of a request that asks for WebSocket actix lets it end with the connection, whatever is declared; a
+/// Where the body ends. For a request that asks for WebSocket, actix ignores `Content-Length` and reads until the connection ends; a
 /// `POST` that asks for it is a `POST`.
 fn declared(request: &HttpRequest) -> Declared {
     let headers = request.headers();

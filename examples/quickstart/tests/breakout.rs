@@ -1,5 +1,4 @@
-//! A trip to a breakout room and back keeps the participant id. It is three stays and an hour, in whatever order its events
-//! come.
+//! A trip to a breakout room and back keeps the participant id. It is three stays and an hour, in any order of its events.
 #![allow(clippy::expect_used)]
 
 #[allow(dead_code)]
@@ -88,7 +87,7 @@ async fn a_trip_to_a_breakout_room_is_three_stays_and_an_hour_in_any_order() {
         // A copy changes nothing.
         events.push(events[0].clone());
         let stays = learned(&mut connection, &events).await;
-        let told: Vec<_> = stays
+        let found: Vec<_> = stays
             .iter()
             .map(|stay| {
                 let seconds = |at: Timestamp| (at.as_millis() - EIGHT) / 1000;
@@ -100,7 +99,7 @@ async fn a_trip_to_a_breakout_room_is_three_stays_and_an_hour_in_any_order() {
             ("breakout room b1", 1203, Some(2400)),
             ("main room", 2403, Some(3600)),
         ];
-        assert_eq!(told, expected, "{order:?}");
+        assert_eq!(found, expected, "{order:?}");
         let there = stays.iter().filter_map(|stay| Some(stay.left_at?.duration_since(stay.joined_at)));
         // An hour but for the two changes of rooms, 3 s each.
         assert_eq!(there.sum::<Duration>(), Duration::from_secs(3600 - 2 * 3), "{order:?}");

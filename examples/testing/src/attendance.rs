@@ -77,7 +77,7 @@ impl Attendance {
     }
 }
 
-/// What tells this connection from every other one.
+/// What identifies this connection.
 fn presence_of(participant: &Participant) -> Option<String> {
     let id = participant.participant_id.as_ref().map(ToString::to_string);
     id.or_else(|| participant.participant_full_jid.as_ref().map(ToString::to_string))

@@ -1,7 +1,7 @@
 //! The tables of this application, beside those of the inbox.
 
 diesel::table! {
-    /// One row for each event that was handled. Its primary key is a number of its own, which replication needs; nothing in
+    /// One row for each event that was handled. It has a primary key, a number, because replication needs one; nothing in
     /// the table keeps an event's key from coming twice: that each comes once is the doing of the transaction that also
     /// completes the event.
     handled (id) {

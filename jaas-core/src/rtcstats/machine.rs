@@ -46,7 +46,7 @@ enum Source {
     Unknown(Input),
     Plain(Input),
     Gzip {
-        /// Of one member; the next one has a decoder of its own.
+        /// Of one member; the next member gets a new decoder.
         decoder: Box<GzDecoder<Input>>,
         output: Box<[u8]>,
         /// A member has ended: another one, zeros, or the end comes next.

@@ -2,12 +2,12 @@
 
 use std::fmt::{self, Display, Write};
 
-/// Shows a text on one line, whatever is in it: control characters, line breaks of any kind and the characters that turn the
+/// Shows a text on one line: control characters, line breaks of any kind and the characters that turn the
 /// direction of writing are escaped (`\n`, `\u{1b}`), everything else is as it is.
 ///
 /// Keys, types, names and all else that a body holds were written by others. Printed as they are, a line feed in them forges
 /// a line of the log, and ESC commands the terminal of who reads it. All log lines and spans of this crate use this;
-/// so should yours, and whatever prints.
+/// use it in your own lines, and wherever you print.
 ///
 /// ```
 /// use jaas_core::telemetry::Escaped;

@@ -1,5 +1,5 @@
-//! An event of a known type whose `data` does not decode: it is told, counted, found and replayed, whatever its handler
-//! implements.
+//! An event of a known type whose `data` does not decode: it is logged, counted, found and replayed, with and without an
+//! implementation of `unknown`.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -41,8 +41,8 @@ pub struct Facts {
 
 /// From a `PARTICIPANT_JOINED` to its `PARTICIPANT_LEFT`, or to the end of the meeting if that never came.
 ///
-/// A trip to a breakout room and back is three stays with one endpoint id, so a stay is told apart by session, endpoint
-/// id, room and time of joining.
+/// A trip to a breakout room and back is three stays with one endpoint id, so session, endpoint id, room and time of joining
+/// identify a stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stay {

@@ -18,7 +18,7 @@ impl Pattern {
         // In another spelling the name itself may have these, and that is how to write them.
         if pattern.contains('/') {
             return Err(
-                "a pattern has a /; it is a room's name without its tenant, which has a key of its own, `tenant`; \
+                "a pattern has a /; it is a room's name without its tenant, which belongs into `tenant`; \
                         a / in the name itself is written %2F",
             );
         }
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_no_room_fits_is_refused_and_says_how_to_write_what_was_meant() {
-        for (text, told) in [
+        for (text, part) in [
             ("", "is empty"),
             ("vpaas-magic-cookie-1/board", "without its tenant"),
             ("tenant/*", "%2F"),
@@ -120,7 +120,7 @@ mod tests {
             ("board\t", "white space"),
             ("bo\u{7}ard", "control character"),
         ] {
-            assert!(Pattern::new(text).expect_err(text).contains(told), "{text}");
+            assert!(Pattern::new(text).expect_err(text).contains(part), "{text}");
         }
         assert!(pattern("team%2F7").matches("team/7") && pattern("%20x").matches(" x"));
     }
