@@ -1,9 +1,12 @@
 //! The handlers an application mounts.
 
+mod rehearse;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::rehearse::Rehearsed;
 use crate::config::ConfigError;
 use crate::event::EventHandler;
 

@@ -42,7 +42,7 @@ pub use self::dispatcher::{DispatchError, Dispatcher};
 pub use self::envelope::{Envelope, EnvelopeError, MAX_INDEXED_BYTES};
 pub use self::event::EventHandler;
 pub use self::handler::{Context, Handled, HandlerError, HandlerResult, Next};
-pub use self::handlers::Handlers;
+pub use self::handlers::{Handlers, Rehearsed};
 pub use self::head::RequestHead;
 pub use self::id::{
     AppId, BreakoutRoomId, CustomerId, Fqn, IdempotencyKey, Jid, ParticipantId, PollId, RecordingSessionId,

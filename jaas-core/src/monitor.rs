@@ -10,7 +10,7 @@ use crate::Timestamp;
 use crate::background::Background;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
-use crate::store::{EventState, EventStore, StoreStats};
+use crate::store::{EventAdmin, EventState, StoreStats};
 use crate::telemetry::{self, target};
 
 /// Looks from time to time how many events are in which state and how old the oldest are, and sets the gauges
@@ -39,7 +39,7 @@ pub struct Monitor<S> {
     time_limit: Duration,
 }
 
-impl<S: EventStore> Monitor<S> {
+impl<S: EventAdmin> Monitor<S> {
     /// A monitor of this store.
     pub fn new(store: S) -> Self {
         Self {

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::background::Background;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
-use crate::store::{EventStore, Purged, Retention};
+use crate::store::{EventAdmin, Purged, Retention};
 use crate::telemetry::{self, target};
 
 /// Deletes from time to time what a [`Retention`] does not keep, in small batches. Any number of processes may do so on
@@ -42,7 +42,7 @@ pub struct Purger<S> {
 /// Between two batches, so that other work on the store has its turn.
 const PAUSE: Duration = Duration::from_millis(50);
 
-impl<S: EventStore> Purger<S> {
+impl<S: EventAdmin> Purger<S> {
     /// A purger of this store.
     pub fn new(store: S, retention: Retention) -> Self {
         Self {
@@ -158,7 +158,7 @@ mod tests {
 
     use super::*;
     use crate::signature::Tolerance;
-    use crate::store::{ClaimRequest, EventState, Keep, MemoryStore, Step};
+    use crate::store::{ClaimRequest, EventState, EventStore as _, Keep, MemoryStore, Step};
     use crate::{Delivery, Handled, Timestamp};
 
     const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -171,7 +171,7 @@ mod tests {
             .await
             .expect("accepted");
         let claim = store.claim(&ClaimRequest::new("w", start, 1)).await.expect("claimed").remove(0);
-        let step = Step { handler: "h".into(), last: true };
+        let step = Step { handler: "h".into(), last: true, next: None };
         store.complete(claim.lease, &step, &Handled::Done, start).await.expect("completed");
     }
 

@@ -1,6 +1,9 @@
 //! The worker: takes accepted events out of the store and runs the handlers.
 
+mod ahead;
 mod builder;
+mod held;
+mod pace;
 mod process;
 mod run;
 
@@ -21,8 +24,9 @@ use crate::telemetry;
 
 /// Runs handlers on the events of a store.
 ///
-/// It claims as many events as it may run at once, runs each in a task of its own, renews their leases while
-/// they run, and records how they ended. Any number of workers with the same handlers, in any number of processes,
+/// It claims sessions that have something to run, runs as many at once as it may, each in a task, renews their leases
+/// while they run, and records how each event ended. A session that is claimed is worked off event by event; while other
+/// sessions wait, they take turns. While handlers are quick it claims a little ahead, so that none waits for a claim. Any number of workers with the same handlers, in any number of processes,
 /// can share a store; whichever claims an event settles it for all.
 ///
 /// - A handler that fails, panics or exceeds its time limit is run again after a [`Backoff`](crate::Backoff); the event becomes

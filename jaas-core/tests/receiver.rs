@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jaas_core::signature::{self, Tolerance};
-use jaas_core::store::{EventQuery, EventState, EventStore as _, MemoryStore, PageRequest, StoreStats};
+use jaas_core::store::{EventAdmin as _, EventQuery, EventState, MemoryStore, PageRequest, StoreStats};
 use jaas_core::{
     Auth, Credentials, DispatchError, Dispatcher, Disposition, Inbox, Received, Receiver, ReceiverBuilder,
     Reply, RequestHead, Timestamp,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jaas_core::event::Event;
-use jaas_core::store::{EventState, EventStore};
+use jaas_core::store::{EventAdmin, EventState};
 use jaas_core::{Context, EventHandler, Handled, HandlerResult, Handlers, Worker, WorkerHandle};
 use jaas_diesel::{MysqlStore, PostgresStore, SqliteStore};
 use tokio::sync::Notify;
@@ -64,13 +64,13 @@ impl EventHandler for Counting {
     }
 }
 
-fn worker<S: EventStore + Clone>(store: &S, counting: &Counting, concurrency: usize) -> WorkerHandle {
+fn worker<S: EventAdmin + Clone>(store: &S, counting: &Counting, concurrency: usize) -> WorkerHandle {
     let handlers = Handlers::new().plain("counting", counting.clone());
     Worker::builder(store.clone(), handlers).concurrency(concurrency).build().unwrap().spawn()
 }
 
 /// Waits until so many are done in the store.
-async fn done<S: EventStore>(store: &S, counting: &Counting, events: usize) {
+async fn done<S: EventAdmin>(store: &S, counting: &Counting, events: usize) {
     while counting.runs.load(Ordering::Relaxed) < events {
         counting.ran.notified().await;
     }
@@ -83,7 +83,7 @@ async fn done<S: EventStore>(store: &S, counting: &Counting, events: usize) {
     }
 }
 
-async fn batches<S: EventStore + Clone>(what: &str, store: &S) {
+async fn batches<S: EventAdmin + Clone>(what: &str, store: &S) {
     println!("\n{what}: claim, run, settle, one worker");
     let mut alone = None;
     for (concurrency, events) in [(1, 1_000), (10, 5_000), (100, 20_000)] {
@@ -99,7 +99,7 @@ async fn batches<S: EventStore + Clone>(what: &str, store: &S) {
     }
 }
 
-async fn road<S: EventStore + Clone>(store: &S, by_hand: Option<Speed>) {
+async fn road<S: EventAdmin + Clone>(store: &S, by_hand: Option<Speed>) {
     const EVENTS: usize = 20_032;
     let counting = Counting::default();
     let worker = worker(store, &counting, 512);

@@ -35,11 +35,7 @@ impl Script {
 /// The scripts in the folder of one database.
 macro_rules! scripts {
     ($database:literal) => {
-        &[
-            $crate::migrations::script!($database, "2026-11-24-000001", "jaas_inbox"),
-            $crate::migrations::script!($database, "2026-11-24-000002", "jaas_settings"),
-            $crate::migrations::script!($database, "2026-11-24-000003", "jaas_trace"),
-        ]
+        &[$crate::migrations::script!($database, "2026-11-28-000001", "jaas")]
     };
 }
 pub(crate) use scripts;

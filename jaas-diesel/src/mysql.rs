@@ -3,13 +3,17 @@
 //! Any number of processes share it. Each accepts with group commit on a connection of its own, and claims with `FOR
 //! UPDATE SKIP LOCKED`. There is no `NOTIFY` here: workers find out what other processes accepted when they poll.
 
+mod accept;
+#[path = "shared/admin.rs"]
+mod admin;
 mod dialect;
 #[path = "shared/lending.rs"]
 mod lending;
 #[path = "shared/migrations.rs"]
 mod migrations;
-#[path = "shared/queries.rs"]
+#[path = "shared/queries/mod.rs"]
 mod queries;
+mod queues;
 #[path = "shared/server.rs"]
 mod server;
 #[path = "shared/settings.rs"]

@@ -1,7 +1,5 @@
 //! The time in a query.
 
-use std::time::Duration;
-
 use diesel::backend::Backend;
 use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
@@ -15,31 +13,17 @@ use jaas_core::Timestamp;
 #[derive(Debug, Clone, Copy, QueryId)]
 pub(crate) struct Now {
     given: Option<i64>,
-    plus: i64,
 }
 
 impl Now {
     pub(crate) fn given(now: Timestamp) -> Self {
-        Self { given: Some(now.as_millis()), plus: 0 }
+        Self { given: Some(now.as_millis()) }
     }
 
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn of_the_database() -> Self {
-        Self { given: None, plus: 0 }
+        Self { given: None }
     }
-
-    pub(crate) fn plus(self, duration: Duration) -> Self {
-        Self { plus: self.plus.saturating_add(millis(duration)), ..self }
-    }
-
-    pub(crate) fn minus(self, duration: Duration) -> Self {
-        Self { plus: self.plus.saturating_sub(millis(duration)), ..self }
-    }
-}
-
-pub(crate) fn millis(duration: Duration) -> i64 {
-    // Bounded, so that no sum of it with a time overflows in the database.
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(i64::MAX / 4)
 }
 
 impl Expression for Now {
@@ -81,16 +65,13 @@ impl<DB> QueryFragment<DB> for Now
 where
     DB: TellsTime,
     Option<i64>: ToSql<Nullable<BigInt>, DB>,
-    i64: ToSql<BigInt, DB>,
     DB: diesel::sql_types::HasSqlType<BigInt>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        out.push_sql("(COALESCE(");
+        out.push_sql("COALESCE(");
         out.push_bind_param::<Nullable<BigInt>, _>(&self.given)?;
         out.push_sql(", ");
         out.push_sql(DB::NOW);
-        out.push_sql(") + ");
-        out.push_bind_param::<BigInt, _>(&self.plus)?;
         out.push_sql(")");
         Ok(())
     }

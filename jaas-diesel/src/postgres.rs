@@ -3,13 +3,18 @@
 //! Any number of processes share it. Each accepts with group commit on a connection of its own, claims with `FOR UPDATE
 //! SKIP LOCKED`, and is told by `NOTIFY` of what others accepted.
 
+mod accept;
+#[path = "shared/admin.rs"]
+mod admin;
+mod complete;
 mod dialect;
 #[path = "shared/lending.rs"]
 mod lending;
 #[path = "shared/migrations.rs"]
 mod migrations;
-#[path = "shared/queries.rs"]
+#[path = "shared/queries/mod.rs"]
 mod queries;
+mod queues;
 #[path = "shared/server.rs"]
 mod server;
 #[path = "shared/settings.rs"]

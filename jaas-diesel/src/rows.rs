@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-use jaas_core::{Handled, store::Step};
-
 use diesel::prelude::*;
+use diesel::sql_types;
 use jaas_core::store::{
-    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Burial, Claim, Conflict, EventState, Lease,
-    Page, PageRequest, Quarantined, RowId, StoreError, StoreErrorKind, StoredEvent,
+    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Burial, Claim, Conflict, EventState, Head,
+    Lease, Page, PageRequest, Quarantined, RowId, Step, StoreError, StoreErrorKind, StoredEvent,
 };
 use jaas_core::telemetry::TraceContext;
-use jaas_core::{Delivery, Fqn, IdempotencyKey, MAX_INDEXED_BYTES, SessionId, Timestamp, Unreadable};
+use jaas_core::{
+    Delivery, Fqn, Handled, IdempotencyKey, MAX_INDEXED_BYTES, SessionId, Timestamp, Unreadable,
+};
 
-use crate::schema::{jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_quarantine};
+use crate::schema::{jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_quarantine, jaas_queues};
 
 /// A new event, owning what the writer needs after the request is gone.
 #[derive(Debug, Insertable)]
@@ -31,9 +31,11 @@ pub(crate) struct NewEvent {
     pub(crate) body: Vec<u8>,
     pub(crate) body_hash: Vec<u8>,
     pub(crate) trace_context: Option<String>,
+    pub(crate) ordering_key: String,
+    pub(crate) place: i64,
     state: &'static str,
     completed: &'static str,
-    due_at: i64,
+    pub(crate) due_at: i64,
     /// For whom it is claimed at once, if that may be.
     #[diesel(skip_insertion)]
     #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
@@ -52,8 +54,7 @@ pub(crate) struct Claimant {
 }
 
 /// A successful run to be recorded.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Completion {
     pub(crate) lease: Lease,
     pub(crate) step: Step,
@@ -76,6 +77,24 @@ impl NewEvent {
     }
 }
 
+/// Whose events are run one after the other: those of its session, or it alone.
+fn ordering_key(delivery: &Delivery) -> String {
+    use std::fmt::Write as _;
+    match &delivery.envelope.session_id {
+        Some(session) => ordering_key_of(session),
+        None => delivery.body_hash().iter().fold(String::from("e"), |mut key, byte| {
+            // Writing into a text cannot fail.
+            let _ = write!(key, "{byte:02x}");
+            key
+        }),
+    }
+}
+
+/// The ordering key of a session.
+pub(crate) fn ordering_key_of(session: &SessionId) -> String {
+    format!("s{}", text(session.as_str()))
+}
+
 /// A row that was inserted, and its claim if it was asked for and given.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Inserted {
@@ -91,6 +110,8 @@ impl From<Delivery> for NewEvent {
             body: delivery.body().to_vec(),
             body_hash: delivery.body_hash().to_vec(),
             trace_context: delivery.trace.as_ref().map(TraceContext::to_string),
+            ordering_key: ordering_key(&delivery),
+            place: delivery.occurred_at().as_millis(),
             state: EventState::Waiting.as_str(),
             completed: "",
             due_at: delivery.received_at.as_millis(),
@@ -106,10 +127,10 @@ impl From<Delivery> for NewEvent {
 #[derive(Insertable)]
 #[diesel(table_name = jaas_conflicts)]
 pub(crate) struct NewConflict<'a> {
-    endpoint: &'a str,
-    idempotency_key: &'a str,
+    pub(crate) endpoint: &'a str,
+    pub(crate) idempotency_key: &'a str,
     body: &'a [u8],
-    body_hash: &'a [u8],
+    pub(crate) body_hash: &'a [u8],
     first_received_at: i64,
     pub(crate) last_received_at: i64,
 }
@@ -130,9 +151,9 @@ impl<'a> From<&'a NewEvent> for NewConflict<'a> {
 #[derive(Insertable)]
 #[diesel(table_name = jaas_quarantine)]
 pub(crate) struct NewQuarantined {
-    endpoint: String,
+    pub(crate) endpoint: String,
     body: Vec<u8>,
-    body_hash: Vec<u8>,
+    pub(crate) body_hash: Vec<u8>,
     reason: String,
     first_received_at: i64,
     pub(crate) last_received_at: i64,
@@ -162,18 +183,26 @@ pub(crate) struct EventRow {
     fqn: String,
     occurred_at: i64,
     received_at: i64,
-    state: String,
+    pub(crate) state: String,
     failures: i32,
     crashes: i32,
     interruptions: i32,
     completed: String,
     due_at: i64,
-    worker: Option<String>,
+    pub(crate) worker: Option<String>,
     settled_at: Option<i64>,
     note: Option<String>,
     body: Vec<u8>,
     erased_at: Option<i64>,
     trace_context: Option<String>,
+}
+
+impl EventRow {
+    /// The event as it is while this worker runs it.
+    pub(crate) fn running(&mut self, worker: Option<String>) {
+        EventState::Running.as_str().clone_into(&mut self.state);
+        self.worker = worker;
+    }
 }
 
 impl TryFrom<EventRow> for StoredEvent {
@@ -207,31 +236,161 @@ impl TryFrom<EventRow> for StoredEvent {
     }
 }
 
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = jaas_events)]
-pub(crate) struct ClaimRow {
-    id: i64,
+/// An event that now waits in a queue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    /// The key of the queue.
+    pub(crate) key: &'a str,
+    pub(crate) due_at: i64,
+    pub(crate) place: i64,
+}
+
+/// What is going on in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Its events wait.
+    Waiting = 0,
+    /// Its events wait, and the one at its head has crashed before.
+    Suspect = 1,
+    /// One of its events runs.
+    Running = 2,
+}
+
+/// A row of `jaas_queues` that is locked.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = jaas_queues)]
+pub(crate) struct QueueRow {
+    pub(crate) ordering_key: String,
+    pub(crate) due_at: i64,
+    pub(crate) head_place: i64,
+    pub(crate) event_id: Option<i64>,
+    pub(crate) fence: i64,
+    pub(crate) worker: Option<String>,
+    pub(crate) phase: i16,
+    pub(crate) suspect_turn: Option<i16>,
+}
+
+/// The columns of a [`QueueRow`].
+pub(crate) type QueueColumns = (
+    sql_types::Text,
+    sql_types::BigInt,
+    sql_types::BigInt,
+    sql_types::Nullable<sql_types::BigInt>,
+    sql_types::BigInt,
+    sql_types::Nullable<sql_types::Text>,
+    sql_types::SmallInt,
+    sql_types::Nullable<sql_types::SmallInt>,
+);
+
+impl QueueRow {
+    /// The queue when nothing runs in it.
+    pub(crate) fn waiting(self, due_at: i64, suspect: bool) -> Self {
+        Self {
+            due_at,
+            event_id: None,
+            fence: 0,
+            worker: None,
+            phase: if suspect { Phase::Suspect } else { Phase::Waiting } as i16,
+            suspect_turn: None,
+            ..self
+        }
+    }
+}
+
+/// An event to be settled as done, or as ignored when no handler did anything.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) id: i64,
+    pub(crate) fence: i64,
+    pub(crate) worker: Option<String>,
+    /// The handler that did something, ended by a line feed; empty when it ignored the event.
+    pub(crate) handler: String,
+    /// Why it ignored the event.
+    pub(crate) reason: Option<String>,
+}
+
+impl Settled {
+    pub(crate) fn new(completion: &Completion, queue: &QueueRow) -> Self {
+        let (handler, reason) = match &completion.handled {
+            Handled::Ignored(reason) => (String::new(), Some(text(reason))),
+            _ => (line(&completion.step.handler), None),
+        };
+        let Lease { event, fence } = completion.lease;
+        Self { id: event.get(), fence, worker: queue.worker.clone(), handler, reason }
+    }
+}
+
+/// A handler's name as the column of those that are done has it.
+pub(crate) fn line(handler: &str) -> String {
+    format!("{}\n", text(handler))
+}
+
+/// An event that waits, at the head of its queue.
+#[derive(Debug, Queryable)]
+pub(crate) struct HeadRow {
+    pub(crate) ordering_key: String,
+    pub(crate) passable: i16,
+    pub(crate) place: i64,
+    pub(crate) id: i64,
+    occurred_at: i64,
+    due_at: i64,
     fence: i64,
     endpoint: String,
     received_at: i64,
     body: Vec<u8>,
     failures: i32,
-    crashes: i32,
+    pub(crate) crashes: i32,
     interruptions: i32,
     completed: String,
     trace_context: Option<String>,
 }
 
-impl From<ClaimRow> for Claim {
-    fn from(row: ClaimRow) -> Self {
-        let lease = Lease { event: RowId::new(row.id), fence: row.fence };
-        let mut claim =
-            Self::new(lease, row.endpoint.into(), Timestamp::from_millis(row.received_at), row.body);
-        claim.failures = count(row.failures);
-        claim.crashes = count(row.crashes);
-        claim.interruptions = count(row.interruptions);
-        claim.completed = names(&row.completed);
-        claim.trace = trace(row.trace_context.as_deref());
+/// The columns of a [`HeadRow`].
+pub(crate) type HeadColumns = (
+    sql_types::Text,
+    sql_types::SmallInt,
+    sql_types::BigInt,
+    sql_types::BigInt,
+    sql_types::BigInt,
+    sql_types::BigInt,
+    sql_types::BigInt,
+    sql_types::Text,
+    sql_types::BigInt,
+    sql_types::Binary,
+    sql_types::Integer,
+    sql_types::Integer,
+    sql_types::Integer,
+    sql_types::Text,
+    sql_types::Nullable<sql_types::Text>,
+);
+
+impl HeadRow {
+    /// What decides whether it runs.
+    pub(crate) fn head(&self) -> Head {
+        Head {
+            event: RowId::new(self.id),
+            occurred_at: Timestamp::from_millis(self.occurred_at),
+            // The clock of a receiver may be ahead of the database's, by which it is due.
+            received_at: Timestamp::from_millis(self.received_at.min(self.due_at)),
+            due_at: Timestamp::from_millis(self.due_at),
+        }
+    }
+
+    /// The fence of its next claim. A number that cannot be counted up, which only a hand can have written, must not
+    /// stop the event.
+    pub(crate) fn next_fence(&self) -> i64 {
+        self.fence.checked_add(1).unwrap_or(1)
+    }
+
+    pub(crate) fn into_claim(self, fence: i64) -> Claim {
+        let lease = Lease { event: RowId::new(self.id), fence };
+        let received_at = Timestamp::from_millis(self.received_at);
+        let mut claim = Claim::new(lease, self.endpoint.into(), received_at, self.body);
+        claim.failures = count(self.failures);
+        claim.crashes = count(self.crashes);
+        claim.interruptions = count(self.interruptions);
+        claim.completed = names(&self.completed);
+        claim.trace = trace(self.trace_context.as_deref());
         claim
     }
 }
@@ -451,10 +610,10 @@ where
     Ok(Page::from_rows(rows, page.clamped_limit(), id))
 }
 
-/// The replayed rows of a page.
-pub(crate) fn replayed(rows: Vec<(RowId, bool)>, page: PageRequest) -> Page<RowId> {
+/// The rows of a page that were changed.
+pub(crate) fn changed(rows: Vec<(RowId, bool)>, page: PageRequest) -> Page<RowId> {
     let Page { items, next, .. } = Page::from_rows(rows, page.clamped_limit(), |(id, _)| *id);
-    Page { items: items.into_iter().filter(|(_, replayed)| *replayed).map(|(id, _)| id).collect(), next }
+    Page { items: items.into_iter().filter(|(_, changed)| *changed).map(|(id, _)| id).collect(), next }
 }
 
 /// The endpoints of events, each once, and their keys: what finds them by the index, and with them perhaps some of

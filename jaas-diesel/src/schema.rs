@@ -8,23 +8,46 @@ diesel::table! {
         event_type -> Text,
         session_id -> Nullable<Text>,
         fqn -> Text,
+        ordering_key -> Text,
         occurred_at -> BigInt,
         received_at -> BigInt,
         body -> Binary,
         body_hash -> Binary,
+        trace_context -> Nullable<Text>,
         state -> Text,
         failures -> Integer,
         crashes -> Integer,
         interruptions -> Integer,
         completed -> Text,
         due_at -> BigInt,
+        passable -> SmallInt,
+        place -> BigInt,
         fence -> BigInt,
         worker -> Nullable<Text>,
-        leased_until -> BigInt,
         settled_at -> Nullable<BigInt>,
         note -> Nullable<Text>,
         erased_at -> Nullable<BigInt>,
-        trace_context -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    jaas_queues (ordering_key) {
+        ordering_key -> Text,
+        due_at -> BigInt,
+        head_place -> BigInt,
+        event_id -> Nullable<BigInt>,
+        fence -> BigInt,
+        worker -> Nullable<Text>,
+        phase -> SmallInt,
+        suspect_turn -> Nullable<SmallInt>,
+    }
+}
+
+diesel::table! {
+    jaas_counts (name, slot) {
+        name -> Text,
+        slot -> SmallInt,
+        amount -> BigInt,
     }
 }
 
@@ -113,7 +136,7 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(jaas_events, jaas_conflicts, jaas_attempts);
+diesel::allow_tables_to_appear_in_same_query!(jaas_events, jaas_conflicts, jaas_attempts, jaas_queues);
 
 diesel::define_sql_function! {
     /// Part of a text: so many characters from this one on, counted from 1.

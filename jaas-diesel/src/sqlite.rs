@@ -4,13 +4,17 @@
 //! for each other's locks: what queued while the last commit was in flight goes into the next one. Reading has
 //! a connection of its own and does not hold up writing.
 
+mod accept;
+#[path = "shared/admin.rs"]
+mod admin;
 mod checkpoint;
 mod connection;
 mod dialect;
 #[path = "shared/migrations.rs"]
 mod migrations;
-#[path = "shared/queries.rs"]
+#[path = "shared/queries/mod.rs"]
 mod queries;
+mod queues;
 #[path = "shared/settings.rs"]
 mod settings;
 #[path = "shared/settings_table.rs"]
@@ -27,22 +31,22 @@ use async_trait::async_trait;
 use diesel::{QueryResult, SqliteConnection};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use jaas_core::store::{
-    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Conflict, DeadLetterGroup,
-    EventQuery, EventStore, Failure, HandOver, Lease, NextDue, Page, PageRequest, Purged, Quarantined,
-    Retention, RowId, SessionOrder, Step, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
+    Accepted, Claim, ClaimRequest, EventStore, Failure, HandOver, Lease, NextDue, Step, StoreError,
+    StoreErrorKind, TxWork,
 };
-use jaas_core::{Delivery, Handled, HandlerResult, SessionId, Timestamp, Unreadable};
+use jaas_core::{Delivery, Handled, HandlerResult, Timestamp, Unreadable};
 use tokio::sync::{oneshot, watch};
 
 use self::SqliteStore as Store;
 use self::connection::Open;
 use self::dialect::answer;
 pub use self::settings_table::SettingsTable;
+use self::transaction::Ran;
 use self::writer::{Claimed, Command, Wake, Writer};
 use crate::error::{closed, not_in_time, unavailable};
 use crate::migrations::{Migration, MigrationError};
 use crate::now::Now;
-use crate::rows::{NewEvent, NewQuarantined, page_of, replayed};
+use crate::rows::{Completion, NewEvent, NewQuarantined};
 
 /// The connection of a SQLite transaction, as [`Context::tx`](jaas_core::Context::tx) gives it to a
 /// transactional handler. Use it with [`diesel_async::RunQueryDsl`].
@@ -58,7 +62,7 @@ pub type Connection = SyncConnectionWrapper<SqliteConnection>;
 /// Several processes may share the file; they wait for each other's writes.
 ///
 /// ```
-/// use jaas_core::store::{EventState, EventStore};
+/// use jaas_core::store::{EventAdmin, EventState};
 /// use jaas_diesel::SqliteStore;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -156,6 +160,23 @@ impl SqliteStore {
             result
         });
         self.limited(operation, async { task.await.map_err(|error| unavailable(operation, error))? }).await
+    }
+
+    /// Runs work in a transaction: with something to complete, which is committed with it, or else to be rolled back.
+    async fn in_transaction(
+        &self,
+        completing: Option<(Lease, Step, Now)>,
+        work: TxWork<Connection>,
+    ) -> Result<Ran, StoreError> {
+        const OPERATION: &str = "run a handler in a transaction";
+        let (command, answered_by) = Command::run(completing, work);
+        self.limited(OPERATION, self.shared.writer.send(command)).await?;
+        answered(OPERATION, answered_by).await
+    }
+
+    /// The time is the caller's: all processes of one file are on one machine and share its clock.
+    fn now(&self, callers: Timestamp) -> Now {
+        Now::given(callers)
     }
 
     async fn limited<T>(
@@ -323,7 +344,7 @@ impl EventStore for SqliteStore {
         let (command, answered_by) = Command::claim(OPERATION, move |connection| {
             let mut buried = Vec::new();
             let rows = answer(queries::claim(connection, &request, Now::given(request.now), &mut buried))?;
-            Ok(Claimed { claims: rows.into_iter().map(Claim::from).collect(), buried })
+            Ok(Claimed { claims: rows, buried })
         });
         let claimed = self.limited(OPERATION, async {
             self.shared.writer.send(command).await?;
@@ -354,10 +375,8 @@ impl EventStore for SqliteStore {
         step: &Step,
         now: Timestamp,
         work: TxWork<Connection>,
-    ) -> Result<HandlerResult, StoreError> {
-        let (command, answered_by) = Command::run(lease, step.clone(), now, work);
-        self.limited("run a handler in a transaction", self.shared.writer.send(command)).await?;
-        answered("run a handler in a transaction", answered_by).await
+    ) -> Result<(HandlerResult, Option<Claim>), StoreError> {
+        self.in_transaction(Some((lease, step.clone(), Now::given(now))), work).await
     }
 
     async fn complete(
@@ -366,15 +385,20 @@ impl EventStore for SqliteStore {
         step: &Step,
         handled: &Handled,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (step, handled) = (step.clone(), handled.clone());
+    ) -> Result<Option<Claim>, StoreError> {
+        let completion = Completion { lease, step: step.clone(), handled: handled.clone() };
         self.write("complete the event", Wake::Nobody, move |connection| {
-            answer(queries::complete(connection, lease, &step, &handled, Now::given(now)))
+            answer(queries::complete(connection, &completion, Now::given(now)))
         })
         .await
     }
 
-    async fn fail(&self, lease: Lease, failure: &Failure, now: Timestamp) -> Result<(), StoreError> {
+    async fn fail(
+        &self,
+        lease: Lease,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
         let failure = failure.clone();
         self.write("record the failure", Wake::Nobody, move |connection| {
             answer(queries::fail(connection, lease, &failure, Now::given(now)))
@@ -390,9 +414,17 @@ impl EventStore for SqliteStore {
         .await
     }
 
-    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<NextDue, StoreError> {
+    async fn give_back(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
+        let leases = leases.to_vec();
+        self.write("give events back", Wake::Workers, move |connection| {
+            answer(queries::give_back(connection, &leases, Now::given(now))).map(Ok)
+        })
+        .await
+    }
+
+    async fn next_due(&self, now: Timestamp) -> Result<NextDue, StoreError> {
         self.read("find the next event", move |connection| {
-            answer(queries::next_due(connection, Now::given(now), order))
+            answer(queries::next_due(connection, Now::given(now)))
         })
         .await
     }
@@ -404,104 +436,6 @@ impl EventStore for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.write("reach the database", Wake::Nobody, |connection| answer(queries::ping(connection)).map(Ok))
             .await
-    }
-
-    async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
-        let (query, page) = (query.clone(), query.page);
-        let rows =
-            self.read("list events", move |connection| answer(queries::events(connection, &query))).await?;
-        page_of(rows, page, |event: &StoredEvent| event.id)
-    }
-
-    async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
-        let rows = self
-            .read("list conflicts", move |connection| answer(queries::conflicts(connection, page)))
-            .await?;
-        page_of(rows, page, |conflict: &Conflict| conflict.id)
-    }
-
-    async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>, StoreError> {
-        let rows = self
-            .read("list the quarantine", move |connection| answer(queries::quarantined(connection, page)))
-            .await?;
-        page_of(rows, page, |quarantined: &Quarantined| quarantined.id)
-    }
-
-    async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError> {
-        let (query, page) = (query.clone(), query.page);
-        let rows = self
-            .read("list attempts", move |connection| answer(queries::attempts(connection, &query)))
-            .await?;
-        page_of(rows, page, |attempt: &Attempt| attempt.id)
-    }
-
-    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError> {
-        self.read("group dead letters", |connection| answer(queries::dead_letters(connection))).await
-    }
-
-    async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
-        let audit = audit.clone();
-        self.write("replay the event", Wake::Workers, move |connection| {
-            answer(queries::replay(connection, event, &audit, Now::given(now)))
-        })
-        .await
-    }
-
-    async fn replay_matching(
-        &self,
-        query: &EventQuery,
-        audit: &AuditNote,
-        now: Timestamp,
-    ) -> Result<Page<RowId>, StoreError> {
-        if query.is_empty() {
-            return Err(StoreError::empty_query());
-        }
-        let (query, audit, page) = (query.clone(), audit.clone(), query.page);
-        let rows = self
-            .write("replay events", Wake::Workers, move |connection| {
-                answer(queries::replay_matching(connection, &query, &audit, Now::given(now))).map(Ok)
-            })
-            .await?;
-        Ok(replayed(rows, page))
-    }
-
-    async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
-        let audit = audit.clone();
-        self.write("discard the event", Wake::Workers, move |connection| {
-            answer(queries::discard(connection, event, &audit, Now::given(now)))
-        })
-        .await
-    }
-
-    async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
-        let rows =
-            self.read("list the audit", move |connection| answer(queries::audit(connection, page))).await?;
-        page_of(rows, page, |entry: &AuditEntry| entry.id)
-    }
-
-    async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
-        let retention = retention.clone();
-        self.write("purge old rows", Wake::Nobody, move |connection| {
-            answer(queries::purge(connection, &retention, now, limit)).map(Ok)
-        })
-        .await
-    }
-
-    async fn erase_session(
-        &self,
-        session: &SessionId,
-        audit: &AuditNote,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let (session, audit) = (session.clone(), audit.clone());
-        self.write("erase the session", Wake::Workers, move |connection| {
-            answer(queries::erase_session(connection, &session, &audit, Now::given(now)))
-        })
-        .await
-    }
-
-    async fn stats(&self) -> Result<StoreStats, StoreError> {
-        self.read("count events", |connection| answer(queries::stats(connection))).await
     }
 }
 

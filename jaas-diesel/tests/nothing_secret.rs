@@ -19,7 +19,7 @@ use jaas_core::event::Event;
 use jaas_core::settings::{Cached, FailurePolicy, MeetingSettings, SettingsDesk, SettingsLog, SettingsQuery};
 use jaas_core::signature::{Secret, Tolerance};
 use jaas_core::store::{
-    AttemptQuery, ClaimRequest, EventQuery, EventState, EventStore, Failure, Keep, MemoryStore, PageRequest,
+    AttemptQuery, ClaimRequest, EventAdmin, EventQuery, EventState, Failure, Keep, MemoryStore, PageRequest,
     Retention,
 };
 use jaas_core::{
@@ -154,7 +154,7 @@ async fn deliver(receiver: &Receiver, body: impl Into<bytes::Bytes>) -> Reply {
 }
 
 /// Everything an inbox, a worker and `Direct` do with this store.
-async fn drive<S: EventStore + SettingsLog + Clone + Debug>(store: S) {
+async fn drive<S: EventAdmin + SettingsLog + Clone + Debug>(store: S) {
     let receiver = Receiver::builder("main", auth(), Inbox::new(store.clone())).build().expect("good");
     SHOWN.add(&receiver);
     let mut accepted = 0;
@@ -249,7 +249,7 @@ async fn strange_requests(receiver: &Receiver) {
 }
 
 /// Waits until nothing waits or runs any more.
-async fn settled(store: &impl EventStore, accepted: u64) {
+async fn settled(store: &impl EventAdmin, accepted: u64) {
     let all = async {
         loop {
             let stats = store.stats().await.expect("counted");
@@ -264,7 +264,7 @@ async fn settled(store: &impl EventStore, accepted: u64) {
 }
 
 /// An event whose worker is gone twice, and a lease that is lost to somebody else.
-async fn crashes<S: EventStore + Clone>(store: &S) {
+async fn crashes<S: EventAdmin + Clone>(store: &S) {
     let now = SystemClock.now();
     let body = planted_body(fixture::EVENTS[2].body, "crash-1").expect("JSON");
     store.accept(Delivery::read("main", now, body.into()).expect("an envelope")).await.expect("accepted");
@@ -286,15 +286,20 @@ async fn crashes<S: EventStore + Clone>(store: &S) {
         let mut claims = store.claim(&ClaimRequest::new("thief", later, 100)).await.expect("claimed");
         let lease = claims.remove(0).lease;
         tokio::time::sleep(Duration::from_millis(400)).await;
-        let failure = Failure { error: "somebody else gave up".to_owned(), retry_in: None };
+        let failure = Failure {
+            error: "somebody else gave up".to_owned(),
+            retry_in: None,
+            passable: false,
+            next: None,
+        };
         store.fail(lease, &failure, later).await.expect("recorded");
     };
     tokio::time::timeout(Duration::from_secs(30), running).await.expect("it runs");
     worker.stop(Duration::ZERO).await;
 }
 
-async fn show_what_is_stored<S: EventStore + Debug>(store: &S) {
-    let all = PageRequest { after: None, limit: 1000 };
+async fn show_what_is_stored<S: EventAdmin + Debug>(store: &S) {
+    let all = PageRequest { limit: 1000, ..PageRequest::first() };
     let query = EventQuery { page: all, ..EventQuery::default() };
     let events = store.events(&query).await.expect("listed").items;
     assert!(events.iter().any(|event| event.note.is_some()));

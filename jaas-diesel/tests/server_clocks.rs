@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use jaas_core::store::{EventState, EventStore as _, Failure, SessionOrder};
+use jaas_core::store::{EventState, EventStore as _, Failure};
 use jaas_core::{Delivery, Handled, Handlers, Timestamp};
 
 use self::servers::{Server, event, is_done, now, on_both_servers, plain, repeated, request, worker};
@@ -106,7 +106,7 @@ async fn does_not_wait(database: &impl Server, received_at: Timestamp) {
     let body = repeated("k").body().clone();
     let delivery = Delivery::read("main", received_at, body).expect("an envelope");
     store.accept(delivery).await.expect("accepted");
-    let due = store.next_due(now(), SessionOrder::default()).await.expect("answered");
+    let due = store.next_due(now()).await.expect("answered");
     assert!(due.held_back, "it could be claimed now: {due:?}");
     assert_eq!(store.claim(&request(1)).await.expect("claimed").len(), 1);
     assert_eq!(event(&store, "k").await.state, EventState::Running);
@@ -131,7 +131,7 @@ async fn a_crash_is_noticed_by_the_clock_of_the_database(database: &impl Server)
     tokio::time::sleep(Duration::from_millis(350)).await;
     let again = store.claim(&early).await.expect("claimed").pop().expect("taken over");
     assert_eq!((again.lease.fence, again.crashes), (2, 1));
-    let failure = Failure { error: "late".into(), retry_in: None };
+    let failure = Failure { error: "late".into(), retry_in: None, passable: false, next: None };
     assert!(store.fail(claim.lease, &failure, now()).await.is_err(), "stale");
     assert_eq!(store.renew(&[again.lease], ahead(), HOUR).await.expect("renewed"), []);
 }

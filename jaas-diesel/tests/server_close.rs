@@ -11,8 +11,8 @@ use std::time::Duration;
 use diesel_async::SimpleAsyncConnection as _;
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{
-    Accepted, AttemptQuery, AuditNote, EventQuery, EventState, EventStore as _, Failure, PageRequest,
-    Retention, RowId, SessionOrder, StoreError, StoreErrorKind,
+    Accepted, AttemptQuery, AuditNote, EventAdmin as _, EventQuery, EventState, EventStore as _, Failure,
+    PageRequest, Retention, RowId, StoreError, StoreErrorKind,
 };
 use jaas_core::{Delivery, Handled, Received, Unreadable};
 
@@ -79,7 +79,7 @@ async fn after_closing_every_call_says_that_the_store_is_closed<S: Server>(datab
     let note = AuditNote::new("test", "why not");
     let matching = EventQuery { state: Some(EventState::Dead), ..EventQuery::default() };
     let retention = Retention::builder(Tolerance::default()).build().expect("the default");
-    let failure = Failure { error: "e".into(), retry_in: None };
+    let failure = Failure { error: "e".into(), retry_in: None, passable: false, next: None };
     let done = work(|_: &mut S::Connection| Box::pin(async { Ok(Handled::Done) }));
     closed("accept", store.accept(repeated("k2")).await);
     closed("quarantine", store.quarantine(unreadable()).await);
@@ -89,7 +89,8 @@ async fn after_closing_every_call_says_that_the_store_is_closed<S: Server>(datab
     closed("complete", store.complete(lease, &step(), &Handled::Done, now()).await);
     closed("fail", store.fail(lease, &failure, now()).await);
     closed("release", store.release(&[lease], now()).await);
-    closed("next_due", store.next_due(now(), SessionOrder::default()).await);
+    closed("give_back", store.give_back(&[lease], now()).await);
+    closed("next_due", store.next_due(now()).await);
     closed("ping", store.ping().await);
     closed("events", store.events(&EventQuery::default()).await);
     closed("conflicts", store.conflicts(PageRequest::first()).await);
@@ -102,6 +103,11 @@ async fn after_closing_every_call_says_that_the_store_is_closed<S: Server>(datab
     closed("audit", store.audit(PageRequest::first()).await);
     closed("purge", store.purge(&retention, now(), 10).await);
     closed("erase_session", store.erase_session(&"s".into(), &note, now()).await);
+    closed("event", store.event(RowId::new(1)).await);
+    closed("discard_matching", store.discard_matching(&matching, &note, now()).await);
+    let done = work(|_: &mut S::Connection| Box::pin(async { Ok(Handled::Done) }));
+    closed("rehearse", store.rehearse(done).await);
+    closed("reveal", store.reveal(RowId::new(1), &note, now()).await);
     closed("stats", store.stats().await);
 
     let reopened = database.open().await;

@@ -116,7 +116,7 @@ async fn a_handlers_transaction_that_is_killed_leaves_nothing_and_is_run_again(d
         })
     });
     let again = store.run(claim.lease, &step(), servers::now(), again).await;
-    assert_eq!(again.expect("on another connection"), Ok(Handled::Done));
+    assert_eq!(again.expect("on another connection").0, Ok(Handled::Done));
     assert_eq!((event(&store, "k").await.state, database.effects("k").await), (EventState::Done, 1));
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use diesel_async::SimpleAsyncConnection as _;
 use jaas_core::Handled;
-use jaas_core::store::{Accepted, EventState, EventStore as _};
+use jaas_core::store::{Accepted, EventAdmin as _, EventState, EventStore as _};
 use tokio::time::timeout;
 
 use self::servers::{
@@ -47,8 +47,12 @@ async fn claims_that_are_dropped_at_any_moment_hold_no_event(database: &impl Ser
         if let Ok(claimed) = timeout(a_moment(6000), store.claim(&request(10))).await {
             let leases: Vec<_> = claimed.expect("claimed").iter().map(|claim| claim.lease).collect();
             for lease in leases {
-                let failure =
-                    jaas_core::store::Failure { error: "later".into(), retry_in: Some(Duration::ZERO) };
+                let failure = jaas_core::store::Failure {
+                    error: "later".into(),
+                    retry_in: Some(Duration::ZERO),
+                    passable: false,
+                    next: None,
+                };
                 store.fail(lease, &failure, servers::now()).await.expect("recorded");
             }
         }
@@ -78,7 +82,7 @@ async fn work_that_is_dropped_at_any_moment_is_committed_or_leaves_nothing(datab
         let (step, now) = (step(), servers::now());
         let answer = timeout(a_moment(8000), store.run(lease, &step, now, insert)).await;
         if let Ok(answer) = &answer {
-            assert_eq!(*answer.as_ref().expect("committed"), Ok(Handled::Done));
+            assert_eq!(answer.as_ref().expect("committed").0, Ok(Handled::Done));
         }
         // What was dropped may still be ending.
         tokio::time::sleep(Duration::from_millis(30)).await;
@@ -95,7 +99,7 @@ async fn work_that_is_dropped_at_any_moment_is_committed_or_leaves_nothing(datab
                 })
             });
             let again = store.run(lease, &step, now, again).await;
-            assert_eq!(again.expect("committed"), Ok(Handled::Done));
+            assert_eq!(again.expect("committed").0, Ok(Handled::Done));
         }
     }
     assert_eq!(database.effects("again").await, 60 - committed);
@@ -156,7 +160,7 @@ async fn completes_with_an_effect<S: Server>(database: &S, store: &S::Store, key
         })
     });
     let done = store.run(lease, &step(), servers::now(), insert).await;
-    assert_eq!(done.expect("committed"), Ok(Handled::Done));
+    assert_eq!(done.expect("committed").0, Ok(Handled::Done));
     assert_eq!(database.effects(key).await, 1);
 }
 

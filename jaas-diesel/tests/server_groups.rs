@@ -8,7 +8,7 @@ mod servers;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use jaas_core::store::{Accepted, EventStore as _, PageRequest, StoreErrorKind};
+use jaas_core::store::{Accepted, EventAdmin as _, EventStore as _, PageRequest, StoreErrorKind};
 use jaas_core::{Delivery, Timestamp};
 
 use self::servers::{Server, Settings, joined_at, on_both_servers, on_server, repeated};

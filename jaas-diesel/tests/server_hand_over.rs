@@ -8,7 +8,7 @@ mod servers;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jaas_core::store::{Accepted, EventState, EventStore as _, HandOver, HandedOver};
+use jaas_core::store::{Accepted, EventAdmin as _, EventState, EventStore as _, HandOver, HandedOver, Lease};
 use jaas_core::{Handled, Handlers};
 use jaas_diesel::PostgresStore;
 use tokio::sync::{Semaphore, mpsc};
@@ -53,10 +53,10 @@ async fn an_idle_worker_is_given_what_is_accepted(database: &Postgres) {
     tokio::time::sleep(Duration::from_millis(300)).await;
     database
         .execute(
-            "CREATE TABLE claims (state TEXT, fence BIGINT, worker TEXT);
+            "CREATE TABLE claims (event BIGINT, fence BIGINT, worker TEXT);
              CREATE FUNCTION spy() RETURNS trigger LANGUAGE plpgsql AS
-             $$ BEGIN INSERT INTO claims VALUES (new.state, new.fence, new.worker); RETURN new; END $$;
-             CREATE TRIGGER spy AFTER INSERT ON jaas_events FOR EACH ROW EXECUTE FUNCTION spy();",
+             $$ BEGIN INSERT INTO claims VALUES (new.event_id, new.fence, new.worker); RETURN new; END $$;
+             CREATE TRIGGER spy AFTER INSERT ON jaas_queues FOR EACH ROW EXECUTE FUNCTION spy();",
         )
         .await;
     for number in 0..10 {
@@ -64,7 +64,7 @@ async fn an_idle_worker_is_given_what_is_accepted(database: &Postgres) {
         store.accept(repeated(&key)).await.expect("accepted");
         is_done(&store, &key).await;
     }
-    let given = "SELECT count(*) FROM claims WHERE state = 'running' AND fence > 1 AND worker = 'idle'";
+    let given = "SELECT count(*) FROM claims WHERE event IS NOT NULL AND fence > 1 AND worker = 'idle'";
     // The worker takes its slots for a moment whenever it claims.
     let given = database.ask(given).await;
     assert!(given >= 5, "only {given} of 10 were claimed with the insert");
@@ -81,9 +81,12 @@ async fn a_handed_over_event_is_claimed_in_the_database(database: &Postgres) {
     let stored = event(&store, "k").await;
     assert_eq!((stored.state, stored.worker.as_deref()), (EventState::Running, Some("w")));
     assert_eq!(handed_over.claim.body, stored.body);
-    let lease = "SELECT count(*) FROM jaas_events WHERE leased_until - \
-                 (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT BETWEEN 12000 AND 15000";
-    assert_eq!(database.ask(lease).await, 1, "a lease of 15 s by the clock of the database");
+    let Lease { event: row, fence } = handed_over.claim.lease;
+    let lease = format!(
+        "SELECT count(*) FROM jaas_queues WHERE event_id = {row} AND fence = {fence} AND phase = 2 AND worker = 'w' \
+         AND due_at - (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT BETWEEN 12000 AND 15000"
+    );
+    assert_eq!(database.ask(&lease).await, 1, "a lease of 15 s by the clock of the database");
     assert_eq!(store.claim(&request(1)).await.expect("claimed").len(), 0);
     assert_eq!(store.accept(repeated("no slot")).await.expect("accepted"), Accepted::New);
     assert!(claims.try_recv().is_err());

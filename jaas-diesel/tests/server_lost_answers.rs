@@ -73,11 +73,8 @@ fn when_an_event_is_stored<S: Server>(_: &S) -> Cut {
 }
 
 fn when_a_completion_is_stored<S: Server>(_: &S) -> Cut {
-    if S::IS_POSTGRES {
-        Cut { at: "UPDATE jaas_events e SET state = 'done'", after: "" }
-    } else {
-        Cut { at: "COMMIT", after: "UPDATE `jaas_events`" }
-    }
+    let after = if S::IS_POSTGRES { "UPDATE jaas_events e SET completed" } else { "JOIN jaas_events e ON" };
+    Cut { at: "COMMIT", after }
 }
 
 async fn an_event_whose_commit_was_not_answered_is_stored_once_and_known_when_it_is_repeated(
@@ -164,10 +161,9 @@ async fn a_completion_that_was_not_answered_counts<S: Server>(database: &S) {
 async fn a_handler_whose_completion_was_not_answered_is_listed_once<S: Server>(database: &S) {
     let (store, proxy) = open(database).await;
     let claim = servers::claimed(&store, "k").await;
-    let first = jaas_core::store::Step { handler: "first".into(), last: false };
-    let at = if S::IS_POSTGRES { "UPDATE \"jaas_events\"" } else { "COMMIT" };
-    let after = if S::IS_POSTGRES { "" } else { "UPDATE `jaas_events`" };
-    proxy.cut(Cut { at, after });
+    let first = jaas_core::store::Step { handler: "first".into(), last: false, next: None };
+    let after = if S::IS_POSTGRES { "UPDATE \"jaas_events\"" } else { "UPDATE `jaas_events`" };
+    proxy.cut(Cut { at: "COMMIT", after });
     let _ = store.complete(claim.lease, &first, &Handled::Done, servers::now()).await;
     timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the answer was lost");
     assert_eq!(event(&store, "k").await.completed, ["first"]);

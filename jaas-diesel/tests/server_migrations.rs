@@ -5,7 +5,7 @@
 #[path = "support/servers.rs"]
 mod servers;
 
-use jaas_core::store::{Accepted, EventStore as _, StoreErrorKind};
+use jaas_core::store::{Accepted, EventAdmin as _, EventStore as _, StoreErrorKind};
 
 use self::servers::{Postgres, Server, Settings, now, on_both_servers, repeated};
 

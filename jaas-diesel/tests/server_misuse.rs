@@ -64,7 +64,7 @@ where
     let answer = store.run(lease, &step(), servers::now(), misuse).await;
     let state = event(&store, "misused").await.state;
     let effects = database.effects("misused").await;
-    if matches!(answer, Ok(Ok(_))) {
+    if matches!(answer, Ok((Ok(_), _))) {
         assert_eq!((state, effects), (EventState::Done, 1), "completed with its effect");
     } else {
         assert_eq!(state, EventState::Running, "not completed: {answer:?}");
@@ -77,10 +77,10 @@ where
         })
     });
     let well = store.run(lease, &step(), servers::now(), well).await;
-    assert_eq!(well.expect("the connection is clean, or another one"), Ok(Handled::Done));
+    assert_eq!(well.expect("the connection is clean, or another one").0, Ok(Handled::Done));
     assert_eq!((event(&store, "well").await.state, database.effects("well").await), (EventState::Done, 1));
     database.becomes("transactions", 0).await;
-    answer.map_err(|error| error.kind())
+    answer.map(|(result, _)| result).map_err(|error| error.kind())
 }
 
 const TOLD: Result<HandlerResult, StoreErrorKind> = Err(StoreErrorKind::TransactionEnded);

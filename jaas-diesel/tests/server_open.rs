@@ -118,7 +118,7 @@ macro_rules! shares_a_pool {
                     Ok(Handled::Done)
                 })
             });
-            store.run(lease, &step(), servers::now(), insert).await.expect("committed").expect("handled");
+            store.run(lease, &step(), servers::now(), insert).await.expect("committed").0.expect("handled");
             {
                 let mut own = pool.get().await.expect("a connection");
                 let rows = $Server::number(&mut own, "SELECT count(*) FROM effects").await;

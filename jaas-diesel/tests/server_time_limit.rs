@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use diesel_async::SimpleAsyncConnection as _;
 use jaas_core::Handled;
-use jaas_core::store::{Accepted, EventState, EventStore as _, SessionOrder, StoreError, StoreErrorKind};
+use jaas_core::store::{Accepted, EventAdmin as _, EventState, EventStore as _, StoreError, StoreErrorKind};
 
 use self::servers::{
     Server, Settings, event, on_both_servers, on_server, repeated, request, step, works_again,
@@ -40,12 +40,12 @@ async fn not_in_time<T: Debug>(call: &str, answer: impl Future<Output = Result<T
     assert!(took < LIMIT + Duration::from_secs(1), "{call} took {took:?}");
 }
 
-/// Nobody else reads or writes this table until [`unlock`].
-async fn lock<S: Server>(connection: &mut S::Connection, table: &str) {
+/// Nobody else reads or writes these tables until [`unlock`].
+async fn lock<S: Server>(connection: &mut S::Connection, tables: &[&str]) {
     let sql = if S::IS_POSTGRES {
-        format!("BEGIN; LOCK TABLE {table}")
+        format!("BEGIN; LOCK TABLE {}", tables.join(", "))
     } else {
-        format!("LOCK TABLES {table} WRITE")
+        format!("LOCK TABLES {} WRITE", tables.join(" WRITE, "))
     };
     connection.batch_execute(&sql).await.expect("locked");
 }
@@ -73,16 +73,12 @@ async fn calls_do_not_wait_for_a_table_lock_longer_than_the_limit<S: Server>(dat
     let store = database.open_with(Settings::time_limit(LIMIT)).await;
     let claim = servers::claimed(&store, "running").await;
     let mut other = database.connection().await;
-    if S::IS_POSTGRES {
-        lock::<S>(&mut other, "jaas_events, jaas_migrations").await;
-    } else {
-        other.batch_execute("LOCK TABLES jaas_events WRITE, jaas_migrations WRITE").await.expect("locked");
-    }
+    lock::<S>(&mut other, &["jaas_events", "jaas_migrations", "jaas_queues"]).await;
     not_in_time("accept", store.accept(repeated("k"))).await;
     not_in_time("claim", store.claim(&request(1))).await;
     not_in_time("ping", store.ping()).await;
     not_in_time("stats", store.stats()).await;
-    not_in_time("next_due", store.next_due(servers::now(), SessionOrder::default())).await;
+    not_in_time("next_due", store.next_due(servers::now())).await;
     not_in_time("renew", store.renew(&[claim.lease], servers::now(), LIMIT)).await;
     not_in_time("complete", store.complete(claim.lease, &step(), &Handled::Done, servers::now())).await;
     not_in_time("release", store.release(&[claim.lease], servers::now())).await;
@@ -94,10 +90,12 @@ async fn calls_do_not_wait_for_a_table_lock_longer_than_the_limit<S: Server>(dat
 async fn calls_do_not_wait_for_a_row_lock_longer_than_the_limit<S: Server>(database: &S) {
     let store = database.open_with(Settings::time_limit(LIMIT)).await;
     let claim = servers::claimed(&store, "k").await;
+    store.accept(repeated("waits")).await.expect("accepted");
     let mut other = database.connection().await;
-    other.batch_execute("BEGIN").await.expect("begun");
-    let update = format!("UPDATE jaas_events SET failures = failures WHERE id = {}", claim.lease.event);
-    other.batch_execute(&update).await.expect("locked");
+    let begin = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN";
+    other.batch_execute(begin).await.expect("begun");
+    // Both queues: that of the event that runs, and that of the one that waits.
+    other.batch_execute("UPDATE jaas_queues SET fence = fence").await.expect("locked");
     not_in_time("complete", store.complete(claim.lease, &step(), &Handled::Done, servers::now())).await;
     not_in_time("renew", store.renew(&[claim.lease], servers::now(), LIMIT)).await;
     assert_eq!(store.claim(&request(10)).await.expect("it skips what is locked").len(), 0);
@@ -106,7 +104,7 @@ async fn calls_do_not_wait_for_a_row_lock_longer_than_the_limit<S: Server>(datab
     works_again(&store, "after", Duration::from_secs(2)).await;
     // What was asked before may have been done since.
     match store.complete(claim.lease, &step(), &Handled::Done, servers::now()).await {
-        Ok(()) => {}
+        Ok(_) => {}
         Err(error) => assert_eq!(error.kind(), StoreErrorKind::StaleLease, "{error}"),
     }
     assert_eq!(event(&store, "k").await.state, EventState::Done);
@@ -131,7 +129,7 @@ async fn calls_do_not_wait_for_a_connection_longer_than_the_limit<S: Server>(dat
     not_in_time("stats", store.stats()).await;
     assert_eq!(store.accept(repeated("other")).await.expect("on its own connection"), Accepted::New);
     let _ = tells.send(());
-    assert_eq!(run.await.expect("no panic").expect("committed"), Ok(Handled::Done));
+    assert_eq!(run.await.expect("no panic").expect("committed").0, Ok(Handled::Done));
     works_again(&store, "after", Duration::from_secs(1)).await;
     nothing_leaked(database, &store).await;
 }
@@ -139,7 +137,7 @@ async fn calls_do_not_wait_for_a_connection_longer_than_the_limit<S: Server>(dat
 async fn an_accept_that_was_told_of_a_lock_is_known_or_new_when_it_is_repeated<S: Server>(database: &S) {
     let store = database.open_with(Settings::time_limit(LIMIT)).await;
     let mut other = database.connection().await;
-    lock::<S>(&mut other, "jaas_events").await;
+    lock::<S>(&mut other, &["jaas_events"]).await;
     let accepting = (0..20).map(|number| {
         let store = store.clone();
         tokio::spawn(
@@ -171,15 +169,15 @@ async fn answers_after_a_lock_belong_to_their_questions<S: Server>(database: &S)
     }
     for _ in 0..3 {
         let mut other = database.connection().await;
-        lock::<S>(&mut other, "jaas_events").await;
-        not_in_time("next_due", store.next_due(servers::now(), SessionOrder::default())).await;
+        lock::<S>(&mut other, &["jaas_queues"]).await;
+        not_in_time("next_due", store.next_due(servers::now())).await;
         not_in_time("claim", store.claim(&request(1))).await;
         unlock::<S>(&mut other).await;
         works_again(&store, "k0", Duration::from_secs(2)).await;
         for number in 0..5 {
             let key = format!("k{number}");
             assert_eq!(event(&store, &key).await.idempotency_key.to_string(), key);
-            let due = store.next_due(servers::now(), SessionOrder::default()).await.expect("answered");
+            let due = store.next_due(servers::now()).await.expect("answered");
             assert!(due.held_back && due.after.is_none(), "{due:?}");
             assert_eq!(store.stats().await.expect("counted").count(EventState::Waiting), 5);
         }
@@ -195,7 +193,7 @@ async fn a_claim_that_was_not_in_time_holds_no_event<S: Server>(database: &S) {
     store.accept(repeated("k")).await.expect("accepted");
     let mut other = database.connection().await;
     // It can be read, so the claim gets as far as its update.
-    other.batch_execute("BEGIN; LOCK TABLE jaas_events IN SHARE MODE").await.expect("locked");
+    other.batch_execute("BEGIN; LOCK TABLE jaas_queues IN SHARE MODE").await.expect("locked");
     not_in_time("claim", store.claim(&request(1))).await;
     other.batch_execute("COMMIT").await.expect("unlocked");
     let started = Instant::now();

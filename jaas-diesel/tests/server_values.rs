@@ -8,8 +8,8 @@ mod servers;
 use std::time::Duration;
 
 use jaas_core::store::{
-    Accepted, AttemptQuery, AuditNote, EventQuery, EventState, EventStore as _, Failure, PageRequest,
-    StoreErrorKind,
+    Accepted, AttemptQuery, AuditNote, EventAdmin as _, EventQuery, EventState, EventStore as _, Failure,
+    PageRequest, StoreErrorKind,
 };
 use jaas_core::{Delivery, Timestamp};
 
@@ -98,7 +98,7 @@ async fn long_and_strange_texts_are_kept_as_far_as_they_fit<S: Server>(database:
     for (key, text) in [("ascii", "e".repeat(10_000)), ("emoji", "😀".repeat(10_000)), ("nul", "a\0b".into())]
     {
         let lease = servers::claimed(&store, key).await.lease;
-        let failure = Failure { error: text.clone(), retry_in: None };
+        let failure = Failure { error: text.clone(), retry_in: None, passable: false, next: None };
         store.fail(lease, &failure, now()).await.expect("recorded");
         let stored = event(&store, key).await;
         let (state, kept) = (stored.state, stored.note.expect("a note"));

@@ -39,7 +39,7 @@ macro_rules! table_tests {
             table.put_default(&numbered(10)).await.expect("put again");
 
             let mut listed = Vec::new();
-            let mut page = PageRequest { after: None, limit: 3 };
+            let mut page = PageRequest { limit: 3, ..PageRequest::first() };
             loop {
                 let answered = table.list(page).await.expect("listed");
                 listed.extend(answered.items.into_iter().map(|row| {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use diesel::{Connection as _, ExpressionMethods as _, QueryDsl as _, SqliteConnection};
 use jaas_core::event::Event;
-use jaas_core::store::{Accepted, EventQuery, EventState, EventStore as _, StoredEvent};
+use jaas_core::store::{Accepted, EventAdmin as _, EventQuery, EventState, EventStore as _, StoredEvent};
 use jaas_core::{
     Clock as _, Context, Delivery, EventHandler, Handled, HandlerResult, Handlers, SystemClock, Worker,
     WorkerHandle,

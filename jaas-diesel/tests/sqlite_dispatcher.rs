@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use jaas_core::store::{EventQuery, EventStore as _};
+use jaas_core::store::{EventAdmin as _, EventQuery};
 use jaas_core::{Dispatcher, Inbox};
 use jaas_diesel::SqliteStore;
 use jaas_testkit::conformance::DispatcherHarness;

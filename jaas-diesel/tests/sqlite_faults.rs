@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection as _;
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{
-    Accepted, AttemptQuery, AuditNote, ClaimRequest, EventQuery, EventState, EventStore as _, PageRequest,
-    Retention, RowId, SessionOrder, Step, StoreError, StoreErrorKind, TxWork,
+    Accepted, AttemptQuery, AuditNote, ClaimRequest, EventAdmin as _, EventQuery, EventState,
+    EventStore as _, PageRequest, Retention, RowId, Step, StoreError, StoreErrorKind, TxWork,
 };
 use jaas_core::{Delivery, Handled};
 use jaas_diesel::SqliteStore;
@@ -98,7 +98,7 @@ async fn what_is_there_can_be_handled_although_the_file_is_full() {
     let store = folder.builder().max_pages(60).open().await.expect("opened");
     filled(&store).await;
     let claim = store.claim(&request(1)).await.expect("claimed").remove(0);
-    let step = Step { handler: "handler".into(), last: true };
+    let step = Step { handler: "handler".into(), last: true, next: None };
     store.complete(claim.lease, &step, &Handled::Done, now()).await.expect("completed");
 }
 
@@ -324,7 +324,7 @@ async fn after_closing_every_call_says_that_the_store_is_closed() {
     store.stats().await.expect("counted");
     store.close().await;
 
-    let step = Step { handler: "handler".into(), last: true };
+    let step = Step { handler: "handler".into(), last: true, next: None };
     let work: TxWork<Connection> = Box::new(|_| Box::pin(async { Ok(Handled::Done) }));
     closed("accept", store.accept(joined("k2", None)).await);
     closed("claim", store.claim(&request(1)).await);
@@ -344,7 +344,7 @@ async fn after_closing_every_call_says_that_the_store_is_closed() {
     closed("attempts", store.attempts(&AttemptQuery::default()).await);
     closed("dead_letters", store.dead_letters().await);
     closed("ping", store.ping().await);
-    closed("next_due", store.next_due(now(), SessionOrder::default()).await);
+    closed("next_due", store.next_due(now()).await);
     closed("events", store.events(&EventQuery::default()).await);
     closed("conflicts", store.conflicts(PageRequest::first()).await);
     closed("quarantined", store.quarantined(PageRequest::first()).await);
@@ -398,7 +398,9 @@ async fn g4_a_claim_whose_caller_gave_up_holds_nothing() {
     });
     let run = tokio::spawn({
         let store = store.clone();
-        async move { store.run(running, &Step { handler: "handler".into(), last: true }, now(), work).await }
+        async move {
+            store.run(running, &Step { handler: "handler".into(), last: true, next: None }, now(), work).await
+        }
     });
     let _ = started.acquire().await;
     let error = store.claim(&request(10)).await.expect_err("not in time");
@@ -410,7 +412,7 @@ async fn g4_a_claim_whose_caller_gave_up_holds_nothing() {
         () = std::future::ready(()) => {}
     }
     told.add_permits(1);
-    assert_eq!(run.await.expect("no panic").expect("committed"), Ok(Handled::Done));
+    assert_eq!(run.await.expect("no panic").expect("committed").0, Ok(Handled::Done));
 
     store.ping().await.expect("the claims were looked at before");
     event_when(&store, "waiting", |event| event.state == EventState::Waiting).await;
@@ -424,7 +426,7 @@ async fn work_that_panics_is_rolled_back_and_does_not_end_the_store() {
     let store = folder.open_with_tables().await;
     store.accept(joined("k", None)).await.expect("accepted");
     let lease = store.claim(&request(1)).await.expect("claimed").remove(0).lease;
-    let step = Step { handler: "handler".into(), last: true };
+    let step = Step { handler: "handler".into(), last: true, next: None };
     let work: TxWork<Connection> = Box::new(|tx| {
         Box::pin(async move {
             insert(tx, "never").await?;
@@ -439,7 +441,7 @@ async fn work_that_panics_is_rolled_back_and_does_not_end_the_store() {
             Ok(Handled::Done)
         })
     });
-    store.run(lease, &step, now(), work).await.expect("committed").expect("handled");
+    store.run(lease, &step, now(), work).await.expect("committed").0.expect("handled");
     assert_eq!(folder.effects(), ["after"]);
 }
 
@@ -469,8 +471,8 @@ async fn g1_commits_are_flushed_to_the_disk_before_they_are_answered() {
             Ok(Handled::Done)
         })
     });
-    let step = Step { handler: "handler".into(), last: true };
-    store.run(lease, &step, now(), work).await.expect("committed").expect("handled");
+    let step = Step { handler: "handler".into(), last: true, next: None };
+    store.run(lease, &step, now(), work).await.expect("committed").0.expect("handled");
 }
 
 #[test]

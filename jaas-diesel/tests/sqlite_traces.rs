@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::event::Event;
-use jaas_core::store::{EventQuery, EventState, EventStore as _};
+use jaas_core::store::{EventAdmin as _, EventQuery, EventState};
 use jaas_core::telemetry::{TraceContext, TracePropagator};
 use jaas_core::{
     Auth, Context, EventHandler, Handled, HandlerResult, Handlers, Inbox, Receiver, RequestHead, Worker,

@@ -53,7 +53,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::HandlerResult;
-use jaas_core::store::EventStore;
+use jaas_core::store::{EventAdmin, EventStore};
 
 pub use self::dispatcher::DispatcherHarness;
 #[doc(hidden)]
@@ -63,7 +63,7 @@ pub use self::dispatcher::behavior as dispatcher_behavior;
 #[async_trait]
 pub trait Harness: Send + Sync + 'static {
     /// The store under test.
-    type Store: EventStore + Clone;
+    type Store: EventAdmin + Clone;
 
     /// Why the store cannot be tested here, such as a database that is not there. The tests then pass without having
     /// tested anything, so say it where it is seen.
@@ -141,16 +141,20 @@ macro_rules! conformance_families {
             complete_remembers_which_handlers_are_done
             complete_is_ignored_only_when_every_handler_ignored
             complete_refuses_a_stale_lease
+            complete_goes_on_with_the_next_event_of_the_session
+            fail_goes_on_only_past_an_event_that_may_be_passed
         } durable {
             run_commits_effects_and_completion_together
             run_rolls_back_when_the_work_fails
             run_refuses_a_stale_lease
+            rehearse_rolls_back_what_the_work_has_written
         }}
         $crate::conformance_family! { $kind lease with Conformance {
             renew_keeps_a_claim_beyond_its_first_lease
             renew_names_the_leases_that_were_lost
             release_makes_the_event_claimable_at_once
             release_counts_an_interruption_not_a_failure
+            give_back_leaves_the_event_as_if_it_had_not_been_claimed
         } durable {}}
         $crate::conformance_family! { $kind order with Conformance {
             claim_runs_a_session_one_at_a_time_earliest_first
@@ -174,6 +178,9 @@ macro_rules! conformance_families {
             dead_letters_are_grouped_by_type_and_error
             discard_settles_an_event_and_is_audited
             discard_refuses_an_event_that_runs_or_is_done
+            discard_lets_later_events_of_the_session_run
+            discard_matching_discards_the_events_of_a_page
+            discard_matching_refuses_an_empty_query
         } durable {}}
         $crate::conformance_family! { $kind query with Conformance {
             events_are_listed_in_pages
@@ -182,6 +189,8 @@ macro_rules! conformance_families {
             quarantined_are_listed_in_pages
             attempts_are_listed_in_pages
             audit_is_listed_in_pages
+            event_is_found_by_its_row
+            reveal_is_audited
             stats_count_every_state
         } durable {}}
         $crate::conformance_family! { $kind retention with Conformance {

@@ -69,7 +69,7 @@ struct Shared {
 }
 
 enum Inner {
-    Recording(Inbox<MemoryStore>),
+    Recording(Box<Inbox<MemoryStore>>),
     Running(Direct),
 }
 
@@ -88,7 +88,7 @@ pub struct Arrival {
 impl FakeDispatcher {
     /// A dispatcher that only remembers.
     pub fn recording() -> Self {
-        Self::new(Arc::default(), Inner::Recording(Inbox::new(MemoryStore::new())))
+        Self::new(Arc::default(), Inner::Recording(Box::new(Inbox::new(MemoryStore::new()))))
     }
 
     /// A dispatcher that gives events to this handler.

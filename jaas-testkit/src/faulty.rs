@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jaas_core::Timestamp;
-use jaas_core::store::{StoreError, StoreErrorKind};
+use jaas_core::store::{ClaimRequest, EventQuery, StoreError, StoreErrorKind};
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 use tokio::time::sleep;
@@ -188,9 +188,24 @@ impl Fate {
         if self.fault == Some(Fault::Torn) { (f64::from(limit) * self.part).ceil() as u32 } else { limit }
     }
 
+    /// A claim as the store has it.
+    fn request(&self, request: &ClaimRequest) -> ClaimRequest {
+        let mut request = request.clone();
+        request.now = self.now(request.now);
+        request.limit = self.part_of(request.limit);
+        request
+    }
+
+    /// The query of what is done of a batch.
+    fn in_part(&self, query: &EventQuery) -> EventQuery {
+        let mut query = query.clone();
+        query.page.limit = self.limit(query.page.limit);
+        query
+    }
+
     /// Makes the call, or does not.
     async fn befall<T>(
-        self,
+        &self,
         op: Op,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {

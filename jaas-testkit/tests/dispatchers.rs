@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jaas_core::event::Event;
-use jaas_core::store::{EventQuery, EventStore as _, MemoryStore};
+use jaas_core::store::{EventAdmin as _, EventQuery, MemoryStore};
 use jaas_core::{
     Context, Delivery, Direct, DispatchError, Dispatcher, Disposition, EventHandler, Handled, HandlerResult,
     Handlers, Inbox, Received,

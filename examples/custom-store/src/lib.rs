@@ -1,15 +1,12 @@
-//! An [`EventStore`](jaas_core::store::EventStore) without a database: a journal in one file, and everything in it in
-//! memory. The README says what it is for and what not.
+//! An event store of one's own over [`redb`], an embedded database in Rust: a template for stores of other kinds. The README
+//! says what it is for and what not.
+//!
+//! Read it in this order: `rows` (what is kept, and the indexes that make finding work cheap), `work` (what runs next),
+//! `store` and `admin` (the two traits of the contract, each method in terms of the former).
 
-mod journal;
-mod keeper;
-mod lists;
-mod record;
+mod admin;
 mod rows;
 mod store;
-mod transaction;
-mod upkeep;
 mod work;
 
-pub use self::store::JournalStore;
-pub use self::transaction::Transaction;
+pub use self::store::{RedbStore, Transaction};

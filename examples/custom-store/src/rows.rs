@@ -1,190 +1,218 @@
-//! Everything the journal says, in memory.
+//! What is kept: the tables, and the rows in them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::error::Error;
 use std::sync::Arc;
 
-use jaas_core::Timestamp;
-use jaas_core::store::{AttemptOutcome, AuditAction, AuditNote, EventState, Lease, RowId, StoreError};
+use jaas_core::store::*;
+use jaas_core::{Body, Timestamp};
+use redb::{ReadableTable, TableDefinition, TableHandle as _, WriteTransaction};
+use serde::Serialize;
 
-use crate::record::{Attempt, Audit, Blob, Event, Kept, Record};
+/// What goes wrong in a transaction: a [`StoreError`] for the caller, or whatever the database says.
+pub type Fault = Box<dyn Error + Send + Sync>;
+pub type Outcome<T> = Result<T, Fault>;
+pub type Table<Key, Value> = TableDefinition<'static, Key, Value>;
+pub type Rows = Table<i64, &'static [u8]>;
+pub type Numbers<'a> = TableDefinition<'a, i64, i64>;
+pub type Key<'a> = (&'a str, &'a str, &'a [u8]);
 
-#[derive(Debug, Default)]
-pub(crate) struct Rows {
-    last_id: i64,
-    pub(crate) events: BTreeMap<RowId, Event>,
-    pub(crate) by_key: HashMap<(Arc<str>, String), RowId>,
-    /// Events that wait or run.
-    pub(crate) open: BTreeSet<RowId>,
-    pub(crate) conflicts: BTreeMap<RowId, Kept>,
-    pub(crate) quarantined: BTreeMap<RowId, Kept>,
-    pub(crate) attempts: BTreeMap<RowId, Attempt>,
-    pub(crate) audit: BTreeMap<RowId, Audit>,
-    pub(crate) values: BTreeMap<String, String>,
-    /// What changed, and is not in the file yet.
-    changes: Vec<Record>,
-    erased: bool,
+// Rows as JSON, by their numbers. Bodies are apart, because they do not change.
+pub const EVENTS: Rows = Table::new("jaas events");
+pub const CONFLICTS: Rows = Table::new("jaas conflicts");
+pub const QUARANTINE: Rows = Table::new("jaas quarantine");
+pub const AUDIT: Rows = Table::new("jaas audit");
+pub const BODIES: Rows = Table::new("jaas bodies");
+/// The row of an endpoint, key and hash of a body. An event has its key to itself and no hash here; quarantine has no key.
+pub const KEYS: Table<Key<'static>, i64> = Table::new("jaas keys");
+/// The events of each queue that wait: first those that may not be passed, by when they happened, then those that may, by
+/// when they are due. So each of the two that [`SessionOrder::turn`] asks for is the first of a range.
+pub const WAITING: Table<(&str, bool, i64, i64), ()> = Table::new("jaas waiting");
+/// The phase of each queue, and when to look at it next.
+pub const QUEUES: Table<&str, (u8, i64)> = Table::new("jaas queues");
+/// The same queues by phase and time, with the event that runs.
+pub const DUE: Table<(u8, i64, &str), i64> = Table::new("jaas due");
+const LAST_ROW: Table<(), i64> = Table::new("jaas last row");
+
+/// The events of a state, and when they were received. A table knows how many rows it has, so counting costs the same
+/// however many there are.
+pub fn of_state(state: EventState) -> String {
+    format!("jaas {state} events")
 }
 
-impl Rows {
-    /// Changes a row, now here and soon in the file.
-    pub(crate) fn put(&mut self, record: Record) {
-        self.apply(&record);
-        self.changes.push(record);
+/// An event, without its body, and what a store knows of it besides.
+pub struct Row {
+    pub event: StoredEvent,
+    pub attempts: Vec<Attempt>,
+    pub hash: [u8; 32],
+    pub fence: i64,
+    /// Whether later events of its session may be run while it waits.
+    pub passable: bool,
+}
+
+impl Row {
+    /// Whose events run one after the other: the session's, or this one alone.
+    pub fn queue(&self) -> String {
+        let session = self.event.session_id.as_ref();
+        session.map_or_else(|| format!("event {}", self.event.id), |session| format!("session {session}"))
     }
 
-    pub(crate) fn put_event(&mut self, event: Event) {
-        self.put(Record::Event(Box::new(event)));
+    /// Where it waits in its queue.
+    fn place<'a>(&self, queue: &'a str) -> (&'a str, bool, i64, i64) {
+        let at = if self.passable { self.event.due_at } else { self.event.occurred_at };
+        (queue, self.passable, at.as_millis(), self.event.id.get())
     }
 
-    pub(crate) fn take_changes(&mut self) -> Vec<Record> {
-        std::mem::take(&mut self.changes)
+    pub fn settle(&mut self, state: EventState, note: impl Into<Option<String>>, now: Timestamp) {
+        (self.event.state, self.event.note, self.event.settled_at) = (state, note.into(), Some(now));
     }
 
-    /// Bodies must go from the file too, so it has to be written anew.
-    pub(crate) fn mark_erased(&mut self) {
-        self.erased = true;
-    }
-
-    pub(crate) fn take_erased(&mut self) -> bool {
-        std::mem::take(&mut self.erased)
-    }
-
-    /// Repeats a change that the journal tells.
-    pub(crate) fn apply(&mut self, record: &Record) {
-        match record {
-            Record::Event(event) => self.apply_event(event),
-            Record::Body(id, body) => {
-                if let Some(event) = self.events.get_mut(id) {
-                    event.body = body.body();
-                }
-            }
-            Record::Conflict(kept) => {
-                drop(self.conflicts.insert(number(&mut self.last_id, kept.id), kept.clone()))
-            }
-            Record::Quarantined(kept) => {
-                self.quarantined.insert(number(&mut self.last_id, kept.id), kept.clone());
-            }
-            Record::Attempt(attempt) => {
-                self.attempts.insert(number(&mut self.last_id, attempt.id), attempt.clone());
-            }
-            Record::Audit(audit) => {
-                drop(self.audit.insert(number(&mut self.last_id, audit.id), audit.clone()))
-            }
-            Record::Value(key, value) => drop(self.values.insert(key.clone(), value.clone())),
-            Record::ForgetEvent(id) => self.forget(*id),
-            Record::ForgetConflict(id) => drop(self.conflicts.remove(id)),
-            Record::ForgetQuarantined(id) => drop(self.quarantined.remove(id)),
-            Record::Hush(id) => self.hush(*id),
-            Record::LastId(last) => self.last_id = self.last_id.max(*last),
-        }
-    }
-
-    fn apply_event(&mut self, event: &Event) {
-        let mut event = event.clone();
-        let before = self.events.remove(&number(&mut self.last_id, event.id));
-        if event.body.is_empty() && event.erased_at.is_none() {
-            event.body = before.map(|before| before.body).unwrap_or_default();
-        }
-        self.by_key.insert((event.endpoint.clone(), event.key.to_string()), event.id);
-        match event.state.is_settled() {
-            true => self.open.remove(&event.id),
-            false => self.open.insert(event.id),
+    fn to_json(&self) -> Outcome<Vec<u8>> {
+        let Self { event, attempts, hash, fence, passable } = self;
+        let origin =
+            (&event.endpoint, &event.idempotency_key, &event.event_type, &event.session_id, &event.fqn);
+        let times = (event.occurred_at, event.received_at, event.due_at, event.settled_at, event.erased_at);
+        let counts = (event.failures, event.crashes, event.interruptions, &event.completed);
+        let texts =
+            (event.state.as_str(), &event.worker, &event.note, event.trace.as_ref().map(ToString::to_string));
+        let attempt = |of: &Attempt| {
+            serde_json::json!((of.id, of.fence, &of.worker, of.outcome.as_str(), &of.error, of.ended_at))
         };
-        self.events.insert(event.id, event);
+        let attempts: Vec<_> = attempts.iter().map(attempt).collect();
+        Ok(serde_json::to_vec(&(origin, times, counts, texts, attempts, (hash, fence, passable)))?)
     }
 
-    fn forget(&mut self, id: RowId) {
-        let Some(event) = self.events.remove(&id) else { return };
-        self.conflicts.retain(|_, conflict| !is_of(conflict, &event));
-        self.attempts.retain(|_, attempt| attempt.event != id);
-        self.open.remove(&id);
-        self.by_key.remove(&(event.endpoint, event.key.to_string()));
-    }
-
-    fn hush(&mut self, id: RowId) {
-        let Some(event) = self.events.get(&id) else { return };
-        for conflict in self.conflicts.values_mut().filter(|conflict| is_of(conflict, event)) {
-            conflict.body = Blob::Text(String::new());
-        }
-        for attempt in self.attempts.values_mut().filter(|attempt| attempt.event == id) {
-            attempt.error = None;
-        }
-    }
-
-    /// Everything, as the records that would make it.
-    pub(crate) fn snapshot(&self) -> impl Iterator<Item = Record> + '_ {
-        let events = self.events.values().flat_map(|event| {
-            let body = event.erased_at.is_none().then(|| Record::Body(event.id, Blob::new(&event.body)));
-            [Some(Record::Event(Box::new(event.clone()))), body].into_iter().flatten()
+    pub fn from_json(id: RowId, json: &[u8]) -> Outcome<Self> {
+        let ((endpoint, key, event_type, session_id, fqn), times, counts, texts, attempts, own) =
+            serde_json::from_slice(json)?;
+        let (state, worker, note, trace): (String, _, _, Option<String>) = texts;
+        let attempts: Vec<(_, _, _, String, _, _)> = attempts;
+        let mut event = StoredEvent::new(id, endpoint, key, Timestamp::from_millis(0), Vec::new());
+        (event.event_type, event.session_id, event.fqn, event.worker, event.note) =
+            (event_type, session_id, fqn, worker, note);
+        (event.occurred_at, event.received_at, event.due_at, event.settled_at, event.erased_at) = times;
+        (event.failures, event.crashes, event.interruptions, event.completed) = counts;
+        event.state = named(EventState::ALL, &state)?;
+        event.trace = trace.and_then(|trace| trace.parse().ok());
+        let (hash, fence, passable) = own;
+        let attempts = attempts.into_iter().map(|(number, fence, worker, outcome, error, at)| {
+            let mut attempt = Attempt::new(number, id, fence, named(AttemptOutcome::ALL, &outcome)?, at);
+            (attempt.worker, attempt.error) = (worker, error);
+            Ok(attempt)
         });
-        events
-            .chain(self.conflicts.values().cloned().map(Record::Conflict))
-            .chain(self.quarantined.values().cloned().map(Record::Quarantined))
-            .chain(self.attempts.values().cloned().map(Record::Attempt))
-            .chain(self.audit.values().cloned().map(Record::Audit))
-            .chain(self.values.iter().map(|(key, value)| Record::Value(key.clone(), value.clone())))
-            .chain([Record::LastId(self.last_id)])
-    }
-
-    /// How many records would make it.
-    pub(crate) fn needed(&self) -> usize {
-        let rest = self.attempts.len() + self.audit.len() + self.values.len() + 1;
-        2 * self.events.len() + self.conflicts.len() + self.quarantined.len() + rest
-    }
-
-    /// A number for the next row of any kind.
-    pub(crate) fn next_id(&mut self) -> RowId {
-        self.last_id += 1;
-        RowId::new(self.last_id)
-    }
-
-    pub(crate) fn event(&self, id: RowId) -> Result<Event, StoreError> {
-        self.events.get(&id).cloned().ok_or_else(|| StoreError::not_found(id))
-    }
-
-    /// The event of a claim that still holds.
-    pub(crate) fn held(&self, operation: &str, lease: Lease) -> Result<Event, StoreError> {
-        let event = self.events.get(&lease.event);
-        let event = event.filter(|event| event.state == EventState::Running && event.fence == lease.fence);
-        event.cloned().ok_or_else(|| StoreError::stale(operation, lease))
-    }
-
-    pub(crate) fn record_attempt(
-        &mut self,
-        event: &Event,
-        outcome: AttemptOutcome,
-        error: Option<String>,
-        now: Timestamp,
-    ) {
-        let (id, event, fence, worker) = (self.next_id(), event.id, event.fence, event.worker.clone());
-        self.put(Record::Attempt(Attempt { id, event, fence, worker, outcome, error, ended_at: now }));
-    }
-
-    pub(crate) fn record_audit(
-        &mut self,
-        event: &Event,
-        action: AuditAction,
-        note: &AuditNote,
-        now: Timestamp,
-    ) {
-        let (by, reason) = (note.by.clone(), note.reason.clone());
-        let (id, endpoint, key) = (self.next_id(), event.endpoint.clone(), event.key.clone());
-        self.put(Record::Audit(Audit { id, event: event.id, endpoint, key, action, by, reason, at: now }));
+        Ok(Self { event, attempts: attempts.collect::<Outcome<_>>()?, hash, fence, passable })
     }
 }
 
-impl Event {
-    pub(crate) fn settle(&mut self, state: EventState, note: Option<String>, now: Timestamp) {
-        (self.state, self.note, self.settled_at) = (state, note, Some(now));
+/// A body that is no event, told from others by its hash: a [`Conflict`] over `what` as its key, or in quarantine because of
+/// it. Where from, what, when first, when last, how often.
+pub type Seen = (Arc<str>, String, Timestamp, Timestamp, u32);
+
+/// The enumerations of the contract are kept by their names.
+pub fn named<T: ToString>(all: impl IntoIterator<Item = T>, name: &str) -> Outcome<T> {
+    let named = all.into_iter().find(|each| each.to_string() == name);
+    Ok(named.ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, format!("{name} is unknown here")))?)
+}
+
+/// Every row of a table, in the order of their numbers.
+pub fn all<T>(
+    table: &impl ReadableTable<i64, &'static [u8]>,
+    read: impl Fn(RowId, &[u8]) -> Outcome<T>,
+) -> Outcome<Vec<T>> {
+    let row = |row: Result<(redb::AccessGuard<'_, i64>, redb::AccessGuard<'_, &[u8]>), _>| {
+        let (id, json) = row?;
+        read(RowId::new(id.value()), json.value())
+    };
+    table.iter()?.map(row).collect()
+}
+
+/// A page of rows that are in the order of their numbers.
+pub fn cut<T>(mut rows: Vec<T>, page: PageRequest, id: impl Fn(&T) -> RowId) -> Page<T> {
+    if page.newest_first {
+        rows.reverse();
     }
+    let follows = |id, after| if page.newest_first { id < after } else { id > after };
+    rows.retain(|row| page.after.is_none_or(|after| follows(id(row), after)));
+    Page::from_rows(rows, page.clamped_limit(), id)
 }
 
-pub(crate) fn is_of(conflict: &Kept, event: &Event) -> bool {
-    conflict.endpoint == event.endpoint && event.key == conflict.why.as_str()
+/// The body of a row; empty when it was erased.
+pub fn body(bodies: &impl ReadableTable<i64, &'static [u8]>, id: RowId) -> Outcome<Body> {
+    Ok(bodies.get(id.get())?.map(|body| body.value().to_vec()).unwrap_or_default().into())
 }
 
-/// Remembers the largest number.
-fn number(last: &mut i64, id: RowId) -> RowId {
-    *last = id.get().max(*last);
-    id
+/// A transaction that writes.
+pub struct Change {
+    pub tables: WriteTransaction,
+    /// What was given up because of its crashes, to be reported when that is committed.
+    pub buried: Vec<Burial>,
+}
+
+impl Change {
+    /// Makes the tables, so that they can be read before anything is in them.
+    pub fn create(&self) -> Outcome<()> {
+        self.tables.open_table(DUE)?;
+        EventState::ALL
+            .iter()
+            .try_for_each(|state| self.tables.open_table(Numbers::new(&of_state(*state))).map(drop))?;
+        [EVENTS, CONFLICTS, QUARANTINE, AUDIT, BODIES]
+            .iter()
+            .try_for_each(|table| self.tables.open_table(*table).map(drop))?;
+        Ok(())
+    }
+
+    pub fn next_id(&self) -> Outcome<RowId> {
+        let mut last = self.tables.open_table(LAST_ROW)?;
+        let next = last.get(())?.map_or(0, |last| last.value()) + 1;
+        last.insert((), next)?;
+        Ok(RowId::new(next))
+    }
+
+    pub fn put(&self, table: Rows, id: RowId, row: &impl Serialize) -> Outcome<()> {
+        self.tables.open_table(table)?.insert(id.get(), &*serde_json::to_vec(row)?)?;
+        Ok(())
+    }
+
+    pub fn find(&self, id: RowId) -> Outcome<Option<Row>> {
+        let events = self.tables.open_table(EVENTS)?;
+        let json = events.get(id.get())?;
+        json.map(|json| Row::from_json(id, json.value())).transpose()
+    }
+
+    pub fn row(&self, id: RowId) -> Outcome<Row> {
+        Ok(self.find(id)?.ok_or_else(|| StoreError::not_found(id))?)
+    }
+
+    /// Writes an event, and keeps in step what it is found by.
+    pub fn save(&self, row: &Row) -> Outcome<()> {
+        let (id, event) = (row.event.id, &row.event);
+        self.unindex(id)?;
+        self.tables.open_table(EVENTS)?.insert(id.get(), &*row.to_json()?)?;
+        self.tables
+            .open_table(Numbers::new(&of_state(event.state)))?
+            .insert(id.get(), event.received_at.as_millis())?;
+        if event.state == EventState::Waiting {
+            self.tables.open_table(WAITING)?.insert(row.place(&row.queue()), ())?;
+        }
+        Ok(())
+    }
+
+    fn unindex(&self, id: RowId) -> Outcome<()> {
+        if let Some(before) = self.find(id)? {
+            self.tables.open_table(Numbers::new(&of_state(before.event.state)))?.remove(id.get())?;
+            self.tables.open_table(WAITING)?.remove(before.place(&before.queue()))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes rows with their bodies and keys.
+    pub fn delete(&self, table: Rows, ids: &[RowId]) -> Outcome<()> {
+        for id in ids {
+            if table.name() == EVENTS.name() {
+                self.unindex(*id)?;
+            }
+            self.tables.open_table(table)?.remove(id.get())?;
+            self.tables.open_table(BODIES)?.remove(id.get())?;
+        }
+        Ok(self.tables.open_table(KEYS)?.retain(|_, id| !ids.contains(&RowId::new(id)))?)
+    }
 }

@@ -1,247 +1,290 @@
-//! What is accepted, what is run next, and how it ended. Each decision looks at the rows and changes some of them.
+//! What comes in, what runs next, and what becomes of it.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
-use jaas_core::store::{
-    Accepted, AttemptOutcome, Burial, Claim, ClaimRequest, EventState, Failure, Lease, NextDue, SessionOrder,
-    Step, StoreError, crash_note,
+use jaas_core::store::*;
+use jaas_core::{Delivery, Handled, Timestamp, Unreadable};
+use redb::ReadableTable as _;
+
+use crate::rows::{
+    BODIES, CONFLICTS, Change, DUE, KEYS, Key, Outcome, QUARANTINE, QUEUES, Row, Rows, Seen, WAITING, body,
 };
-use jaas_core::telemetry::TraceContext;
-use jaas_core::{Delivery, Handled, SessionId, Timestamp, Unreadable};
 
-use crate::record::{Blob, Event, Kept, Record, hex};
-use crate::rows::{Rows, is_of};
+/// What goes on in a queue: it waits for a worker or for its time; or it does, and its first event has crashed; or an event
+/// of it runs; or one that has crashed does.
+pub const READY: u8 = 0;
+pub const SUSPECT: u8 = 1;
+pub const RUNNING: u8 = 2;
+pub const SUSPECT_RUNS: u8 = 3;
 
-impl Rows {
-    pub(crate) fn accept(&mut self, delivery: &Delivery) -> Accepted {
-        let envelope = &delivery.envelope;
-        let hash = hex(delivery.body_hash());
-        let key = (delivery.endpoint.clone(), envelope.idempotency_key.to_string());
-        if let Some(first) = self.by_key.get(&key).and_then(|first| self.events.get(first)) {
-            if first.hash == hash {
-                return Accepted::Duplicate;
+/// How to claim what a queue does next. Events that have crashed are claimed only when it is their turn.
+pub struct Claiming<'a> {
+    worker: &'a str,
+    next: NextClaim,
+    suspects: bool,
+}
+
+impl Change {
+    pub fn accept(&self, delivery: Delivery) -> Outcome<Accepted> {
+        let (endpoint, key) = (&delivery.endpoint, delivery.envelope.idempotency_key.clone());
+        if let Some(first) = self.known((endpoint, key.as_str(), &[]))? {
+            if self.row(first)?.hash == delivery.body_hash() {
+                return Ok(Accepted::Duplicate);
             }
-            let seen = self.conflicts.values().find(|row| row.hash == hash && is_of(row, first)).cloned();
-            // Of an event that was erased, a body that comes again stays away.
-            let mut conflict = seen.unwrap_or_else(|| Kept {
-                id: self.next_id(),
-                endpoint: key.0,
-                why: key.1,
-                first_at: delivery.received_at,
-                last_at: delivery.received_at,
-                seen: 0,
-                hash,
-                body: Blob::new(delivery.body()),
-            });
-            conflict.seen += 1;
-            conflict.last_at = delivery.received_at;
-            self.put(Record::Conflict(conflict));
-            return Accepted::Conflict;
+            let key = (&**endpoint, key.as_str(), &delivery.body_hash()[..]);
+            self.see(CONFLICTS, key, key.1, delivery.received_at, delivery.body())?;
+            return Ok(Accepted::Conflict);
         }
-        let id = self.next_id();
-        self.put_event(Event {
-            id,
-            endpoint: delivery.endpoint.clone(),
-            key: envelope.idempotency_key.clone(),
-            event_type: envelope.event_type.clone(),
-            session: envelope.session_id.clone(),
-            fqn: envelope.fqn.clone(),
-            occurred_at: delivery.occurred_at(),
-            received_at: delivery.received_at,
-            hash,
-            trace: delivery.trace.as_ref().map(ToString::to_string),
-            state: EventState::Waiting,
-            failures: 0,
-            crashes: 0,
-            interruptions: 0,
-            completed: Vec::new(),
-            due_at: delivery.received_at,
-            worker: None,
-            fence: 0,
-            leased_until: delivery.received_at,
-            settled_at: None,
-            note: None,
-            erased_at: None,
-            body: Default::default(),
-        });
-        self.put(Record::Body(id, Blob::new(delivery.body())));
-        Accepted::New
+        let id = self.keep((endpoint, key.as_str(), &[]), delivery.body())?;
+        let (received_at, hash) = (delivery.received_at, delivery.body_hash());
+        let mut event = StoredEvent::new(id, endpoint.clone(), key, received_at, Vec::new());
+        event.occurred_at = delivery.occurred_at();
+        event.trace = delivery.trace;
+        event.event_type = delivery.envelope.event_type;
+        event.session_id = delivery.envelope.session_id;
+        event.fqn = delivery.envelope.fqn;
+        self.wait(&Row { event, attempts: Vec::new(), hash, fence: 0, passable: false }, received_at)?;
+        Ok(Accepted::New)
     }
 
-    pub(crate) fn quarantine(&mut self, unreadable: &Unreadable) {
-        let hash = hex(unreadable.body_hash());
-        let same = |row: &&Kept| row.hash == hash && row.endpoint == unreadable.endpoint;
-        let seen = self.quarantined.values().find(same).cloned();
-        let mut row = seen.unwrap_or_else(|| Kept {
-            id: self.next_id(),
-            endpoint: unreadable.endpoint.clone(),
-            why: unreadable.reason.to_string(),
-            first_at: unreadable.received_at,
-            last_at: unreadable.received_at,
-            seen: 0,
-            hash,
-            body: Blob::new(unreadable.body()),
-        });
-        row.seen += 1;
-        row.last_at = unreadable.received_at;
-        self.put(Record::Quarantined(row));
+    pub fn quarantine(&self, new: &Unreadable) -> Outcome<()> {
+        let key = (&*new.endpoint, "", &new.body_hash()[..]);
+        self.see(QUARANTINE, key, &new.reason.to_string(), new.received_at, new.body())
     }
 
-    /// Answers also what was buried for its crashes.
-    pub(crate) fn claim(&mut self, request: &ClaimRequest) -> (Vec<Claim>, Vec<Burial>) {
-        let buried = self.take_back_crashed(request);
+    /// Keeps a body that is no event, or counts that it came again.
+    fn see(&self, table: Rows, key: Key<'_>, what: &str, at: Timestamp, body: &[u8]) -> Outcome<()> {
+        let id = self.known(key)?.map_or_else(|| self.keep(key, body), Ok)?;
+        let mut rows = self.tables.open_table(table)?;
+        let known = rows.get(id.get())?.map(|row| serde_json::from_slice::<Seen>(row.value())).transpose()?;
+        let (first_at, seen) = known.map_or((at, 0), |known| (known.2, known.4));
+        rows.insert(id.get(), &*serde_json::to_vec(&(key.0, what, first_at, at, seen + 1))?)?;
+        Ok(())
+    }
+
+    /// The row of this endpoint, key and hash.
+    fn known(&self, key: Key<'_>) -> Outcome<Option<RowId>> {
+        Ok(self.tables.open_table(KEYS)?.get(key)?.map(|id| RowId::new(id.value())))
+    }
+
+    /// Gives a body a number under its key.
+    fn keep(&self, key: Key<'_>, body: &[u8]) -> Outcome<RowId> {
+        let id = self.next_id()?;
+        self.tables.open_table(KEYS)?.insert(key, id.get())?;
+        self.tables.open_table(BODIES)?.insert(id.get(), body)?;
+        Ok(id)
+    }
+
+    pub fn claim(&mut self, request: &ClaimRequest) -> Outcome<Vec<Claim>> {
+        let ClaimRequest { now, limit, lease, order, .. } = *request;
+        let how = |suspects| Claiming { worker: &request.worker, next: NextClaim { lease, order }, suspects };
+        for phase in [RUNNING, SUSPECT_RUNS] {
+            for (_, event) in self.due(phase, now, usize::MAX)? {
+                self.crash(self.row(event)?, request)?;
+            }
+        }
         let mut claims = Vec::new();
-        for mut event in self.claimable(request) {
-            event.state = EventState::Running;
-            event.worker = Some(request.worker.clone());
-            event.fence += 1;
-            event.leased_until = request.now.saturating_add(request.lease);
-            let lease = Lease { event: event.id, fence: event.fence };
-            let mut claim = Claim::new(lease, event.endpoint.clone(), event.received_at, event.body.clone());
-            claim.failures = event.failures;
-            claim.crashes = event.crashes;
-            claim.interruptions = event.interruptions;
-            claim.completed = event.completed.clone();
-            claim.trace = event.trace();
-            claims.push(claim);
-            self.put_event(event);
+        let a_suspect_runs = !self.due(SUSPECT_RUNS, Timestamp::from_millis(i64::MAX), 1)?.is_empty();
+        for (queue, _) in self.due(SUSPECT, now, limit.min(usize::from(!a_suspect_runs)))? {
+            claims.extend(self.next(&queue, Some(how(true)), now)?);
         }
-        (claims, buried)
-    }
-
-    /// Events whose lease ran out wait again, or are dead when it happened too often.
-    fn take_back_crashed(&mut self, request: &ClaimRequest) -> Vec<Burial> {
-        let crashed =
-            |event: &&Event| event.state == EventState::Running && event.leased_until <= request.now;
-        let crashed: Vec<Event> = self.open().filter(crashed).cloned().collect();
-        let mut buried = Vec::new();
-        for mut event in crashed {
-            self.record_attempt(&event, AttemptOutcome::Crashed, None, request.now);
-            event.crashes += 1;
-            event.state = EventState::Waiting;
-            if event.crashes >= request.max_crashes {
-                event.settle(EventState::Dead, Some(crash_note(event.crashes)), request.now);
-                let attempts = event.failures + event.crashes + event.interruptions;
-                let key = event.key.clone();
-                buried.push(Burial::new(event.id, key, &*event.event_type, event.crashes, attempts));
+        // Each queue that is looked at is claimed, put off or gone after it, so others follow.
+        while claims.len() < limit {
+            let due = self.due(READY, now, limit - claims.len())?;
+            if due.is_empty() {
+                break;
             }
-            self.put_event(event);
-        }
-        buried
-    }
-
-    fn claimable(&self, request: &ClaimRequest) -> Vec<Event> {
-        let running = || self.open().filter(|event| event.state == EventState::Running);
-        let mut busy: HashSet<&SessionId> = running().filter_map(|event| event.session.as_ref()).collect();
-        let mut suspect_runs = running().any(|event| event.crashes > 0);
-        let mut waiting: Vec<&Event> =
-            self.open().filter(|event| event.state == EventState::Waiting).collect();
-        waiting.sort_by_key(|event| (event.occurred_at, event.id));
-        let mut claimable = Vec::new();
-        for event in waiting {
-            if event.session.as_ref().is_some_and(|session| busy.contains(session)) {
-                continue;
-            }
-            let due = event.due(request.order) <= request.now;
-            if !due && event.failures >= request.order.hold_failures {
-                continue;
-            }
-            // It runs now, or later ones of its session wait for it.
-            busy.extend(&event.session);
-            let suspect = event.crashes > 0;
-            if due && claimable.len() < request.limit && !(suspect && suspect_runs) {
-                suspect_runs |= suspect;
-                claimable.push(event.clone());
+            for (queue, _) in due {
+                claims.extend(self.next(&queue, Some(how(false)), now)?);
             }
         }
-        claimable
+        Ok(claims)
     }
 
-    /// Answers the leases that are no longer held.
-    pub(crate) fn renew(&mut self, leases: &[Lease], now: Timestamp, lease: Duration) -> Vec<Lease> {
+    /// Counts a crash of an event whose lease ran out.
+    fn crash(&mut self, mut row: Row, request: &ClaimRequest) -> Outcome<()> {
+        self.attempt(&mut row, AttemptOutcome::Crashed, None, request.now)?;
+        row.event.crashes += 1;
+        row.event.state = EventState::Waiting;
+        if row.event.crashes >= request.max_crashes {
+            row.settle(EventState::Dead, crash_note(row.event.crashes), request.now);
+            let event = &row.event;
+            let attempts = event.failures + event.crashes + event.interruptions;
+            let key = event.idempotency_key.clone();
+            self.buried.push(Burial::new(event.id, key, &*event.event_type, event.crashes, attempts));
+        }
+        self.go_on(&row, None, request.now).map(drop)
+    }
+
+    /// Returns the leases that are no longer held.
+    pub fn renew(&self, leases: &[Lease], now: Timestamp, lease: Duration) -> Outcome<Vec<Lease>> {
         let mut lost = Vec::new();
         for held in leases {
-            match self.held("renew", *held) {
-                Ok(mut event) => {
-                    event.leased_until = now.saturating_add(lease);
-                    self.put_event(event);
-                }
+            match self.held("renew", *held)? {
+                Ok(row) => self.run(&row, now.saturating_add(lease))?,
                 Err(_) => lost.push(*held),
             }
         }
-        lost
+        Ok(lost)
     }
 
-    pub(crate) fn complete(
-        &mut self,
+    pub fn complete(
+        &self,
         lease: Lease,
         step: &Step,
         handled: &Handled,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut event = self.held("complete", lease)?;
+    ) -> Outcome<Vec<Claim>> {
+        let mut row = self.held("complete", lease)??;
+        let event = &mut row.event;
         if *handled == Handled::Done {
             event.completed.push(step.handler.to_string());
         }
-        if step.last {
-            match handled {
-                Handled::Ignored(reason) if event.completed.is_empty() => {
-                    event.settle(EventState::Ignored, Some(reason.to_string()), now);
-                }
-                _ => event.settle(EventState::Done, event.note.clone(), now),
+        match handled {
+            _ if !step.last => return self.save(&row).map(|()| Vec::new()),
+            Handled::Ignored(reason) if event.completed.is_empty() => {
+                row.settle(EventState::Ignored, reason.to_string(), now);
             }
+            _ => (event.state, event.settled_at) = (EventState::Done, Some(now)),
         }
-        self.put_event(event);
-        Ok(())
+        self.go_on(&row, step.next, now)
     }
 
-    pub(crate) fn fail(&mut self, lease: Lease, failure: &Failure, now: Timestamp) -> Result<(), StoreError> {
-        let mut event = self.held("record the failure", lease)?;
-        self.record_attempt(&event, AttemptOutcome::Failed, Some(failure.error.clone()), now);
-        event.failures += 1;
-        event.note = Some(failure.error.clone());
-        match failure.retry_in {
-            Some(wait) => (event.state, event.due_at) = (EventState::Waiting, now.saturating_add(wait)),
-            None => event.settle(EventState::Dead, event.note.clone(), now),
+    pub fn fail(&self, lease: Lease, failure: &Failure, now: Timestamp) -> Outcome<Vec<Claim>> {
+        let mut row = self.held("record the failure", lease)??;
+        self.attempt(&mut row, AttemptOutcome::Failed, Some(&failure.error), now)?;
+        row.event.failures += 1;
+        row.settle(EventState::Dead, failure.error.clone(), now);
+        if let Some(wait) = failure.retry_in {
+            (row.event.state, row.event.settled_at) = (EventState::Waiting, None);
+            (row.event.due_at, row.passable) = (now.saturating_add(wait), failure.passable);
         }
-        self.put_event(event);
-        Ok(())
+        self.go_on(&row, failure.next, now)
     }
 
-    pub(crate) fn release(&mut self, leases: &[Lease], now: Timestamp) {
+    /// Lets events wait again that were claimed; `interrupted` when a handler has seen them.
+    pub fn release(&self, leases: &[Lease], interrupted: bool, now: Timestamp) -> Outcome<()> {
         for lease in leases {
-            let Ok(mut event) = self.held("release", *lease) else { continue };
-            self.record_attempt(&event, AttemptOutcome::Interrupted, None, now);
-            event.interruptions += 1;
-            (event.state, event.due_at) = (EventState::Waiting, now);
-            self.put_event(event);
+            let Ok(mut row) = self.held("release", *lease)? else { continue };
+            if interrupted {
+                self.attempt(&mut row, AttemptOutcome::Interrupted, None, now)?;
+                row.event.interruptions += 1;
+                row.event.due_at = now;
+            }
+            row.event.state = EventState::Waiting;
+            self.go_on(&row, None, now)?;
         }
+        Ok(())
     }
 
-    pub(crate) fn next_due(&self, now: Timestamp, order: SessionOrder) -> NextDue {
-        let times = self.open().map(|event| match event.state {
-            EventState::Running => event.leased_until,
-            _ => event.due(order),
-        });
-        let next = times.filter(|at| *at > now).min();
-        let held_back =
-            self.open().any(|event| event.state == EventState::Waiting && event.due(order) <= now);
-        NextDue::new(next.map(|at| at.duration_since(now)), held_back)
+    fn attempt(
+        &self,
+        row: &mut Row,
+        end: AttemptOutcome,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Outcome<()> {
+        let mut attempt = Attempt::new(self.next_id()?, row.event.id, row.fence, end, now);
+        (attempt.worker, attempt.error) = (row.event.worker.clone(), error.map(str::to_owned));
+        row.attempts.push(attempt);
+        Ok(())
     }
 
-    /// Events that wait or run.
-    fn open(&self) -> impl Iterator<Item = &Event> {
-        self.open.iter().filter_map(|id| self.events.get(id))
-    }
-}
-
-impl Event {
-    pub(crate) fn trace(&self) -> Option<TraceContext> {
-        self.trace.as_ref()?.parse().ok()
+    /// The event of a lease that is held.
+    fn held(&self, operation: &str, lease: Lease) -> Outcome<Result<Row, StoreError>> {
+        let row = self.find(lease.event)?;
+        let row = row.filter(|row| row.event.state == EventState::Running && row.fence == lease.fence);
+        Ok(row.ok_or_else(|| StoreError::stale(operation, lease)))
     }
 
-    fn due(&self, order: SessionOrder) -> Timestamp {
-        self.due_at.max(self.received_at.saturating_add(order.settle_window))
+    /// Writes an event that ran, and goes on in its queue.
+    fn go_on(&self, row: &Row, next: Option<NextClaim>, now: Timestamp) -> Outcome<Vec<Claim>> {
+        self.save(row)?;
+        let worker = row.event.worker.as_deref().unwrap_or_default();
+        let next = next.filter(|_| row.event.crashes == 0);
+        let next = next.map(|next| Claiming { worker, next, suspects: false });
+        Ok(self.next(&row.queue(), next, now)?.into_iter().collect())
+    }
+
+    /// Writes an event that does not run. Its queue may have something else to do now, unless another event of it runs.
+    pub fn wait(&self, row: &Row, now: Timestamp) -> Outcome<()> {
+        self.save(row)?;
+        let queue = row.queue();
+        if self.known_queue(&queue)?.is_none_or(|(phase, _)| phase < RUNNING) {
+            self.next(&queue, None, now)?;
+        }
+        Ok(())
+    }
+
+    /// What a queue does next in which nothing runs: it is claimed, or it is put where a claim finds it.
+    fn next(&self, queue: &str, how: Option<Claiming<'_>>, now: Timestamp) -> Outcome<Option<Claim>> {
+        let order = how.as_ref().map(|how| how.next.order).unwrap_or_default();
+        let mut row = match order.turn(self.head(queue, false)?, self.head(queue, true)?, now) {
+            Turn::Empty => return self.schedule(queue, None).map(|()| None),
+            Turn::Wait(until) => return self.schedule(queue, Some((READY, until, 0))).map(|()| None),
+            Turn::Run(event) => self.row(event)?,
+        };
+        let suspect = row.event.crashes > 0;
+        let Some(how) = how.filter(|how| how.suspects || !suspect) else {
+            // One that is due already keeps its place before others.
+            let known = self.known_queue(queue)?;
+            let at = known.map_or(now, |(_, at)| now.min(Timestamp::from_millis(at)));
+            return self.schedule(queue, Some((if suspect { SUSPECT } else { READY }, at, 0))).map(|()| None);
+        };
+        row.fence += 1;
+        (row.event.state, row.event.worker) = (EventState::Running, Some(how.worker.to_owned()));
+        self.save(&row)?;
+        self.run(&row, now.saturating_add(how.next.lease))?;
+        let Row { event, fence, .. } = row;
+        let body = body(&self.tables.open_table(BODIES)?, event.id)?;
+        let mut claim = Claim::new(Lease { event: event.id, fence }, event.endpoint, event.received_at, body);
+        (claim.failures, claim.crashes, claim.interruptions) =
+            (event.failures, event.crashes, event.interruptions);
+        (claim.completed, claim.trace) = (event.completed, event.trace);
+        Ok(Some(claim))
+    }
+
+    /// The first event of a queue that waits, of those that may be passed or of the others.
+    fn head(&self, queue: &str, passable: bool) -> Outcome<Option<Head>> {
+        let waiting = self.tables.open_table(WAITING)?;
+        let range = (queue, passable, i64::MIN, i64::MIN)..(queue, passable, i64::MAX, i64::MAX);
+        let Some(first) = waiting.range(range)?.next().transpose()? else { return Ok(None) };
+        let StoredEvent { id: event, occurred_at, received_at, due_at, .. } =
+            self.row(RowId::new(first.0.value().3))?.event;
+        Ok(Some(Head { event, occurred_at, received_at, due_at }))
+    }
+
+    /// Lets an event run until its lease ends.
+    fn run(&self, row: &Row, until: Timestamp) -> Outcome<()> {
+        let phase = if row.event.crashes > 0 { SUSPECT_RUNS } else { RUNNING };
+        self.schedule(&row.queue(), Some((phase, until, row.event.id.get())))
+    }
+
+    fn known_queue(&self, queue: &str) -> Outcome<Option<(u8, i64)>> {
+        Ok(self.tables.open_table(QUEUES)?.get(queue)?.map(|known| known.value()))
+    }
+
+    /// Says when to look at a queue next, and which event runs in it; or never, because nothing is left in it.
+    fn schedule(&self, queue: &str, to: Option<(u8, Timestamp, i64)>) -> Outcome<()> {
+        let (mut queues, mut due) = (self.tables.open_table(QUEUES)?, self.tables.open_table(DUE)?);
+        if let Some((phase, at)) = queues.remove(queue)?.map(|before| before.value()) {
+            due.remove((phase, at, queue))?;
+        }
+        if let Some((phase, at, event)) = to {
+            queues.insert(queue, (phase, at.as_millis()))?;
+            due.insert((phase, at.as_millis(), queue), event)?;
+        }
+        Ok(())
+    }
+
+    /// Queues of this phase whose time has come, the first ones first, and the events that run in them.
+    fn due(&self, phase: u8, now: Timestamp, limit: usize) -> Outcome<Vec<(String, RowId)>> {
+        let due = self.tables.open_table(DUE)?;
+        let range = (phase, i64::MIN, "")..(phase, now.as_millis().saturating_add(1), "");
+        let queue = |row| {
+            let (key, event): (redb::AccessGuard<'_, (u8, i64, &str)>, redb::AccessGuard<'_, i64>) = row?;
+            Ok((key.value().2.to_owned(), RowId::new(event.value())))
+        };
+        due.range(range)?.take(limit).map(queue).collect()
     }
 }

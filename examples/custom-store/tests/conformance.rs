@@ -1,49 +1,64 @@
-//! The store keeps every promise of the trait.
+//! The store keeps every promise of the contract.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use custom_store::{JournalStore, Transaction};
+use custom_store::{RedbStore, Transaction};
 use jaas_core::Handled;
 use jaas_testkit::conformance::{DurableHarness, Harness, Written};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tempfile::TempDir;
 
-struct Journal {
-    folder: TempDir,
-    store: JournalStore,
+/// A table of the application's.
+const WRITTEN: TableDefinition<'_, &str, ()> = TableDefinition::new("written");
+
+struct Redb {
+    database: Arc<Database>,
+    store: RedbStore,
+    _folder: TempDir,
 }
 
 #[async_trait]
-impl Harness for Journal {
-    type Store = JournalStore;
+impl Harness for Redb {
+    type Store = RedbStore;
 
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = JournalStore::open(folder.path()).await.unwrap();
-        Self { folder, store }
+        let database = Arc::new(Database::create(folder.path().join("jaas.redb")).unwrap());
+        let create = database.begin_write().unwrap();
+        create.open_table(WRITTEN).unwrap();
+        create.commit().unwrap();
+        let store = RedbStore::over(database.clone()).await.unwrap();
+        Self { database, store, _folder: folder }
     }
 
-    fn store(&self) -> JournalStore {
+    fn store(&self) -> RedbStore {
         self.store.clone()
     }
 }
 
 #[async_trait]
-impl DurableHarness for Journal {
-    /// Another thread with another handle on the same file: what another process has.
-    async fn reopened(&self) -> JournalStore {
-        JournalStore::open(self.folder.path()).await.unwrap()
+impl DurableHarness for Redb {
+    /// redb lets one process open a file, so another store is one over the same database. What a crash leaves is seen in
+    /// `tests/crash.rs`.
+    async fn reopened(&self) -> RedbStore {
+        RedbStore::over(self.database.clone()).await.unwrap()
     }
 
     fn write<'t>(transaction: &'t mut Transaction, row: &'static str) -> Written<'t> {
         Box::pin(async move {
-            transaction.put(row, "");
+            transaction.write(move |tables| {
+                tables.open_table(WRITTEN)?.insert(row, ())?;
+                Ok(())
+            });
             Ok(Handled::Done)
         })
     }
 
     async fn written(&self) -> Vec<String> {
-        let values = self.store.values("").await.unwrap();
-        values.into_iter().map(|(key, _)| key).collect()
+        let written = self.database.begin_read().unwrap().open_table(WRITTEN).unwrap();
+        written.iter().unwrap().map(|row| row.unwrap().0.value().to_owned()).collect()
     }
 }
 
-jaas_testkit::store_conformance!(Journal);
+jaas_testkit::store_conformance!(Redb);

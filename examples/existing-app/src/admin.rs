@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
-use jaas_core::store::{AuditNote, EventQuery, EventState, EventStore as _, RowId, StoredEvent};
+use jaas_core::store::{AuditNote, EventAdmin as _, EventQuery, EventState, RowId, StoredEvent};
 use jaas_core::telemetry::TraceContext;
 use jaas_core::{Clock as _, SystemClock};
 use serde::{Deserialize, Serialize};

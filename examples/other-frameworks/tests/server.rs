@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsDesk};
-use jaas_core::store::{EventStore as _, MemoryStore, PageRequest};
+use jaas_core::store::{EventAdmin as _, MemoryStore, PageRequest};
 use jaas_core::{Auth, Inbox, Receiver};
 use jaas_testkit::{Signer, event};
 use support::{Held, SECRET, SOON, Server, signed};

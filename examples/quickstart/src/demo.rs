@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use diesel_async::AsyncConnection as _;
 use jaas_core::signature::{self, Secret};
-use jaas_core::store::{EventQuery, EventStore as _, StoredEvent};
+use jaas_core::store::{EventAdmin as _, EventQuery, StoredEvent};
 use jaas_core::telemetry::Escaped;
 use jaas_core::{Clock as _, SessionId, SystemClock, Timestamp};
 use jaas_diesel::SqliteStore;

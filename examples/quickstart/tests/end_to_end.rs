@@ -7,7 +7,7 @@ mod support;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use jaas_core::store::{EventQuery, EventStore as _, PageRequest};
+use jaas_core::store::{EventAdmin as _, EventQuery, PageRequest};
 use jaas_diesel::SqliteStore;
 use jaas_testkit::fixture::{self, Fixture};
 use support::{SOON, Server, event};
@@ -116,7 +116,7 @@ async fn g1_kill_nine_after_the_2xx_loses_nothing() {
 }
 
 async fn all_events(store: &SqliteStore) -> Vec<jaas_core::store::StoredEvent> {
-    let page = PageRequest { after: None, limit: 1000 };
+    let page = PageRequest { limit: 1000, ..PageRequest::first() };
     let page = store.events(&EventQuery { page, ..EventQuery::default() }).await.expect("listed");
     assert_eq!(page.next, None, "one page is enough");
     page.items

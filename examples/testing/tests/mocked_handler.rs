@@ -1,6 +1,6 @@
 //! Expect calls of a handler or of a store that stands behind your own code.
 
-use jaas_core::store::{EventState, EventStore, StateStats, StoreError, StoreErrorKind, StoreStats};
+use jaas_core::store::{EventAdmin, EventState, StateStats, StoreError, StoreErrorKind, StoreStats};
 use jaas_core::{Handled, HandlerError};
 use jaas_testkit::{MockEventHandler, MockEventStore, event};
 use testing::WithoutTestRooms;
@@ -28,7 +28,7 @@ async fn what_the_handler_behind_answers_is_passed_on() {
 }
 
 /// What an application might have on a page for its operators.
-async fn dead_letters(store: &impl EventStore) -> String {
+async fn dead_letters(store: &impl EventAdmin) -> String {
     match store.stats().await {
         Ok(stats) => format!("{} dead letters", stats.count(EventState::Dead)),
         Err(error) => format!("unknown: {error}"),

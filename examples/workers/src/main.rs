@@ -34,7 +34,7 @@ use std::time::Duration;
 use actix_web::{App, HttpServer};
 use jaas_actix::{Health, Webhook};
 use jaas_core::signature::Tolerance;
-use jaas_core::store::{EventStore, Retention};
+use jaas_core::store::{EventAdmin, Retention};
 use jaas_core::{Auth, Handlers, Inbox, Purger, Receiver, Worker};
 
 use crate::options::{Database, Options};
@@ -80,7 +80,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
 }
 
 /// Receives and works, as the role says, until the process is told to stop.
-async fn serve<S: EventStore + Clone>(
+async fn serve<S: EventAdmin + Clone>(
     store: S,
     handlers: Handlers<S::Tx>,
     name: &str,

@@ -11,7 +11,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, rt};
 use jaas_actix::{Health, Webhook};
 use jaas_core::signature::{Secret, sign};
-use jaas_core::store::{EventQuery, EventStore as _, MemoryStore, PageRequest, Quarantined, StoredEvent};
+use jaas_core::store::{EventAdmin as _, EventQuery, MemoryStore, PageRequest, Quarantined, StoredEvent};
 use jaas_core::{Auth, Dispatcher, Inbox, Receiver, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

@@ -3,7 +3,7 @@
 use super::RowId;
 use crate::IdempotencyKey;
 use crate::event::EventKind;
-use crate::telemetry::{self, GivenUp, Outcome, target};
+use crate::telemetry::{self, Escaped, GivenUp, Outcome, target};
 
 /// An event that a store gave up in [`claim`](super::EventStore::claim), because it crashed too often.
 ///
@@ -39,7 +39,8 @@ impl Burial {
     pub fn report(&self) {
         let Self { event, idempotency_key, event_type, crashes, attempts } = self;
         tracing::error!(
-            target: target::WORK, %event, event_type, key = %idempotency_key, attempts, crashes,
+            target: target::WORK, %event, event_type = %Escaped(event_type),
+            key = %Escaped(idempotency_key.as_str()), attempts, crashes,
             "given up after crashes; dead letter"
         );
         let kind = EventKind::from_wire(event_type);

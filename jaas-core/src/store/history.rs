@@ -76,14 +76,22 @@ pub struct AttemptQuery {
     pub page: PageRequest,
 }
 
-/// Dead letters of one event type with the same error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DeadLetterGroup {
+/// What the dead letters of a group have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeadLetterKey {
     /// Their `eventType`.
     pub event_type: String,
     /// Their last error.
     pub error: Option<String>,
+}
+
+/// Dead letters of one event type with the same error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadLetterGroup {
+    /// What they have in common; with it they are listed, replayed and discarded
+    /// ([`EventQuery::dead_letter`](super::EventQuery::dead_letter)).
+    pub key: DeadLetterKey,
     /// How many there are.
     pub count: u64,
     /// When the first of them was given up.
@@ -93,18 +101,12 @@ pub struct DeadLetterGroup {
 }
 
 impl DeadLetterGroup {
-    /// At most so many groups are answered.
+    /// At most this many groups are returned.
     pub const MAX_GROUPS: usize = 100;
 
     /// A group of `count` dead letters.
-    pub fn new(
-        event_type: String,
-        error: Option<String>,
-        count: u64,
-        first_at: Timestamp,
-        last_at: Timestamp,
-    ) -> Self {
-        Self { event_type, error, count, first_at, last_at }
+    pub fn new(key: DeadLetterKey, count: u64, first_at: Timestamp, last_at: Timestamp) -> Self {
+        Self { key, count, first_at, last_at }
     }
 }
 
@@ -124,7 +126,7 @@ impl AuditNote {
     }
 }
 
-/// What somebody did to an event.
+/// What an operator did to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum AuditAction {
@@ -134,11 +136,13 @@ pub enum AuditAction {
     Discarded,
     /// Erased its body.
     Erased,
+    /// Looked at its body.
+    Revealed,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 3] = [Self::Replayed, Self::Discarded, Self::Erased];
+    pub const ALL: [Self; 4] = [Self::Replayed, Self::Discarded, Self::Erased, Self::Revealed];
 
     /// The action's name, as stored and shown.
     pub const fn as_str(self) -> &'static str {
@@ -146,6 +150,7 @@ impl AuditAction {
             Self::Replayed => "replayed",
             Self::Discarded => "discarded",
             Self::Erased => "erased",
+            Self::Revealed => "revealed",
         }
     }
 }

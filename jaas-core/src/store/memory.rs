@@ -1,5 +1,6 @@
 //! The reference store.
 
+mod queues;
 mod rows;
 mod settings;
 
@@ -13,9 +14,9 @@ use tokio::sync::watch;
 use self::rows::{ConflictRow, Row, Rows, cut, key, purge_rows};
 use super::{
     Accepted, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Burial, Claim,
-    ClaimRequest, Conflict, DeadLetterGroup, EventQuery, EventState, EventStore, Failure, HandOver, Lease,
-    NextDue, Page, PageRequest, Purged, Quarantined, Retention, RowId, SessionOrder, StateStats, Step,
-    StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
+    ClaimRequest, Conflict, DeadLetterGroup, DeadLetterKey, EventAdmin, EventQuery, EventState, EventStore,
+    Failure, HandOver, Lease, NextDue, Page, PageRequest, Purged, Quarantined, Retention, RowId, StateStats,
+    Step, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
@@ -116,9 +117,10 @@ impl EventStore for MemoryStore {
         event.session_id = delivery.envelope.session_id;
         event.fqn = delivery.envelope.fqn;
         event.trace = delivery.trace;
-        let leased_until = event.received_at;
-        rows.events.insert(id, Row { event, body_hash, fence: 0, leased_until });
+        let due_at = event.due_at;
+        rows.events.insert(id, Row { event, body_hash, fence: 0, passable: false });
         rows.by_key.insert(key, id);
+        rows.enqueue(id, due_at);
         drop(rows);
         self.wake();
         Ok(Accepted::New)
@@ -145,26 +147,7 @@ impl EventStore for MemoryStore {
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        let mut rows = self.rows();
-        let buried = rows.bury_and_free_crashed(request.now, request.max_crashes);
-        let mut claims = Vec::new();
-        for id in rows.claimable(request) {
-            let Some(row) = rows.events.get_mut(&id) else { continue };
-            row.fence += 1;
-            row.leased_until = request.now.saturating_add(request.lease);
-            row.event.state = EventState::Running;
-            row.event.worker = Some(request.worker.to_string());
-            let lease = Lease { event: id, fence: row.fence };
-            let event = &row.event;
-            let mut claim = Claim::new(lease, event.endpoint.clone(), event.received_at, event.body.clone());
-            claim.failures = event.failures;
-            claim.crashes = event.crashes;
-            claim.interruptions = event.interruptions;
-            claim.completed = event.completed.clone();
-            claim.trace = event.trace.clone();
-            claims.push(claim);
-        }
-        drop(rows);
+        let (claims, buried) = self.rows().claim_due(request);
         buried.iter().for_each(Burial::report);
         Ok(claims)
     }
@@ -182,9 +165,9 @@ impl EventStore for MemoryStore {
         let mut rows = self.rows();
         let mut lost = Vec::new();
         for lease in leases {
-            match rows.held("renew", *lease) {
-                Ok(row) => row.leased_until = until,
-                Err(_) => lost.push(*lease),
+            match rows.held("renew", *lease).is_ok().then(|| rows.key_of(lease.event)).flatten() {
+                Some(key) => rows.queues.extend(&key, until),
+                None => lost.push(*lease),
             }
         }
         Ok(lost)
@@ -196,13 +179,13 @@ impl EventStore for MemoryStore {
         step: &Step,
         now: Timestamp,
         work: TxWork<()>,
-    ) -> Result<HandlerResult, StoreError> {
+    ) -> Result<(HandlerResult, Option<Claim>), StoreError> {
         match work(&mut ()).await {
             Ok(handled) => {
-                self.rows().complete(lease, step, &handled, now)?;
-                Ok(Ok(handled))
+                let next = self.rows().complete(lease, step, &handled, now)?;
+                Ok((Ok(handled), next))
             }
-            Err(error) => Ok(Err(error)),
+            Err(error) => Ok((Err(error), None)),
         }
     }
 
@@ -212,11 +195,16 @@ impl EventStore for MemoryStore {
         step: &Step,
         handled: &Handled,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Claim>, StoreError> {
         self.rows().complete(lease, step, handled, now)
     }
 
-    async fn fail(&self, lease: Lease, failure: &Failure, now: Timestamp) -> Result<(), StoreError> {
+    async fn fail(
+        &self,
+        lease: Lease,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
         let mut rows = self.rows();
         let row = rows.held("record the failure", lease)?;
         let mut attempt = row.attempt(AttemptOutcome::Failed, now);
@@ -225,13 +213,14 @@ impl EventStore for MemoryStore {
         row.event.note = Some(failure.error.clone());
         match failure.retry_in {
             Some(wait) => {
-                row.event.state = EventState::Waiting;
                 row.event.due_at = now.saturating_add(wait);
+                row.passable = failure.passable;
+                rows.enqueue(lease.event, now);
             }
             None => row.settle(EventState::Dead, failure.error.clone(), now),
         }
         rows.record(attempt);
-        Ok(())
+        Ok(rows.go_on(lease.event, failure.next, now))
     }
 
     async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
@@ -239,10 +228,11 @@ impl EventStore for MemoryStore {
         for lease in leases {
             if let Ok(row) = rows.held("release", *lease) {
                 let attempt = row.attempt(AttemptOutcome::Interrupted, now);
-                row.event.state = EventState::Waiting;
                 row.event.due_at = now;
                 row.event.interruptions += 1;
                 rows.record(attempt);
+                rows.enqueue(lease.event, now);
+                rows.go_on(lease.event, None, now);
             }
         }
         drop(rows);
@@ -250,18 +240,21 @@ impl EventStore for MemoryStore {
         Ok(())
     }
 
-    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<NextDue, StoreError> {
-        let rows = self.rows();
-        let due =
-            |event: &StoredEvent| event.due_at.max(event.received_at.saturating_add(order.settle_window));
-        let times = rows.events.values().filter_map(|row| match row.event.state {
-            EventState::Waiting => Some(due(&row.event)),
-            EventState::Running => Some(row.leased_until),
-            _ => None,
-        });
-        let next = times.filter(|at| *at > now).min();
-        let held_back =
-            rows.events.values().any(|row| row.event.state == EventState::Waiting && due(&row.event) <= now);
+    async fn give_back(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        for lease in leases {
+            if rows.held("give back", *lease).is_ok() {
+                rows.enqueue(lease.event, now);
+                rows.go_on(lease.event, None, now);
+            }
+        }
+        drop(rows);
+        self.wake();
+        Ok(())
+    }
+
+    async fn next_due(&self, now: Timestamp) -> Result<NextDue, StoreError> {
+        let (held_back, next) = self.rows().queues.next_due(now);
         Ok(NextDue { after: next.map(|at| at.duration_since(now)), held_back })
     }
 
@@ -272,11 +265,18 @@ impl EventStore for MemoryStore {
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
 
+#[async_trait]
+impl EventAdmin for MemoryStore {
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
         let limit = query.page.clamped_limit();
         let events = self.rows().matching(query).take(limit + 1).cloned().collect();
         Ok(Page::from_rows(events, limit, |event| event.id))
+    }
+
+    async fn event(&self, event: RowId) -> Result<Option<StoredEvent>, StoreError> {
+        Ok(self.rows().events.get(&event).map(|row| row.event.clone()))
     }
 
     async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
@@ -303,7 +303,8 @@ impl EventStore for MemoryStore {
         for Row { event, .. } in rows.events.values().filter(|row| row.event.state == EventState::Dead) {
             let at = event.settled_at.unwrap_or(event.received_at);
             let group = groups.entry((&event.event_type, event.note.as_deref())).or_insert_with(|| {
-                DeadLetterGroup::new(event.event_type.clone(), event.note.clone(), 0, at, at)
+                let key = DeadLetterKey { event_type: event.event_type.clone(), error: event.note.clone() };
+                DeadLetterGroup::new(key, 0, at, at)
             });
             group.count += 1;
             group.first_at = group.first_at.min(at);
@@ -317,14 +318,14 @@ impl EventStore for MemoryStore {
 
     async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
         let mut rows = self.rows();
-        let row = rows.events.get_mut(&event).ok_or_else(|| StoreError::not_found(event))?;
+        let row = rows.events.get(&event).ok_or_else(|| StoreError::not_found(event))?;
         if !row.event.state.is_settled() {
             return Err(StoreError::not_settled(event, row.event.state));
         }
         if row.event.erased_at.is_some() {
             return Err(StoreError::erased(event));
         }
-        row.replay(now);
+        rows.replay(event, now);
         rows.audit(event, AuditAction::Replayed, audit, now);
         drop(rows);
         self.wake();
@@ -345,10 +346,11 @@ impl EventStore for MemoryStore {
         let matching = rows.matching(query).take(limit + 1).map(|event| event.id).collect();
         let mut page = Page::from_rows(matching, limit, |id| *id);
         page.items.retain(|id| {
-            let row = rows.events.get_mut(id);
-            let row = row.filter(|row| row.event.state.is_settled() && row.event.erased_at.is_none());
-            let Some(row) = row else { return false };
-            row.replay(now);
+            let row = rows.events.get(id);
+            if row.is_none_or(|row| !row.event.state.is_settled() || row.event.erased_at.is_some()) {
+                return false;
+            }
+            rows.replay(*id, now);
             rows.audit(*id, AuditAction::Replayed, audit, now);
             true
         });
@@ -358,17 +360,42 @@ impl EventStore for MemoryStore {
     }
 
     async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        let row = rows.events.get_mut(&event).ok_or_else(|| StoreError::not_found(event))?;
-        match row.event.state {
-            EventState::Waiting | EventState::Ignored | EventState::Dead => {}
-            state => return Err(StoreError::not_discardable(event, state)),
-        }
-        row.settle(EventState::Discarded, audit.reason.to_string(), now);
-        rows.audit(event, AuditAction::Discarded, audit, now);
-        drop(rows);
+        self.rows().discard(event, audit, now)?;
         // It may have held back others of its session.
         self.wake();
+        Ok(())
+    }
+
+    async fn discard_matching(
+        &self,
+        query: &EventQuery,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<Page<RowId>, StoreError> {
+        if query.is_empty() {
+            return Err(StoreError::empty_query());
+        }
+        let mut rows = self.rows();
+        let limit = query.page.clamped_limit();
+        let matching = rows.matching(query).take(limit + 1).map(|event| event.id).collect();
+        let mut page = Page::from_rows(matching, limit, |id| *id);
+        page.items.retain(|id| rows.discard(*id, audit, now).is_ok());
+        drop(rows);
+        self.wake();
+        Ok(page)
+    }
+
+    /// There is no transaction to roll back: what the work does stays done.
+    async fn rehearse(&self, work: TxWork<()>) -> Result<HandlerResult, StoreError> {
+        Ok(work(&mut ()).await)
+    }
+
+    async fn reveal(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        if !rows.events.contains_key(&event) {
+            return Err(StoreError::not_found(event));
+        }
+        rows.audit(event, AuditAction::Revealed, audit, now);
         Ok(())
     }
 
@@ -419,6 +446,10 @@ impl EventStore for MemoryStore {
                 continue;
             }
             if row.event.state == EventState::Waiting {
+                rows.dequeue(*id);
+            }
+            let Some(row) = rows.events.get_mut(id) else { continue };
+            if row.event.state == EventState::Waiting {
                 row.settle(EventState::Discarded, None, now);
             }
             row.event.note = None;
@@ -441,7 +472,7 @@ impl EventStore for MemoryStore {
         stats.quarantined = rows.quarantine.len() as u64;
         for state in EventState::ALL {
             let events = || rows.events.values().map(|row| &row.event).filter(|event| event.state == state);
-            let oldest = events().map(|event| event.received_at).min();
+            let oldest = events().next().map(|event| event.received_at);
             stats.set(state, StateStats::new(events().count() as u64, oldest));
         }
         Ok(stats)

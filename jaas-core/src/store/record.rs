@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::DeadLetterKey;
 use crate::telemetry::TraceContext;
 use crate::{Body, Fqn, IdempotencyKey, SessionId, Timestamp};
 
@@ -177,6 +178,8 @@ pub struct EventQuery {
     pub from: Option<Timestamp>,
     /// That happened before this time.
     pub until: Option<Timestamp>,
+    /// That are dead letters of this group.
+    pub dead_letter: Option<DeadLetterKey>,
     /// Which page.
     pub page: PageRequest,
 }
@@ -191,10 +194,12 @@ impl EventQuery {
 /// Which page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Rows after this one; from the first when `None`.
+    /// Rows that follow this one; from the first when `None`.
     pub after: Option<RowId>,
     /// How many rows at most, 1 to 1000. Defaults to 100.
     pub limit: u32,
+    /// Whether the newest row comes first, and older ones follow it. Defaults to `false`.
+    pub newest_first: bool,
 }
 
 impl PageRequest {
@@ -203,7 +208,12 @@ impl PageRequest {
 
     /// The first page with the default number of rows.
     pub const fn first() -> Self {
-        Self { after: None, limit: 100 }
+        Self { after: None, limit: 100, newest_first: false }
+    }
+
+    /// The first page from the newest row on, with the default number of rows.
+    pub const fn newest() -> Self {
+        Self { newest_first: true, ..Self::first() }
     }
 
     /// The limit within its bounds.
@@ -336,7 +346,7 @@ pub struct StoreStats {
 pub struct StateStats {
     /// How many there are.
     pub count: u64,
-    /// When the oldest of them was received.
+    /// When the one of them that was stored first was received.
     pub oldest: Option<Timestamp>,
 }
 

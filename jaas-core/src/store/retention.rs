@@ -38,7 +38,7 @@ impl Keep {
     }
 }
 
-/// What [`purge`](super::EventStore::purge) keeps: by default done, ignored and discarded events for 30 days, dead
+/// What [`purge`](super::EventAdmin::purge) keeps: by default done, ignored and discarded events for 30 days, dead
 /// letters, conflicts and quarantine for 90 days.
 ///
 /// ```

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::RowId;
+use super::{RowId, SessionOrder};
 use crate::Timestamp;
 use crate::delivery::Body;
 use crate::handler::HandlerResult;
@@ -34,7 +34,7 @@ pub type TxWork<Tx> =
 pub struct ClaimRequest {
     /// The time now.
     pub now: Timestamp,
-    /// How many events at most.
+    /// How many sessions at most.
     pub limit: usize,
     /// How long the claims hold unless renewed.
     pub lease: Duration,
@@ -60,23 +60,6 @@ impl ClaimRequest {
     }
 }
 
-/// How events of one session follow each other. Events of different sessions run in parallel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionOrder {
-    /// How long an event waits after it was received, so that earlier ones still on their way can overtake it.
-    /// Defaults to zero.
-    pub settle_window: Duration,
-    /// How often an event may fail before later events of its session no longer wait for it. Defaults to 3,
-    /// which with the default back-off is 3 to 6 s.
-    pub hold_failures: u32,
-}
-
-impl Default for SessionOrder {
-    fn default() -> Self {
-        Self { settle_window: Duration::ZERO, hold_failures: 3 }
-    }
-}
-
 /// The right to run one event and settle it: which event, and which claim of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lease {
@@ -86,7 +69,7 @@ pub struct Lease {
     pub fence: i64,
 }
 
-/// A claimed event.
+/// A claimed event, and with it its session.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Claim {
@@ -139,6 +122,17 @@ pub struct Step {
     pub handler: Arc<str>,
     /// Whether every other handler is done, so that this one settles the event.
     pub last: bool,
+    /// Whether to claim the session's next event when this one is settled, and how.
+    pub next: Option<NextClaim>,
+}
+
+/// Asks for the next event of a session with the settling of the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextClaim {
+    /// How long the claim holds unless renewed.
+    pub lease: Duration,
+    /// How the session is ordered.
+    pub order: SessionOrder,
 }
 
 /// A failed run.
@@ -148,16 +142,20 @@ pub struct Failure {
     pub error: String,
     /// How long to wait before it is run again; `None` makes the event a dead letter.
     pub retry_in: Option<Duration>,
+    /// Whether later events of the session may be run while this one waits.
+    pub passable: bool,
+    /// Whether to claim the session's next event, and how.
+    pub next: Option<NextClaim>,
 }
 
 /// When to claim next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct NextDue {
-    /// How long it is until the next waiting event becomes due, or the next lease ends.
+    /// How long it is until the next session becomes due, or the next lease ends.
     pub after: Option<Duration>,
-    /// Whether some event is due now. After a claim that gave out all it could, such events wait for an earlier
-    /// one of their session, or for another event that crashed.
+    /// Whether some session is due now. After a claim that gave out all it could, it waits for another event that
+    /// crashed.
     pub held_back: bool,
 }
 

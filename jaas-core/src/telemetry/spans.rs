@@ -111,7 +111,7 @@ pub static SPANS: &[SpanInfo] = &[
         help: "One run of one handler. Spans and lines of the handler are inside.",
         fields: &[
             ("handler", "name of the handler"),
-            ("mode", "`plain`, `transactional`"),
+            ("mode", "`plain`, `transactional`, or `rehearsed`"),
             ("outcome", "`done`, `ignored`, `retry`, `permanent`, `timed_out`, `panicked`"),
         ],
     },

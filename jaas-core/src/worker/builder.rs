@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::Worker;
 use super::process::Process;
 use crate::backoff::Backoff;
@@ -63,7 +65,8 @@ impl<S: EventStore> WorkerBuilder<S> {
         self
     }
 
-    /// How many events may be run at once. Defaults to 16.
+    /// How many handlers may run at once. Sessions are claimed a little ahead of them while handlers are quick: as much as is
+    /// begun within about 50 ms, and at most 16 times this. Defaults to 16.
     pub fn concurrency(mut self, events: usize) -> Self {
         self.concurrency = events;
         self
@@ -147,6 +150,8 @@ impl<S: EventStore> WorkerBuilder<S> {
                 time_limit: self.handler_time_limit,
                 transaction_time_limit: self.transaction_time_limit,
                 backoff: self.backoff,
+                hold_failures: self.order.hold_failures,
+                running: Semaphore::new(self.concurrency.min(Semaphore::MAX_PERMITS)),
                 name: self.name,
                 propagator: self.propagator,
             }),

@@ -1,13 +1,17 @@
-//! What a worker does with one claimed event.
+//! What a worker does with a claimed session: its events, one after the other.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use tracing::instrument::WithSubscriber as _;
 use tracing::{Instrument as _, Span};
 
+use super::held::{Held, RunId};
+use super::pace::Pace;
 use crate::attempt::{self, Watched};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
@@ -15,7 +19,7 @@ use crate::delivery::{Delivery, Unreadable};
 use crate::event::{Event, EventKind};
 use crate::handler::{Handled, HandlerError, HandlerResult, Next};
 use crate::handlers::{Handlers, Mode, Mounted};
-use crate::store::{Claim, EventStore, Failure, Lease, Step, StoreError, StoreErrorKind, TxWork};
+use crate::store::{Claim, EventStore, Failure, Lease, NextClaim, Step, StoreError, StoreErrorKind, TxWork};
 use crate::telemetry::{self, Escaped, GivenUp, Outcome, TracePropagator, name, target};
 
 pub(super) struct Process<S: EventStore> {
@@ -25,34 +29,90 @@ pub(super) struct Process<S: EventStore> {
     pub(super) time_limit: Duration,
     pub(super) transaction_time_limit: Duration,
     pub(super) backoff: Backoff,
+    pub(super) hold_failures: u32,
+    /// One for each handler that may run at once.
+    pub(super) running: Semaphore,
     pub(super) name: Arc<str>,
     pub(super) propagator: Option<Arc<dyn TracePropagator>>,
 }
 
-/// How the run of an event ended.
+/// What the run of a session knows of the worker around it.
+struct Turn<'a> {
+    run: RunId,
+    next: NextClaim,
+    pace: &'a Pace,
+    held: &'a Held,
+    began: Instant,
+}
+
+impl Turn<'_> {
+    /// Whether to claim the session's next event with the settling of this one, and how.
+    fn next(&self) -> Option<NextClaim> {
+        Some(self.next).filter(|_| self.pace.goes_on(self.began.elapsed()))
+    }
+}
+
+/// How the run of a session ended.
 pub(super) struct Ended {
-    pub(super) lease: Lease,
-    /// Whether nothing more happens to the event.
+    pub(super) run: RunId,
+    /// How many events were run.
+    pub(super) events: usize,
+    /// Whether nothing more happens to the last of them.
     pub(super) settled: bool,
+    /// How long the run took.
+    pub(super) took: Duration,
+}
+
+/// How the run of one event ended.
+struct Settled {
+    /// Whether nothing more happens to the event.
+    settled: bool,
+    /// The next event of the session.
+    next: Option<Claim>,
 }
 
 /// How long to wait between two tries to record an outcome while the store is unavailable.
 const RECORD_AGAIN: Duration = Duration::from_millis(500);
 
 impl<S: EventStore> Process<S> {
+    /// Runs the claimed event of a session and, as long as it may go on, those that follow it.
+    pub(super) async fn run_session(
+        &self,
+        run: RunId,
+        mut claim: Claim,
+        next: NextClaim,
+        pace: &Pace,
+        held: &Held,
+    ) -> Ended {
+        let began = Instant::now();
+        let mut events = 0;
+        loop {
+            events += 1;
+            let turn = Turn { run, next, pace, held, began };
+            let Settled { settled, next } = self.run_event(claim, &turn).await;
+            match next {
+                Some(following) => {
+                    held.go_on(run, following.lease);
+                    claim = following;
+                }
+                None => return Ended { run, events, settled, took: began.elapsed() },
+            }
+        }
+    }
+
     /// Runs the handlers that are not yet done with the event, and records how it ended.
-    pub(super) async fn run(self: Arc<Self>, claim: Claim) -> Ended {
+    async fn run_event(&self, claim: Claim, turn: &Turn<'_>) -> Settled {
         let lease = claim.lease;
         let read = Delivery::read(claim.endpoint.clone(), claim.received_at, Bytes::clone(&claim.body))
             .map(|delivery| delivery.with_attempt(claim.attempt()).with_trace(claim.trace.clone()));
         let span = self.span(&claim, read.as_ref().ok());
         let settled = async {
-            self.process(claim, read).await.unwrap_or_else(|error| {
+            self.process(claim, read, turn).await.unwrap_or_else(|error| {
                 log_unrecorded(lease, &error);
-                false
+                Settled { settled: false, next: None }
             })
         };
-        Ended { lease, settled: settled.instrument(span).await }
+        settled.instrument(span).await
     }
 
     /// A span for this run, in the trace that the event came in.
@@ -71,12 +131,17 @@ impl<S: EventStore> Process<S> {
         span
     }
 
-    /// Answers whether the event is settled, or else is to be run again.
-    async fn process(&self, claim: Claim, read: Result<Delivery, Unreadable>) -> Result<bool, StoreError> {
+    /// Runs each handler that is not done yet.
+    async fn process(
+        &self,
+        claim: Claim,
+        read: Result<Delivery, Unreadable>,
+        turn: &Turn<'_>,
+    ) -> Result<Settled, StoreError> {
         let lease = claim.lease;
         let delivery = match read {
             Ok(delivery) => Arc::new(delivery),
-            Err(unreadable) => return self.unreadable(&claim, &unreadable).await,
+            Err(unreadable) => return self.unreadable(&claim, &unreadable, turn).await,
         };
         let kind = delivery.envelope.kind;
         if delivery.attempt == 1 {
@@ -89,17 +154,19 @@ impl<S: EventStore> Process<S> {
             .iter()
             .filter(|mounted| !claim.completed.iter().any(|done| **done == *mounted.name))
             .collect();
+        let mut next = None;
         if todo.is_empty() {
             // Every handler of today is done, and one that was to settle the event is not mounted any more.
-            let step = Step { handler: "".into(), last: true };
-            self.complete(lease, &step, &Handled::ignored("every handler is done")).await?;
+            let step = Step { handler: "".into(), last: true, next: turn.next() };
+            next = self.complete(lease, &step, &Handled::ignored("every handler is done")).await?;
         }
         let mut failures = Vec::new();
         let mut outcome = if claim.completed.is_empty() { Outcome::Ignored } else { Outcome::Handled };
         for (index, mounted) in todo.iter().enumerate() {
             let last = failures.is_empty() && index + 1 == todo.len();
-            let step = Step { handler: mounted.name.clone(), last };
-            match self.step(lease, &step, mounted, &delivery, &event).await? {
+            let (result, following) = self.step(lease, last, mounted, &delivery, &event, turn).await?;
+            next = following;
+            match result {
                 Ok(Handled::Done) => outcome = Outcome::Handled,
                 Ok(Handled::Ignored(_)) => {}
                 Err(error) => failures.push((mounted.name.clone(), error)),
@@ -111,39 +178,52 @@ impl<S: EventStore> Process<S> {
                 key = %Escaped(&delivery.envelope.idempotency_key), attempt = delivery.attempt, outcome = outcome.as_str(), "settled",
             );
             telemetry::ended(kind, outcome, delivery.attempt);
-            return Ok(true);
+            return Ok(Settled { settled: true, next });
         }
-        self.failed(&claim, &delivery, &failures).await
+        self.failed(&claim, &delivery, &failures, turn).await
     }
 
-    async fn unreadable(&self, claim: &Claim, unreadable: &Unreadable) -> Result<bool, StoreError> {
+    async fn unreadable(
+        &self,
+        claim: &Claim,
+        unreadable: &Unreadable,
+        turn: &Turn<'_>,
+    ) -> Result<Settled, StoreError> {
         let error = format!("the stored body cannot be read any more: {}", unreadable.reason);
         tracing::error!(target: target::WORK, event = %claim.lease.event, error = %Escaped(&error), "dead letter");
-        self.fail(claim.lease, Failure { error, retry_in: None }).await?;
+        let failure = Failure { error, retry_in: None, passable: false, next: turn.next() };
+        let next = self.fail(claim.lease, &failure).await?;
         telemetry::ended(EventKind::Unknown, Outcome::Dead(GivenUp::Unreadable), claim.attempt());
-        Ok(true)
+        Ok(Settled { settled: true, next })
     }
 
     /// Runs one handler and records its success. The outer error is the store's, the inner the handler's.
     async fn step(
         &self,
         lease: Lease,
-        step: &Step,
+        last: bool,
         mounted: &Mounted<S::Tx>,
         delivery: &Arc<Delivery>,
         event: &Arc<Event>,
-    ) -> Result<HandlerResult, StoreError> {
+        turn: &Turn<'_>,
+    ) -> Result<(HandlerResult, Option<Claim>), StoreError> {
+        let step = || Step { handler: mounted.name.clone(), last, next: turn.next().filter(|_| last) };
         let watched = Watched::new(&mounted.name, mounted.handler.as_str());
         match &mounted.handler {
             Mode::Plain(handler) => {
+                let place = self.place(turn).await;
                 let result =
                     attempt::run(watched, &**handler, delivery, event, &mut (), self.time_limit).await;
-                if let Ok(handled) = &result {
-                    self.complete(lease, step, handled).await?;
-                }
-                Ok(result)
+                // What is recorded is not what runs: others may while this is committed, and be committed with it.
+                drop(place);
+                let next = match &result {
+                    Ok(handled) => self.complete(lease, &step(), handled).await?,
+                    Err(_) => None,
+                };
+                Ok((result, next))
             }
             Mode::Transactional(handler) => {
+                let _place = self.place(turn).await;
                 let (handler, delivery, event, limit) =
                     (handler.clone(), delivery.clone(), event.clone(), self.transaction_time_limit);
                 // A store may run it on a thread of its own, where the subscriber may be another one.
@@ -153,12 +233,12 @@ impl<S: EventStore> Process<S> {
                         async move { attempt::run(watched, &*handler, &delivery, &event, tx, limit).await };
                     Box::pin(run.with_subscriber(subscriber))
                 });
-                match self.store.run(lease, step, self.clock.now(), work).await {
+                match self.store.run(lease, &step(), self.clock.now(), work).await {
                     Err(error) if error.kind() == StoreErrorKind::Refused => {
-                        Ok(Err(HandlerError::retry(error)))
+                        Ok((Err(HandlerError::retry(error)), None))
                     }
                     Err(error) if error.kind() == StoreErrorKind::TransactionEnded => {
-                        Ok(Err(HandlerError::permanent(error)))
+                        Ok((Err(HandlerError::permanent(error)), None))
                     }
                     Err(error) if error.is_transient() => {
                         // Whether it was committed is not known. If it was, the lease is gone and this does
@@ -175,12 +255,24 @@ impl<S: EventStore> Process<S> {
         }
     }
 
+    /// Waits until one more handler may run.
+    async fn place(&self, turn: &Turn<'_>) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        let place = self.running.acquire().await.ok();
+        if !turn.held.begin(turn.run) {
+            // Its event is given back, and this task is about to be cut off.
+            std::future::pending::<()>().await;
+        }
+        place
+    }
+
     async fn failed(
         &self,
         claim: &Claim,
         delivery: &Delivery,
         failures: &[(Arc<str>, HandlerError)],
-    ) -> Result<bool, StoreError> {
+        turn: &Turn<'_>,
+    ) -> Result<Settled, StoreError> {
         let count = claim.failures.saturating_add(1);
         let wait = failures
             .iter()
@@ -212,24 +304,31 @@ impl<S: EventStore> Process<S> {
                 Outcome::Dead(if exhausted { GivenUp::Exhausted } else { GivenUp::Permanent })
             }
         };
-        self.fail(claim.lease, Failure { error, retry_in: wait }).await?;
+        let passable = count >= self.hold_failures;
+        let next =
+            self.fail(claim.lease, &Failure { error, retry_in: wait, passable, next: turn.next() }).await?;
         telemetry::ended(delivery.envelope.kind, outcome, delivery.attempt);
-        Ok(wait.is_none())
+        Ok(Settled { settled: wait.is_none(), next })
     }
 
-    async fn complete(&self, lease: Lease, step: &Step, handled: &Handled) -> Result<(), StoreError> {
+    async fn complete(
+        &self,
+        lease: Lease,
+        step: &Step,
+        handled: &Handled,
+    ) -> Result<Option<Claim>, StoreError> {
         self.recorded(|| self.store.complete(lease, step, handled, self.clock.now())).await
     }
 
-    async fn fail(&self, lease: Lease, failure: Failure) -> Result<(), StoreError> {
-        self.recorded(|| self.store.fail(lease, &failure, self.clock.now())).await
+    async fn fail(&self, lease: Lease, failure: &Failure) -> Result<Option<Claim>, StoreError> {
+        self.recorded(|| self.store.fail(lease, failure, self.clock.now())).await
     }
 
     /// Tries until the store answers: what has happened must not be forgotten because of an outage. It ends
     /// when the lease turns out to be lost, or the worker stops and cuts it off.
-    async fn recorded<F>(&self, record: impl Fn() -> F) -> Result<(), StoreError>
+    async fn recorded<T, F>(&self, record: impl Fn() -> F) -> Result<T, StoreError>
     where
-        F: Future<Output = Result<(), StoreError>>,
+        F: Future<Output = Result<T, StoreError>>,
     {
         loop {
             match record().await {

@@ -1,52 +1,67 @@
-//! The loop of a running worker: claim, renew, stop.
+//! The loop of a running worker: claim, start, renew, stop.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::future::Future;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
+use super::ahead::Ahead;
+use super::held::Held;
+use super::pace::Pace;
 use super::process::Ended;
 use super::{Stopped, Worker};
 use crate::Timestamp;
 use crate::backoff::Backoff;
 use crate::envelope::Envelope;
-use crate::store::{Claim, ClaimRequest, EventStore, HandOver, HandedOver, Lease, StoreError};
-use crate::telemetry::{self, name, target};
+use crate::store::{
+    Claim, ClaimRequest, EventStore, HandOver, HandedOver, Lease, NextClaim, NextDue, StoreError,
+};
+use crate::telemetry::{self, Escaped, name, target};
 
 /// How long handlers that are cut off may take to reach their next await.
 const CUT_OFF: Duration = Duration::from_secs(5);
 
-/// While more waits than can be claimed at once, finished handlers are gathered for so long, so that many events
-/// are claimed together.
+/// While more waits than is claimed at a time, finished runs are gathered for this long, so that many sessions are
+/// claimed together.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// How long after its event was settled a task may take to end.
+/// How long after its event was settled a run may take to go on or to end.
 const ENDS_WITHIN: Duration = Duration::from_millis(100);
 
 /// The state of a running worker.
 pub(super) struct Run<S: EventStore> {
     worker: Worker<S>,
     tasks: JoinSet<Ended>,
-    held: HashMap<Lease, AbortHandle>,
-    /// One for each event that may run at once.
-    slots: Arc<Semaphore>,
+    held: Held,
+    ahead: Ahead,
     hand_over: HandOver,
     handed_over: mpsc::UnboundedReceiver<HandedOver>,
-    /// Whether the last claim left events that could be run once others end.
+    claiming: Option<BoxFuture<'static, Claimed>>,
+    /// Whether the last claim left sessions that could be run once others end.
     more_waits: bool,
+    pace: Arc<Pace>,
     jitter: RandomState,
     /// When the last renewal began that left every lease held then with its full length.
     renewed_at: Timestamp,
     outage: Option<Outage>,
     wakeups: watch::Receiver<u64>,
+}
+
+/// What came of a claim, with the slots it was made for.
+struct Claimed {
+    claims: Result<Vec<Claim>, StoreError>,
+    slots: Vec<OwnedSemaphorePermit>,
+    /// When to claim next; asked only after a claim that did not use all slots.
+    next_due: Option<Result<NextDue, StoreError>>,
 }
 
 /// The store has not answered well since the last success.
@@ -57,12 +72,13 @@ struct Outage {
 /// An outage is not waited out for longer at a time, however rarely the worker polls.
 const LONGEST_WAIT_IN_OUTAGE: Duration = Duration::from_secs(5);
 
-/// What the wait between two claims ended with.
-enum Turn {
+/// What the wait between two steps ended with.
+enum Event {
     Claim,
     Room,
+    Claimed(Claimed),
     Renew,
-    Start(HandedOver),
+    HandedOver(HandedOver),
     Finished(Option<Ended>),
     Stop(Duration),
 }
@@ -71,18 +87,20 @@ impl<S: EventStore> Run<S> {
     pub(super) fn new(worker: Worker<S>) -> Self {
         let wakeups = worker.process.store.wakeups();
         let renewed_at = worker.process.clock.now();
-        let slots = Arc::new(Semaphore::new(worker.concurrency));
+        let ahead = Ahead::new(worker.concurrency);
         let (hand_over, handed_over) =
-            HandOver::new(worker.process.name.clone(), slots.clone(), worker.lease);
+            HandOver::new(worker.process.name.clone(), ahead.slots().clone(), worker.lease);
         worker.process.store.hand_over(hand_over.clone());
         Self {
             worker,
             tasks: JoinSet::new(),
-            held: HashMap::new(),
-            slots,
+            held: Held::default(),
+            ahead,
             hand_over,
             handed_over,
+            claiming: None,
             more_waits: true,
+            pace: Arc::default(),
             jitter: RandomState::new(),
             renewed_at,
             outage: None,
@@ -97,32 +115,31 @@ impl<S: EventStore> Run<S> {
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut next_claim = Instant::now();
         loop {
-            let may_claim = self.slots.available_permits() > 0;
-            let turn = tokio::select! {
+            let may_claim = self.claiming.is_none() && self.ahead.wants_more();
+            let event = tokio::select! {
                 biased;
-                grace = &mut stop => Turn::Stop(grace),
-                Some(ended) = self.tasks.join_next_with_id() => Turn::Finished(self.ended(ended)),
-                _ = renewal.tick() => Turn::Renew,
-                Some(handed_over) = self.handed_over.recv() => Turn::Start(handed_over),
-                () = sleep_until(next_claim), if may_claim => Turn::Claim,
-                Ok(()) = self.wakeups.changed(), if may_claim && self.outage.is_none() => Turn::Claim,
+                grace = &mut stop => Event::Stop(grace),
+                Some(ended) = self.tasks.join_next_with_id() => Event::Finished(self.ended(ended)),
+                _ = renewal.tick() => Event::Renew,
+                Some(handed_over) = self.handed_over.recv() => Event::HandedOver(handed_over),
+                claimed = pending(&mut self.claiming), if self.claiming.is_some() => Event::Claimed(claimed),
+                () = sleep_until(next_claim), if may_claim => Event::Claim,
+                Ok(()) = self.wakeups.changed(), if may_claim && self.outage.is_none() => Event::Claim,
                 // No task ends when the store takes a slot and does not use it.
-                Ok(_) = self.slots.clone().acquire_owned(), if !may_claim => Turn::Room,
+                () = self.ahead.room(), if self.ahead.is_full() => Event::Room,
             };
-            match turn {
-                Turn::Room => {}
-                Turn::Stop(grace) => return self.stop(Instant::now() + grace, renewal).await,
-                Turn::Start(handed_over) => self.start_handed_over(handed_over),
-                Turn::Finished(ended) => {
-                    // Otherwise nothing that waits can be run because of it.
+            match event {
+                Event::Room => {}
+                Event::Stop(grace) => return self.stop(Instant::now() + grace, renewal).await,
+                Event::HandedOver(HandedOver { claim, slot, .. }) => self.handed_over(claim, slot),
+                Event::Finished(ended) => {
                     let worth_a_claim = self.more_waits || ended.is_none_or(|ended| !ended.settled);
                     if worth_a_claim && self.outage.is_none() {
-                        let most_run = self.slots.available_permits() < self.worker.concurrency.div_ceil(2);
-                        let gather = if most_run { GATHER } else { Duration::ZERO };
+                        let gather = if self.tasks.is_empty() { Duration::ZERO } else { GATHER };
                         next_claim = next_claim.min(Instant::now() + gather);
                     }
                 }
-                Turn::Renew => {
+                Event::Renew => {
                     let wait = tokio::select! {
                         biased;
                         wait = self.renew() => wait,
@@ -132,29 +149,39 @@ impl<S: EventStore> Run<S> {
                         next_claim = next_claim.min(Instant::now() + wait);
                     }
                 }
-                Turn::Claim => match self.claim_until(&mut stop).await {
-                    Ok(wait) => next_claim = Instant::now() + wait,
-                    Err(deadline) => return self.stop(deadline, renewal).await,
-                },
+                Event::Claim => {
+                    let begun = tokio::select! {
+                        biased;
+                        begun = self.begin_claim() => begun,
+                        grace = &mut stop => return self.stop(Instant::now() + grace, renewal).await,
+                    };
+                    next_claim = Instant::now() + begun.unwrap_or(self.worker.poll_interval);
+                }
+                Event::Claimed(claimed) => next_claim = Instant::now() + self.claimed(claimed),
             }
+            self.pace.set_crowded(self.more_waits || self.held.len() > self.worker.concurrency);
         }
     }
 
+    /// Starts the run of a session. Its handlers wait until one more may run.
     fn start(&mut self, claim: Claim, slot: OwnedSemaphorePermit) {
-        let (lease, process) = (claim.lease, self.worker.process.clone());
+        let (process, pace) = (self.worker.process.clone(), self.pace.clone());
+        let id = self.held.add(claim.lease);
+        let held = self.held.clone();
+        let next = NextClaim { lease: self.worker.lease, order: self.worker.order };
         let run = async move {
-            let ended = process.run(claim).await;
+            let ended = process.run_session(id, claim, next, &pace, &held).await;
             drop(slot);
             ended
         };
         let task = self.tasks.spawn(telemetry::heard(run));
-        self.held.insert(lease, task);
+        self.held.started(id, task);
     }
 
-    fn start_handed_over(&mut self, HandedOver { claim, slot, .. }: HandedOver) {
+    fn handed_over(&mut self, claim: Claim, slot: OwnedSemaphorePermit) {
         let span = self.claim_span();
         span.record("claimed", 1);
-        span.in_scope(|| tell(std::slice::from_ref(&claim)));
+        span.in_scope(|| log_claims(std::slice::from_ref(&claim)));
         self.start(claim, slot);
     }
 
@@ -164,52 +191,30 @@ impl<S: EventStore> Run<S> {
         )
     }
 
-    /// Forgets a task that has ended; answers how, unless it was cut off.
+    /// Forgets a task that has ended; returns how, unless it was cut off.
     fn ended(&mut self, ended: Result<(tokio::task::Id, Ended), JoinError>) -> Option<Ended> {
         match ended {
             Ok((_, ended)) => {
-                self.held.remove(&ended.lease);
+                self.held.remove(ended.run);
+                self.ahead.observe(&ended);
                 Some(ended)
             }
             Err(error) => {
-                self.held.retain(|_, task| task.id() != error.id());
+                self.held.remove_task(error.id());
                 None
             }
         }
     }
 
-    /// Claims; when told to stop meanwhile, answers until when running handlers may finish.
-    async fn claim_until(
-        &mut self,
-        stop: &mut (impl Future<Output = Duration> + Unpin),
-    ) -> Result<Duration, Instant> {
-        let claim = self.claim();
-        tokio::pin!(claim);
-        tokio::select! {
-            biased;
-            wait = &mut claim => Ok(wait),
-            grace = stop => {
-                let deadline = Instant::now() + grace;
-                // Waited for as long as may be: events claimed for nobody would be held until their leases end.
-                let _ = timeout_at(deadline, claim).await;
-                Err(deadline)
-            }
-        }
-    }
-
-    /// Claims and starts what may be run; answers how long to wait before claiming again.
-    async fn claim(&mut self) -> Duration {
+    /// Begins to claim as much as is wanted; returns how long to wait instead, when it cannot.
+    async fn begin_claim(&mut self) -> Option<Duration> {
         self.wakeups.mark_unchanged();
         let process = self.worker.process.clone();
-        let mut slots = Vec::new();
-        while let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            slots.push(slot);
-        }
-        let limit = slots.len();
-        if limit == 0 {
+        let slots = self.ahead.take();
+        if slots.is_empty() {
             // What was accepted meanwhile has taken them; the next one that is free is for what waits.
             self.hand_over.set_open(false);
-            return GATHER;
+            return Some(GATHER);
         }
         // After an outage, or when the clock jumped, leases of this worker may have run out. They are renewed
         // first, or this very claim would take its own live work for crashed.
@@ -217,27 +222,46 @@ impl<S: EventStore> Run<S> {
             && let Some(wait) = self.renew().await
             && !wait.is_zero()
         {
-            return wait;
+            return Some(wait);
         }
-        let now = process.clock.now();
         let request = ClaimRequest {
-            now,
-            limit,
+            now: process.clock.now(),
+            limit: slots.len(),
             lease: self.worker.lease,
             worker: process.name.clone(),
             order: self.worker.order,
             max_crashes: self.worker.max_crashes,
         };
         let span = self.claim_span();
-        let claims = match process.store.claim(&request).instrument(span.clone()).await {
+        let claim = async move {
+            let claims = process.store.claim(&request).instrument(span.clone()).await;
+            if let Ok(claims) = &claims {
+                span.record("claimed", claims.len());
+                span.in_scope(|| log_claims(claims));
+            }
+            let used_all = claims.as_ref().is_ok_and(|claims| claims.len() == slots.len());
+            let next_due = if claims.is_ok() && !used_all {
+                Some(process.store.next_due(request.now).await)
+            } else {
+                None
+            };
+            Claimed { claims, slots, next_due }
+        };
+        self.claiming = Some(claim.boxed());
+        None
+    }
+
+    /// Takes what was claimed; returns how long to wait before claiming again.
+    fn claimed(&mut self, Claimed { claims, mut slots, next_due }: Claimed) -> Duration {
+        self.claiming = None;
+        let claims = match claims {
             Ok(claims) => claims,
             Err(error) => return self.unavailable(&error),
         };
         self.available();
-        let full = claims.len() == limit;
-        span.record("claimed", claims.len());
-        span.in_scope(|| tell(&claims));
-        for (claim, slot) in claims.into_iter().zip(slots.drain(..limit)) {
+        let full = claims.len() == slots.len();
+        let used = claims.len().min(slots.len());
+        for (claim, slot) in claims.into_iter().zip(slots.drain(..used)) {
             self.start(claim, slot);
         }
         drop(slots);
@@ -245,16 +269,14 @@ impl<S: EventStore> Run<S> {
         // New events may come directly when they overtake none that could be claimed.
         self.hand_over.set_open(!full && self.worker.order.settle_window.is_zero());
         let poll = self.jittered(self.worker.poll_interval);
-        if full {
-            // Room for more comes with a finished task, after which it is claimed again.
-            return poll;
-        }
-        match process.store.next_due(now, self.worker.order).await {
-            Ok(due) => {
+        match next_due {
+            // More is claimed as soon as there is room for more.
+            None => Duration::ZERO,
+            Some(Ok(due)) => {
                 self.more_waits = due.held_back;
                 due.after.map_or(poll, |after| after.min(poll))
             }
-            Err(error) => self.unavailable(&error),
+            Some(Err(error)) => self.unavailable(&error),
         }
     }
 
@@ -264,33 +286,20 @@ impl<S: EventStore> Run<S> {
         interval - interval.mul_f64(share as f64 / 4096.0)
     }
 
-    /// Renews the leases of what is running; answers how long to wait before claiming, when the store did not
+    /// Renews the leases of what is held; returns how long to wait before claiming, when the store did not
     /// answer, or answers again.
     async fn renew(&mut self) -> Option<Duration> {
         let process = self.worker.process.clone();
         let now = process.clock.now();
-        if self.held.is_empty() {
+        let leases = self.held.leases();
+        if leases.is_empty() {
             self.renewed_at = now;
             return None;
         }
-        let leases: Vec<Lease> = self.held.keys().copied().collect();
         match process.store.renew(&leases, now, self.worker.lease).await {
             Ok(lost) => {
                 self.renewed_at = now;
-                // An event that has just been settled shows up here too. Its task ends in a moment.
-                let started = Instant::now();
-                let ends = |lease: &Lease| self.held.get(lease).is_none_or(AbortHandle::is_finished);
-                while !lost.iter().all(ends) && started.elapsed() < ENDS_WITHIN {
-                    tokio::time::sleep(ENDS_WITHIN / 50).await;
-                }
-                for lease in lost {
-                    // Told once, however long the task takes to end; there is nothing left to renew or to give back.
-                    if let Some(task) = self.held.remove(&lease).filter(|task| !task.is_finished()) {
-                        tracing::warn!(target: target::WORK, event = %lease.event, fence = lease.fence, "lease lost; its handler is cut off");
-                        telemetry::LEASES_LOST.add(1, []);
-                        task.abort();
-                    }
-                }
+                cut_off_lost(&self.held, &lost).await;
                 self.available().then_some(Duration::ZERO)
             }
             Err(error) => Some(self.unavailable(&error)),
@@ -298,17 +307,36 @@ impl<S: EventStore> Run<S> {
     }
 
     async fn stop(mut self, deadline: Instant, mut renewal: tokio::time::Interval) -> Stopped {
+        self.pace.stop();
         let mut stopped = Stopped::default();
-        // What the store has given already is run; what it still has, it leaves to others.
-        self.handed_over.close();
-        while let Some(handed_over) = self.handed_over.recv().await {
-            self.start_handed_over(handed_over);
+        if let Some(claiming) = self.claiming.take()
+            // Waited for as long as may be: sessions claimed for nobody would be held until their leases end.
+            && let Ok(Claimed { claims: Ok(claims), slots, .. }) = timeout_at(deadline, claiming).await
+        {
+            for (claim, slot) in claims.into_iter().zip(slots) {
+                self.start(claim, slot);
+            }
         }
-        while !self.held.is_empty() {
+        // What the store has given already is run if a handler is free.
+        self.handed_over.close();
+        while let Some(HandedOver { claim, slot, .. }) = self.handed_over.recv().await {
+            self.handed_over(claim, slot);
+        }
+        // The runs just started reach their handlers, as far as those are free; the others are given back.
+        tokio::task::yield_now().await;
+        let unstarted = self.held.take_unbegun();
+        let process = self.worker.process.clone();
+        if !unstarted.is_empty() {
+            let given_back = process.store.give_back(&unstarted, process.clock.now());
+            if let Ok(Err(error)) = timeout_at(deadline.max(Instant::now() + CUT_OFF), given_back).await {
+                tracing::warn!(target: target::WORK, %error, events = unstarted.len(), "claims not given back; their events run when the leases end");
+            }
+        }
+        while self.held.len() > 0 {
             tokio::select! {
                 biased;
                 Some(ended) = self.tasks.join_next_with_id() => {
-                    stopped.drained += usize::from(self.ended(ended).is_some());
+                    stopped.drained += self.ended(ended).map_or(0, |ended| ended.events);
                 }
                 () = sleep_until(deadline) => break,
                 _ = renewal.tick() => {
@@ -322,8 +350,7 @@ impl<S: EventStore> Run<S> {
             tracing::error!(target: target::WORK, worker = %self.worker.process.name, "a handler blocks its thread and cannot be cut off; its event is run again when its lease ends");
             return stopped;
         }
-        let leases: Vec<Lease> = self.held.keys().copied().collect();
-        let process = &self.worker.process;
+        let leases = self.held.leases();
         if !leases.is_empty()
             && let Err(error) = process.store.release(&leases, process.clock.now()).await
         {
@@ -333,7 +360,7 @@ impl<S: EventStore> Run<S> {
         stopped
     }
 
-    /// Notes that the store does not answer, says so once, and answers how long to wait.
+    /// Notes that the store does not answer, logs it once, and returns how long to wait.
     fn unavailable(&mut self, error: &StoreError) -> Duration {
         let failures = self.outage.as_ref().map_or(0, |outage| outage.failures).saturating_add(1);
         if failures == 1 {
@@ -346,7 +373,7 @@ impl<S: EventStore> Run<S> {
         backoff.delay(failures, 0)
     }
 
-    /// Notes that the store answers; answers whether that is news.
+    /// Notes that the store answers; returns whether that is news.
     fn available(&mut self) -> bool {
         let Some(outage) = self.outage.take() else { return false };
         tracing::info!(target: target::WORK, worker = %self.worker.process.name, failures = outage.failures, "the store answers again");
@@ -354,15 +381,46 @@ impl<S: EventStore> Run<S> {
     }
 }
 
-/// Tells which events were claimed, inside the span of their claim.
-fn tell(claims: &[Claim]) {
+/// Cuts off the runs that have lost their lease.
+async fn cut_off_lost(held: &Held, lost: &[Lease]) {
+    // An event that has just been settled shows up here too. Its run goes on or ends in a moment.
+    let started = Instant::now();
+    while held.any_runs(lost) && started.elapsed() < ENDS_WITHIN {
+        tokio::time::sleep(ENDS_WITHIN / 50).await;
+    }
+    for lease in lost {
+        // Logged once, however long the task takes to end; there is nothing left to renew or to give back.
+        if let Some(task) = held.lose(*lease) {
+            log_lost(*lease, "lease lost; its handler is cut off");
+            telemetry::LEASES_LOST.add(1, []);
+            task.abort();
+        }
+    }
+}
+
+/// The claim in flight. Polled only while there is one.
+async fn pending(claiming: &mut Option<BoxFuture<'static, Claimed>>) -> Claimed {
+    match claiming {
+        Some(claiming) => claiming.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn log_lost(lease: Lease, message: &'static str) {
+    tracing::warn!(target: target::WORK, event = %lease.event, fence = lease.fence, "{message}");
+}
+
+/// Logs which events were claimed, inside the span of their claim.
+fn log_claims(claims: &[Claim]) {
     if !tracing::enabled!(target: target::WORK, tracing::Level::DEBUG) {
         return;
     }
     for Claim { lease, body, .. } in claims {
-        // Read here for this line alone; whoever runs the event reads it again.
+        // Parsed here for this line alone; the run of the event parses it again.
         let envelope = Envelope::read(body).ok();
-        let key = envelope.as_ref().map(|envelope| envelope.idempotency_key.as_str());
+        let key = envelope
+            .as_ref()
+            .map(|envelope| tracing::field::display(Escaped(envelope.idempotency_key.as_str())));
         tracing::debug!(target: target::WORK, event = %lease.event, fence = lease.fence, key, "claimed");
     }
 }

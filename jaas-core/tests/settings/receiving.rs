@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jaas_core::event::EventKind;
 use jaas_core::settings::{FailurePolicy, SettingsDesk};
-use jaas_core::store::{EventQuery, EventStore as _, MemoryStore, PageRequest};
+use jaas_core::store::{EventAdmin as _, EventQuery, MemoryStore, PageRequest};
 use jaas_core::{Auth, Credentials, Disposition, Inbox, Receiver, ReceiverBuilder, Reply, Timestamp};
 use jaas_testkit::settings::{Script, ScriptedProvider, SettingsQuestion, assert_valid_for_jaas};
 use jaas_testkit::{Signer, event, fixture};

@@ -161,7 +161,7 @@ async fn a_log_that_fails_for_a_moment_loses_nothing() {
     }
     desk.close().await;
     let query = SettingsQuery {
-        page: jaas_core::store::PageRequest { after: None, limit: 1000 },
+        page: jaas_core::store::PageRequest { limit: 1000, ..jaas_core::store::PageRequest::first() },
         ..SettingsQuery::default()
     };
     assert_eq!(log.settings_records(&query).await.expect("listed").items.len(), 250);
@@ -182,7 +182,7 @@ async fn old_records_are_deleted_at_once_and_every_hour() {
     let desk =
         builder(&provider).records(log.clone(), Keep::days(2)).clock(now.clone()).build().expect("good");
     let count = async || {
-        let page = jaas_core::store::PageRequest { after: None, limit: 1000 };
+        let page = jaas_core::store::PageRequest { limit: 1000, ..jaas_core::store::PageRequest::first() };
         log.settings_records(&SettingsQuery { page, ..SettingsQuery::default() })
             .await
             .expect("listed")

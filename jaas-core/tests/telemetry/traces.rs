@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jaas_core::store::{EventQuery, EventStore as _, MemoryStore};
+use jaas_core::store::{EventAdmin as _, EventQuery, MemoryStore};
 use jaas_core::telemetry::{TraceContext, TracePropagator};
 use jaas_core::{Direct, Inbox, Receiver};
 use jaas_testkit::event;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::event::{ParticipantJoined, UnknownEvent, UnknownReason};
-use jaas_core::store::{AuditNote, EventQuery, EventState, EventStore as _, MemoryStore, StoredEvent};
+use jaas_core::store::{AuditNote, EventAdmin as _, EventQuery, EventState, MemoryStore, StoredEvent};
 use jaas_core::{
     Context, Direct, Disposition, EventHandler, Handled, HandlerError, HandlerResult, Handlers, Inbox, Reply,
     Worker,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jaas_core::store::{AuditNote, EventQuery, EventState, EventStore};
+use jaas_core::store::{AuditNote, EventAdmin, EventQuery, EventState};
 use jaas_core::{Backoff, Handled, HandlerError, Handlers};
 
 use crate::world::{Acting, HOUR, MINUTE, Run, SECOND, World};

@@ -70,7 +70,7 @@ async fn g4_the_outcome_of_a_run_whose_lease_was_lost_is_not_recorded() {
         let event = world.event("k").await;
         assert_eq!((event.state, event.failures), (EventState::Running, 0), "after {outcome:?}");
 
-        let step = Step { handler: "other".into(), last: true };
+        let step = Step { handler: "other".into(), last: true, next: None };
         world
             .store
             .complete(other.lease, &step, &Handled::Done, world.clock.now())

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use jaas_core::Handled;
-use jaas_core::store::{Accepted, EventQuery, EventState, EventStore};
+use jaas_core::store::{Accepted, EventAdmin, EventQuery, EventState};
 use proptest::prelude::*;
 use tokio::time::sleep;
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jaas_core::event::{ParticipantJoined, UnknownEvent};
-use jaas_core::store::{Accepted, EventQuery, EventState, EventStore, StoredEvent};
+use jaas_core::store::{Accepted, EventAdmin, EventQuery, EventState, EventStore, StoredEvent};
 use jaas_core::{
     Clock, Context, Delivery, EventHandler, Handled, HandlerResult, Handlers, Timestamp, Worker,
     WorkerBuilder,

@@ -107,7 +107,7 @@ pub(crate) fn callers(otherwise: &[usize]) -> Vec<usize> {
     if named.is_empty() { otherwise.to_vec() } else { named }
 }
 
-fn arguments() -> impl Iterator<Item = String> {
+pub(crate) fn arguments() -> impl Iterator<Item = String> {
     std::env::args().skip(1).filter(|argument| !argument.starts_with('-'))
 }
 

@@ -1,31 +1,26 @@
 //! What is particular to MySQL and MariaDB in the shared queries.
 
-use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use diesel::QueryResult;
 use diesel::dsl::sql;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel::{
-    BoolExpressionMethods as _, ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _,
-    QueryResult,
-};
-use diesel::{TextExpressionMethods as _, insert_or_ignore_into};
 use diesel_async::{
     AsyncConnection, AsyncMysqlConnection, SimpleAsyncConnection as _, TransactionManager as _,
 };
-use jaas_core::Handled;
-use jaas_core::store::{EventState, StoreError};
+use jaas_core::store::{Claim, StoreError};
 use jaas_core::telemetry::target;
 
 pub(super) use diesel_async::RunQueryDsl;
 
+pub(super) use super::accept::{arrive, insert_new};
 use super::queries;
+pub(super) use super::queues::{add_to_counts, heads, lock_due, lock_running, settle, write_queues};
 pub(super) use super::server::asked;
 use crate::migrations::{Script, scripts};
 use crate::now::Now;
-use crate::rows::{Completion, Inserted, NewEvent, endpoints_and_keys, text};
-use crate::schema::jaas_events;
+use crate::rows::Completion;
 
 /// What the shared queries run on.
 pub(super) type Connection = AsyncMysqlConnection;
@@ -34,6 +29,11 @@ pub(super) const SCRIPTS: &[Script] = scripts!("mysql");
 
 /// Whether events can be claimed with their insert.
 pub(super) const HANDS_OVER: bool = false;
+
+/// Has events of a state looked up by the index of states, in its order.
+pub(super) fn of_state(state: &'static str) -> String {
+    format!("FORCE INDEX (jaas_events_by_state) WHERE state = '{state}'")
+}
 
 /// Does all of this or nothing.
 macro_rules! atomically {
@@ -69,36 +69,6 @@ macro_rules! locked {
     };
 }
 
-/// Locks the rows of a query that nobody else has locked, and leaves out the others.
-macro_rules! skip_locked {
-    ($query:expr) => {
-        $query.for_update().skip_locked()
-    };
-}
-
-/// Claims the first rows of a query.
-macro_rules! claim_first {
-    ($connection:ident, $first:expr, $worker:expr, $until:expr) => {
-        $crate::mysql::dialect::atomically!($connection, {
-            let first: Vec<i64> = $first.load($connection).await?;
-            if first.is_empty() {
-                return Ok(Vec::new());
-            }
-            diesel::update(jaas_events::table.filter(jaas_events::id.eq_any(&first)))
-                .set((
-                    jaas_events::state.eq(RUNNING),
-                    jaas_events::fence.eq(jaas_events::fence + 1),
-                    jaas_events::worker.eq($worker),
-                    jaas_events::leased_until.eq($until),
-                ))
-                .execute($connection)
-                .await?;
-            let claimed = jaas_events::table.filter(jaas_events::id.eq_any(&first));
-            claimed.select(ClaimRow::as_select()).load($connection).await
-        })
-    };
-}
-
 /// What tells that a row exists already: any unique key.
 macro_rules! conflict_target {
     ($($column:expr),*) => {
@@ -106,7 +76,7 @@ macro_rules! conflict_target {
     };
 }
 
-pub(super) use {atomically, claim_first, conflict_target, exclusively, locked, skip_locked};
+pub(super) use {atomically, conflict_target, exclusively, locked};
 
 type Transactions = <AsyncMysqlConnection as AsyncConnection>::TransactionManager;
 
@@ -115,6 +85,14 @@ pub(super) async fn begin(connection: &mut AsyncMysqlConnection) -> QueryResult<
     const BEGIN: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN";
     Transactions::begin_transaction_sql(connection, BEGIN).await
 }
+
+/// Begins the transaction of a handler. Each statement sees what was committed before it: a head of a queue that was read
+/// from an older snapshot would be the wrong one.
+pub(super) const BEGIN_FOR_HANDLER: &str =
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN; SAVEPOINT jaas_handler";
+
+/// Ends what a handler may have done to the transaction it was given.
+pub(super) const AFTER_HANDLER: &str = "RELEASE SAVEPOINT jaas_handler";
 
 /// Commits what went well, and rolls back the rest.
 pub(super) async fn end<T>(connection: &mut AsyncMysqlConnection, result: QueryResult<T>) -> QueryResult<T> {
@@ -164,121 +142,18 @@ pub(super) async fn is_migrated(connection: &mut AsyncMysqlConnection) -> QueryR
     Ok(tables > 0)
 }
 
-/// Inserts events; answers those that were new, at their places.
-pub(super) async fn insert_new(
-    connection: &mut AsyncMysqlConnection,
-    events: &[&NewEvent],
-    callers_time: bool,
-) -> QueryResult<Vec<Option<Inserted>>> {
-    // A multi-row insert does not tell which of its rows were new, unless all were. So those that are known are left
-    // out; should another process be faster with one of the others, they are inserted one by one.
-    let (endpoints, keys) = endpoints_and_keys(events.iter().copied());
-    let known: Vec<(String, String)> = jaas_events::table
-        .filter(jaas_events::endpoint.eq_any(endpoints).and(jaas_events::idempotency_key.eq_any(keys)))
-        .select((jaas_events::endpoint, jaas_events::idempotency_key))
-        .load(connection)
-        .await?;
-    let known: HashSet<(&str, &str)> = known.iter().map(|(endpoint, key)| (&**endpoint, &**key)).collect();
-    let unknown: Vec<&NewEvent> = events.iter().copied().filter(|e| !known.contains(&e.key())).collect();
-    let mut new: HashSet<(&str, &str)> = HashSet::new();
-    if !unknown.is_empty() {
-        let now: i64 = diesel::select(Now::of_the_database()).get_result(connection).await?;
-        let early = !callers_time && unknown.iter().any(|event| event.received_at > now);
-        begin(connection).await?;
-        let all = insert_or_ignore_into(jaas_events::table).values(unknown.clone()).execute(connection).await;
-        if all.as_ref().is_ok_and(|inserted| *inserted == unknown.len()) {
-            let due = if early { make_due(connection, &unknown, now).await } else { Ok(()) };
-            end(connection, due).await?;
-            new.extend(unknown.iter().map(|event| event.key()));
-        } else {
-            Transactions::rollback_transaction(connection).await?;
-            all?;
-            let one_by_one = atomically!(connection, {
-                let mut new = HashSet::new();
-                for event in &unknown {
-                    let insert = insert_or_ignore_into(jaas_events::table).values(*event);
-                    if insert.execute(connection).await? == 1 {
-                        new.insert(event.key());
-                    }
-                }
-                if early {
-                    make_due(connection, &unknown, now).await?;
-                }
-                Ok(new)
-            })?;
-            new.extend(one_by_one);
-        }
-    }
-    Ok(events.iter().map(|event| new.contains(&event.key()).then(Inserted::default)).collect())
-}
-
-/// Makes new events due at once that were received by a clock ahead of the database's.
-async fn make_due(connection: &mut AsyncMysqlConnection, events: &[&NewEvent], now: i64) -> QueryResult<()> {
-    let (endpoints, keys) = endpoints_and_keys(events.iter().copied());
-    let early = jaas_events::table
-        .filter(jaas_events::endpoint.eq_any(endpoints).and(jaas_events::idempotency_key.eq_any(keys)))
-        .filter(jaas_events::fence.eq(0).and(jaas_events::due_at.gt(now)));
-    diesel::update(early).set(jaas_events::due_at.eq(now)).execute(connection).await?;
-    Ok(())
-}
-
 /// Records successful runs together.
 pub(super) async fn complete_all(
     connection: &mut AsyncMysqlConnection,
     completions: &[&Completion],
     now: Now,
-) -> QueryResult<Vec<Result<(), StoreError>>> {
-    let settles = |completion: &Completion| completion.step.last && completion.handled == Handled::Done;
-    atomically!(connection, {
-        let mut by_handler: BTreeMap<&str, Vec<(i64, i64)>> = BTreeMap::new();
-        for completion in completions.iter().filter(|completion| settles(completion)) {
-            let lease = (completion.lease.event.get(), completion.lease.fence);
-            by_handler.entry(&completion.step.handler).or_default().push(lease);
-        }
-        let mut done: HashSet<(i64, i64)> = HashSet::new();
-        for (handler, leases) in by_handler {
-            done.extend(settle_done(connection, handler, &leases, now).await?);
-        }
-        let mut answers = Vec::with_capacity(completions.len());
-        for completion in completions {
-            let Completion { lease, step, handled } = completion;
-            answers.push(if settles(completion) {
-                let done = done.contains(&(lease.event.get(), lease.fence));
-                if done { Ok(()) } else { Err(StoreError::stale("complete", *lease)) }
-            } else {
-                queries::complete(connection, *lease, step, handled, now).await?
-            });
-        }
-        Ok(answers)
-    })
+) -> QueryResult<Vec<Result<Option<Claim>, StoreError>>> {
+    atomically!(connection, { queries::complete_all(connection, completions, now).await })
 }
 
-/// Settles the events of those leases that are held, and answers them.
-async fn settle_done(
-    connection: &mut AsyncMysqlConnection,
-    handler: &str,
-    leases: &[(i64, i64)],
-    now: Now,
-) -> QueryResult<Vec<(i64, i64)>> {
-    use jaas_events::dsl;
-    let running = dsl::jaas_events
-        .filter(dsl::id.eq_any(leases.iter().map(|(id, _)| *id)))
-        .filter(dsl::state.eq(EventState::Running.as_str()))
-        .order(dsl::id)
-        .select((dsl::id, dsl::fence));
-    let mut running: Vec<(i64, i64)> = locked!(running).load(connection).await?;
-    running.retain(|lease| leases.contains(lease));
-    if !running.is_empty() {
-        diesel::update(dsl::jaas_events.filter(dsl::id.eq_any(running.iter().map(|(id, _)| *id))))
-            .set((
-                dsl::state.eq(EventState::Done.as_str()),
-                dsl::settled_at.eq(now.nullable()),
-                dsl::completed.eq(dsl::completed.concat(format!("{}\n", text(handler)))),
-            ))
-            .execute(connection)
-            .await?;
-    }
-    Ok(running)
+/// Nothing is sent together here.
+pub(super) async fn prepare_completions(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
+    Ok(())
 }
 
 /// Sets up a connection that commits are waited for on.
@@ -297,6 +172,11 @@ pub(super) async fn limit_statements(
 
 /// Nothing needs to be planned otherwise.
 pub(super) async fn plan_for_queues(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
+    Ok(())
+}
+
+/// Nothing is joined when events are stored.
+pub(super) async fn plan_for_groups(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
     Ok(())
 }
 

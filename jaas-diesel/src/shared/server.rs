@@ -15,13 +15,11 @@ use async_trait::async_trait;
 use diesel::QueryResult;
 use diesel_async::pooled_connection::bb8::{Pool, PooledConnection};
 use jaas_core::store::{
-    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Burial, Claim, ClaimRequest, Conflict,
-    DeadLetterGroup, EventQuery, EventStore, Failure, HandOver, Lease, NextDue, Page, PageRequest, Purged,
-    Quarantined, Retention, RowId, SessionOrder, Slot, Step, StoreError, StoreErrorKind, StoreStats,
-    StoredEvent, TxWork,
+    Accepted, Burial, Claim, ClaimRequest, EventStore, Failure, HandOver, Lease, NextDue, Slot, Step,
+    StoreError, StoreErrorKind, TxWork,
 };
 use jaas_core::telemetry::target;
-use jaas_core::{Delivery, Handled, HandlerResult, MAX_INDEXED_BYTES, SessionId, Timestamp, Unreadable};
+use jaas_core::{Delivery, Handled, HandlerResult, MAX_INDEXED_BYTES, Timestamp, Unreadable};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -34,7 +32,7 @@ use crate::error::{closed, not_in_time, unavailable};
 use crate::group::{Commit, Group};
 use crate::migrations::{Migration, MigrationError};
 use crate::now::Now;
-use crate::rows::{Claimant, Completion, NewEvent, NewQuarantined, page_of, replayed};
+use crate::rows::{Claimant, Completion, NewEvent, NewQuarantined};
 
 /// How often a statement is tried that ran into another one.
 const TRIES: usize = 5;
@@ -109,6 +107,11 @@ macro_rules! work {
 
 /// Asks something on a connection of the pool; what is captured is cloned.
 macro_rules! asked {
+    (wake, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
+        let done = super::dialect::asked!(write, $store, $operation, [$($captured),*] $connection => $query);
+        $store.wake();
+        done
+    }};
     ($how:ident, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
         $(let $captured = $captured.clone();)*
         let work: super::server::Work<_> = Box::new(move |$connection| {
@@ -140,11 +143,11 @@ impl Store {
         &self.shared.pool
     }
 
-    fn now(&self, callers: Timestamp) -> Now {
+    pub(super) fn now(&self, callers: Timestamp) -> Now {
         if self.shared.callers_time { Now::given(callers) } else { Now::of_the_database() }
     }
 
-    fn wake(&self) {
+    pub(super) fn wake(&self) {
         self.shared.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
     }
 
@@ -190,6 +193,32 @@ impl Store {
         let done = self.on_connection(operation, work).await;
         self.wake();
         done
+    }
+
+    /// Runs work in a transaction: with something to complete, which is committed with it, or else to be rolled back.
+    pub(super) async fn in_transaction(
+        &self,
+        completing: Option<(Lease, Step, Now)>,
+        work: TxWork<Connection>,
+    ) -> Result<transaction::Ran, StoreError> {
+        const OPERATION: &str = transaction::OPERATION;
+        if self.shared.tasks.is_closed() {
+            return Err(closed(OPERATION));
+        }
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let run = transaction::Run { completing, work, answer };
+        let store = self.clone();
+        // In a task, so that nothing on the connection is cut off with the caller: it would be left with an answer that it
+        // has not read.
+        self.shared.tasks.spawn(async move {
+            match store.connection(OPERATION).await {
+                Ok(connection) => run.on(connection, store.shared.time_limit).await,
+                Err(error) => {
+                    let _ = run.answer.send(Err(error));
+                }
+            }
+        });
+        answered.await.unwrap_or_else(|_| Err(unavailable(OPERATION, "the work panicked")))
     }
 
     async fn tried<T>(&self, operation: &'static str, work: &Work<T>) -> Result<T, StoreError> {
@@ -385,6 +414,11 @@ pub(super) struct Accepting {
 }
 
 impl Accepting {
+    /// The time by which claims are given back. With the caller's time everything is due that waits.
+    fn now(&self) -> Now {
+        if self.callers_time { Now::given(Timestamp::from_millis(0)) } else { Now::of_the_database() }
+    }
+
     /// A number for the claims of one group. Later claims of an event count on from it.
     fn first_fence(&self) -> i64 {
         let random = RandomState::new().hash_one(Arc::as_ptr(&self.hand_overs) as usize);
@@ -417,7 +451,10 @@ impl Commit for Accepting {
     }
 
     async fn connect(&self) -> Result<Connection, StoreError> {
-        limited(&self.pool, self.time_limit).await
+        let mut connection = limited(&self.pool, self.time_limit).await?;
+        let planned = dialect::plan_for_groups(&mut connection).await;
+        planned.map_err(|error| unavailable("connect to the database", error))?;
+        Ok(connection)
     }
 
     async fn commit(
@@ -459,7 +496,7 @@ impl Commit for Accepting {
         }
         if !unclaimed.is_empty() {
             // The worker is gone. Were this to fail, they would be run again when their leases end.
-            let _ = queries::unclaim(connection, &unclaimed).await;
+            let _ = queries::give_back(connection, &unclaimed, self.now()).await;
             wake = true;
         }
         if wake {
@@ -489,6 +526,13 @@ pub(super) struct Claiming {
     time_limit: Duration,
     callers_time: bool,
     wakeups: Arc<watch::Sender<u64>>,
+}
+
+impl Claiming {
+    /// The time by which claims are given back. With the caller's time everything is due that waits.
+    fn now(&self) -> Now {
+        if self.callers_time { Now::given(Timestamp::from_millis(0)) } else { Now::of_the_database() }
+    }
 }
 
 impl Commit for Claiming {
@@ -522,7 +566,7 @@ impl Commit for Claiming {
                     result => break result?,
                 }
             };
-            claims.push(rows.into_iter().map(Claim::from).collect());
+            claims.push(rows);
         }
         Ok(claims)
     }
@@ -530,7 +574,7 @@ impl Commit for Claiming {
     async fn abandoned(&mut self, connection: &mut Connection, claims: Vec<Vec<Claim>>) -> QueryResult<()> {
         // Nobody would renew claims that nobody waits for.
         let leases: Vec<Lease> = claims.iter().flatten().map(|claim| claim.lease).collect();
-        queries::unclaim(connection, &leases).await?;
+        queries::give_back(connection, &leases, self.now()).await?;
         self.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
         Ok(())
     }
@@ -550,12 +594,15 @@ pub(super) struct Completing {
 impl Commit for Completing {
     type Connection = Connection;
     type Item = (Completion, Timestamp);
-    type Answer = Result<(), StoreError>;
+    type Answer = Result<Option<Claim>, StoreError>;
 
     const OPERATION: &'static str = "complete the event";
 
     async fn connect(&self) -> Result<Connection, StoreError> {
-        limited(&self.pool, self.time_limit).await
+        let mut connection = limited(&self.pool, self.time_limit).await?;
+        let prepared = dialect::prepare_completions(&mut connection).await;
+        prepared.map_err(|error| unavailable("connect to the database", error))?;
+        Ok(connection)
     }
 
     async fn commit(
@@ -563,7 +610,7 @@ impl Commit for Completing {
         connection: &mut Connection,
         completions: &mut [(Completion, Timestamp)],
         _: bool,
-    ) -> QueryResult<Vec<Result<(), StoreError>>> {
+    ) -> QueryResult<Vec<Result<Option<Claim>, StoreError>>> {
         let given = completions.iter().map(|(_, now)| *now).max();
         let now = match given.filter(|_| self.callers_time) {
             Some(given) => Now::given(given),
@@ -631,25 +678,8 @@ impl EventStore for Store {
         step: &Step,
         now: Timestamp,
         work: TxWork<Connection>,
-    ) -> Result<HandlerResult, StoreError> {
-        const OPERATION: &str = transaction::OPERATION;
-        if self.shared.tasks.is_closed() {
-            return Err(closed(OPERATION));
-        }
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        let run = transaction::Run { lease, step: step.clone(), now: self.now(now), work, answer };
-        let store = self.clone();
-        // In a task, so that nothing on the connection is cut off with the caller: it would be left with an answer that it
-        // has not read.
-        self.shared.tasks.spawn(async move {
-            match store.connection(OPERATION).await {
-                Ok(connection) => run.on(connection, store.shared.time_limit).await,
-                Err(error) => {
-                    let _ = run.answer.send(Err(error));
-                }
-            }
-        });
-        answered.await.unwrap_or_else(|_| Err(unavailable(OPERATION, "the work panicked")))
+    ) -> Result<(HandlerResult, Option<Claim>), StoreError> {
+        self.in_transaction(Some((lease, step.clone(), self.now(now))), work).await
     }
 
     async fn complete(
@@ -658,12 +688,17 @@ impl EventStore for Store {
         step: &Step,
         handled: &Handled,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Claim>, StoreError> {
         let completion = Completion { lease, step: step.clone(), handled: handled.clone() };
         self.limited(Completing::OPERATION, self.shared.completions.ask((completion, now))).await?
     }
 
-    async fn fail(&self, lease: Lease, failure: &Failure, now: Timestamp) -> Result<(), StoreError> {
+    async fn fail(
+        &self,
+        lease: Lease,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
         let now = self.now(now);
         let work = work!([failure] connection => queries::fail(connection, lease, &failure, now));
         self.on_connection("record the failure", work).await?
@@ -675,9 +710,15 @@ impl EventStore for Store {
         self.waking("give events back", work).await
     }
 
-    async fn next_due(&self, now: Timestamp, order: SessionOrder) -> Result<NextDue, StoreError> {
+    async fn give_back(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
+        let (leases, now) = (Arc::<[Lease]>::from(leases), self.now(now));
+        let work = work!([leases] connection => queries::give_back(connection, &leases, now));
+        self.waking("give events back", work).await
+    }
+
+    async fn next_due(&self, now: Timestamp) -> Result<NextDue, StoreError> {
         let now = self.now(now);
-        let work = work!([] connection => queries::next_due(connection, now, order));
+        let work = work!([] connection => queries::next_due(connection, now));
         self.on_connection("find the next event", work).await
     }
 
@@ -687,89 +728,6 @@ impl EventStore for Store {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.on_connection("reach the database", work!([] connection => queries::ping(connection))).await
-    }
-
-    async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
-        let work = work!([query] connection => queries::events(connection, &query));
-        let rows = self.on_connection("list events", work).await?;
-        page_of(rows, query.page, |event: &StoredEvent| event.id)
-    }
-
-    async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
-        let work = work!([] connection => queries::conflicts(connection, page));
-        let rows = self.on_connection("list conflicts", work).await?;
-        page_of(rows, page, |conflict: &Conflict| conflict.id)
-    }
-
-    async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>, StoreError> {
-        let work = work!([] connection => queries::quarantined(connection, page));
-        let rows = self.on_connection("list the quarantine", work).await?;
-        page_of(rows, page, |quarantined: &Quarantined| quarantined.id)
-    }
-
-    async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError> {
-        let work = work!([query] connection => queries::attempts(connection, &query));
-        let rows = self.on_connection("list attempts", work).await?;
-        page_of(rows, query.page, |attempt: &Attempt| attempt.id)
-    }
-
-    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError> {
-        let work = work!([] connection => queries::dead_letters(connection));
-        self.on_connection("group dead letters", work).await
-    }
-
-    async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
-        let now = self.now(now);
-        let work = work!([audit] connection => queries::replay(connection, event, &audit, now));
-        self.waking("replay the event", work).await?
-    }
-
-    async fn replay_matching(
-        &self,
-        query: &EventQuery,
-        audit: &AuditNote,
-        now: Timestamp,
-    ) -> Result<Page<RowId>, StoreError> {
-        if query.is_empty() {
-            return Err(StoreError::empty_query());
-        }
-        let now = self.now(now);
-        let work =
-            work!([query, audit] connection => queries::replay_matching(connection, &query, &audit, now));
-        Ok(replayed(self.waking("replay events", work).await?, query.page))
-    }
-
-    async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
-        let now = self.now(now);
-        let work = work!([audit] connection => queries::discard(connection, event, &audit, now));
-        self.waking("discard the event", work).await?
-    }
-
-    async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
-        let work = work!([] connection => queries::audit(connection, page));
-        let rows = self.on_connection("list the audit", work).await?;
-        page_of(rows, page, |entry: &AuditEntry| entry.id)
-    }
-
-    async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
-        let work = work!([retention] connection => queries::purge(connection, &retention, now, limit));
-        self.on_connection("purge old rows", work).await
-    }
-
-    async fn erase_session(
-        &self,
-        session: &SessionId,
-        audit: &AuditNote,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let now = self.now(now);
-        let work =
-            work!([session, audit] connection => queries::erase_session(connection, &session, &audit, now));
-        self.waking("erase the session", work).await?
-    }
-
-    async fn stats(&self) -> Result<StoreStats, StoreError> {
-        self.on_connection("count events", work!([] connection => queries::stats(connection))).await
     }
 }
 

@@ -70,13 +70,13 @@ pub(super) async fn find(
 
 pub(super) async fn list(connection: &mut Connection, page: PageRequest) -> QueryResult<Vec<TableRow>> {
     use jaas_settings::dsl;
-    dsl::jaas_settings
-        .filter(dsl::id.gt(after(page)))
-        .order(dsl::id)
-        .limit(one_more(page))
-        .select(TableRow::as_select())
-        .load(connection)
-        .await
+    let mut rows = dsl::jaas_settings.limit(one_more(page)).select(TableRow::as_select()).into_boxed();
+    rows = if page.newest_first {
+        rows.filter(dsl::id.lt(after(page))).order(dsl::id.desc())
+    } else {
+        rows.filter(dsl::id.gt(after(page))).order(dsl::id)
+    };
+    rows.load(connection).await
 }
 
 async fn record(connection: &mut Connection, records: &[NewRecord]) -> QueryResult<()> {
@@ -86,12 +86,13 @@ async fn record(connection: &mut Connection, records: &[NewRecord]) -> QueryResu
 
 async fn records(connection: &mut Connection, query: &SettingsQuery) -> QueryResult<Vec<RecordRow>> {
     use jaas_settings_records::dsl;
-    let mut rows = dsl::jaas_settings_records
-        .filter(dsl::id.gt(after(query.page)))
-        .order(dsl::id)
-        .limit(one_more(query.page))
-        .select(RecordRow::as_select())
-        .into_boxed();
+    let mut rows =
+        dsl::jaas_settings_records.limit(one_more(query.page)).select(RecordRow::as_select()).into_boxed();
+    rows = if query.page.newest_first {
+        rows.filter(dsl::id.lt(after(query.page))).order(dsl::id.desc())
+    } else {
+        rows.filter(dsl::id.gt(after(query.page))).order(dsl::id)
+    };
     if let Some(fqn) = &query.fqn {
         let Key { tenant, room } = Key::of(fqn);
         rows = rows.filter(dsl::room.eq(indexed(room)));

@@ -4,8 +4,8 @@ use std::ops::DerefMut;
 use std::time::Duration;
 
 use diesel_async::{AsyncConnection, SimpleAsyncConnection as _, TransactionManager as _};
-use jaas_core::store::{Lease, Step, StoreError, StoreErrorKind, TxWork};
-use jaas_core::{Handled, HandlerResult};
+use jaas_core::HandlerResult;
+use jaas_core::store::{Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -13,24 +13,27 @@ use super::dialect::{self, Connection};
 use super::queries;
 use crate::error::{not_committed, not_in_time, unavailable};
 use crate::now::Now;
+use crate::rows::Completion;
 
 pub(super) const OPERATION: &str = "run a handler in a transaction";
 
 type Transactions = <Connection as AsyncConnection>::TransactionManager;
 
+/// What a handler returned, and the claim of the session's next event.
+pub(super) type Ran = (HandlerResult, Option<Claim>);
+
 /// A handler to be run in a transaction.
 pub(super) struct Run {
-    pub(super) lease: Lease,
-    pub(super) step: Step,
-    pub(super) now: Now,
+    /// What to complete with it; without it, the transaction is rolled back.
+    pub(super) completing: Option<(Lease, Step, Now)>,
     pub(super) work: TxWork<Connection>,
-    pub(super) answer: oneshot::Sender<Result<HandlerResult, StoreError>>,
+    pub(super) answer: oneshot::Sender<Result<Ran, StoreError>>,
 }
 
 impl Run {
     /// Runs the work and completes the step, together or not at all.
     pub(super) async fn on(self, mut connection: impl DerefMut<Target = Connection>, limit: Duration) {
-        let Self { lease, step, now, work, mut answer } = self;
+        let Self { completing, work, mut answer } = self;
         if answer.is_closed() {
             return;
         }
@@ -46,10 +49,11 @@ impl Run {
             // back.
             () = answer.closed() => return,
         };
-        let result = match handled {
-            Ok(handled) => {
-                match timeout(limit, complete(&mut connection, (lease, &step), &handled, now)).await {
-                    Ok(Ok(())) => Ok(Ok(handled)),
+        let result = match (handled, completing) {
+            (Ok(handled), Some((lease, step, now))) => {
+                let completion = Completion { lease, step, handled };
+                match timeout(limit, complete(&mut connection, &completion, now)).await {
+                    Ok(Ok(next)) => Ok((Ok(completion.handled), next)),
                     Ok(Err(error)) => {
                         rolled_back(&mut connection, limit).await;
                         Err(error)
@@ -57,9 +61,9 @@ impl Run {
                     Err(elapsed) => Err(late(elapsed)),
                 }
             }
-            Err(error) => {
+            (handled, _) => {
                 rolled_back(&mut connection, limit).await;
-                Ok(Err(error))
+                Ok((handled, None))
             }
         };
         let _ = answer.send(result);
@@ -69,19 +73,18 @@ impl Run {
 /// Completes the step and commits.
 async fn complete(
     connection: &mut Connection,
-    (lease, step): (Lease, &Step),
-    handled: &Handled,
+    completion: &Completion,
     now: Now,
-) -> Result<(), StoreError> {
+) -> Result<Option<Claim>, StoreError> {
     still_ours(connection).await?;
     let failed = |error| not_committed(OPERATION, error);
-    queries::complete(connection, lease, step, handled, now).await.map_err(failed)??;
-    Transactions::commit_transaction(connection).await.map_err(failed)
+    let next = queries::complete(connection, completion, now).await.map_err(failed)??;
+    Transactions::commit_transaction(connection).await.map_err(failed)?;
+    Ok(next)
 }
 
 async fn begin(connection: &mut Connection) -> diesel::QueryResult<()> {
-    Transactions::begin_transaction(connection).await?;
-    connection.batch_execute("SAVEPOINT jaas_handler").await
+    Transactions::begin_transaction_sql(connection, dialect::BEGIN_FOR_HANDLER).await
 }
 
 /// Fails when what the handler wrote is no longer in the transaction that was begun for it: it has ended that, or left
@@ -101,7 +104,7 @@ async fn still_ours(connection: &mut Connection) -> Result<(), StoreError> {
         Ok(_) => return Err(refused(diesel::result::Error::NotInTransaction)),
         Err(error) => return Err(refused(error)),
     }
-    match connection.batch_execute("RELEASE SAVEPOINT jaas_handler").await {
+    match connection.batch_execute(dialect::AFTER_HANDLER).await {
         Ok(()) => Ok(()),
         // Nothing is wrong with the handler.
         Err(error) if dialect::is_lost(&error) => Err(unavailable(OPERATION, error)),

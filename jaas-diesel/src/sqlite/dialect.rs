@@ -5,14 +5,10 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use diesel::connection::SimpleConnection as _;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::query_dsl::methods::{ExecuteDsl, LoadQuery};
-use diesel::sql_types::{BigInt, Binary, Nullable, Text};
-use diesel::sqlite::Sqlite;
 use diesel::{QueryDsl as _, QueryResult, SqliteConnection};
 
 use crate::migrations::{Script, scripts};
-use crate::rows::{Inserted, NewEvent};
 
 /// What the shared queries run on.
 pub(super) type Connection = SqliteConnection;
@@ -60,6 +56,11 @@ pub(super) fn answer<T, E: From<diesel::result::Error>>(
     }
 }
 
+/// Has events of a state looked up by the index of states, in its order.
+pub(super) fn of_state(state: &'static str) -> String {
+    format!("INDEXED BY jaas_events_by_state WHERE state = '{state}'")
+}
+
 /// Does all of this or nothing. Here the writing thread has begun a transaction already.
 macro_rules! atomically {
     ($connection:ident, $body:block) => {
@@ -90,12 +91,18 @@ macro_rules! asked {
         let read = move |$connection: &mut diesel::SqliteConnection| $crate::sqlite::dialect::answer($query);
         $store.read($operation, read).await
     }};
-    (write, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
+    (write, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {
+        asked!(Nobody, $store, $operation, [$($captured),*] $connection => $query)
+    };
+    (wake, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {
+        asked!(Workers, $store, $operation, [$($captured),*] $connection => $query)
+    };
+    ($wake:ident, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
         $(let $captured = $captured.clone();)*
         let write = move |$connection: &mut diesel::SqliteConnection| {
             $crate::sqlite::dialect::answer($query).map(Ok)
         };
-        $store.write($operation, $crate::sqlite::writer::Wake::Nobody, write).await
+        $store.write($operation, $crate::sqlite::writer::Wake::$wake, write).await
     }};
 }
 
@@ -106,26 +113,6 @@ macro_rules! locked {
     };
 }
 
-/// Claims the first rows of a query.
-macro_rules! claim_first {
-    ($connection:expr, $first:expr, $worker:expr, $until:expr) => {
-        async {
-            let first: Vec<i64> = $first.load($connection).await?;
-            diesel::update(jaas_events::table.filter(jaas_events::id.eq_any(first)))
-                .set((
-                    jaas_events::state.eq(RUNNING),
-                    jaas_events::fence.eq(jaas_events::fence + 1),
-                    jaas_events::worker.eq($worker),
-                    jaas_events::leased_until.eq($until),
-                ))
-                .returning(ClaimRow::as_returning())
-                .load($connection)
-                .await
-        }
-        .await
-    };
-}
-
 /// The columns that tell that a row exists already.
 macro_rules! conflict_target {
     ($($column:expr),*) => {
@@ -133,66 +120,10 @@ macro_rules! conflict_target {
     };
 }
 
-pub(super) use {
-    asked, atomically, claim_first, conflict_target, exclusively, locked, locked as skip_locked,
-};
+pub(super) use {asked, atomically, conflict_target, exclusively, locked};
 
-/// Inserts events; answers those that were new, at their places.
-pub(super) async fn insert_new(
-    connection: &mut SqliteConnection,
-    events: &[&NewEvent],
-    _: bool,
-) -> QueryResult<Vec<Option<Inserted>>> {
-    let mut inserted = Vec::with_capacity(events.len());
-    for event in events {
-        // One by one: this statement is prepared once, and no wire lies between.
-        let rows = InsertEvent(event).execute(connection).await?;
-        inserted.push((rows == 1).then(Inserted::default));
-    }
-    Ok(inserted)
-}
-
-/// An insert whose text is not made anew for each event.
-struct InsertEvent<'a>(&'a NewEvent);
-
-impl QueryId for InsertEvent<'_> {
-    type QueryId = InsertEvent<'static>;
-
-    const HAS_STATIC_QUERY_ID: bool = true;
-}
-
-impl QueryFragment<Sqlite> for InsertEvent<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        let Self(event) = self;
-        out.push_sql(
-            "INSERT INTO jaas_events (endpoint, idempotency_key, event_type, session_id, fqn, occurred_at, received_at, \
-             body, body_hash, trace_context, state, completed, due_at) VALUES (",
-        );
-        for text in [&event.endpoint, &event.idempotency_key, &event.event_type] {
-            out.push_bind_param::<Text, _>(text)?;
-            out.push_sql(", ");
-        }
-        out.push_bind_param::<Nullable<Text>, _>(&event.session_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Text, _>(&event.fqn)?;
-        for time in [&event.occurred_at, &event.received_at] {
-            out.push_sql(", ");
-            out.push_bind_param::<BigInt, _>(time)?;
-        }
-        for bytes in [&event.body, &event.body_hash] {
-            out.push_sql(", ");
-            out.push_bind_param::<Binary, _>(bytes)?;
-        }
-        out.push_sql(", ");
-        out.push_bind_param::<Nullable<Text>, _>(&event.trace_context)?;
-        out.push_sql(", 'waiting', '', ");
-        out.push_bind_param::<BigInt, _>(&event.received_at)?;
-        out.push_sql(") ON CONFLICT (endpoint, idempotency_key) DO NOTHING");
-        Ok(())
-    }
-}
-
-impl<Conn> diesel::RunQueryDsl<Conn> for InsertEvent<'_> {}
+pub(super) use super::accept::{arrive, insert_new};
+pub(super) use super::queues::{add_to_counts, heads, lock_due, lock_running, settle, write_queues};
 
 pub(super) async fn batch_execute(connection: &mut SqliteConnection, sql: &str) -> QueryResult<()> {
     connection.batch_execute(sql)

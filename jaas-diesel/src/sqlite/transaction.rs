@@ -2,29 +2,32 @@
 
 use diesel::SqliteConnection;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection as _, TransactionManager as _};
-use jaas_core::store::{Lease, Step, StoreError, StoreErrorKind, TxWork};
-use jaas_core::{HandlerResult, Timestamp};
+use jaas_core::HandlerResult;
+use jaas_core::store::{Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
 use tokio::sync::oneshot;
 
 use super::dialect::answer;
 use super::{Connection, queries};
 use crate::error::{not_committed, unavailable};
 use crate::now::Now;
+use crate::rows::Completion;
 
 /// A handler to be run in a transaction.
 pub(super) struct Run {
-    pub(super) lease: Lease,
-    pub(super) step: Step,
-    pub(super) now: Timestamp,
+    /// What to complete with it; without it, the transaction is rolled back.
+    pub(super) completing: Option<(Lease, Step, Now)>,
     pub(super) work: TxWork<Connection>,
-    pub(super) answer: oneshot::Sender<Result<HandlerResult, StoreError>>,
+    pub(super) answer: oneshot::Sender<Result<Ran, StoreError>>,
 }
+
+/// What a handler returned, and the claim of the session's next event.
+pub(super) type Ran = (HandlerResult, Option<Claim>);
 
 impl Run {
     /// Answers the caller, and gives the connection back unless it may still be in a transaction.
     pub(super) async fn in_transaction(self, mut connection: Connection) -> Option<Connection> {
         const OPERATION: &str = "run a handler in a transaction";
-        let Self { lease, step, now, work, answer: mut asker } = self;
+        let Self { completing, work, answer: mut asker } = self;
         let begun = connection
             .spawn_blocking(|connection| {
                 AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")?;
@@ -40,16 +43,15 @@ impl Run {
             // The worker has cut the handler off; the connection is dropped, and SQLite rolls back.
             () = asker.closed() => return None,
         };
-        let (result, back) = match result {
-            Ok(handled) => {
-                let outcome = handled.clone();
+        let (result, back) = match (result, completing) {
+            (Ok(handled), Some((lease, step, now))) => {
+                let completion = Completion { lease, step, handled: handled.clone() };
                 let completed = connection
                     .spawn_blocking(move |connection| {
                         if let Err(error) = still_ours(connection) {
                             return Ok(Err(error));
                         }
-                        let now = Now::given(now);
-                        let completed = answer(queries::complete(connection, lease, &step, &outcome, now))?;
+                        let completed = answer(queries::complete(connection, &completion, now))?;
                         if completed.is_ok() {
                             AnsiTransactionManager::commit_transaction(connection)?;
                         }
@@ -57,12 +59,12 @@ impl Run {
                     })
                     .await;
                 match completed {
-                    Ok(Ok(())) => (Ok(Ok(handled)), Some(connection)),
+                    Ok(Ok(next)) => (Ok((Ok(handled), next)), Some(connection)),
                     Ok(Err(refused)) => (Err(refused), rolled_back(connection).await),
                     Err(error) => (Err(not_committed(OPERATION, error)), None),
                 }
             }
-            Err(error) => (Ok(Err(error)), rolled_back(connection).await),
+            (result, _) => (Ok((result, None)), rolled_back(connection).await),
         };
         let _ = asker.send(result);
         back

@@ -6,17 +6,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use diesel::{QueryResult, SqliteConnection};
+use jaas_core::Timestamp;
 use jaas_core::store::{Accepted, Burial, Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
 use jaas_core::telemetry::target;
-use jaas_core::{HandlerResult, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::checkpoint::Checkpoints;
 use super::connection::Open;
 use super::dialect::answer;
-use super::transaction::Run;
+use super::transaction::{Ran, Run};
 use super::{Connection, queries};
 use crate::error::{closed, unavailable};
+use crate::now::Now;
 use crate::rows::NewEvent;
 
 /// How many writes go into one commit at most.
@@ -150,13 +151,11 @@ impl Command {
     }
 
     pub(super) fn run(
-        lease: Lease,
-        step: Step,
-        now: Timestamp,
+        completing: Option<(Lease, Step, Now)>,
         work: TxWork<Connection>,
-    ) -> (Self, oneshot::Receiver<Result<HandlerResult, StoreError>>) {
+    ) -> (Self, oneshot::Receiver<Result<Ran, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        (Self::Run(Box::new(Run { lease, step, now, work, answer })), answered)
+        (Self::Run(Box::new(Run { completing, work, answer })), answered)
     }
 }
 
@@ -357,7 +356,9 @@ impl Writing {
     /// Gives back claims that never reached their worker, so that they count neither as crash nor interruption.
     fn give_back(&mut self, abandoned: &[Lease]) {
         let given_back = self.with_connection(|connection| {
-            connection.immediate_transaction(|connection| answer(queries::unclaim(connection, abandoned)))
+            let now = Now::given(Timestamp::from_millis(0));
+            connection
+                .immediate_transaction(|connection| answer(queries::give_back(connection, abandoned, now)))
         });
         match given_back {
             Ok(()) => self.wake_workers(),

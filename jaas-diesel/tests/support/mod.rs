@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, SqliteConnection};
 use jaas_core::event::ParticipantJoined;
-use jaas_core::store::{EventQuery, EventState, EventStore, StoredEvent};
+use jaas_core::store::{EventAdmin, EventQuery, EventState, StoredEvent};
 use jaas_core::{
     Backoff, Clock as _, Context, Delivery, EventHandler, Handled, HandlerResult, Handlers, SystemClock,
     Timestamp, Worker, WorkerBuilder,

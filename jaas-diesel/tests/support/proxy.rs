@@ -24,6 +24,9 @@ pub(crate) struct Cut {
 struct State {
     cut: Mutex<Option<Cut>>,
     done: Notify,
+    notices: Mutex<Vec<Vec<u8>>>,
+    /// What all connections have asked for which PostgreSQL is not yet ready for the next.
+    unanswered: watch::Sender<i64>,
     away: watch::Sender<bool>,
 }
 
@@ -48,6 +51,9 @@ impl Proxy {
                     continue;
                 }
                 let server = TcpStream::connect(&server).await.expect("the server of the tests answers");
+                // A packet that waits for others takes 40 ms, and there are many on the way to a commit.
+                client.set_nodelay(true).expect("set");
+                server.set_nodelay(true).expect("set");
                 tokio::spawn(forward(client, server, postgres, state.clone()));
             }
         });
@@ -69,6 +75,13 @@ impl Proxy {
         self.state.away.send_replace(away);
     }
 
+    /// The notices of PostgreSQL since this was last asked, in the order of each connection. Waits until everything that was
+    /// asked is over: some notices come after the answer.
+    pub(crate) async fn notices(&self) -> Vec<Vec<u8>> {
+        self.state.unanswered.subscribe().wait_for(|asked| *asked == 0).await.expect("the state is there");
+        std::mem::take(&mut *self.state.notices.lock().expect("not poisoned"))
+    }
+
     /// Waits until it has cut one.
     pub(crate) async fn has_cut(&self) {
         self.state.done.notified().await;
@@ -86,7 +99,7 @@ async fn forward(client: TcpStream, server: TcpStream, postgres: bool, state: Ar
     let (answered, to_server) = server.into_split();
     let wire = Arc::new(Mutex::new(Wire::default()));
     let up = up(asked, to_server, postgres, wire.clone(), state.clone());
-    let down = down(answered, to_client, postgres, wire, state.clone());
+    let down = down(answered, to_client, postgres, wire.clone(), state.clone());
     let mut away = state.away.subscribe();
     // When one side ends, both are closed.
     tokio::select! {
@@ -94,6 +107,9 @@ async fn forward(client: TcpStream, server: TcpStream, postgres: bool, state: Ar
         () = down => {}
         _ = away.wait_for(|away| *away) => {}
     }
+    let mut wire = wire.lock().expect("not poisoned");
+    let left = wire.unanswered;
+    wire.unanswered(-left, &state);
 }
 
 /// What is known about one connection.
@@ -107,9 +123,16 @@ struct Wire {
     asked: Vec<String>,
     /// Whether the next answer never comes.
     cut: bool,
+    /// How much was asked for which PostgreSQL is not yet ready for the next.
+    unanswered: i64,
 }
 
 impl Wire {
+    fn unanswered(&mut self, more: i64, state: &State) {
+        self.unanswered += more;
+        state.unanswered.send_modify(|asked| *asked += more);
+    }
+
     fn asks(&mut self, sql: &str, state: &State) {
         if sql.contains("BEGIN") {
             self.asked.clear();
@@ -184,6 +207,9 @@ async fn up(
     // The first message of PostgreSQL's protocol has no type.
     let mut untyped = postgres;
     while let Some(message) = read(&mut from, postgres, untyped).await {
+        if postgres && (untyped || matches!(message.first(), Some(b'Q' | b'S'))) {
+            wire.lock().expect("not poisoned").unanswered(1, &state);
+        }
         if !untyped {
             wire.lock().expect("not poisoned").asked(&message, postgres, &state);
         }
@@ -202,6 +228,11 @@ async fn down(
     state: Arc<State>,
 ) {
     while let Some(message) = read(&mut from, postgres, false).await {
+        match message.first() {
+            Some(b'N') if postgres => state.notices.lock().expect("not poisoned").push(message.clone()),
+            Some(b'Z') if postgres => wire.lock().expect("not poisoned").unanswered(-1, &state),
+            _ => {}
+        }
         let cut = {
             let mut wire = wire.lock().expect("not poisoned");
             wire.answered(&message, postgres);

@@ -18,7 +18,8 @@ use diesel_async::{
 };
 use jaas_core::event::ParticipantJoined;
 use jaas_core::store::{
-    Claim, ClaimRequest, EventQuery, EventState, EventStore, Step, StoreError, StoredEvent, TxWork,
+    Claim, ClaimRequest, EventAdmin, EventQuery, EventState, EventStore, Step, StoreError, StoredEvent,
+    TxWork,
 };
 use jaas_core::{
     Backoff, Clock as _, Context, Delivery, EventHandler, Handled, HandlerResult, Handlers, SystemClock,
@@ -82,7 +83,7 @@ impl Settings {
 /// A database of a server, and the store in it.
 pub(crate) trait Server: Send + Sync + Sized + 'static {
     type Connection: AsyncConnection<TransactionManager = AnsiTransactionManager> + 'static;
-    type Store: EventStore<Tx = Self::Connection> + Clone + Debug;
+    type Store: EventAdmin<Tx = Self::Connection> + Clone + Debug;
 
     const IS_POSTGRES: bool;
     /// The application's tables, next to the inbox.
@@ -347,11 +348,11 @@ pub(crate) fn request(limit: usize) -> ClaimRequest {
 }
 
 pub(crate) fn step() -> Step {
-    Step { handler: "handler".into(), last: true }
+    Step { handler: "handler".into(), last: true, next: None }
 }
 
 /// Claims one event, accepted for it.
-pub(crate) async fn claimed<S: EventStore>(store: &S, key: &str) -> Claim {
+pub(crate) async fn claimed<S: EventAdmin>(store: &S, key: &str) -> Claim {
     store.accept(repeated(key)).await.expect("accepted");
     let claim = store.claim(&request(1)).await.expect("claimed").pop();
     claim.expect("one was waiting")
@@ -428,19 +429,19 @@ pub(crate) fn work<C>(work: impl for<'t> FnOnce(&'t mut C) -> Answer<'t> + Send 
 }
 
 /// A worker that is quick to try again, and gives up after three failures.
-pub(crate) fn worker<S: EventStore + Clone>(store: &S, handlers: Handlers<S::Tx>) -> WorkerBuilder<S> {
+pub(crate) fn worker<S: EventAdmin + Clone>(store: &S, handlers: Handlers<S::Tx>) -> WorkerBuilder<S> {
     let backoff =
         Backoff::default().first(Duration::from_millis(10)).max(Duration::from_millis(20)).max_failures(3);
     Worker::builder(store.clone(), handlers).backoff(backoff).poll_interval(Duration::from_millis(100))
 }
 
-pub(crate) async fn event<S: EventStore>(store: &S, key: &str) -> StoredEvent {
+pub(crate) async fn event<S: EventAdmin>(store: &S, key: &str) -> StoredEvent {
     let query = EventQuery { idempotency_key: Some(key.into()), ..EventQuery::default() };
     store.events(&query).await.expect("listed").items.pop().expect("stored")
 }
 
 /// The event once `wanted` holds for it.
-pub(crate) async fn event_when<S: EventStore>(
+pub(crate) async fn event_when<S: EventAdmin>(
     store: &S,
     key: &str,
     wanted: impl Fn(&StoredEvent) -> bool,
@@ -457,14 +458,14 @@ pub(crate) async fn event_when<S: EventStore>(
     }
 }
 
-pub(crate) async fn is_done<S: EventStore>(store: &S, key: &str) -> StoredEvent {
+pub(crate) async fn is_done<S: EventAdmin>(store: &S, key: &str) -> StoredEvent {
     let event = event_when(store, key, |event| event.state.is_settled()).await;
     assert_eq!(event.state, EventState::Done, "{event:?}");
     event
 }
 
 /// Answers well again within this time, without being opened again.
-pub(crate) async fn works_again<S: EventStore>(store: &S, key: &str, within: Duration) {
+pub(crate) async fn works_again<S: EventAdmin>(store: &S, key: &str, within: Duration) {
     let started = Instant::now();
     for round in 0.. {
         let answers = (

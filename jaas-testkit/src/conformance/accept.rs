@@ -1,7 +1,7 @@
 //! Taking responsibility: `accept`, `quarantine` and `ping`.
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
-use jaas_core::store::{Accepted, EventStore as _, PageRequest};
+use jaas_core::store::{Accepted, EventAdmin, EventStore as _, PageRequest};
 use jaas_core::telemetry::TraceContext;
 use jaas_core::{Delivery, SessionId};
 
@@ -70,7 +70,7 @@ pub async fn accept_keeps_the_trace_context<H: Harness>() {
     }
     let expected = [("long", Some(long)), ("none", None), ("short", Some(short.clone()))];
     for (key, trace) in &expected {
-        assert_eq!(store.event(key).await.trace, *trace, "{key} is listed with its trace");
+        assert_eq!(store.named(key).await.trace, *trace, "{key} is listed with its trace");
     }
     let mut claimed: Vec<_> =
         store.claimed(0).await.into_iter().map(|claim| (key_of(&claim), claim.trace, claim.lease)).collect();
@@ -81,7 +81,7 @@ pub async fn accept_keeps_the_trace_context<H: Harness>() {
     // It leads from a dead letter to its trace, and is no personal data.
     store.fail(claimed[2].2, &final_failure("no"), at(1)).await.expect("recorded");
     store.erase_session(&SessionId::new("a session"), &note(), at(2)).await.expect("erased");
-    let erased = store.event("short").await;
+    let erased = store.named("short").await;
     assert_eq!((erased.body.len(), erased.trace), (0, Some(short)));
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jaas_core::store::{Claim, EventStore as _, SessionOrder};
+use jaas_core::store::{Claim, EventStore as _};
 
 use super::Harness;
 use super::support::*;
@@ -76,8 +76,7 @@ pub async fn claim_runs_events_that_crashed_one_at_a_time<H: Harness>() {
 pub async fn next_due_names_the_earliest_future_event<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
-    let order = SessionOrder::default();
-    let due = async |millis| store.next_due(at(millis), order).await.expect("told");
+    let due = async |millis| store.next_due(at(millis)).await.expect("told");
     assert_eq!(due(0).await.after, None);
     store.stored(lone("a")).await;
     assert_eq!(due(1).await.after, None, "what is due already is no future");
@@ -85,37 +84,36 @@ pub async fn next_due_names_the_earliest_future_event<H: Harness>() {
     assert_eq!(due(0).await.after, Some(Duration::from_millis(15_000)), "the end of its lease");
     store.fail(claim.lease, &retry("no", 700), at(0)).await.expect("recorded");
     assert_eq!(due(0).await.after, Some(Duration::from_millis(700)));
-    store.stored(lone("b")).await;
-    let order = SessionOrder { settle_window: Duration::from_millis(500), ..order };
-    assert_eq!(store.next_due(at(0), order).await.expect("told").after, Some(Duration::from_millis(500)));
 }
 
 pub async fn next_due_tells_when_events_are_held_back<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
-    let held_back =
-        async |millis| store.next_due(at(millis), SessionOrder::default()).await.expect("told").held_back;
+    let held_back = async |millis| store.next_due(at(millis)).await.expect("told").held_back;
     assert!(!held_back(0).await, "nothing is there");
     store.stored(event("first", Some("s"), 0)).await;
     store.stored(event("second", Some("s"), 1)).await;
+    assert!(held_back(1).await, "the session can be claimed");
     let first = store.claimed_one(1).await;
-    assert!(held_back(1).await, "the second waits for the first");
+    assert!(!held_back(1).await, "the second is for who runs the first");
     store.done(first.lease).await;
+    assert!(held_back(1).await, "the session can be claimed again");
     let second = store.claimed_one(1).await;
-    assert!(!held_back(1).await, "nothing waits");
     store.fail(second.lease, &retry("no", 99), at(1)).await.expect("recorded");
     assert!(!held_back(50).await, "it waits for its time only");
     store.done(store.claimed_one(100).await.lease).await;
 
-    let order = SessionOrder { settle_window: Duration::from_millis(500), ..SessionOrder::default() };
+    let mut request = request(300, 100);
+    request.order.settle_window = Duration::from_millis(500);
     store.stored(event("settling", None, 200)).await;
-    let due = store.next_due(at(300), order).await.expect("told");
+    assert!(store.claim(&request).await.expect("claimed").is_empty());
+    let due = store.next_due(at(300)).await.expect("told");
     assert_eq!((due.after, due.held_back), (Some(Duration::from_millis(400)), false));
-    store.done(store.claimed_one(300).await.lease).await;
+    store.done(store.claimed_one(700).await.lease).await;
 
     store.stored(lone("culprit")).await;
     store.stored(lone("innocent")).await;
-    assert_eq!(store.claimed(300).await.len(), 2);
+    assert_eq!(store.claimed(700).await.len(), 2);
     let suspect = store.claimed_one(20_000).await;
     assert!(held_back(20_000).await, "the other one that crashed");
     store.done(suspect.lease).await;

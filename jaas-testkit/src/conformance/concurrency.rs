@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jaas_core::store::{Accepted, Claim, EventState, EventStore as _, Lease, RowId};
+use jaas_core::store::{Accepted, Claim, EventAdmin, EventState, EventStore as _, Lease, RowId};
 use jaas_core::{Delivery, SessionId};
 use tokio::time::{sleep, timeout};
 

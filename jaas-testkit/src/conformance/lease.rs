@@ -58,3 +58,26 @@ pub async fn release_counts_an_interruption_not_a_failure<H: Harness>() {
     let event = store.only().await;
     assert_eq!((event.failures, event.crashes, event.interruptions), (0, 1, 1));
 }
+
+pub async fn give_back_leaves_the_event_as_if_it_had_not_been_claimed<H: Harness>() {
+    let harness = H::start().await;
+    let (lost, live) = overtaken(&harness).await;
+    let store = harness.store();
+    store.stored(event("s", Some("s"), 0)).await;
+    let other = store.claimed_one(15_001).await.lease;
+    let mut wakeups = store.wakeups();
+    wakeups.mark_unchanged();
+    store.give_back(&[lost, other], at(15_001)).await.expect("given back");
+    wakeups.changed().await.expect("another worker is woken");
+    assert_eq!(store.named("k").await.state, EventState::Running, "a stale lease is passed over");
+    let event = store.named("s").await;
+    assert_eq!(
+        (event.state, event.failures, event.crashes, event.interruptions),
+        (EventState::Waiting, 0, 0, 0)
+    );
+    let again = store.claimed_one(15_001).await;
+    assert_eq!((again.lease.event, again.attempt()), (other.event, 1));
+    assert!(again.lease.fence > other.fence, "no lease is given out twice");
+    store.give_back(&[live], at(15_002)).await.expect("given back");
+    assert_eq!(store.claimed_one(15_002).await.crashes, 1, "it is still one that crashed");
+}

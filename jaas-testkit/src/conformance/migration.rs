@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use jaas_core::store::{
-    Accepted, Attempt, AttemptQuery, AuditEntry, Conflict, DeadLetterGroup, EventState, EventStore, Lease,
-    PageRequest, Quarantined, StoreStats, StoredEvent,
+    Accepted, Attempt, AttemptQuery, AuditEntry, Conflict, DeadLetterGroup, EventAdmin, EventState,
+    EventStore, Lease, PageRequest, Quarantined, StoreStats, StoredEvent,
 };
 
 use super::DurableHarness;
@@ -24,8 +24,8 @@ pub async fn migration_opens_a_store_as_it_was<H: DurableHarness>() {
     let reopened = harness.reopened().await;
     assert!(reopened.claimed(14_999).await.iter().all(|claim| claim.lease.event != running.event));
     reopened.done(running).await;
-    assert_eq!(reopened.event("running").await.state, EventState::Done);
-    assert_eq!(harness.store().event("running").await.state, EventState::Done, "it is the same database");
+    assert_eq!(reopened.named("running").await.state, EventState::Done);
+    assert_eq!(harness.store().named("running").await.state, EventState::Done, "it is the same database");
 }
 
 pub async fn migration_is_safe_for_several_at_once<H: DurableHarness>() {
@@ -53,7 +53,7 @@ pub async fn migration_is_safe_for_several_at_once<H: DurableHarness>() {
 }
 
 /// Puts something of everything into a store; answers the lease of what runs.
-async fn filled(store: &impl EventStore) -> Lease {
+async fn filled(store: &impl EventAdmin) -> Lease {
     for state in [EventState::Done, EventState::Ignored, EventState::Dead, EventState::Discarded] {
         store.ends(state.as_str(), state, 0).await;
     }
@@ -81,7 +81,7 @@ struct Contents {
 }
 
 impl Contents {
-    async fn of(store: &impl EventStore) -> Self {
+    async fn of(store: &impl EventAdmin) -> Self {
         let page = PageRequest::first();
         Self {
             events: store.all().await,

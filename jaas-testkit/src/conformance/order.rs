@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jaas_core::store::{EventState, EventStore};
+use jaas_core::store::{EventAdmin, EventState, EventStore as _, Failure};
 
 use super::Harness;
 use super::support::*;
@@ -52,7 +52,8 @@ pub async fn claim_lets_a_session_pass_an_event_that_keeps_failing<H: Harness>()
     for failure in 1..=3 {
         let claim = store.claimed_one(failure * 100).await;
         assert_eq!(key_of(&claim), "failing");
-        store.fail(claim.lease, &retry("no", 100), at(failure * 100)).await.expect("recorded");
+        let failed = Failure { passable: failure == 3, ..retry("no", 100) };
+        store.fail(claim.lease, &failed, at(failure * 100)).await.expect("recorded");
         if failure < 3 {
             assert!(
                 store.claimed(failure * 100 + 50).await.is_empty(),
@@ -134,7 +135,7 @@ pub async fn hand_over_keeps_the_order_of_a_session<H: Harness>() {
     assert!(handed_over.try_recv().is_err(), "every event was run once");
 }
 
-async fn running(store: &impl EventStore) -> Vec<String> {
+async fn running(store: &impl EventAdmin) -> Vec<String> {
     let events = store.all().await.into_iter().filter(|event| event.state == EventState::Running);
     events.map(|event| event.idempotency_key.into_string()).collect()
 }

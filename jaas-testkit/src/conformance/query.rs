@@ -3,8 +3,8 @@
 
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{
-    Accepted, Attempt, AttemptOutcome, AttemptQuery, EventQuery, EventState, EventStore as _, Retention,
-    StateStats, StoreStats,
+    Accepted, Attempt, AttemptOutcome, AttemptQuery, AuditAction, EventAdmin, EventQuery, EventState,
+    EventStore as _, PageRequest, Retention, RowId, StateStats, StoreErrorKind, StoreStats,
 };
 use jaas_core::{Delivery, Fqn, IdempotencyKey, SessionId};
 
@@ -107,7 +107,7 @@ pub async fn attempts_are_listed_in_pages<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
     store.stored(lone("a")).await;
-    let a = store.event("a").await.id;
+    let a = store.named("a").await.id;
     for number in 0..4 {
         let lease = store.claimed_one(number).await.lease;
         store.fail(lease, &retry(&format!("no {number}"), 0), at(number)).await.expect("recorded");
@@ -161,8 +161,8 @@ pub async fn stats_count_every_state<H: Harness>() {
     assert_eq!(store.stats().await.expect("counted"), StoreStats::default());
     let ends = [EventState::Done, EventState::Ignored, EventState::Dead, EventState::Discarded];
     for (number, state) in ends.into_iter().enumerate() {
-        // The younger one comes first, and is settled first.
-        for (name, millis) in [("younger", 50), ("older", 10)] {
+        // It is the order of the rows that counts.
+        for (name, millis) in [("first", 50), ("second", 10)] {
             store.ends(&format!("{name} {number}"), state, millis).await;
         }
     }
@@ -180,10 +180,39 @@ pub async fn stats_count_every_state<H: Harness>() {
         let StateStats { count, oldest, .. } = stats.state(state);
         (count, oldest)
     };
-    assert_eq!(state(EventState::Waiting), (3, Some(at(70))));
+    assert_eq!(state(EventState::Waiting), (3, Some(at(80))));
     assert_eq!(state(EventState::Running), (1, Some(at(30))));
     for end in ends {
-        assert_eq!(state(end), (2, Some(at(10))), "{end}");
+        assert_eq!(state(end), (2, Some(at(50))), "{end}");
     }
     assert_eq!((stats.conflicts, stats.quarantined), (1, 1));
+}
+
+pub async fn event_is_found_by_its_row<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    store.stored(lone("a")).await;
+    store.stored(lone("b")).await;
+    let [a, b] = [store.named("a").await, store.named("b").await];
+    assert_eq!(store.event(b.id).await.expect("found"), Some(b.clone()));
+    assert_eq!(store.event(RowId::new(a.id.get().max(b.id.get()) + 1000)).await.expect("looked for"), None);
+    let claims = store.claimed(0).await;
+    assert_eq!(claims.len(), 2);
+    let running = store.event(a.id).await.expect("found").expect("it is there");
+    assert_eq!((running.state, running.worker.as_deref()), (EventState::Running, Some("conformance")));
+}
+
+pub async fn reveal_is_audited<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    store.stored(lone("k")).await;
+    let id = store.only().await.id;
+    store.reveal(id, &note(), at(7)).await.expect("recorded");
+    let entries = store.audit(PageRequest::first()).await.expect("listed").items;
+    assert_eq!(entries.len(), 1);
+    let entry = &entries[0];
+    assert_eq!((entry.event, entry.action, entry.at), (id, AuditAction::Revealed, at(7)));
+    assert_eq!((&entry.note, entry.idempotency_key.as_str()), (&note(), "k"));
+    let missing = store.reveal(RowId::new(id.get() + 1000), &note(), at(8)).await.expect_err("no such event");
+    assert_eq!(missing.kind(), StoreErrorKind::NotFound);
 }

@@ -4,8 +4,8 @@
 use jaas_core::SessionId;
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{
-    Accepted, AttemptQuery, AuditAction, EventState, EventStore, Keep, PageRequest, Purged, Retention,
-    RetentionBuilder, StoreErrorKind,
+    Accepted, AttemptQuery, AuditAction, EventAdmin, EventState, EventStore, Keep, PageRequest, Purged,
+    Retention, RetentionBuilder, StoreErrorKind,
 };
 use jaas_core::telemetry::TraceContext;
 
@@ -24,7 +24,7 @@ fn all_events(keep: Keep) -> RetentionBuilder {
     ENDS.into_iter().fold(retention(), |retention, state| retention.events(state, keep))
 }
 
-async fn purged(store: &impl EventStore, retention: &RetentionBuilder, millis: i64) -> Purged {
+async fn purged(store: &impl EventAdmin, retention: &RetentionBuilder, millis: i64) -> Purged {
     let retention = retention.clone().build().expect("a sound retention");
     store.purge(&retention, at(millis), 1000).await.expect("purged")
 }
@@ -45,7 +45,7 @@ pub async fn purge_deletes_by_age_and_state<H: Harness>() {
     assert_eq!(store.accept(event("discarded", None, 1)).await.expect("accepted"), Accepted::Conflict);
     assert_eq!(store.accept(event("dead", None, 1)).await.expect("accepted"), Accepted::Conflict);
     store.quarantine(unreadable("main", b"[]", 0)).await.expect("quarantined");
-    let dead = store.event("dead").await.id;
+    let dead = store.named("dead").await.id;
     for (day, left) in [
         (2, &["done", "ignored", "dead", "discarded"][..]),
         (4, &["ignored", "dead", "discarded"]),
@@ -154,7 +154,7 @@ pub async fn purge_leaves_what_is_not_settled<H: Harness>() {
         }
     }
     store.stored(lone("waiting")).await;
-    store.replay(store.event("replayed").await.id, &note(), at(0)).await.expect("replayed");
+    store.replay(store.named("replayed").await.id, &note(), at(0)).await.expect("replayed");
     let nothing = all_events(Keep::FOREVER.newest(0));
     let (events, attempts) = (store.all().await, store.attempts(&AttemptQuery::default()).await);
     assert_eq!(purged(&store, &nothing, 3650 * DAY).await, Purged::new(0, 0, 0, false));
@@ -181,18 +181,18 @@ pub async fn erase_session_removes_bodies_and_keeps_keys<H: Harness>() {
     let conflicting = event("done", Some("s"), 2);
     assert_eq!(store.accept(conflicting.clone()).await.expect("accepted"), Accepted::Conflict);
     store.stored(event("other", Some("S"), 0).with_trace(trace(Some("vendor=Max")))).await;
-    let untouched = (store.event("other").await, store.event("lone").await);
+    let untouched = (store.named("other").await, store.named("lone").await);
 
     let session = SessionId::new("s");
     assert_eq!(store.erase_session(&session, &note(), at(10)).await.expect("erased"), 2);
     for (key, state) in [("dead", EventState::Dead), ("done", EventState::Done)] {
-        let event = store.event(key).await;
+        let event = store.named(key).await;
         assert_eq!((event.state, event.erased_at), (state, Some(at(10))));
         assert_eq!((&event.body[..], event.note), (&b""[..], None));
     }
-    assert_eq!(store.event("dead").await.trace, None);
-    assert_eq!(store.event("done").await.trace, Some(trace(None)), "what vendors wrote is erased");
-    assert_eq!((store.event("other").await, store.event("lone").await), untouched);
+    assert_eq!(store.named("dead").await.trace, None);
+    assert_eq!(store.named("done").await.trace, Some(trace(None)), "what vendors wrote is erased");
+    assert_eq!((store.named("other").await, store.named("lone").await), untouched);
     let attempts = store.attempts(&AttemptQuery::default()).await.expect("listed").items;
     assert_eq!(
         attempts.iter().map(|attempt| attempt.error.as_deref()).collect::<Vec<_>>(),
@@ -216,7 +216,7 @@ pub async fn erase_session_removes_bodies_and_keeps_keys<H: Harness>() {
     assert_eq!(store.erase_session(&session, &note(), at(20)).await.expect("erased"), 0);
     let conflicts = store.conflicts(PageRequest::first()).await.expect("listed").items;
     assert!(conflicts.iter().all(|row| row.body.is_empty()) && conflicts.len() == 2);
-    assert_eq!(store.event("done").await.erased_at, Some(at(10)));
+    assert_eq!(store.named("done").await.erased_at, Some(at(10)));
 }
 
 pub async fn erase_session_discards_what_waits_and_refuses_while_one_runs<H: Harness>() {
@@ -233,9 +233,9 @@ pub async fn erase_session_discards_what_waits_and_refuses_while_one_runs<H: Har
 
     store.done(first).await;
     assert_eq!(store.erase_session(&session, &note(), at(10)).await.expect("erased"), 2);
-    let event = store.event("second").await;
+    let event = store.named("second").await;
     assert_eq!((event.state, event.settled_at), (EventState::Discarded, Some(at(10))));
     assert!(store.claimed(1_000_000).await.is_empty());
-    assert_eq!(store.event("first").await.state, EventState::Done);
+    assert_eq!(store.named("first").await.state, EventState::Done);
     assert_eq!(store.erase_session(&SessionId::new("none"), &note(), at(11)).await.expect("nothing"), 0);
 }

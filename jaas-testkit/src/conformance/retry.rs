@@ -2,8 +2,8 @@
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
 use jaas_core::store::{
-    AttemptOutcome, AttemptQuery, AuditAction, EventQuery, EventState, EventStore as _, Lease, PageRequest,
-    RowId, StoreErrorKind,
+    AttemptOutcome, AttemptQuery, AuditAction, EventAdmin, EventQuery, EventState, EventStore as _, Lease,
+    PageRequest, RowId, StoreErrorKind,
 };
 use jaas_core::{Handled, SessionId};
 
@@ -74,7 +74,7 @@ pub async fn attempts_tell_failures_crashes_and_interruptions_apart<H: Harness>(
         (dead, Some("four"), AttemptOutcome::Failed, Some("no such room"), at(16_001)),
     ];
     assert_eq!(told, expected);
-    let event = store.event("k").await;
+    let event = store.named("k").await;
     assert_eq!((event.failures, event.crashes, event.interruptions), (2, 1, 1));
 }
 
@@ -106,7 +106,7 @@ pub async fn replay_runs_a_settled_event_again<H: Harness>() {
     for state in [EventState::Ignored, EventState::Discarded] {
         let key = state.as_str();
         store.ends(key, state, 300).await;
-        store.replay(store.event(key).await.id, &note(), at(400)).await.expect("replayed");
+        store.replay(store.named(key).await.id, &note(), at(400)).await.expect("replayed");
         assert_eq!(key_of(&store.claimed_one(400).await), key);
     }
 }
@@ -132,7 +132,7 @@ pub async fn replay_refuses_an_event_that_is_not_settled<H: Harness>() {
 
     store.stored(event("erased", Some("s"), 0)).await;
     store.erase_session(&SessionId::new("s"), &note(), at(2)).await.expect("erased");
-    let erased = store.event("erased").await.id;
+    let erased = store.named("erased").await.id;
     assert_eq!(
         store.replay(erased, &note(), at(3)).await.expect_err("erased").kind(),
         StoreErrorKind::Erased
@@ -163,7 +163,7 @@ pub async fn replay_matching_replays_the_settled_events_of_a_page<H: Harness>() 
     store.erase_session(&SessionId::new("s"), &note(), at(2)).await.expect("erased");
     store.ends("dead 2", EventState::Dead, 3).await;
     store.ends("dead 3", EventState::Dead, 4).await;
-    let id = async |key: &str| store.event(key).await.id;
+    let id = async |key: &str| store.named(key).await.id;
 
     let mut dead = EventQuery { state: Some(EventState::Dead), ..EventQuery::default() };
     dead.page.limit = 2;
@@ -175,9 +175,9 @@ pub async fn replay_matching_replays_the_settled_events_of_a_page<H: Harness>() 
     dead.page.after = page.next;
     let page = store.replay_matching(&dead, &note(), at(10)).await.expect("replayed");
     assert_eq!((page.items, page.next), (vec![id("dead 3").await], None));
-    let replayed = store.event("dead 1").await;
+    let replayed = store.named("dead 1").await;
     assert_eq!((replayed.state, replayed.failures, replayed.due_at), (EventState::Waiting, 0, at(10)));
-    assert_eq!(store.event("ignored").await.state, EventState::Ignored, "not asked for");
+    assert_eq!(store.named("ignored").await.state, EventState::Ignored, "not asked for");
 
     // Those that wait and the erased one are passed over, and count for the page.
     let mut every = EventQuery { endpoint: Some("main".into()), ..EventQuery::default() };

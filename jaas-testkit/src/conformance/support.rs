@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jaas_core::store::{
-    Accepted, AuditNote, Claim, ClaimRequest, EventQuery, EventState, EventStore, Failure, HandOver,
-    HandedOver, Lease, Page, PageRequest, Step, StoreError, StoredEvent,
+    Accepted, AuditNote, Claim, ClaimRequest, EventAdmin, EventQuery, EventState, Failure, HandOver,
+    HandedOver, Lease, NextClaim, Page, PageRequest, SessionOrder, Step, StoreError, StoredEvent,
 };
 use jaas_core::{Delivery, Handled, Timestamp, Unreadable};
 use serde_json::json;
@@ -67,17 +67,27 @@ pub(super) fn request(millis: i64, limit: usize) -> ClaimRequest {
 }
 
 pub(super) fn step(handler: &str, last: bool) -> Step {
-    Step { handler: handler.into(), last }
+    Step { handler: handler.into(), last, next: None }
 }
 
 /// A failure after which the event waits for so many milliseconds.
 pub(super) fn retry(error: &str, millis: u64) -> Failure {
-    Failure { error: error.to_owned(), retry_in: Some(Duration::from_millis(millis)) }
+    let retry_in = Some(Duration::from_millis(millis));
+    Failure { error: error.to_owned(), retry_in, passable: false, next: None }
+}
+
+/// The last step of a handler, which asks for the next event of the session.
+pub(super) fn going_on(handler: &str) -> Step {
+    Step { next: Some(next_claim()), ..step(handler, true) }
+}
+
+pub(super) fn next_claim() -> NextClaim {
+    NextClaim { lease: LEASE, order: SessionOrder::default() }
 }
 
 /// A failure after which the event is a dead letter.
 pub(super) fn final_failure(error: &str) -> Failure {
-    Failure { error: error.to_owned(), retry_in: None }
+    Failure { error: error.to_owned(), retry_in: None, passable: false, next: None }
 }
 
 pub(super) fn note() -> AuditNote {
@@ -104,7 +114,7 @@ pub(super) async fn overtaken<H: Harness>(harness: &H) -> (Lease, Lease) {
 
 /// What the tests do with a store in a line.
 #[async_trait]
-pub(super) trait Shorthand: EventStore {
+pub(super) trait Shorthand: EventAdmin {
     async fn stored(&self, delivery: Delivery);
     async fn claimed(&self, millis: i64) -> Vec<Claim>;
     async fn claimed_one(&self, millis: i64) -> Claim;
@@ -114,12 +124,12 @@ pub(super) trait Shorthand: EventStore {
     async fn all(&self) -> Vec<StoredEvent>;
     async fn keys(&self) -> Vec<String>;
     async fn only(&self) -> StoredEvent;
-    async fn event(&self, key: &str) -> StoredEvent;
+    async fn named(&self, key: &str) -> StoredEvent;
 }
 
 #[async_trait]
 #[allow(clippy::panic)]
-impl<S: EventStore> Shorthand for S {
+impl<S: EventAdmin> Shorthand for S {
     async fn stored(&self, delivery: Delivery) {
         assert_eq!(self.accept(delivery).await.expect("accepted"), Accepted::New);
     }
@@ -149,7 +159,7 @@ impl<S: EventStore> Shorthand for S {
     async fn ends(&self, key: &str, state: EventState, millis: i64) {
         self.stored(event(key, None, millis)).await;
         if state == EventState::Discarded {
-            let id = self.event(key).await.id;
+            let id = self.named(key).await.id;
             return self.discard(id, &note(), at(millis)).await.expect("discarded");
         }
         let lease = self.claimed_one(millis).await.lease;
@@ -179,7 +189,7 @@ impl<S: EventStore> Shorthand for S {
         events.remove(0)
     }
 
-    async fn event(&self, key: &str) -> StoredEvent {
+    async fn named(&self, key: &str) -> StoredEvent {
         let found = self.all().await.into_iter().find(|event| event.idempotency_key == key);
         found.unwrap_or_else(|| panic!("{key} is not stored"))
     }
@@ -191,12 +201,26 @@ pub(super) fn key_of(claim: &Claim) -> String {
     delivery.envelope.idempotency_key.into_string()
 }
 
-/// Follows the cursor to the end.
-pub(super) async fn pages<T>(
+pub(super) fn key_of_event(event: StoredEvent) -> String {
+    event.idempotency_key.into_string()
+}
+
+/// Follows the cursor to the end, and sees that from the newest on the same rows are listed.
+pub(super) async fn pages<T: PartialEq + std::fmt::Debug>(
     limit: u32,
     list: impl AsyncFn(PageRequest) -> Result<Page<T>, StoreError>,
 ) -> Vec<Vec<T>> {
-    let mut page = PageRequest { after: None, limit };
+    let oldest_first = PageRequest { limit, ..PageRequest::first() };
+    let pages = all_pages(oldest_first, &list).await;
+    let newest_first = all_pages(PageRequest { limit, ..PageRequest::newest() }, &list).await;
+    assert!(pages.iter().flatten().eq(newest_first.iter().rev().flat_map(|page| page.iter().rev())));
+    pages
+}
+
+async fn all_pages<T>(
+    mut page: PageRequest,
+    list: &impl AsyncFn(PageRequest) -> Result<Page<T>, StoreError>,
+) -> Vec<Vec<T>> {
     let mut pages = Vec::new();
     loop {
         let Page { items, next } = list(page).await.expect("listed");
@@ -205,6 +229,6 @@ pub(super) async fn pages<T>(
             Some(after) => page.after = Some(after),
             None => return pages,
         }
-        assert!(pages.len() < 100, "the cursor goes on for ever");
+        assert!(pages.len() < 100, "the cursor goes on forever");
     }
 }

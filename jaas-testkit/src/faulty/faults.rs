@@ -7,34 +7,25 @@ use rand::rngs::ChaCha8Rng;
 
 use super::Fate;
 
-/// An operation of an [`EventStore`](jaas_core::store::EventStore).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-#[allow(missing_docs)]
-pub enum Op {
-    Accept,
-    Quarantine,
-    Claim,
-    Renew,
-    Run,
-    Complete,
-    Fail,
-    Release,
-    NextDue,
-    Ping,
-    Events,
-    Conflicts,
-    Quarantined,
-    Attempts,
-    DeadLetters,
-    Replay,
-    ReplayMatching,
-    Discard,
-    Audit,
-    Purge,
-    EraseSession,
-    Stats,
+/// Makes the list of operations of the methods of the two traits, which it is given one after the other.
+macro_rules! operations {
+    ($($op:ident $method:ident($($args:tt)*) -> $result:tt;)*) => {
+        jaas_core::event_admin_methods!(operations with { $($op,)* }, TxWork<()>);
+    };
+    ({ $($op:ident,)* } $($admin:ident $method:ident($($args:tt)*) -> $result:tt;)*) => {
+        /// An operation of an [`EventStore`](jaas_core::store::EventStore) or an
+        /// [`EventAdmin`](jaas_core::store::EventAdmin).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        #[allow(missing_docs)]
+        pub enum Op {
+            $($op,)*
+            $($admin,)*
+        }
+    };
 }
+
+jaas_core::event_store_methods!(operations, TxWork<()>);
 
 /// How an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

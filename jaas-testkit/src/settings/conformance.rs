@@ -75,7 +75,7 @@ fn record(fqn: &str, second: i64) -> SettingsRecord {
 
 async fn found(log: &impl SettingsLog, query: &SettingsQuery) -> Vec<SettingsRecord> {
     let mut query = query.clone();
-    query.page = PageRequest { after: None, limit: 2 };
+    query.page = PageRequest { limit: 2, ..PageRequest::first() };
     let mut all = Vec::new();
     loop {
         let page = log.settings_records(&query).await.expect("listed");
@@ -138,6 +138,14 @@ pub async fn records_are_listed_in_pages<H: Harness<Store: SettingsLog>>() {
     assert_eq!(seconds(&log, &SettingsQuery::default()).await, (0..7).collect::<Vec<_>>());
     let all = log.settings_records(&SettingsQuery::default()).await.expect("listed");
     assert_eq!((all.items.len(), all.next), (7, None));
+    let newest =
+        SettingsQuery { page: PageRequest { limit: 3, ..PageRequest::newest() }, ..SettingsQuery::default() };
+    let page = log.settings_records(&newest).await.expect("listed");
+    let seconds: Vec<i64> = page.items.iter().map(|record| record.received_at.as_secs()).collect();
+    assert_eq!(seconds, [6, 5, 4]);
+    let older = SettingsQuery { page: PageRequest { after: page.next, ..newest.page }, ..newest };
+    let page = log.settings_records(&older).await.expect("listed");
+    assert_eq!(page.items.first().map(|record| record.received_at.as_secs()), Some(3));
 }
 
 pub async fn records_are_filtered_by_every_field_of_the_query<H: Harness<Store: SettingsLog>>() {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{
-    Accepted, AuditNote, ClaimRequest, EventQuery, EventState, EventStore, Lease, MemoryStore, PageRequest,
-    Retention, StoreErrorKind,
+    Accepted, AuditNote, ClaimRequest, EventAdmin, EventQuery, EventState, EventStore, Lease, MemoryStore,
+    PageRequest, Retention, StoreErrorKind,
 };
 use jaas_core::{Handled, Timestamp};
 use jaas_testkit::event::{self, EventBuilder};
@@ -90,7 +90,7 @@ async fn what_the_store_inside_refuses_is_passed_on() {
     store.script(Op::Complete, Fault::After);
     let (lease, step) = (
         Lease { event: jaas_core::store::RowId::new(9), fence: 1 },
-        jaas_core::store::Step { handler: "h".into(), last: true },
+        jaas_core::store::Step { handler: "h".into(), last: true, next: None },
     );
     let error = store.complete(lease, &step, &Handled::Done, START).await.expect_err("no such claim");
     assert_eq!(error.kind(), StoreErrorKind::StaleLease);
@@ -136,7 +136,7 @@ async fn a_torn_replay_or_purge_happens_in_part() {
     }
     let query = EventQuery {
         state: Some(EventState::Discarded),
-        page: PageRequest { after: None, limit: 6 },
+        page: PageRequest { limit: 6, ..PageRequest::first() },
         ..EventQuery::default()
     };
     store.script(Op::ReplayMatching, Fault::Torn);

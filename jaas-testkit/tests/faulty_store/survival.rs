@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::event::Event;
-use jaas_core::store::{EventQuery, EventState, EventStore as _, MemoryStore};
+use jaas_core::store::{EventAdmin as _, EventQuery, EventState, MemoryStore};
 use jaas_core::{
     Backoff, Context, Dispatcher as _, Disposition, EventHandler, Handled, HandlerResult, Handlers, Inbox,
     Timestamp, Worker,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jaas_core::store::{EventQuery, EventStore as _, MemoryStore};
+use jaas_core::store::{EventAdmin as _, EventQuery, MemoryStore};
 use jaas_core::{Auth, Backoff, Handlers, Inbox, Receiver, Timestamp, Worker};
 use jaas_testkit::simulator::{Day, Random, Sender, SignRepeats, Target, Unanswered, bodies_in_order};
 use jaas_testkit::{Recorder, SignedRequest, Signer, TokioClock};

@@ -1,5 +1,7 @@
 //! The server as a process of its own.
 
+pub mod power;
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -38,7 +40,7 @@ impl Server {
             .args(["-c", &format!("{limit} exec {}", env!("CARGO_BIN_EXE_custom-store"))])
             .env("JAAS_WEBHOOK_SECRET", SECRET)
             .env("JAAS_BIND", "127.0.0.1:0")
-            .env("JAAS_JOURNAL", folder)
+            .env("JAAS_DATABASE", folder.join("jaas.redb"))
             .env("RUST_LOG", "info")
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -185,8 +185,10 @@ async fn run(name: &str, policy: FailurePolicy, status_in_trouble: u16) {
     handle.stop(true).await;
     server.await.expect("no panic").expect("stopped");
     desk.close().await;
-    let mut query =
-        SettingsQuery { page: PageRequest { after: None, limit: 1000 }, ..SettingsQuery::default() };
+    let mut query = SettingsQuery {
+        page: PageRequest { limit: 1000, ..PageRequest::first() },
+        ..SettingsQuery::default()
+    };
     let mut recorded = 0;
     loop {
         let page = log.settings_records(&query).await.expect("listed");

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::queues::{Phase, QueueKey, Queues};
 use crate::Timestamp;
 use crate::handler::Handled;
 use crate::settings::SettingsRecord;
 use crate::store::{
-    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Burial, ClaimRequest, Conflict, EventQuery,
-    EventState, Keep, Lease, Page, PageRequest, Quarantined, Retention, RowId, Step, StoreError, StoredEvent,
-    crash_note,
+    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Burial, Claim, ClaimRequest, Conflict,
+    EventQuery, EventState, Head, Keep, Lease, NextClaim, Page, PageRequest, Quarantined, Retention, RowId,
+    SessionOrder, Step, StoreError, StoredEvent, Turn, crash_note,
 };
 
 pub(super) type Key = (Arc<str>, String);
@@ -18,6 +20,7 @@ pub(super) type Key = (Arc<str>, String);
 pub(super) struct Rows {
     pub(super) last_id: i64,
     pub(super) events: BTreeMap<RowId, Row>,
+    pub(super) queues: Queues,
     pub(super) by_key: HashMap<Key, RowId>,
     pub(super) conflicts: Vec<ConflictRow>,
     pub(super) quarantine: Vec<Quarantined>,
@@ -31,7 +34,8 @@ pub(super) struct Row {
     pub(super) event: StoredEvent,
     pub(super) body_hash: [u8; 32],
     pub(super) fence: i64,
-    pub(super) leased_until: Timestamp,
+    /// Whether later events of its session may be run while it waits.
+    pub(super) passable: bool,
 }
 
 /// A conflict, told from others by a hash that stays when the body is erased.
@@ -55,14 +59,14 @@ impl Row {
         attempt
     }
 
-    pub(super) fn replay(&mut self, now: Timestamp) {
-        let event = &mut self.event;
-        if event.state == EventState::Done {
-            event.completed.clear();
-        }
-        event.state = EventState::Waiting;
-        (event.failures, event.crashes, event.interruptions) = (0, 0, 0);
-        (event.due_at, event.settled_at, event.note) = (now, None, None);
+    fn head(&self) -> Head {
+        let StoredEvent { id, occurred_at, received_at, due_at, .. } = self.event;
+        Head { event: id, occurred_at, received_at, due_at }
+    }
+
+    /// Its place among those of its session that wait.
+    fn place(&self) -> (Timestamp, RowId) {
+        (if self.passable { self.event.due_at } else { self.event.occurred_at }, self.event.id)
     }
 
     pub(super) fn settle(&mut self, state: EventState, note: impl Into<Option<String>>, now: Timestamp) {
@@ -96,11 +100,218 @@ impl Rows {
         }
     }
 
+    /// The event of a lease that is held.
     pub(super) fn held(&mut self, operation: &str, lease: Lease) -> Result<&mut Row, StoreError> {
         self.events
             .get_mut(&lease.event)
             .filter(|row| row.event.state == EventState::Running && row.fence == lease.fence)
             .ok_or_else(|| StoreError::stale(operation, lease))
+    }
+
+    pub(super) fn key_of(&self, event: RowId) -> Option<QueueKey> {
+        self.events.get(&event).map(|row| QueueKey::of(&row.event))
+    }
+
+    /// Lets an event wait in its queue, which is to be looked at when it is due.
+    pub(super) fn enqueue(&mut self, event: RowId, due_at: Timestamp) {
+        let Some(row) = self.events.get_mut(&event) else { return };
+        row.event.state = EventState::Waiting;
+        let place = row.place();
+        let queue = self.queues.waiting(QueueKey::of(&row.event), due_at, (!row.passable).then_some(place));
+        if row.passable {
+            queue.passed.insert(place)
+        } else {
+            queue.first.insert(place)
+        };
+    }
+
+    /// Takes an event that waits out of its queue, and the queue away when it was the last.
+    pub(super) fn dequeue(&mut self, event: RowId) {
+        let Some(row) = self.events.get(&event) else { return };
+        let (key, place) = (QueueKey::of(&row.event), row.place());
+        let Some(queue) = self.queues.get_mut(&key) else { return };
+        if row.passable {
+            queue.passed.remove(&place)
+        } else {
+            queue.first.remove(&place)
+        };
+        if queue.running.is_none() && queue.first.is_empty() && queue.passed.is_empty() {
+            self.queues.remove(&key);
+        }
+    }
+
+    /// What a session does next.
+    fn turn(&self, key: &QueueKey, order: SessionOrder, now: Timestamp) -> Turn {
+        let Some(queue) = self.queues.get(key) else { return Turn::Empty };
+        let head = |place: Option<&(Timestamp, RowId)>| {
+            place.and_then(|(_, event)| self.events.get(event)).map(Row::head)
+        };
+        order.turn(head(queue.first.first()), head(queue.passed.first()), now)
+    }
+
+    fn has_crashed(&self, event: RowId) -> bool {
+        self.events.get(&event).is_some_and(|row| row.event.crashes > 0)
+    }
+
+    /// Claims the event that a session runs next, or puts off the session. An event that has crashed is claimed only
+    /// when it is the turn of such events.
+    fn claim_next(
+        &mut self,
+        key: &QueueKey,
+        worker: &str,
+        next: NextClaim,
+        suspects_turn: bool,
+        now: Timestamp,
+    ) -> Option<Claim> {
+        match self.turn(key, next.order, now) {
+            Turn::Empty => self.queues.remove(key),
+            Turn::Wait(until) => self.queues.wait(key, until, false),
+            Turn::Run(event) if self.has_crashed(event) && !suspects_turn => self.queues.wait(key, now, true),
+            Turn::Run(event) => return self.claim(key, event, worker, next.lease, now),
+        }
+        None
+    }
+
+    fn claim(
+        &mut self,
+        key: &QueueKey,
+        event: RowId,
+        worker: &str,
+        lease_for: Duration,
+        now: Timestamp,
+    ) -> Option<Claim> {
+        self.dequeue_running(key, event);
+        let row = self.events.get_mut(&event)?;
+        row.fence += 1;
+        row.event.state = EventState::Running;
+        row.event.worker = Some(worker.to_owned());
+        let lease = Lease { event, fence: row.fence };
+        if row.event.crashes > 0 {
+            self.queues.suspect_runs = Some(key.clone());
+        }
+        self.queues.run(key, lease, now.saturating_add(lease_for));
+        let event = &row.event;
+        let mut claim = Claim::new(lease, event.endpoint.clone(), event.received_at, event.body.clone());
+        claim.failures = event.failures;
+        claim.crashes = event.crashes;
+        claim.interruptions = event.interruptions;
+        claim.completed = event.completed.clone();
+        claim.trace = event.trace.clone();
+        Some(claim)
+    }
+
+    fn dequeue_running(&mut self, key: &QueueKey, event: RowId) {
+        let Some((row, queue)) = self.events.get(&event).zip(self.queues.get_mut(key)) else { return };
+        if row.passable {
+            queue.passed.remove(&row.place())
+        } else {
+            queue.first.remove(&row.place())
+        };
+    }
+
+    /// Goes on in the session of an event that does not run any more.
+    pub(super) fn go_on(&mut self, event: RowId, next: Option<NextClaim>, now: Timestamp) -> Option<Claim> {
+        let key = self.key_of(event)?;
+        let row = self.events.get(&event)?;
+        let (crashed, worker) = (row.event.crashes > 0, row.event.worker.clone().unwrap_or_default());
+        let may_go_on = next.filter(|_| !crashed);
+        self.queues.wait(&key, now, false);
+        if let Some(next) = may_go_on {
+            return self.claim_next(&key, &worker, next, false, now);
+        }
+        match self.turn(&key, SessionOrder::default(), now) {
+            Turn::Empty => self.queues.remove(&key),
+            Turn::Wait(until) => self.queues.wait(&key, until, false),
+            Turn::Run(next) => self.queues.wait(&key, now, self.has_crashed(next)),
+        }
+        None
+    }
+
+    pub(super) fn claim_due(&mut self, request: &ClaimRequest) -> (Vec<Claim>, Vec<Burial>) {
+        let ClaimRequest { now, limit, .. } = *request;
+        let next = NextClaim { lease: request.lease, order: request.order };
+        let (mut claims, mut buried) = (Vec::new(), Vec::new());
+        for key in self.queues.due(Phase::Running, now, usize::MAX) {
+            let lease = self.queues.get(&key).and_then(|queue| queue.running);
+            buried.extend(lease.and_then(|lease| self.crash(lease, request)));
+        }
+        if limit > 0 && self.queues.suspect_runs.is_none() {
+            let first = self.queues.due(Phase::Suspect, now, 1);
+            claims
+                .extend(first.iter().find_map(|key| self.claim_next(key, &request.worker, next, true, now)));
+        }
+        // Each queue that is looked at is claimed, put off or gone after it, so the next ones follow.
+        while claims.len() < limit {
+            let due = self.queues.due(Phase::Waiting, now, limit - claims.len());
+            if due.is_empty() {
+                break;
+            }
+            for key in due {
+                claims.extend(self.claim_next(&key, &request.worker, next, false, now));
+            }
+        }
+        (claims, buried)
+    }
+
+    /// Counts a crash for an event whose lease ran out; returns it when it is given up.
+    fn crash(&mut self, lease: Lease, request: &ClaimRequest) -> Option<Burial> {
+        let now = request.now;
+        let row = self.events.get_mut(&lease.event)?;
+        let attempt = row.attempt(AttemptOutcome::Crashed, now);
+        row.event.crashes += 1;
+        let mut buried = None;
+        if row.event.crashes >= request.max_crashes {
+            row.settle(EventState::Dead, crash_note(row.event.crashes), now);
+            let event = &row.event;
+            let attempts = event.failures + event.crashes + event.interruptions;
+            let key = event.idempotency_key.clone();
+            buried = Some(Burial::new(event.id, key, &*event.event_type, event.crashes, attempts));
+        } else {
+            self.enqueue(lease.event, now);
+        }
+        self.record(attempt);
+        self.go_on(lease.event, None, now);
+        buried
+    }
+
+    /// Makes a settled event wait again.
+    pub(super) fn replay(&mut self, event: RowId, now: Timestamp) {
+        let Some(row) = self.events.get_mut(&event) else { return };
+        row.passable = false;
+        let event = &mut row.event;
+        if event.state == EventState::Done {
+            event.completed.clear();
+        }
+        (event.failures, event.crashes, event.interruptions) = (0, 0, 0);
+        (event.due_at, event.settled_at, event.note) = (now, None, None);
+        let id = event.id;
+        self.enqueue(id, now);
+    }
+
+    /// Discards an event that waits, is ignored or is dead.
+    pub(super) fn discard(
+        &mut self,
+        event: RowId,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let row = self.events.get(&event).ok_or_else(|| StoreError::not_found(event))?;
+        let was = row.event.state;
+        match was {
+            EventState::Waiting => self.dequeue(event),
+            EventState::Ignored | EventState::Dead => {}
+            state => return Err(StoreError::not_discardable(event, state)),
+        }
+        if let Some(row) = self.events.get_mut(&event) {
+            row.settle(EventState::Discarded, audit.reason.to_string(), now);
+        }
+        let queue = self.key_of(event).and_then(|key| self.queues.get(&key));
+        if was == EventState::Waiting && queue.is_some_and(|queue| queue.running.is_none()) {
+            // It may have held back others.
+            self.go_on(event, None, now);
+        }
+        self.audit(event, AuditAction::Discarded, audit, now);
+        Ok(())
     }
 
     pub(super) fn complete(
@@ -109,9 +320,10 @@ impl Rows {
         step: &Step,
         handled: &Handled,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Claim>, StoreError> {
         let event = &mut self.held("complete", lease)?.event;
-        if *handled == Handled::Done {
+        // Once, also when its answer was lost and it is said again.
+        if *handled == Handled::Done && !event.completed.iter().any(|name| **name == *step.handler) {
             event.completed.push(step.handler.to_string());
         }
         if step.last {
@@ -123,36 +335,18 @@ impl Rows {
                 }
                 _ => event.state = EventState::Done,
             }
+            return Ok(self.go_on(lease.event, step.next, now));
         }
-        Ok(())
+        Ok(None)
     }
 
-    pub(super) fn bury_and_free_crashed(&mut self, now: Timestamp, max_crashes: u32) -> Vec<Burial> {
-        let (mut crashed, mut buried) = (Vec::new(), Vec::new());
-        for row in self.events.values_mut() {
-            if row.event.state == EventState::Running && row.leased_until <= now {
-                crashed.push(row.attempt(AttemptOutcome::Crashed, now));
-                row.event.crashes += 1;
-                row.event.state = EventState::Waiting;
-                if row.event.crashes >= max_crashes {
-                    row.settle(EventState::Dead, crash_note(row.event.crashes), now);
-                    let event = &row.event;
-                    let attempts = event.failures + event.crashes + event.interruptions;
-                    let key = event.idempotency_key.clone();
-                    buried.push(Burial::new(event.id, key, &*event.event_type, event.crashes, attempts));
-                }
-            }
-        }
-        for attempt in crashed {
-            self.record(attempt);
-        }
-        buried
-    }
-
-    /// Events that match, oldest first.
-    pub(super) fn matching<'a>(&'a self, query: &'a EventQuery) -> impl Iterator<Item = &'a StoredEvent> {
-        self.events.values().map(|row| &row.event).filter(|event| {
-            query.page.after.is_none_or(|after| event.id > after)
+    /// Events that match, in the order of the page.
+    pub(super) fn matching<'a>(
+        &'a self,
+        query: &'a EventQuery,
+    ) -> Box<dyn Iterator<Item = &'a StoredEvent> + 'a> {
+        let matching = self.events.values().map(|row| &row.event).filter(|event| {
+            follows(query.page, event.id)
                 && query.state.is_none_or(|state| event.state == state)
                 && query.event_type.as_ref().is_none_or(|kind| event.event_type == *kind)
                 && query.idempotency_key.as_ref().is_none_or(|key| event.idempotency_key == *key)
@@ -161,7 +355,12 @@ impl Rows {
                 && query.from.is_none_or(|from| event.occurred_at >= from)
                 && query.until.is_none_or(|until| event.occurred_at < until)
                 && (query.session_id.is_none() || event.session_id == query.session_id)
-        })
+                && query.dead_letter.as_ref().is_none_or(|group| {
+                    event.state == EventState::Dead
+                        && (&event.event_type, &event.note) == (&group.event_type, &group.error)
+                })
+        });
+        if query.page.newest_first { Box::new(matching.rev()) } else { Box::new(matching) }
     }
 
     /// The events of this state that need not be kept, oldest first.
@@ -182,39 +381,6 @@ impl Rows {
         self.conflicts.retain(|conflict| !conflict.is_of(&key.0, &key.1));
         self.attempts.retain(|attempt| attempt.event != event);
         self.by_key.remove(&key);
-    }
-
-    pub(super) fn claimable(&self, request: &ClaimRequest) -> Vec<RowId> {
-        let mut waiting: Vec<&Row> =
-            self.events.values().filter(|row| row.event.state == EventState::Waiting).collect();
-        waiting.sort_by_key(|row| (row.event.occurred_at, row.event.id));
-        let mut busy: HashSet<&str> = self
-            .events
-            .values()
-            .filter(|row| row.event.state == EventState::Running)
-            .filter_map(|row| session(row))
-            .collect();
-        let running_suspect = |row: &Row| row.event.state == EventState::Running && row.event.crashes > 0;
-        let mut suspect_taken = self.events.values().any(running_suspect);
-        let mut claimable = Vec::new();
-        for row in waiting {
-            let event = &row.event;
-            if session(row).is_some_and(|session| busy.contains(session)) {
-                continue;
-            }
-            let due = event.due_at <= request.now
-                && event.received_at.saturating_add(request.order.settle_window) <= request.now;
-            if !due && event.failures >= request.order.hold_failures {
-                continue;
-            }
-            busy.extend(session(row));
-            let suspect = event.crashes > 0;
-            if due && claimable.len() < request.limit && !(suspect && suspect_taken) {
-                suspect_taken |= suspect;
-                claimable.push(event.id);
-            }
-        }
-        claimable
     }
 }
 
@@ -246,12 +412,19 @@ pub(super) fn purge_rows<T>(
     (deleted.len() as u64, expired.len() > limit)
 }
 
-pub(super) fn session(row: &Row) -> Option<&str> {
-    row.event.session_id.as_ref().map(crate::SessionId::as_str)
+/// Whether a row comes after where the page starts.
+fn follows(page: PageRequest, id: RowId) -> bool {
+    page.after.is_none_or(|after| if page.newest_first { id < after } else { id > after })
 }
 
+/// A page of rows that are kept in their order.
 pub(super) fn cut<T: Clone>(rows: &[T], page: PageRequest, id: impl Fn(&T) -> RowId) -> Page<T> {
     let limit = page.clamped_limit();
-    let matching = rows.iter().filter(|row| page.after.is_none_or(|after| id(row) > after));
-    Page::from_rows(matching.take(limit + 1).cloned().collect(), limit, id)
+    let matching = rows.iter().filter(|row| follows(page, id(row)));
+    let rows = if page.newest_first {
+        matching.rev().take(limit + 1).cloned().collect()
+    } else {
+        matching.take(limit + 1).cloned().collect()
+    };
+    Page::from_rows(rows, limit, id)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use diesel::QueryDsl as _;
 use diesel_async::{AsyncConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 use jaas_core::store::{
-    Attempt, AttemptQuery, AuditNote, Conflict, EventQuery, EventState, EventStore, PageRequest, StoredEvent,
+    Attempt, AttemptQuery, AuditNote, Conflict, EventAdmin, EventQuery, EventState, PageRequest, StoredEvent,
 };
 use jaas_core::{Clock as _, SystemClock};
 use jaas_diesel::{MysqlStore, PostgresStore, SqliteStore, mysql, postgres, sqlite};
@@ -226,7 +226,7 @@ impl Database {
     }
 }
 
-const LARGEST: PageRequest = PageRequest { after: None, limit: PageRequest::MAX_LIMIT };
+const LARGEST: PageRequest = PageRequest { limit: PageRequest::MAX_LIMIT, ..PageRequest::first() };
 
 impl Drop for Database {
     fn drop(&mut self) {

@@ -1,0 +1,353 @@
+//! Looking and repairing. Lists look at every row of their kind.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jaas_core::store::*;
+use jaas_core::telemetry::TraceContext;
+use jaas_core::{Body, HandlerResult, IdempotencyKey, SessionId, Timestamp};
+use redb::{ReadTransaction, ReadableTable as _, ReadableTableMetadata as _};
+
+use crate::rows::*;
+use crate::store::{RedbStore, Result, Transaction};
+
+type AuditRow = (RowId, Arc<str>, IdempotencyKey, String, Arc<str>, Arc<str>, Timestamp);
+
+fn matches(query: &EventQuery, event: &StoredEvent) -> bool {
+    fn fits<T: PartialEq>(wanted: Option<&T>, is: &T) -> bool {
+        wanted.is_none_or(|wanted| wanted == is)
+    }
+    let dead_letter = DeadLetterKey { event_type: event.event_type.clone(), error: event.note.clone() };
+    fits(query.state.as_ref(), &event.state)
+        && fits(query.event_type.as_ref(), &event.event_type)
+        && fits(query.idempotency_key.as_ref(), &event.idempotency_key)
+        && fits(query.fqn.as_ref(), &event.fqn)
+        && fits(query.endpoint.as_ref(), &event.endpoint)
+        && (query.session_id.is_none() || query.session_id == event.session_id)
+        && query.from.is_none_or(|from| event.occurred_at >= from)
+        && query.until.is_none_or(|until| event.occurred_at < until)
+        && (query.dead_letter.is_none() || event.state == EventState::Dead)
+        && fits(query.dead_letter.as_ref(), &dead_letter)
+}
+
+/// Of rows with the time that counts, and whether they may go at all: those beyond the count that is kept, and those
+/// beyond the age; the oldest first.
+fn expired(mut rows: Vec<(Timestamp, RowId, bool)>, keep: Keep, now: Timestamp) -> Vec<RowId> {
+    rows.sort_unstable();
+    let kept = keep.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
+    let surplus = rows.len().saturating_sub(kept);
+    let too_old = |at: Timestamp| keep.age.is_some_and(|age| at < now.saturating_sub(age));
+    let is_expired = |(place, &(at, id, may_go))| (may_go && (place < surplus || too_old(at))).then_some(id);
+    rows.iter().enumerate().filter_map(is_expired).collect()
+}
+
+/// A page of bodies that are no events.
+fn seen<T>(
+    tables: &ReadTransaction,
+    table: Rows,
+    page: PageRequest,
+    row: impl Fn(RowId, Seen, Body) -> T,
+) -> Outcome<Page<T>> {
+    let rows = all(&tables.open_table(table)?, |id, json| Ok((id, serde_json::from_slice(json)?)))?;
+    let Page { items, next } = cut(rows, page, |(id, _)| *id);
+    let bodies = tables.open_table(BODIES)?;
+    let items = items.into_iter().map(|(id, seen)| Ok(row(id, seen, body(&bodies, id)?)));
+    Ok(Page { items: items.collect::<Outcome<_>>()?, next })
+}
+
+/// What an operator does, why, and when.
+type Deed<'a> = (AuditAction, &'a AuditNote, Timestamp);
+
+impl Change {
+    fn audit(&self, event: &StoredEvent, (action, note, at): Deed<'_>) -> Outcome<()> {
+        let StoredEvent { id, endpoint, idempotency_key, .. } = event;
+        let AuditNote { by, reason } = note;
+        self.put(AUDIT, self.next_id()?, &(id, endpoint, idempotency_key, action.as_str(), by, reason, at))
+    }
+
+    /// Replays or discards an event. Refuses before it has changed anything.
+    fn repair(&self, id: RowId, deed: Deed<'_>) -> Outcome<()> {
+        let (mut row, (action, note, now)) = (self.row(id)?, deed);
+        match (action, row.event.state) {
+            (AuditAction::Discarded, EventState::Waiting | EventState::Ignored | EventState::Dead) => {
+                row.settle(EventState::Discarded, note.reason.to_string(), now);
+            }
+            (AuditAction::Discarded, state) => return Err(StoreError::not_discardable(id, state).into()),
+            (_, state) if !state.is_settled() => return Err(StoreError::not_settled(id, state).into()),
+            _ if row.event.erased_at.is_some() => return Err(StoreError::erased(id).into()),
+            (_, state) => {
+                let event = &mut row.event;
+                if state == EventState::Done {
+                    event.completed.clear();
+                }
+                (event.failures, event.crashes, event.interruptions) = (0, 0, 0);
+                (event.state, event.due_at) = (EventState::Waiting, now);
+                (event.settled_at, event.note, row.passable) = (None, None, false);
+            }
+        }
+        self.audit(&row.event, deed)?;
+        self.wait(&row, now)
+    }
+
+    fn repair_page(&self, query: &EventQuery, deed: Deed<'_>) -> Outcome<Page<RowId>> {
+        if query.is_empty() {
+            return Err(StoreError::empty_query().into());
+        }
+        let matching = self.rows()?.into_iter().map(|row| row.event).filter(|event| matches(query, event));
+        let page = cut(matching.map(|event| event.id).collect(), query.page, |id| *id);
+        let mut repaired = Page { items: Vec::new(), next: page.next };
+        for id in page.items {
+            match self.repair(id, deed) {
+                Err(fault) if !fault.is::<StoreError>() => return Err(fault),
+                done => repaired.items.extend(done.is_ok().then_some(id)),
+            }
+        }
+        Ok(repaired)
+    }
+
+    fn purge(&self, retention: &Retention, now: Timestamp, limit: usize) -> Outcome<Purged> {
+        let (rows, mut expired_events) = (self.rows()?, Vec::new());
+        for state in EventState::ALL {
+            let events = rows.iter().map(|row| &row.event).filter(|event| event.state == state);
+            // Only a stored key tells that a signed request was sent before.
+            let may_go = |event: &StoredEvent| event.received_at < retention.keys_before(now);
+            let ages = events.filter_map(|event| Some((event.settled_at?, event.id, may_go(event))));
+            expired_events.extend(expired(ages.collect(), retention.events(state), now));
+        }
+        for id in expired_events.iter().take(limit) {
+            self.delete(CONFLICTS, &self.conflicts_of(&self.row(*id)?.event)?)?;
+        }
+        let purge = |table, mut ids: Vec<RowId>| -> Outcome<(u64, bool)> {
+            let more = ids.len() > limit;
+            ids.truncate(limit);
+            self.delete(table, &ids)?;
+            Ok((ids.len() as u64, more))
+        };
+        let purge_seen = |table, keep| {
+            let ages = all(&self.tables.open_table(table)?, |id, json| {
+                Ok((serde_json::from_slice::<Seen>(json)?.3, id, true))
+            });
+            purge(table, expired(ages?, keep, now))
+        };
+        let events = purge(EVENTS, expired_events)?;
+        let conflicts = purge_seen(CONFLICTS, retention.conflicts())?;
+        let quarantined = purge_seen(QUARANTINE, retention.quarantined())?;
+        Ok(Purged::new(events.0, conflicts.0, quarantined.0, events.1 || conflicts.1 || quarantined.1))
+    }
+
+    fn erase(&self, session: &SessionId, note: &AuditNote, now: Timestamp) -> Outcome<u64> {
+        let rows = self.rows()?.into_iter().filter(|row| row.event.session_id.as_ref() == Some(session));
+        let rows: Vec<Row> = rows.collect();
+        let running = rows.iter().filter(|row| row.event.state == EventState::Running).count() as u64;
+        if running > 0 {
+            return Err(StoreError::some_are_running(running).into());
+        }
+        let mut erased = 0;
+        for mut row in rows {
+            let mut bodies = self.conflicts_of(&row.event)?;
+            if row.event.erased_at.is_none() {
+                bodies.push(row.event.id);
+                if row.event.state == EventState::Waiting {
+                    row.settle(EventState::Discarded, None, now);
+                }
+                row.attempts.iter_mut().for_each(|attempt| attempt.error = None);
+                let trace = row.event.trace.as_ref();
+                row.event.trace = trace.and_then(|trace| TraceContext::parse(trace.traceparent(), None));
+                (row.event.note, row.event.erased_at) = (None, Some(now));
+                self.audit(&row.event, (AuditAction::Erased, note, now))?;
+                self.wait(&row, now)?;
+                erased += 1;
+            }
+            for id in bodies {
+                self.tables.open_table(BODIES)?.remove(id.get())?;
+            }
+        }
+        Ok(erased)
+    }
+
+    fn rows(&self) -> Outcome<Vec<Row>> {
+        all(&self.tables.open_table(EVENTS)?, Row::from_json)
+    }
+
+    fn conflicts_of(&self, event: &StoredEvent) -> Outcome<Vec<RowId>> {
+        let (endpoint, key) = (&*event.endpoint, event.idempotency_key.as_str());
+        let keys = self.tables.open_table(KEYS)?;
+        let conflicts = keys.range((endpoint, key, &[0][..])..(endpoint, key, &[u8::MAX; 33][..]))?;
+        conflicts.map(|row| Ok(RowId::new(row?.1.value()))).collect()
+    }
+}
+
+#[async_trait]
+impl EventAdmin for RedbStore {
+    async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>> {
+        let query = query.clone();
+        self.read(move |tables| {
+            let rows = all(&tables.open_table(EVENTS)?, Row::from_json)?.into_iter().map(|row| row.event);
+            let events = rows.filter(|event| matches(&query, event)).collect();
+            let mut page = cut(events, query.page, |event: &StoredEvent| event.id);
+            for event in &mut page.items {
+                event.body = body(&tables.open_table(BODIES)?, event.id)?;
+            }
+            Ok(page)
+        })
+        .await
+    }
+
+    async fn event(&self, event: RowId) -> Result<Option<StoredEvent>> {
+        self.read(move |tables| {
+            let events = tables.open_table(EVENTS)?;
+            let Some(json) = events.get(event.get())? else { return Ok(None) };
+            let mut found = Row::from_json(event, json.value())?.event;
+            found.body = body(&tables.open_table(BODIES)?, event)?;
+            Ok(Some(found))
+        })
+        .await
+    }
+
+    async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>> {
+        self.read(move |tables| {
+            seen(tables, CONFLICTS, page, |id, (endpoint, key, first_at, last_at, seen), body| {
+                let mut conflict = Conflict::new(id, endpoint, key.into(), first_at, body);
+                (conflict.last_received_at, conflict.seen) = (last_at, seen);
+                conflict
+            })
+        })
+        .await
+    }
+
+    async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>> {
+        self.read(move |tables| {
+            seen(tables, QUARANTINE, page, |id, (endpoint, reason, first_at, last_at, seen), body| {
+                let mut quarantined = Quarantined::new(id, endpoint, reason, first_at, body);
+                (quarantined.last_received_at, quarantined.seen) = (last_at, seen);
+                quarantined
+            })
+        })
+        .await
+    }
+
+    async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>> {
+        let query = query.clone();
+        self.read(move |tables| {
+            let rows = all(&tables.open_table(EVENTS)?, Row::from_json)?;
+            let mut attempts: Vec<Attempt> = rows.into_iter().flat_map(|row| row.attempts).collect();
+            attempts.retain(|attempt| {
+                query.event.is_none_or(|event| attempt.event == event)
+                    && query.outcome.is_none_or(|outcome| attempt.outcome == outcome)
+            });
+            attempts.sort_by_key(|attempt| attempt.id);
+            Ok(cut(attempts, query.page, |attempt| attempt.id))
+        })
+        .await
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>> {
+        self.read(|tables| {
+            let mut groups = BTreeMap::new();
+            for StoredEvent { event_type, note, state, settled_at, .. } in
+                all(&tables.open_table(EVENTS)?, Row::from_json)?.into_iter().map(|row| row.event)
+            {
+                let Some(at) = settled_at.filter(|_| state == EventState::Dead) else { continue };
+                let key = DeadLetterKey { event_type, error: note };
+                let group = groups.entry(key.clone()).or_insert_with(|| DeadLetterGroup::new(key, 0, at, at));
+                group.count += 1;
+                (group.first_at, group.last_at) = (group.first_at.min(at), group.last_at.max(at));
+            }
+            let mut groups: Vec<_> = groups.into_values().collect();
+            groups.sort_by_key(|group| Reverse(group.count));
+            groups.truncate(DeadLetterGroup::MAX_GROUPS);
+            Ok(groups)
+        })
+        .await
+    }
+
+    async fn replay(&self, event: RowId, note: &AuditNote, now: Timestamp) -> Result<()> {
+        let note = note.clone();
+        let replayed = self.write(move |change| change.repair(event, (AuditAction::Replayed, &note, now)));
+        replayed.await.inspect(|()| self.wake())
+    }
+
+    async fn replay_matching(
+        &self,
+        of: &EventQuery,
+        note: &AuditNote,
+        now: Timestamp,
+    ) -> Result<Page<RowId>> {
+        let (of, note) = (of.clone(), note.clone());
+        let replayed = self.write(move |change| change.repair_page(&of, (AuditAction::Replayed, &note, now)));
+        replayed.await.inspect(|_| self.wake())
+    }
+
+    async fn discard(&self, event: RowId, note: &AuditNote, now: Timestamp) -> Result<()> {
+        let note = note.clone();
+        let discarded = self.write(move |change| change.repair(event, (AuditAction::Discarded, &note, now)));
+        discarded.await.inspect(|()| self.wake())
+    }
+
+    async fn discard_matching(
+        &self,
+        of: &EventQuery,
+        note: &AuditNote,
+        now: Timestamp,
+    ) -> Result<Page<RowId>> {
+        let (of, note) = (of.clone(), note.clone());
+        let discarded =
+            self.write(move |change| change.repair_page(&of, (AuditAction::Discarded, &note, now)));
+        discarded.await.inspect(|_| self.wake())
+    }
+
+    async fn rehearse(&self, work: TxWork<Transaction>) -> Result<HandlerResult> {
+        let mut transaction = Transaction::default();
+        let handled = work(&mut transaction).await;
+        let rehearsed = self.ask(&self.writers, |database| {
+            let tables = database.begin_write()?;
+            transaction.apply(&tables)?;
+            Ok(tables.abort()?)
+        });
+        rehearsed.await.map(|()| handled)
+    }
+
+    async fn reveal(&self, event: RowId, note: &AuditNote, now: Timestamp) -> Result<()> {
+        let deed = (AuditAction::Revealed, note.clone(), now);
+        self.write(move |change| change.audit(&change.row(event)?.event, (deed.0, &deed.1, deed.2))).await
+    }
+
+    async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>> {
+        self.read(move |tables| {
+            let rows = all(&tables.open_table(AUDIT)?, |id, json| {
+                let (event, endpoint, key, action, by, reason, at): AuditRow = serde_json::from_slice(json)?;
+                let (action, note) = (named(AuditAction::ALL, &action)?, AuditNote { by, reason });
+                Ok(AuditEntry::new(id, event, (endpoint, key), action, note, at))
+            })?;
+            Ok(cut(rows, page, |row| row.id))
+        })
+        .await
+    }
+
+    async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged> {
+        let retention = retention.clone();
+        self.write(move |change| change.purge(&retention, now, limit as usize)).await
+    }
+
+    async fn erase_session(&self, session: &SessionId, note: &AuditNote, now: Timestamp) -> Result<u64> {
+        let (session, note) = (session.clone(), note.clone());
+        self.write(move |change| change.erase(&session, &note, now)).await
+    }
+
+    async fn stats(&self) -> Result<StoreStats> {
+        self.read(|tables| {
+            let mut stats = StoreStats::default();
+            stats.conflicts = tables.open_table(CONFLICTS)?.len()?;
+            stats.quarantined = tables.open_table(QUARANTINE)?.len()?;
+            for state in EventState::ALL {
+                let events = tables.open_table(Numbers::new(&of_state(state)))?;
+                let oldest = events.first()?.map(|(_, at)| Timestamp::from_millis(at.value()));
+                stats.set(state, StateStats::new(events.len()?, oldest));
+            }
+            Ok(stats)
+        })
+        .await
+    }
+}

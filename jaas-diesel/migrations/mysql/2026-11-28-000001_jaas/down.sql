@@ -1,0 +1,9 @@
+DROP TABLE IF EXISTS jaas_settings_records;
+DROP TABLE IF EXISTS jaas_settings;
+DROP TABLE IF EXISTS jaas_audit;
+DROP TABLE IF EXISTS jaas_attempts;
+DROP TABLE IF EXISTS jaas_quarantine;
+DROP TABLE IF EXISTS jaas_conflicts;
+DROP TABLE IF EXISTS jaas_counts;
+DROP TABLE IF EXISTS jaas_queues;
+DROP TABLE IF EXISTS jaas_events;

@@ -1,2 +1,0 @@
-DROP TABLE jaas_settings_records;
-DROP TABLE jaas_settings;

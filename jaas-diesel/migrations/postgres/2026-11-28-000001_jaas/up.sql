@@ -1,0 +1,135 @@
+CREATE TABLE jaas_events (
+    id              BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    endpoint        TEXT     NOT NULL,
+    idempotency_key TEXT     NOT NULL,
+    event_type      TEXT     NOT NULL,
+    session_id      TEXT,
+    fqn             TEXT     NOT NULL,
+    ordering_key    TEXT     NOT NULL, -- the session; an event without one has its own
+    occurred_at     BIGINT   NOT NULL, -- ms since the epoch, like every time here
+    received_at     BIGINT   NOT NULL,
+    body            BYTEA    NOT NULL,
+    body_hash       BYTEA    NOT NULL, -- SHA-256
+    trace_context   TEXT, -- W3C trace context of the delivery: traceparent, and after a space tracestate
+    -- An event that runs is 'waiting' here, and its row in jaas_queues names it.
+    state           TEXT     NOT NULL CHECK (state IN ('waiting', 'done', 'ignored', 'dead', 'discarded')),
+    failures        INTEGER  NOT NULL DEFAULT 0,
+    crashes         INTEGER  NOT NULL DEFAULT 0,
+    interruptions   INTEGER  NOT NULL DEFAULT 0,
+    completed       TEXT     NOT NULL DEFAULT '', -- names of handlers that are done, each ended by a line feed
+    due_at          BIGINT   NOT NULL,
+    passable        SMALLINT NOT NULL DEFAULT 0, -- 1: later events may pass it while it waits
+    place           BIGINT   NOT NULL, -- its place among those that wait: occurred_at, or due_at when passable
+    fence           BIGINT   NOT NULL DEFAULT 0,
+    worker          TEXT,
+    settled_at      BIGINT,
+    note            TEXT,
+    erased_at       BIGINT,
+    UNIQUE (endpoint, idempotency_key)
+);
+CREATE INDEX jaas_events_waiting ON jaas_events (ordering_key, passable, place, id) WHERE state = 'waiting';
+CREATE INDEX jaas_events_by_state ON jaas_events (state, id);
+CREATE INDEX jaas_events_by_session ON jaas_events (session_id, id);
+CREATE INDEX jaas_events_by_room ON jaas_events (fqn, id);
+CREATE INDEX jaas_events_settled ON jaas_events (state, settled_at, id) WHERE settled_at IS NOT NULL;
+
+-- One row for each session while an event of it waits or runs: what there is to claim.
+CREATE TABLE jaas_queues (
+    ordering_key TEXT     PRIMARY KEY,
+    due_at       BIGINT   NOT NULL, -- when to look at it next; while an event runs, the end of its lease
+    head_place   BIGINT   NOT NULL, -- no event that waits and is not passable has an earlier place
+    event_id     BIGINT   UNIQUE,   -- the event that runs
+    fence        BIGINT   NOT NULL DEFAULT 0,
+    worker       TEXT,
+    phase        SMALLINT NOT NULL DEFAULT 0, -- 0: waits; 1: waits, and its head has crashed before; 2: an event runs
+    suspect_turn SMALLINT UNIQUE    -- 1 while such an event runs: only one does at a time
+) WITH (
+    -- Its rows change all the time, and are few: it is to stay small.
+    fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000
+);
+CREATE INDEX jaas_queues_due ON jaas_queues (phase, due_at);
+
+-- How many rows there are of each state, and of conflicts and quarantined bodies: the sum over the slots, which are
+-- several so that writers do not wait for each other.
+CREATE TABLE jaas_counts (
+    name   TEXT     NOT NULL,
+    slot   SMALLINT NOT NULL,
+    amount BIGINT   NOT NULL,
+    PRIMARY KEY (name, slot)
+) WITH (fillfactor = 25, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+
+CREATE TABLE jaas_conflicts (
+    id                BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    endpoint          TEXT    NOT NULL,
+    idempotency_key   TEXT    NOT NULL,
+    body              BYTEA   NOT NULL,
+    body_hash         BYTEA   NOT NULL,
+    first_received_at BIGINT  NOT NULL,
+    last_received_at  BIGINT  NOT NULL,
+    seen              INTEGER NOT NULL DEFAULT 1,
+    UNIQUE (endpoint, idempotency_key, body_hash)
+);
+
+CREATE TABLE jaas_quarantine (
+    id                BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    endpoint          TEXT    NOT NULL,
+    body              BYTEA   NOT NULL,
+    body_hash         BYTEA   NOT NULL,
+    reason            TEXT    NOT NULL,
+    first_received_at BIGINT  NOT NULL,
+    last_received_at  BIGINT  NOT NULL,
+    seen              INTEGER NOT NULL DEFAULT 1,
+    UNIQUE (endpoint, body_hash)
+);
+
+-- Attempts that did not succeed.
+CREATE TABLE jaas_attempts (
+    id       BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id BIGINT  NOT NULL,
+    fence    BIGINT  NOT NULL,
+    worker   TEXT,
+    outcome  TEXT    NOT NULL CHECK (outcome IN ('failed', 'crashed', 'interrupted')),
+    error    TEXT,
+    ended_at BIGINT  NOT NULL
+);
+CREATE INDEX jaas_attempts_by_event ON jaas_attempts (event_id);
+
+-- What operators did to events.
+CREATE TABLE jaas_audit (
+    id              BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id        BIGINT  NOT NULL,
+    endpoint        TEXT    NOT NULL,
+    idempotency_key TEXT    NOT NULL,
+    action          TEXT    NOT NULL CHECK (action IN ('replayed', 'discarded', 'erased', 'revealed')),
+    actor           TEXT    NOT NULL,
+    reason          TEXT    NOT NULL,
+    acted_at        BIGINT  NOT NULL
+);
+
+-- What meetings start with. The row with neither tenant nor room is the default.
+CREATE TABLE jaas_settings (
+    id       BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant   TEXT    NOT NULL, -- lower case; '' for any
+    room     TEXT    NOT NULL, -- percent-decoded, lower case
+    fqn      TEXT    NOT NULL, -- as it was given
+    settings TEXT    NOT NULL, -- JSON
+    UNIQUE (room, tenant)
+);
+
+-- What was answered, from which source, and why.
+CREATE TABLE jaas_settings_records (
+    id          BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    endpoint    TEXT    NOT NULL,
+    tenant      TEXT    NOT NULL,
+    room        TEXT    NOT NULL,
+    fqn         TEXT    NOT NULL,
+    received_at BIGINT  NOT NULL, -- ms since the epoch
+    took_us     BIGINT  NOT NULL,
+    source      TEXT    NOT NULL,
+    failure     TEXT,
+    error       TEXT,
+    decided_by  TEXT,
+    answer      TEXT    NOT NULL -- JSON without passcode and phone number
+);
+CREATE INDEX jaas_settings_records_by_room ON jaas_settings_records (room, received_at);
+CREATE INDEX jaas_settings_records_by_time ON jaas_settings_records (received_at, id);

@@ -1,1 +1,0 @@
-ALTER TABLE jaas_events DROP COLUMN trace_context;

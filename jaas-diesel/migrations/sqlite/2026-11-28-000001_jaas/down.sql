@@ -1,0 +1,9 @@
+DROP TABLE jaas_settings_records;
+DROP TABLE jaas_settings;
+DROP TABLE jaas_audit;
+DROP TABLE jaas_attempts;
+DROP TABLE jaas_quarantine;
+DROP TABLE jaas_conflicts;
+DROP TABLE jaas_counts;
+DROP TABLE jaas_queues;
+DROP TABLE jaas_events;

@@ -1,0 +1,278 @@
+//! The statements on queues for MySQL and MariaDB. Each names the index it is to use where the planner, which knows little
+//! of tables that change all the time, might read and lock more.
+
+use diesel::QueryResult;
+use diesel::mysql::Mysql;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
+use diesel_async::{AsyncMysqlConnection, RunQueryDsl as _};
+use jaas_core::store::EventState;
+
+use crate::now::Now;
+use crate::rows::{HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, Settled};
+use crate::statement::statement;
+
+statement! {
+    /// Locks the queues that are due and that nobody else has locked, those due first in front.
+    LockDue on Mysql { phase: i16, now: i64, limit: i64 } -> QueueColumns =
+        "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn \
+         FROM jaas_queues q FORCE INDEX (jaas_queues_due) WHERE q.phase = " { phase: SmallInt }
+        " AND q.due_at <= " { now: BigInt } " ORDER BY q.due_at LIMIT " { limit: BigInt } " FOR UPDATE SKIP LOCKED"
+}
+
+pub(in super::super) async fn lock_due(
+    connection: &mut AsyncMysqlConnection,
+    phase: Phase,
+    now: i64,
+    limit: i64,
+) -> QueryResult<Vec<QueueRow>> {
+    LockDue { phase: phase as i16, now, limit }.load(connection).await
+}
+
+statement! {
+    /// The keys of the queues in which these events run.
+    listing RunningKeys on Mysql { events: Vec<i64> } -> Text =
+        "SELECT q.ordering_key FROM jaas_queues q FORCE INDEX (jaas_queues_running) WHERE q.event_id IN ("
+        (events: BigInt) ")"
+}
+
+statement! {
+    /// Locks queues, in the order of their keys.
+    listing LockQueues on Mysql { keys: Vec<String>, now: Now } -> (QueueColumns, BigInt) =
+        "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn, "
+        [now]
+        " FROM jaas_queues q FORCE INDEX (PRIMARY) WHERE q.ordering_key IN (" (keys: Text)
+        ") ORDER BY q.ordering_key FOR UPDATE"
+}
+
+pub(in super::super) async fn lock_running(
+    connection: &mut AsyncMysqlConnection,
+    events: Vec<i64>,
+    now: Now,
+) -> QueryResult<Vec<(QueueRow, i64)>> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    // By the keys, because that is the order in which everybody locks queues. What changes in between is seen in what is
+    // locked then.
+    let mut keys: Vec<String> = RunningKeys { events }.load(connection).await?;
+    keys.sort_unstable();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    LockQueues { keys, now }.load(connection).await
+}
+
+statement! {
+    /// The events at the heads of queues: of each the first that holds back others, and the first that was passed.
+    listing HeadIds on Mysql { keys: Vec<String> } -> (Nullable<BigInt>, Nullable<BigInt>) =
+        "SELECT (SELECT e.id FROM jaas_events e FORCE INDEX (jaas_events_waiting) WHERE e.ordering_key = q.ordering_key \
+         AND e.state = 'waiting' AND e.passable = 0 AND e.place >= q.head_place ORDER BY e.place, e.id LIMIT 1), \
+         (SELECT e.id FROM jaas_events e FORCE INDEX (jaas_events_waiting) WHERE e.ordering_key = q.ordering_key \
+         AND e.state = 'waiting' AND e.passable = 1 ORDER BY e.place, e.id LIMIT 1) \
+         FROM jaas_queues q FORCE INDEX (PRIMARY) WHERE q.ordering_key IN (" (keys: Text) ")"
+}
+
+statement! {
+    /// Events by their rows.
+    listing Heads on Mysql { ids: Vec<i64> } -> HeadColumns =
+        "SELECT e.ordering_key, e.passable, e.place, e.id, e.occurred_at, e.due_at, e.fence, e.endpoint, e.received_at, \
+         e.body, e.failures, e.crashes, e.interruptions, e.completed, e.trace_context \
+         FROM jaas_events e FORCE INDEX (PRIMARY) WHERE e.id IN (" (ids: BigInt) ")"
+}
+
+pub(in super::super) async fn heads(
+    connection: &mut AsyncMysqlConnection,
+    queues: &[&QueueRow],
+) -> QueryResult<Vec<HeadRow>> {
+    let keys = queues.iter().map(|queue| queue.ordering_key.clone()).collect();
+    let ids: Vec<(Option<i64>, Option<i64>)> = HeadIds { keys }.load(connection).await?;
+    let ids: Vec<i64> = ids.into_iter().flat_map(|(first, passed)| [first, passed]).flatten().collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    Heads { ids }.load(connection).await
+}
+
+/// Writes queues, which exist and are locked, as they are to be. The rows are filled up with the last one to a power of two,
+/// so that few texts are prepared.
+struct Write(Vec<QueueRow>);
+
+impl QueryId for Write {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Mysql> for Write {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        out.push_sql(
+            "INSERT INTO jaas_queues (ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn) VALUES ",
+        );
+        for index in 0..self.0.len().next_power_of_two() {
+            let Some(queue) = self.0.get(index).or(self.0.last()) else { continue };
+            out.push_sql(if index > 0 { ", (" } else { "(" });
+            out.push_bind_param::<Text, _>(&queue.ordering_key)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&queue.due_at)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&queue.head_place)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<BigInt>, _>(&queue.event_id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&queue.fence)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Text>, _>(&queue.worker)?;
+            out.push_sql(", ");
+            out.push_bind_param::<SmallInt, _>(&queue.phase)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<SmallInt>, _>(&queue.suspect_turn)?;
+            out.push_sql(")");
+        }
+        out.push_sql(
+            " ON DUPLICATE KEY UPDATE due_at = VALUES(due_at), head_place = VALUES(head_place), event_id = VALUES(event_id), \
+             fence = VALUES(fence), worker = VALUES(worker), phase = VALUES(phase), suspect_turn = VALUES(suspect_turn)",
+        );
+        Ok(())
+    }
+}
+
+impl<Conn> diesel::RunQueryDsl<Conn> for Write {}
+
+statement! {
+    /// Deletes queues.
+    listing Delete on Mysql { keys: Vec<String> } -> () =
+        "DELETE FROM jaas_queues WHERE ordering_key IN (" (keys: Text) ")"
+}
+
+pub(in super::super) async fn write_queues(
+    connection: &mut AsyncMysqlConnection,
+    changed: Vec<QueueRow>,
+    ended: Vec<String>,
+) -> QueryResult<()> {
+    if !ended.is_empty() {
+        Delete { keys: ended }.execute(connection).await?;
+    }
+    if !changed.is_empty() {
+        Write(changed).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Settles events whose queues are locked. The rows are filled up with the last one to a power of two, so that few texts
+/// are prepared.
+struct Settle<'a> {
+    settled: &'a [Settled],
+    now: i64,
+}
+
+impl QueryId for Settle<'_> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Mysql> for Settle<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        out.push_sql("UPDATE (");
+        for index in 0..self.settled.len().next_power_of_two() {
+            let Some(event) = self.settled.get(index).or(self.settled.last()) else { continue };
+            let [id, fence, worker, handler, reason] = if index > 0 {
+                [" UNION ALL SELECT ", ", ", ", ", ", ", ", "]
+            } else {
+                ["SELECT ", " AS id, ", " AS fence, ", " AS worker, ", " AS handler, "]
+            };
+            out.push_sql(id);
+            out.push_bind_param::<BigInt, _>(&event.id)?;
+            out.push_sql(fence);
+            out.push_bind_param::<BigInt, _>(&event.fence)?;
+            out.push_sql(worker);
+            out.push_bind_param::<Nullable<Text>, _>(&event.worker)?;
+            out.push_sql(handler);
+            out.push_bind_param::<Text, _>(&event.handler)?;
+            out.push_sql(reason);
+            out.push_bind_param::<Nullable<Text>, _>(&event.reason)?;
+            if index == 0 {
+                out.push_sql(" AS reason");
+            }
+        }
+        out.push_sql(
+            ") n STRAIGHT_JOIN jaas_events e ON e.id = n.id SET \
+             e.note = IF(n.reason IS NOT NULL AND e.completed = '', n.reason, e.note), \
+             e.state = IF(n.reason IS NOT NULL AND e.completed = '', 'ignored', 'done'), \
+             e.completed = CONCAT(e.completed, n.handler), e.fence = n.fence, e.worker = n.worker, e.settled_at = ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.now)?;
+        out.push_sql(" WHERE e.state = 'waiting'");
+        Ok(())
+    }
+}
+
+impl<Conn> diesel::RunQueryDsl<Conn> for Settle<'_> {}
+
+statement! {
+    /// The states of events.
+    listing States on Mysql { ids: Vec<i64> } -> Text =
+        "SELECT e.state FROM jaas_events e FORCE INDEX (PRIMARY) WHERE e.id IN (" (ids: BigInt) ")"
+}
+
+pub(in super::super) async fn settle(
+    connection: &mut AsyncMysqlConnection,
+    settled: &[Settled],
+    now: i64,
+) -> QueryResult<Vec<(&'static str, i64)>> {
+    if settled.is_empty() {
+        return Ok(Vec::new());
+    }
+    Settle { settled, now }.execute(connection).await?;
+    let [waiting, done, ignored] =
+        [EventState::Waiting, EventState::Done, EventState::Ignored].map(EventState::as_str);
+    let all = settled.len() as i64;
+    let of_ignored = if settled.iter().any(|event| event.reason.is_some()) {
+        let ids = settled.iter().map(|event| event.id).collect();
+        let states: Vec<String> = States { ids }.load(connection).await?;
+        states.iter().filter(|state| *state == ignored).count() as i64
+    } else {
+        0
+    };
+    Ok(vec![(waiting, -all), (done, all - of_ignored), (ignored, of_ignored)])
+}
+
+/// Adds to counts.
+struct AddToCounts<'a> {
+    slot: i16,
+    sums: &'a [(&'static str, i64)],
+}
+
+impl QueryId for AddToCounts<'_> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Mysql> for AddToCounts<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO jaas_counts (name, slot, amount) VALUES ");
+        for (index, (name, amount)) in self.sums.iter().enumerate() {
+            out.push_sql(if index > 0 { ", (" } else { "(" });
+            out.push_bind_param::<Text, _>(*name)?;
+            out.push_sql(", ");
+            out.push_bind_param::<SmallInt, _>(&self.slot)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(amount)?;
+            out.push_sql(")");
+        }
+        out.push_sql(" ON DUPLICATE KEY UPDATE amount = amount + VALUES(amount)");
+        Ok(())
+    }
+}
+
+impl<Conn> diesel::RunQueryDsl<Conn> for AddToCounts<'_> {}
+
+pub(in super::super) async fn add_to_counts(
+    connection: &mut AsyncMysqlConnection,
+    slot: i16,
+    sums: &[(&'static str, i64)],
+) -> QueryResult<()> {
+    AddToCounts { slot, sums }.execute(connection).await.map(drop)
+}

@@ -1,0 +1,132 @@
+//! Looking and repairing. A module of each backend, like `queries`.
+
+use async_trait::async_trait;
+use jaas_core::store::{
+    Attempt, AttemptQuery, AuditEntry, AuditNote, Conflict, DeadLetterGroup, EventAdmin, EventQuery, Page,
+    PageRequest, Purged, Quarantined, Retention, RowId, StoreError, StoreStats, StoredEvent, TxWork,
+};
+use jaas_core::{HandlerResult, SessionId, Timestamp};
+
+use super::dialect::asked;
+use super::{Store, queries};
+use crate::rows::{changed, page_of};
+
+#[async_trait]
+impl EventAdmin for Store {
+    async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
+        let rows =
+            asked!(read, self, "list events", [query] connection => queries::events(connection, &query))?;
+        page_of(rows, query.page, |event: &StoredEvent| event.id)
+    }
+
+    async fn event(&self, event: RowId) -> Result<Option<StoredEvent>, StoreError> {
+        let row = asked!(read, self, "find the event", [] connection => queries::event(connection, event))?;
+        row.map(StoredEvent::try_from).transpose()
+    }
+
+    async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
+        let rows =
+            asked!(read, self, "list conflicts", [] connection => queries::conflicts(connection, page))?;
+        page_of(rows, page, |conflict: &Conflict| conflict.id)
+    }
+
+    async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>, StoreError> {
+        let rows = asked!(read, self, "list the quarantine", [] connection => queries::quarantined(connection, page))?;
+        page_of(rows, page, |quarantined: &Quarantined| quarantined.id)
+    }
+
+    async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError> {
+        let rows =
+            asked!(read, self, "list attempts", [query] connection => queries::attempts(connection, &query))?;
+        page_of(rows, query.page, |attempt: &Attempt| attempt.id)
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError> {
+        asked!(read, self, "group dead letters", [] connection => queries::dead_letters(connection))
+    }
+
+    async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        let now = self.now(now);
+        asked!(wake, self, "replay the event", [audit] connection => queries::replay(connection, event, &audit, now))?
+    }
+
+    async fn replay_matching(
+        &self,
+        query: &EventQuery,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<Page<RowId>, StoreError> {
+        if query.is_empty() {
+            return Err(StoreError::empty_query());
+        }
+        let now = self.now(now);
+        let rows = asked!(
+            wake, self, "replay events",
+            [query, audit] connection => queries::replay_matching(connection, &query, &audit, now)
+        )?;
+        Ok(changed(rows, query.page))
+    }
+
+    async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        let now = self.now(now);
+        asked!(wake, self, "discard the event", [audit] connection => queries::discard(connection, event, &audit, now))?
+    }
+
+    async fn discard_matching(
+        &self,
+        query: &EventQuery,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<Page<RowId>, StoreError> {
+        if query.is_empty() {
+            return Err(StoreError::empty_query());
+        }
+        let now = self.now(now);
+        let rows = asked!(
+            wake, self, "discard events",
+            [query, audit] connection => queries::discard_matching(connection, &query, &audit, now)
+        )?;
+        Ok(changed(rows, query.page))
+    }
+
+    async fn rehearse(&self, work: TxWork<Self::Tx>) -> Result<HandlerResult, StoreError> {
+        self.in_transaction(None, work).await.map(|(result, _)| result)
+    }
+
+    async fn reveal(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
+        let now = self.now(now);
+        asked!(
+            write, self, "record that a body was revealed",
+            [audit] connection => queries::reveal(connection, event, &audit, now)
+        )?
+    }
+
+    async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
+        let rows = asked!(read, self, "list the audit", [] connection => queries::audit(connection, page))?;
+        page_of(rows, page, |entry: &AuditEntry| entry.id)
+    }
+
+    async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
+        asked!(
+            write, self, "purge old rows",
+            [retention] connection => queries::purge(connection, &retention, now, limit)
+        )
+    }
+
+    async fn erase_session(
+        &self,
+        session: &SessionId,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let now = self.now(now);
+        asked!(
+            wake, self, "erase the session",
+            [session, audit] connection => queries::erase_session(connection, &session, &audit, now)
+        )?
+    }
+
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        asked!(read, self, "count events", [] connection => queries::stats(connection))
+    }
+}

@@ -1,0 +1,177 @@
+//! Taking work, and keeping it.
+
+use std::time::Duration;
+
+use diesel::QueryResult;
+use diesel::dsl::{exists, min};
+use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
+use jaas_core::Timestamp;
+use jaas_core::store::{AttemptOutcome, Burial, Claim, ClaimRequest, Lease, NextClaim, NextDue, crash_note};
+
+use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically};
+use super::counts::{count, slot};
+use super::settle::{Freed, go_on, record_attempt};
+use super::{DEAD, WAITING};
+use crate::now::Now;
+use crate::rows::{CrashedRow, Phase, QueueRow, since, text};
+use crate::schema::{jaas_events, jaas_queues};
+
+/// How many leases that ran out are taken over at a time.
+const MAX_EXPIRED: i64 = 256;
+
+/// How much of a worker's name is kept.
+const MAX_WORKER_CHARS: usize = 255;
+
+/// Claims sessions, each with the event to run. What was given up for its crashes is added to `buried`, to be reported once
+/// it is committed.
+pub(in super::super) async fn claim(
+    connection: &mut Connection,
+    request: &ClaimRequest,
+    now: Now,
+    buried: &mut Vec<Burial>,
+) -> QueryResult<Vec<Claim>> {
+    if request.limit == 0 {
+        return Ok(Vec::new());
+    }
+    let worker: String = text(&request.worker).chars().take(MAX_WORKER_CHARS).collect();
+    let next = (NextClaim { lease: request.lease, order: request.order }, Some(worker));
+    let mut given_up = Vec::new();
+    let claims: Vec<Claim> = atomically!(connection, {
+        let Seen { now, expired, suspects } = look(connection, now).await?;
+        if expired {
+            let mut freed = Vec::new();
+            for queue in dialect::lock_due(connection, Phase::Running, now, MAX_EXPIRED).await? {
+                freed.push(take_over(connection, queue, request, now, &mut given_up).await?);
+            }
+            go_on(connection, freed, now).await?;
+        }
+        let mut freed = Vec::new();
+        if (expired || suspects) && !a_suspect_runs(connection).await? {
+            // If another one begins in this moment, the database refuses the second, and this is tried again.
+            let queues = dialect::lock_due(connection, Phase::Suspect, now, 1).await?;
+            freed.extend(queues.into_iter().map(|queue| Freed {
+                queue,
+                next: Some(next.clone()),
+                suspects_turn: true,
+            }));
+        }
+        let limit = i64::try_from(request.limit - freed.len()).unwrap_or(i64::MAX);
+        let queues = dialect::lock_due(connection, Phase::Waiting, now, limit).await?;
+        freed.extend(queues.into_iter().map(|queue| Freed {
+            queue,
+            next: Some(next.clone()),
+            suspects_turn: false,
+        }));
+        let claims = go_on(connection, freed, now).await?;
+        if let Some(first) = given_up.as_slice().first() {
+            let dead = given_up.len() as i64;
+            count(connection, slot(first.event.get()), &[(WAITING, -dead), (DEAD, dead)]).await?;
+        }
+        QueryResult::Ok(claims.into_values().collect())
+    })?;
+    buried.extend(given_up);
+    Ok(claims)
+}
+
+/// The queues of a phase, as a constant of the text: they are found by the index that begins with it.
+macro_rules! queues {
+    ($phase:literal) => {
+        crate::schema::jaas_queues::table
+            .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(concat!("jaas_queues.phase = ", $phase)))
+    };
+}
+pub(super) use queues;
+
+/// What there is to do besides the queues that wait.
+struct Seen {
+    now: i64,
+    /// Whether leases have run out.
+    expired: bool,
+    /// Whether events that have crashed before are due.
+    suspects: bool,
+}
+
+async fn look(connection: &mut Connection, now: Now) -> QueryResult<Seen> {
+    use jaas_queues::dsl::due_at;
+    let expired = exists(queues!("2").filter(due_at.le(now)));
+    let suspects = exists(queues!("1").filter(due_at.le(now)));
+    let (now, expired, suspects) = diesel::select((now, expired, suspects)).get_result(connection).await?;
+    Ok(Seen { now, expired, suspects })
+}
+
+/// Whether an event runs that has crashed before.
+async fn a_suspect_runs(connection: &mut Connection) -> QueryResult<bool> {
+    use jaas_queues::dsl;
+    let runs = dsl::jaas_queues.filter(dsl::suspect_turn.eq(1));
+    diesel::select(exists(runs)).get_result(connection).await
+}
+
+/// Frees a queue whose lease ran out: its event has crashed, and is dead if that has happened too often.
+async fn take_over(
+    connection: &mut Connection,
+    queue: QueueRow,
+    request: &ClaimRequest,
+    now: i64,
+    buried: &mut Vec<Burial>,
+) -> QueryResult<Freed> {
+    use jaas_events::dsl;
+    let event = dsl::jaas_events.find(queue.event_id.unwrap_or_default());
+    let crashed: CrashedRow = event.select(CrashedRow::as_select()).get_result(connection).await?;
+    record_attempt(connection, &queue, AttemptOutcome::Crashed, None, now).await?;
+    let crashes = crashed.crashes.saturating_add(1);
+    let so_often = u32::try_from(crashes).unwrap_or(u32::MAX);
+    let counted = (dsl::crashes.eq(crashes), dsl::fence.eq(queue.fence), dsl::worker.eq(&queue.worker));
+    if so_often >= request.max_crashes {
+        let dead = (dsl::state.eq(DEAD), dsl::note.eq(crash_note(so_often)), dsl::settled_at.eq(Some(now)));
+        diesel::update(event).set((counted, dead)).execute(connection).await?;
+        buried.push(crashed.buried(so_often));
+    } else {
+        diesel::update(event).set(counted).execute(connection).await?;
+    }
+    Ok(Freed { queue, next: None, suspects_turn: false })
+}
+
+/// Extends the leases that are held; returns the others.
+pub(in super::super) async fn renew(
+    connection: &mut Connection,
+    leases: &[Lease],
+    now: Now,
+    lease: Duration,
+) -> QueryResult<Vec<Lease>> {
+    let events: Vec<i64> = leases.iter().map(|lease| lease.event.get()).collect();
+    atomically!(connection, {
+        let mut queues = dialect::lock_running(connection, events, now).await?;
+        let holds = |queue: &QueueRow, lease: &Lease| {
+            (queue.event_id, queue.fence) == (Some(lease.event.get()), lease.fence)
+        };
+        queues.retain(|(queue, _)| leases.iter().any(|lease| holds(queue, lease)));
+        let lost: Vec<Lease> = leases
+            .iter()
+            .filter(|lease| !queues.iter().any(|(queue, _)| holds(queue, lease)))
+            .copied()
+            .collect();
+        let until = |now| Timestamp::from_millis(now).saturating_add(lease).as_millis();
+        let renewed = queues.into_iter().map(|(queue, now)| QueueRow { due_at: until(now), ..queue });
+        dialect::write_queues(connection, renewed.collect(), Vec::new()).await?;
+        Ok(lost)
+    })
+}
+
+/// How long it is until there is something to do.
+pub(in super::super) async fn next_due(connection: &mut Connection, now: Now) -> QueryResult<NextDue> {
+    use jaas_queues::dsl::due_at;
+    /// When the next queue of a phase is due after now.
+    macro_rules! next {
+        ($phase:literal) => {
+            queues!($phase).filter(due_at.gt(now)).select(min(due_at)).single_value()
+        };
+    }
+    let (waiting, suspects) =
+        (exists(queues!("0").filter(due_at.le(now))), exists(queues!("1").filter(due_at.le(now))));
+    type Times = (i64, bool, bool, Option<i64>, Option<i64>, Option<i64>);
+    let times = (now, waiting, suspects, next!("0"), next!("1"), next!("2"));
+    let (now, waiting, suspects, next, next_suspect, lease_ends): Times =
+        diesel::select(times).get_result(connection).await?;
+    let next = [next, next_suspect, lease_ends].into_iter().flatten().min();
+    Ok(NextDue::new(next.map(|at| since(at, now)), waiting || suspects))
+}

@@ -1,0 +1,153 @@
+//! Deleting what need not be kept.
+
+use diesel::prelude::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, QueryResult};
+use jaas_core::Timestamp;
+use jaas_core::store::{EventState, Keep, Purged, Retention};
+
+use super::super::dialect::{Connection, RunQueryDsl as _, atomically, locked};
+use super::counts::{CONFLICT, QUARANTINED, count, rows_of, slot};
+use super::repair::conflicts_of;
+use crate::schema::{jaas_attempts, jaas_conflicts, jaas_events, jaas_quarantine};
+
+/// Rows that are beyond the age or the count to keep, the oldest first.
+macro_rules! expired {
+    ($connection:expr, $table:ident, $name:expr, $keep:expr, $now:expr, $limit:expr) => {{
+        use crate::schema::$table::dsl;
+        let (keep, now, limit): (Keep, Timestamp, i64) = ($keep, $now, $limit);
+        let mut ids: Vec<i64> = match keep.age {
+            None => Vec::new(),
+            Some(age) => {
+                dsl::$table
+                    .filter(dsl::last_received_at.lt(now.saturating_sub(age).as_millis()))
+                    .order((dsl::last_received_at, dsl::id))
+                    .limit(limit)
+                    .select(dsl::id)
+                    .load($connection)
+                    .await?
+            }
+        };
+        if let Some(surplus) = surplus(keep, rows_of($connection, $name).await?) {
+            let oldest: Vec<i64> = dsl::$table
+                .order((dsl::last_received_at, dsl::id))
+                .limit(surplus.min(limit))
+                .select(dsl::id)
+                .load($connection)
+                .await?;
+            ids.extend(oldest);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        ids
+    }};
+}
+/// Deletes at most `limit` rows of each kind that need not be kept.
+pub(in super::super) async fn purge(
+    connection: &mut Connection,
+    retention: &Retention,
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<Purged> {
+    let limit = i64::from(limit.max(1));
+    let mut expired = Vec::new();
+    for state in SETTLED_STATES {
+        let left = limit - expired.len() as i64;
+        expired.extend(expired_events(connection, state, retention, now, left).await?);
+    }
+    if !expired.is_empty() {
+        expired = atomically!(connection, {
+            // Some may have been replayed meanwhile.
+            let settled = jaas_events::table
+                .filter(jaas_events::id.eq_any(&expired).and(jaas_events::settled_at.is_not_null()))
+                .order(jaas_events::id)
+                .select((jaas_events::id, jaas_events::state));
+            let settled: Vec<(i64, String)> = locked!(settled).load(connection).await?;
+            let expired: Vec<i64> = settled.iter().map(|(id, _)| *id).collect();
+            let conflicts = conflicts_of(connection, &expired).await?;
+            let conflicts = jaas_conflicts::table.filter(jaas_conflicts::id.eq_any(conflicts));
+            let conflicts_gone = diesel::delete(conflicts).execute(connection).await? as i64;
+            let attempts = jaas_attempts::table.filter(jaas_attempts::event_id.eq_any(&expired));
+            diesel::delete(attempts).execute(connection).await?;
+            let events = jaas_events::table.filter(jaas_events::id.eq_any(&expired));
+            diesel::delete(events).execute(connection).await?;
+            let mut gone = SETTLED_STATES
+                .map(|state| {
+                    let name = state.as_str();
+                    (name, -(settled.iter().filter(|(_, of)| of == name).count() as i64))
+                })
+                .to_vec();
+            gone.push((CONFLICT, -conflicts_gone));
+            count(connection, slot(expired.as_slice().first().copied().unwrap_or_default()), &gone).await?;
+            QueryResult::Ok(expired)
+        })?;
+    }
+    let conflicts = expired!(connection, jaas_conflicts, CONFLICT, retention.conflicts(), now, limit);
+    let conflicts_deleted =
+        diesel::delete(jaas_conflicts::table.filter(jaas_conflicts::id.eq_any(conflicts)))
+            .execute(connection)
+            .await?;
+    let quarantined = expired!(connection, jaas_quarantine, QUARANTINED, retention.quarantined(), now, limit);
+    let quarantined_deleted =
+        diesel::delete(jaas_quarantine::table.filter(jaas_quarantine::id.eq_any(quarantined)))
+            .execute(connection)
+            .await?;
+    let gone = [(CONFLICT, -(conflicts_deleted as i64)), (QUARANTINED, -(quarantined_deleted as i64))];
+    count(connection, slot(0), &gone).await?;
+    let deleted = [expired.len(), conflicts_deleted, quarantined_deleted];
+    let more = deleted.iter().any(|deleted| *deleted as i64 >= limit);
+    let [events, conflicts, quarantined] = deleted.map(|deleted| deleted as u64);
+    Ok(Purged::new(events, conflicts, quarantined, more))
+}
+
+const SETTLED_STATES: [EventState; 4] =
+    [EventState::Done, EventState::Ignored, EventState::Dead, EventState::Discarded];
+
+/// How many rows are more than are kept, if the count matters.
+pub(in super::super) fn surplus(keep: Keep, rows: i64) -> Option<i64> {
+    let kept = i64::try_from(keep.count?).unwrap_or(i64::MAX);
+    Some(rows.saturating_sub(kept)).filter(|surplus| *surplus > 0)
+}
+
+/// At most `limit` events of this state that need not be kept, the oldest first.
+async fn expired_events(
+    connection: &mut Connection,
+    state: EventState,
+    retention: &Retention,
+    now: Timestamp,
+    limit: i64,
+) -> QueryResult<Vec<i64>> {
+    use jaas_events::dsl;
+    let keep = retention.events(state);
+    let forgettable = retention.keys_before(now).as_millis();
+    let mut ids: Vec<i64> = Vec::new();
+    if let Some(age) = keep.age.filter(|_| limit > 0) {
+        ids = dsl::jaas_events
+            .filter(dsl::state.eq(state.as_str()))
+            .filter(dsl::settled_at.lt(now.saturating_sub(age).as_millis()))
+            .filter(dsl::received_at.lt(forgettable))
+            .order((dsl::state, dsl::settled_at, dsl::id))
+            .limit(limit)
+            .select(dsl::id)
+            .load(connection)
+            .await?;
+    }
+    let left = limit - ids.len() as i64;
+    if keep.count.is_some() && left > 0 {
+        let expired = ids.len() as i64;
+        if let Some(surplus) = surplus(keep, rows_of(connection, state.as_str()).await?) {
+            let oldest: Vec<(i64, i64)> = dsl::jaas_events
+                .filter(dsl::state.eq(state.as_str()).and(dsl::settled_at.is_not_null()))
+                .order((dsl::state, dsl::settled_at, dsl::id))
+                .limit(surplus.min(left.saturating_add(expired)))
+                .select((dsl::id, dsl::received_at))
+                .load(connection)
+                .await?;
+            let oldest = oldest.into_iter().filter(|(_, received)| *received < forgettable);
+            ids.extend(oldest.map(|(id, _)| id));
+            ids.sort_unstable();
+            ids.dedup();
+            ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+    }
+    Ok(ids)
+}

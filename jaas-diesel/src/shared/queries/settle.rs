@@ -1,0 +1,334 @@
+//! Recording how the run of an event ended, and going on in its session.
+
+use std::collections::HashMap;
+
+use diesel::QueryResult;
+use diesel::dsl::case_when;
+use diesel::prelude::QueryDsl as _;
+use diesel::prelude::{ExpressionMethods as _, TextExpressionMethods as _};
+use jaas_core::store::{AttemptOutcome, Claim, Failure, Lease, NextClaim, SessionOrder, StoreError, Turn};
+use jaas_core::{Handled, Timestamp};
+
+use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically};
+use super::counts::{count, slot};
+use super::{DEAD, WAITING};
+use crate::now::Now;
+use crate::rows::{Arrival, Completion, HeadRow, Phase, QueueRow, Settled, line, text};
+use crate::schema::{jaas_attempts, jaas_events};
+
+/// A queue that is locked and in which nothing runs any more.
+pub(super) struct Freed {
+    pub(super) queue: QueueRow,
+    /// Whether to claim its next event, and for whom.
+    pub(super) next: Option<(NextClaim, Option<String>)>,
+    /// Whether an event that has crashed may be claimed in it.
+    pub(super) suspects_turn: bool,
+}
+
+impl Freed {
+    /// The queue of an event that has been settled.
+    fn settled(queue: QueueRow, next: Option<NextClaim>) -> Self {
+        // After an event that has crashed, the others that have are to have their turn.
+        let next = next.filter(|_| queue.suspect_turn.is_none());
+        let worker = queue.worker.clone();
+        Self { queue, next: next.map(|next| (next, worker)), suspects_turn: false }
+    }
+}
+
+/// Lets each queue do what is next in it: run an event that is claimed now, wait, or end. Returns the claims, by the keys
+/// of their queues.
+pub(super) async fn go_on(
+    connection: &mut Connection,
+    freed: Vec<Freed>,
+    now: i64,
+) -> QueryResult<HashMap<String, Claim>> {
+    if freed.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let queues: Vec<&QueueRow> = freed.iter().map(|freed| &freed.queue).collect();
+    let heads = dialect::heads(connection, &queues).await?;
+    let Next { claims, changed, ended } = next(freed, heads, now);
+    dialect::write_queues(connection, changed, ended).await?;
+    Ok(claims)
+}
+
+/// What is next in some queues.
+pub(in super::super) struct Next {
+    pub(in super::super) claims: HashMap<String, Claim>,
+    /// The queues as they are to be.
+    pub(in super::super) changed: Vec<QueueRow>,
+    /// The keys of those in which nothing waits.
+    pub(in super::super) ended: Vec<String>,
+}
+
+/// Decides what is next in each queue, given the events at its head.
+pub(super) fn next(freed: Vec<Freed>, heads: Vec<HeadRow>, now: i64) -> Next {
+    let mut by_queue: HashMap<String, [Option<HeadRow>; 2]> = HashMap::with_capacity(freed.len());
+    for head in heads {
+        let [first, passed] = by_queue.entry(head.ordering_key.clone()).or_default();
+        let place = if head.passable == 0 { first } else { passed };
+        *place = Some(head);
+    }
+    let time = Timestamp::from_millis(now);
+    let mut next = Next { claims: HashMap::new(), changed: Vec::new(), ended: Vec::new() };
+    for Freed { mut queue, next: wanted, suspects_turn } in freed {
+        let [first, passed] = by_queue.remove(&queue.ordering_key).unwrap_or_default();
+        let order = wanted.as_ref().map_or_else(SessionOrder::default, |(next, _)| next.order);
+        let turn = order.turn(first.as_ref().map(HeadRow::head), passed.as_ref().map(HeadRow::head), time);
+        queue.head_place = first.as_ref().map_or(i64::MAX, |first| first.place);
+        let event = match turn {
+            Turn::Run(event) => event,
+            Turn::Wait(until) => {
+                next.changed.push(queue.waiting(until.as_millis(), false));
+                continue;
+            }
+            Turn::Empty => {
+                next.ended.push(queue.ordering_key);
+                continue;
+            }
+        };
+        let Some(head) = [first, passed].into_iter().flatten().find(|head| head.id == event.get()) else {
+            continue;
+        };
+        let suspect = head.crashes > 0;
+        let Some((wanted, worker)) = wanted.filter(|_| !suspect || suspects_turn) else {
+            // One that has waited longer stays in front.
+            let due_at = if queue.event_id.is_none() { queue.due_at.min(now) } else { now };
+            next.changed.push(queue.waiting(due_at, suspect));
+            continue;
+        };
+        let fence = head.next_fence();
+        next.changed.push(QueueRow {
+            due_at: time.saturating_add(wanted.lease).as_millis(),
+            event_id: Some(head.id),
+            fence,
+            worker,
+            phase: Phase::Running as i16,
+            suspect_turn: suspect.then_some(1),
+            ..queue.clone()
+        });
+        next.claims.insert(queue.ordering_key, head.into_claim(fence));
+    }
+    next
+}
+
+/// Locks the queues of leases that are held, and returns them by the event that runs.
+async fn held(
+    connection: &mut Connection,
+    leases: &[Lease],
+    now: Now,
+) -> QueryResult<(HashMap<i64, QueueRow>, i64)> {
+    let events = leases.iter().map(|lease| lease.event.get()).collect();
+    let queues = dialect::lock_running(connection, events, now).await?;
+    // The time is needed only with a queue.
+    let now = queues.as_slice().first().map_or(0, |(_, now)| *now);
+    let queues = queues.into_iter().map(|(queue, _)| queue);
+    let is_held = |queue: &QueueRow| {
+        leases.iter().any(|lease| (Some(lease.event.get()), lease.fence) == (queue.event_id, queue.fence))
+    };
+    let held = queues.filter(is_held).filter_map(|queue| Some((queue.event_id?, queue)));
+    Ok((held.collect(), now))
+}
+
+/// Takes the queue of a lease, if it is held.
+fn take(held: &mut HashMap<i64, QueueRow>, lease: Lease) -> Option<QueueRow> {
+    let event = lease.event.get();
+    held.get(&event).is_some_and(|queue| queue.fence == lease.fence).then(|| held.remove(&event)).flatten()
+}
+
+/// Records successful runs together, in the transaction that is open.
+pub(in super::super) async fn complete_all(
+    connection: &mut Connection,
+    completions: &[&Completion],
+    now: Now,
+) -> QueryResult<Vec<Result<Option<Claim>, StoreError>>> {
+    let leases: Vec<Lease> = completions.iter().map(|completion| completion.lease).collect();
+    let (mut held, now_ms) = held(connection, &leases, now).await?;
+    let (mut settled, mut freed) = (Vec::new(), Vec::new());
+    // For each completion the key of its queue, once it is settled.
+    let mut answers: Vec<Result<Option<String>, StoreError>> = Vec::with_capacity(completions.len());
+    for completion in completions {
+        let lease = completion.lease;
+        let stale = || Err(StoreError::stale("complete", lease));
+        answers.push(if completion.step.last {
+            match take(&mut held, lease) {
+                Some(queue) => {
+                    settled.push(Settled::new(completion, &queue));
+                    let key = queue.ordering_key.clone();
+                    freed.push(Freed::settled(queue, completion.step.next));
+                    Ok(Some(key))
+                }
+                None => stale(),
+            }
+        } else if held.get(&lease.event.get()).is_some_and(|queue| queue.fence == lease.fence) {
+            if completion.handled == Handled::Done {
+                use jaas_events::dsl;
+                let completed = dsl::completed.concat(line(&completion.step.handler));
+                let event = dsl::jaas_events.find(lease.event.get());
+                diesel::update(event).set(dsl::completed.eq(completed)).execute(connection).await?;
+            }
+            Ok(None)
+        } else {
+            stale()
+        });
+    }
+    let changes = dialect::settle(connection, &settled, now_ms).await?;
+    let mut claims = go_on(connection, freed, now_ms).await?;
+    if let Some(first) = settled.as_slice().first() {
+        count(connection, slot(first.id), &changes).await?;
+    }
+    Ok(answers.into_iter().map(|answer| answer.map(|key| key.and_then(|key| claims.remove(&key)))).collect())
+}
+
+/// Records that a handler has run well, in the transaction that is open.
+pub(in super::super) async fn complete(
+    connection: &mut Connection,
+    completion: &Completion,
+    now: Now,
+) -> QueryResult<Result<Option<Claim>, StoreError>> {
+    let mut answers = complete_all(connection, &[completion], now).await?;
+    Ok(answers.pop().unwrap_or_else(|| Err(StoreError::stale("complete", completion.lease))))
+}
+
+/// Records a failed run.
+pub(in super::super) async fn fail(
+    connection: &mut Connection,
+    lease: Lease,
+    failure: &Failure,
+    now: Now,
+) -> QueryResult<Result<Option<Claim>, StoreError>> {
+    use jaas_events::dsl;
+    let error = text(&failure.error);
+    atomically!(connection, {
+        let (mut held, now) = held(connection, &[lease], now).await?;
+        let Some(mut queue) = take(&mut held, lease) else {
+            return Ok(Err(StoreError::stale("record the failure", lease)));
+        };
+        let event = lease.event.get();
+        if failure.retry_in.is_some() && !failure.passable {
+            hold_again(connection, event, &mut queue).await?;
+        }
+        let update = diesel::update(dsl::jaas_events.find(event));
+        let failed = (
+            dsl::failures.eq(dsl::failures + 1),
+            dsl::note.eq(&error),
+            dsl::fence.eq(lease.fence),
+            dsl::worker.eq(&queue.worker),
+        );
+        match failure.retry_in {
+            Some(wait) => {
+                let due_at = Timestamp::from_millis(now).saturating_add(wait).as_millis();
+                let waits = (failed, dsl::due_at.eq(due_at));
+                if failure.passable {
+                    let passable = (dsl::passable.eq(1), dsl::place.eq(due_at));
+                    update.set((waits, passable)).execute(connection).await?
+                } else {
+                    let holds = (dsl::passable.eq(0), dsl::place.eq(dsl::occurred_at));
+                    update.set((waits, holds)).execute(connection).await?
+                }
+            }
+            None => {
+                let dead = (failed, dsl::state.eq(DEAD), dsl::settled_at.eq(Some(now)));
+                update.set(dead).execute(connection).await?
+            }
+        };
+        record_attempt(connection, &queue, AttemptOutcome::Failed, Some(&error), now).await?;
+        let key = queue.ordering_key.clone();
+        let mut claims = go_on(connection, vec![Freed::settled(queue, failure.next)], now).await?;
+        if failure.retry_in.is_none() {
+            count(connection, slot(event), &[(WAITING, -1), (DEAD, 1)]).await?;
+        }
+        Ok(Ok(claims.remove(&key)))
+    })
+}
+
+/// Lets an event that was passed hold back others again, which may all happen later: nobody looks before the place that its
+/// queue begins with.
+async fn hold_again(connection: &mut Connection, event: i64, queue: &mut QueueRow) -> QueryResult<()> {
+    use jaas_events::dsl;
+    let place = dsl::jaas_events.find(event).select((dsl::passable, dsl::occurred_at));
+    let (passable, place): (i16, i64) = place.get_result(connection).await?;
+    if passable == 1 && place < queue.head_place {
+        let arrival = Arrival { key: &queue.ordering_key, due_at: queue.due_at, place };
+        dialect::arrive(connection, &[arrival]).await?;
+        queue.head_place = place;
+    }
+    Ok(())
+}
+
+/// Notes how the event that ran in a queue ended.
+pub(super) async fn record_attempt(
+    connection: &mut Connection,
+    queue: &QueueRow,
+    outcome: AttemptOutcome,
+    error: Option<&str>,
+    now: i64,
+) -> QueryResult<()> {
+    use jaas_attempts::dsl;
+    let Some(event) = queue.event_id else { return Ok(()) };
+    let ended = (
+        dsl::event_id.eq(event),
+        dsl::fence.eq(queue.fence),
+        dsl::worker.eq(&queue.worker),
+        dsl::outcome.eq(outcome.as_str()),
+        dsl::error.eq(error),
+        dsl::ended_at.eq(now),
+    );
+    diesel::insert_into(dsl::jaas_attempts).values(ended).execute(connection).await?;
+    Ok(())
+}
+
+/// Gives claims back whose handlers were cut off.
+pub(in super::super) async fn release(
+    connection: &mut Connection,
+    leases: &[Lease],
+    now: Now,
+) -> QueryResult<()> {
+    use diesel::IntoSql as _;
+    use diesel::sql_types::BigInt;
+    use jaas_events::dsl;
+    atomically!(connection, {
+        let (held, now) = held(connection, leases, now).await?;
+        for (event, queue) in &held {
+            diesel::update(dsl::jaas_events.find(*event))
+                .set((
+                    dsl::place
+                        .eq(case_when(dsl::passable.eq(1), now.into_sql::<BigInt>()).otherwise(dsl::place)),
+                    dsl::due_at.eq(now),
+                    dsl::interruptions.eq(dsl::interruptions + 1),
+                    dsl::fence.eq(queue.fence),
+                    dsl::worker.eq(&queue.worker),
+                ))
+                .execute(connection)
+                .await?;
+            record_attempt(connection, queue, AttemptOutcome::Interrupted, None, now).await?;
+        }
+        unclaim(connection, held, now).await
+    })
+}
+
+/// Makes claimed events wait again as if they had not been claimed; only their fence stays raised.
+pub(in super::super) async fn give_back(
+    connection: &mut Connection,
+    leases: &[Lease],
+    now: Now,
+) -> QueryResult<()> {
+    use jaas_events::dsl;
+    atomically!(connection, {
+        let (held, now) = held(connection, leases, now).await?;
+        for (event, queue) in &held {
+            let event = dsl::jaas_events.find(*event);
+            diesel::update(event).set(dsl::fence.eq(queue.fence)).execute(connection).await?;
+        }
+        unclaim(connection, held, now).await
+    })
+}
+
+/// Lets nothing run in these queues; their events wait.
+async fn unclaim(connection: &mut Connection, held: HashMap<i64, QueueRow>, now: i64) -> QueryResult<()> {
+    let waiting = held.into_values().map(|queue| {
+        let suspect = queue.suspect_turn.is_some();
+        queue.waiting(now, suspect)
+    });
+    dialect::write_queues(connection, waiting.collect(), Vec::new()).await
+}

@@ -1,0 +1,166 @@
+//! The statements on queues for SQLite. Row by row: a statement is prepared once, and no wire lies between. The one writer
+//! needs no locks. Each names the index it is to use, and fails rather than read a table.
+
+use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
+use diesel::sqlite::Sqlite;
+use diesel::{QueryResult, SqliteConnection};
+use jaas_core::store::EventState;
+
+use super::dialect::RunQueryDsl as _;
+use crate::now::Now;
+use crate::rows::{HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, Settled};
+use crate::statement::statement;
+
+statement! {
+    /// The queues that are due, those due first in front.
+    Due on Sqlite { phase: i16, now: i64, limit: i64 } -> QueueColumns =
+        "SELECT ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn \
+         FROM jaas_queues INDEXED BY jaas_queues_due WHERE phase = " { phase: SmallInt } " AND due_at <= " { now: BigInt }
+        " ORDER BY due_at LIMIT " { limit: BigInt }
+}
+
+pub(in super::super) async fn lock_due(
+    connection: &mut SqliteConnection,
+    phase: Phase,
+    now: i64,
+    limit: i64,
+) -> QueryResult<Vec<QueueRow>> {
+    Due { phase: phase as i16, now, limit }.load(connection).await
+}
+
+statement! {
+    /// The queue in which this event runs.
+    Running on Sqlite { event: i64, now: Now } -> (QueueColumns, BigInt) =
+        "SELECT ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn, " [now]
+        " FROM jaas_queues WHERE event_id = " { event: BigInt }
+}
+
+pub(in super::super) async fn lock_running(
+    connection: &mut SqliteConnection,
+    events: Vec<i64>,
+    now: Now,
+) -> QueryResult<Vec<(QueueRow, i64)>> {
+    let mut queues: Vec<(QueueRow, i64)> = Vec::with_capacity(events.len());
+    for event in events {
+        queues.extend(Running { event, now }.load::<(QueueRow, i64)>(connection).await?);
+    }
+    Ok(queues)
+}
+
+statement! {
+    /// The events at the head of a queue: the first that holds back others, and the first that was passed.
+    Heads on Sqlite { key: String, place: i64 } -> HeadColumns =
+        "SELECT ordering_key, passable, place, id, occurred_at, due_at, fence, endpoint, received_at, body, failures, \
+         crashes, interruptions, completed, trace_context FROM (SELECT * FROM jaas_events INDEXED BY jaas_events_waiting \
+         WHERE ordering_key = " { key: Text } " AND state = 'waiting' AND passable = 0 AND place >= " { place: BigInt }
+        " ORDER BY place, id LIMIT 1) UNION ALL \
+         SELECT ordering_key, passable, place, id, occurred_at, due_at, fence, endpoint, received_at, body, failures, \
+         crashes, interruptions, completed, trace_context FROM (SELECT * FROM jaas_events INDEXED BY jaas_events_waiting \
+         WHERE ordering_key = " { key: Text } " AND state = 'waiting' AND passable = 1 ORDER BY place, id LIMIT 1)"
+}
+
+pub(in super::super) async fn heads(
+    connection: &mut SqliteConnection,
+    queues: &[&QueueRow],
+) -> QueryResult<Vec<HeadRow>> {
+    let mut heads = Vec::with_capacity(queues.len());
+    for queue in queues {
+        let of_queue = Heads { key: queue.ordering_key.clone(), place: queue.head_place };
+        heads.extend(of_queue.load::<HeadRow>(connection).await?);
+    }
+    Ok(heads)
+}
+
+statement! {
+    /// Writes a queue as it is to be.
+    Write on Sqlite { queue: String, due_at: i64, place: i64, event: Option<i64>, fence: i64, worker: Option<String>,
+                      phase: i16, turn: Option<i16> } -> () =
+        "UPDATE jaas_queues SET due_at = " { due_at: BigInt } ", head_place = " { place: BigInt } ", event_id = "
+        { event: Nullable<BigInt> } ", fence = " { fence: BigInt } ", worker = " { worker: Nullable<Text> }
+        ", phase = " { phase: SmallInt } ", suspect_turn = " { turn: Nullable<SmallInt> }
+        " WHERE ordering_key = " { queue: Text }
+}
+
+statement! {
+    /// Deletes a queue.
+    Delete on Sqlite { queue: String } -> () = "DELETE FROM jaas_queues WHERE ordering_key = " { queue: Text }
+}
+
+pub(in super::super) async fn write_queues(
+    connection: &mut SqliteConnection,
+    changed: Vec<QueueRow>,
+    ended: Vec<String>,
+) -> QueryResult<()> {
+    for queue in ended {
+        Delete { queue }.execute(connection).await?;
+    }
+    for QueueRow { ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn } in changed
+    {
+        let write = Write {
+            queue: ordering_key,
+            due_at,
+            place: head_place,
+            event: event_id,
+            fence,
+            worker,
+            phase,
+            turn: suspect_turn,
+        };
+        write.execute(connection).await?;
+    }
+    Ok(())
+}
+
+statement! {
+    /// Settles an event; returns its state.
+    Settle on Sqlite { id: i64, fence: i64, worker: Option<String>, handler: String, reason: Option<String>, now: i64 }
+        -> Text =
+        "UPDATE jaas_events SET completed = completed || " { handler: Text } ", fence = " { fence: BigInt }
+        ", worker = " { worker: Nullable<Text> } ", settled_at = " { now: BigInt }
+        ", state = CASE WHEN " { reason: Nullable<Text> } " IS NOT NULL AND completed = '' THEN 'ignored' ELSE 'done' END, \
+         note = CASE WHEN " { reason: Nullable<Text> } " IS NOT NULL AND completed = '' THEN " { reason: Nullable<Text> }
+        " ELSE note END WHERE id = " { id: BigInt } " AND state = 'waiting' RETURNING state"
+}
+
+pub(in super::super) async fn settle(
+    connection: &mut SqliteConnection,
+    settled: &[Settled],
+    now: i64,
+) -> QueryResult<Vec<(&'static str, i64)>> {
+    let [waiting, done, ignored] =
+        [EventState::Waiting, EventState::Done, EventState::Ignored].map(EventState::as_str);
+    let mut changes = Vec::new();
+    for Settled { id, fence, worker, handler, reason } in settled {
+        let settle = Settle {
+            id: *id,
+            fence: *fence,
+            worker: worker.clone(),
+            handler: handler.clone(),
+            reason: reason.clone(),
+            now,
+        };
+        for state in settle.load::<String>(connection).await? {
+            changes.push((waiting, -1));
+            changes.push((if state == done { done } else { ignored }, 1));
+        }
+    }
+    Ok(changes)
+}
+
+statement! {
+    /// Adds to a count.
+    AddToCount on Sqlite { name: &'static str, slot: i16, amount: i64 } -> () =
+        "INSERT INTO jaas_counts (name, slot, amount) VALUES (" { name: Text } ", " { slot: SmallInt } ", "
+        { amount: BigInt } ") ON CONFLICT (name, slot) DO UPDATE SET amount = amount + excluded.amount"
+}
+
+pub(in super::super) async fn add_to_counts(
+    connection: &mut SqliteConnection,
+    slot: i16,
+    sums: &[(&'static str, i64)],
+) -> QueryResult<()> {
+    for (name, amount) in sums.iter().copied() {
+        AddToCount { name, slot, amount }.execute(connection).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Statements of the hot road, written as text so that their plan can be told, and prepared once.
+
+/// Declares a statement: its parameters, the columns it returns, and its text. In the text `{name: Type}` binds a
+/// parameter, `(name: Type)` binds a list of them, and `[name]` puts in a part that is a query fragment by itself.
+///
+/// A list is filled up with its last element to a length that is a power of two, so that few texts are prepared. Such a
+/// statement is declared as `listing`.
+macro_rules! statement {
+    (
+        $(#[$meta:meta])*
+        listing $name:ident on $backend:ty { $($field:ident: $rust:ty),* $(,)? } -> $columns:ty = $($part:tt)+
+    ) => {
+        $crate::statement::statement!(@ [$(#[$meta])*] $name $backend { $($field: $rust),* } $columns = $($part)+);
+
+        /// Its text depends on how long its lists are, so it is told from others by its text.
+        impl diesel::query_builder::QueryId for $name {
+            type QueryId = ();
+
+            const HAS_STATIC_QUERY_ID: bool = false;
+        }
+    };
+    (
+        $(#[$meta:meta])*
+        $name:ident on $backend:ty { $($field:ident: $rust:ty),* $(,)? } -> $columns:ty = $($part:tt)+
+    ) => {
+        $crate::statement::statement!(
+            @ [$(#[$meta])* #[derive(diesel::query_builder::QueryId)]] $name $backend { $($field: $rust),* } $columns = $($part)+
+        );
+    };
+    (
+        @ [$(#[$meta:meta])*] $name:ident $backend:ty { $($field:ident: $rust:ty),* } $columns:ty = $($part:tt)+
+    ) => {
+        $(#[$meta])*
+        pub(crate) struct $name {
+            $(pub(crate) $field: $rust,)*
+        }
+
+        impl diesel::query_builder::Query for $name {
+            type SqlType = $columns;
+        }
+
+        impl<Conn> diesel::RunQueryDsl<Conn> for $name {}
+
+        impl diesel::query_builder::QueryFragment<$backend> for $name {
+            fn walk_ast<'b>(
+                &'b self,
+                mut out: diesel::query_builder::AstPass<'_, 'b, $backend>,
+            ) -> diesel::QueryResult<()> {
+                $($crate::statement::part!(self, out, $part);)+
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use statement;
+
+macro_rules! part {
+    ($self:ident, $out:ident, { $field:ident: $type:ty }) => {
+        $out.push_bind_param::<$type, _>(&$self.$field)?
+    };
+    ($self:ident, $out:ident, ( $field:ident: $type:ty )) => {
+        for index in 0..$self.$field.len().next_power_of_two() {
+            if index > 0 {
+                $out.push_sql(", ");
+            }
+            if let Some(element) = $self.$field.get(index).or($self.$field.last()) {
+                $out.push_bind_param::<$type, _>(element)?;
+            }
+        }
+    };
+    ($self:ident, $out:ident, [$field:ident]) => {
+        diesel::query_builder::QueryFragment::walk_ast(&$self.$field, $out.reborrow())?
+    };
+    ($self:ident, $out:ident, $text:literal) => {
+        $out.push_sql($text)
+    };
+}
+pub(crate) use part;
