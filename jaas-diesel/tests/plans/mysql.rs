@@ -1,0 +1,86 @@
+//! MariaDB counts the rows that are read of each table (`userstat`), and MySQL the same in its performance schema.
+
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
+use futures_util::FutureExt as _;
+use jaas_diesel::MysqlStore;
+use jaas_diesel::mysql::{Connection, Pool};
+
+use crate::calls::{Meter, hot_road};
+use crate::fill::{self, PUT_LONG_FIRST};
+use crate::servers::{Mysql, Server};
+
+struct RowsRead<'d> {
+    database: &'d Mysql,
+    sql: &'static str,
+    before: i64,
+    round: String,
+}
+
+impl Meter for RowsRead<'_> {
+    async fn start(&mut self) {
+        self.before = self.database.ask(self.sql).await;
+    }
+
+    async fn check(&mut self, call: &str, n: usize) {
+        let rows = self.database.ask(self.sql).await - self.before;
+        assert!(rows > 0 || call.starts_with("accept"), "{call}: nothing was counted");
+        assert!(rows <= 30 + 8 * n as i64, "{call} of {n}, {}: looked at {rows} rows", self.round);
+    }
+
+    async fn put_long_first(&mut self) {
+        self.database.execute(PUT_LONG_FIRST).await;
+    }
+}
+
+/// A pool whose connections also count the rows that an index condition sorts out before they are returned.
+fn pool(address: &str) -> Pool {
+    let mut manager = ManagerConfig::default();
+    manager.custom_setup = Box::new(|address| {
+        async move {
+            let mut connection = Connection::establish(address).await?;
+            let set = "SET SESSION optimizer_switch = 'index_condition_pushdown=off'";
+            connection
+                .batch_execute(set)
+                .await
+                .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+            Ok(connection)
+        }
+        .boxed()
+    });
+    let manager = AsyncDieselConnectionManager::<Connection>::new_with_config(address, manager);
+    Pool::builder().max_size(4).build_unchecked(manager)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hot_road_on_mysql_looks_at_few_rows() {
+    let database = crate::server_or_return!(Mysql);
+    database.open().await;
+    let sql = if database.ask("@@version LIKE '%MariaDB%'").await == 1 {
+        database.execute("SET GLOBAL userstat = ON").await;
+        "SELECT CAST(COALESCE(SUM(rows_read), 0) AS SIGNED) FROM information_schema.table_statistics \
+         WHERE table_schema = DATABASE()"
+    } else {
+        "SELECT CAST(COALESCE(SUM(count_fetch), 0) AS SIGNED) FROM performance_schema.table_io_waits_summary_by_table \
+         WHERE object_schema = DATABASE()"
+    };
+    const ANALYZE: &str = "ANALYZE TABLE jaas_events, jaas_queues, jaas_counts, jaas_conflicts";
+    for table in ["jaas_events", "jaas_queues", "jaas_counts", "jaas_conflicts"] {
+        database.execute(&format!("ALTER TABLE {table} STATS_PERSISTENT = 1, STATS_AUTO_RECALC = 0")).await;
+    }
+    database.execute(ANALYZE).await;
+    for statement in fill::statements() {
+        database.execute(&statement).await;
+    }
+    const FORGET: &str = "DELETE FROM mysql.innodb_index_stats WHERE database_name = DATABASE(); \
+                          DELETE FROM mysql.innodb_table_stats WHERE database_name = DATABASE(); \
+                          FLUSH TABLES jaas_events, jaas_queues, jaas_counts, jaas_conflicts";
+    for (statistics, what) in [("of empty tables", "SELECT 1"), ("none", FORGET), ("fresh", ANALYZE)] {
+        database.execute(what).await;
+        let store = MysqlStore::from_pool(pool(&database.address())).open().await.expect("opened");
+        let round = format!("statistics {statistics}");
+        let mut meter = RowsRead { database: &database, sql, before: 0, round: round.clone() };
+        hot_road(&store, &mut meter, &round).await;
+        store.close().await;
+    }
+}

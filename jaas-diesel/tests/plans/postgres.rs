@@ -1,0 +1,139 @@
+//! PostgreSQL explains each statement of the store as it has run it (`auto_explain`), in notices to the client.
+
+use serde_json::Value;
+
+use crate::calls::{Meter, hot_road};
+use crate::fill::{self, PUT_LONG_FIRST};
+use crate::proxy::Proxy;
+use crate::servers::{Postgres, Server, Settings};
+
+/// Has each statement explained.
+const EXPLAIN: [&str; 7] = [
+    "session_preload_libraries=auto_explain",
+    "auto_explain.log_min_duration=0",
+    "auto_explain.log_analyze=on",
+    "auto_explain.log_buffers=on",
+    "auto_explain.log_timing=off",
+    "auto_explain.log_format=json",
+    "auto_explain.log_level=notice",
+];
+
+struct Explained<'d> {
+    database: &'d Postgres,
+    proxy: Proxy,
+    round: String,
+}
+
+impl Meter for Explained<'_> {
+    async fn start(&mut self) {
+        self.proxy.notices().await;
+    }
+
+    async fn check(&mut self, call: &str, n: usize) {
+        let plans = plans(&self.proxy.notices().await);
+        assert!(!plans.is_empty(), "{call}: nothing was explained");
+        let n = n as u64;
+        let mut all_rows = 0;
+        for plan in plans {
+            let (rows, pages) = looked_at(&plan["Plan"]);
+            all_rows += rows;
+            assert!(
+                rows <= 10 + 4 * n && pages <= 200 + 80 * n,
+                "{call} of {n}, {}: looked at {rows} rows in {pages} pages: {plan:#}",
+                self.round
+            );
+        }
+        assert!(all_rows > 0 || call.starts_with("accept"), "{call}: nothing was looked at");
+    }
+
+    async fn put_long_first(&mut self) {
+        self.database.execute(PUT_LONG_FIRST).await;
+    }
+}
+
+/// The plans among some notices.
+fn plans(notices: &[Vec<u8>]) -> Vec<Value> {
+    let texts = notices.iter().map(|notice| String::from_utf8_lossy(notice).into_owned());
+    let plans = texts.filter_map(|text| {
+        let from = text.split_once("plan:\n")?.1;
+        let json = from.split('\0').next()?;
+        Some(serde_json::from_str(json).expect("JSON"))
+    });
+    plans.collect()
+}
+
+/// How many rows the scans of a plan have looked at, and how many pages it has.
+fn looked_at(plan: &Value) -> (u64, u64) {
+    let number = |key: &str| plan[key].as_f64().unwrap_or(0.0);
+    let removed = |(key, value): (&String, &Value)| {
+        if key.starts_with("Rows Removed by") { value.as_f64().unwrap_or(0.0) } else { 0.0 }
+    };
+    let removed: f64 = plan.as_object().into_iter().flatten().map(removed).sum();
+    let scans = plan.get("Index Name").or(plan.get("Relation Name")).is_some() && plan["Operation"].is_null();
+    let returned = if scans { number("Actual Rows") } else { 0.0 };
+    let mut rows = ((returned + removed) * number("Actual Loops")).ceil() as u64;
+    // What changes rows beside the statement itself is not in the sum of the whole.
+    let counts = plan["Parent Relationship"].is_null() || plan["Parent Relationship"] == "InitPlan";
+    let mut pages = 0;
+    if counts {
+        pages = ["Shared Hit Blocks", "Shared Read Blocks"].iter().map(|key| number(key) as u64).sum();
+    }
+    for inner in plan["Plans"].as_array().into_iter().flatten() {
+        let (inner_rows, inner_pages) = looked_at(inner);
+        rows += inner_rows;
+        pages += inner_pages;
+    }
+    (rows, pages)
+}
+
+const TABLES: &str =
+    "('jaas_events'::regclass, 'jaas_queues'::regclass, 'jaas_counts'::regclass, 'jaas_conflicts'::regclass)";
+
+/// Forgets what the planner knows of the tables.
+fn forget() -> String {
+    format!(
+        "DELETE FROM pg_statistic WHERE starelid IN {TABLES}; \
+         UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE oid IN {TABLES} \
+         OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid IN {TABLES})"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hot_road_on_postgresql_looks_at_few_rows() {
+    let database = crate::server_or_return!(Postgres);
+    database.open().await;
+    database
+        .execute(
+            "ALTER TABLE jaas_events SET (autovacuum_enabled = off); \
+             ALTER TABLE jaas_queues SET (autovacuum_enabled = off); \
+             ALTER TABLE jaas_counts SET (autovacuum_enabled = off); \
+             ANALYZE jaas_events, jaas_queues, jaas_counts, jaas_conflicts",
+        )
+        .await;
+    for statement in fill::statements() {
+        database.execute(&statement).await;
+    }
+    let forget = forget();
+    let knowledge = [
+        ("of empty tables", "SELECT 1"),
+        ("none", forget.as_str()),
+        ("fresh", "ANALYZE jaas_events, jaas_queues, jaas_counts, jaas_conflicts"),
+    ];
+    for (statistics, sql) in knowledge {
+        database.execute(sql).await;
+        for plans in ["force_generic_plan", "force_custom_plan"] {
+            let round = format!("statistics {statistics}, {plans}");
+            let direct = database.address();
+            let proxy = Proxy::start(&direct).await;
+            let mut options = String::from("options=");
+            for setting in EXPLAIN.into_iter().chain([&*format!("plan_cache_mode={plans}")]) {
+                options += &format!("-c%20{}%20", setting.replace('=', "%3D"));
+            }
+            let address = proxy.address(&direct).replacen("options=", &options, 1) + "&sslmode=disable";
+            let store = Postgres::open_at(address, Settings::default()).await.expect("opened");
+            let mut meter = Explained { database: &database, proxy, round: round.clone() };
+            hot_road(&store, &mut meter, &round).await;
+            store.close().await;
+        }
+    }
+}

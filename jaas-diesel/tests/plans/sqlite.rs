@@ -1,0 +1,128 @@
+//! SQLite tells how it would look up what a statement asks for, and diesel which statements the store sends.
+
+use std::sync::Mutex;
+
+use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
+use diesel::sql_types::Text;
+use diesel::{QueryableByName, RunQueryDsl as _};
+
+use crate::calls::{Meter, hot_road};
+use crate::fill::{self, PUT_LONG_FIRST};
+use crate::support::Folder;
+
+/// What the store has sent.
+static SENT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Notes what is sent on connections of SQLite; those of other databases are in this process too.
+#[derive(Default)]
+struct Notes {
+    is_sqlite: bool,
+}
+
+impl Instrumentation for Notes {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        match event {
+            InstrumentationEvent::StartEstablishConnection { url, .. } => {
+                self.is_sqlite = url.contains(".sqlite");
+            }
+            InstrumentationEvent::StartQuery { query, .. } if self.is_sqlite => {
+                SENT.lock().expect("not poisoned").push(query.to_string());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+/// How tables may be looked at: one row by a key, or rows in the order in which they are asked for.
+const BY_KEY: [&str; 8] = [
+    "jaas_events USING INTEGER PRIMARY KEY (rowid=?)",
+    "jaas_events USING INDEX sqlite_autoindex_jaas_events_1 (endpoint=? AND idempotency_key=?)",
+    "jaas_queues USING PRIMARY KEY (ordering_key=?)",
+    "jaas_queues USING INDEX sqlite_autoindex_jaas_queues_2 (event_id=?)",
+    "jaas_queues USING INDEX sqlite_autoindex_jaas_queues_3 (suspect_turn=?)",
+    "jaas_conflicts USING INDEX sqlite_autoindex_jaas_conflicts_1 (endpoint=? AND idempotency_key=? AND body_hash=?)",
+    "jaas_queues USING COVERING INDEX sqlite_autoindex_jaas_queues_2 (event_id=?)",
+    // Few rows.
+    "jaas_counts",
+];
+/// The queues in which an event runs: as many as workers hold.
+const RUNNING: [&str; 1] = ["jaas_queues USING INDEX jaas_queues_due (phase=?)"];
+const IN_ORDER: [&str; 6] = [
+    "jaas_events USING INDEX jaas_events_waiting (ordering_key=? AND passable=? AND place>?)",
+    "jaas_events USING INDEX jaas_events_waiting (ordering_key=? AND passable=?)",
+    "jaas_events USING INDEX jaas_events_by_state (state=?)",
+    "jaas_queues USING INDEX jaas_queues_due (phase=? AND due_at<?)",
+    "jaas_queues USING COVERING INDEX jaas_queues_due (phase=? AND due_at<?)",
+    "jaas_queues USING COVERING INDEX jaas_queues_due (phase=? AND due_at>?)",
+];
+
+fn is_one_of(allowed: &[&str], detail: &str) -> bool {
+    let lookup = detail.strip_prefix("SEARCH ").or(detail.strip_prefix("SCAN "));
+    lookup.is_some_and(|lookup| allowed.contains(&lookup))
+}
+
+/// Whether a statement needs no more of the rows that it finds in order than the first ones.
+fn stops_early(sql: &str) -> bool {
+    sql.contains("LIMIT") || sql.contains("EXISTS") || sql.contains("min(")
+}
+
+struct Planned<'f> {
+    folder: &'f Folder,
+    round: String,
+}
+
+impl Meter for Planned<'_> {
+    async fn start(&mut self) {
+        SENT.lock().expect("not poisoned").clear();
+    }
+
+    async fn check(&mut self, call: &str, _: usize) {
+        let sent = std::mem::take(&mut *SENT.lock().expect("not poisoned"));
+        let mut connection = self.folder.connection();
+        let mut planned = 0;
+        for sql in sent.iter().filter_map(|sql| sql.split(" -- binds: ").next()) {
+            if !["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].iter().any(|begin| sql.starts_with(begin)) {
+                continue;
+            }
+            planned += 1;
+            let plan = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"));
+            for Line { detail } in plan.load::<Line>(&mut connection).expect(sql) {
+                let few = !detail.contains(" jaas_")
+                    || is_one_of(&BY_KEY, &detail)
+                    || (is_one_of(&RUNNING, &detail) && sql.contains("jaas_queues.phase = 2"))
+                    || (is_one_of(&IN_ORDER, &detail) && stops_early(sql));
+                assert!(few && !detail.contains("TEMP B-TREE"), "{call}, {}: {detail}: {sql}", self.round);
+            }
+        }
+        assert!(planned > 0, "{call}: nothing was sent");
+    }
+
+    async fn put_long_first(&mut self) {
+        self.folder.execute(PUT_LONG_FIRST);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hot_road_on_sqlite_looks_rows_up() {
+    set_default_instrumentation(|| Some(Box::<Notes>::default())).expect("set");
+    let folder = Folder::new();
+    folder.open().await.close().await;
+    folder.execute(&format!("BEGIN; {}; COMMIT", fill::statements().join("; ")));
+    // As if the tables had been looked at when each had a row.
+    let stale = "ANALYZE sqlite_schema; INSERT INTO sqlite_stat1 (tbl, idx, stat) SELECT tbl_name, name, '1 1 1 1 1 1' \
+                 FROM sqlite_schema WHERE type = 'index' AND tbl_name LIKE 'jaas%'";
+    for (statistics, sql) in [("none", "SELECT 1"), ("of small tables", stale), ("fresh", "ANALYZE")] {
+        folder.execute(sql);
+        let store = folder.open().await;
+        let round = format!("statistics {statistics}");
+        let mut meter = Planned { folder: &folder, round: round.clone() };
+        hot_road(&store, &mut meter, &round).await;
+        store.close().await;
+    }
+}
