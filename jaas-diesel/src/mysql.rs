@@ -62,6 +62,11 @@ pub type Pool = diesel_async::pooled_connection::bb8::Pool<Connection>;
 ///   Mozilla that are compiled in; it cannot be given others by the address. For a private authority, open a pool of
 ///   your own with `mysql_async`, and use [`from_pool`](MysqlStore::from_pool).
 /// - **Time**: leases and retries go by the database's clock.
+/// - **Sockets**: the store connects to what the address says. A pool of yours does so with `prefer_socket=false` in its address;
+///   otherwise the driver goes through the socket of a server on this machine, which behind a tunnel, a proxy or a published port
+///   of a container is another server.
+/// - **Sessions**: each connection of the store's turns `autocommit` on and `EMPTY_STRING_IS_NULL` and `ORACLE` off in `sql_mode`,
+///   whatever the server's defaults are; transactions are `READ COMMITTED`. With a pool of yours, [`open`](MysqlStoreBuilder::open) fails when they do not fit.
 /// - **Statements that change tables** commit by themselves: a transactional handler must not use them.
 /// - **Connections**: besides those of the pool, the store holds three of its own: to accept, to claim and to complete.
 ///
@@ -120,13 +125,14 @@ impl Own {
     // Like its counterpart for PostgreSQL, which has to read files.
     #[allow(clippy::unused_async)]
     async fn pool(&self, limit: Duration) -> Result<Pool, StoreError> {
+        let url = to_the_address(&self.url);
         // The error of the parser names the part, and not what stands there.
-        let checked = mysql_async::Opts::from_url(&self.url);
-        checked.map_err(|error| unavailable("read the address of the MySQL database", error))?;
+        let checked = mysql_async::Opts::from_url(&url);
+        checked.map_err(|error| unavailable("parse the address of the MySQL database", error))?;
         let mut manager = ManagerConfig::default();
         manager.custom_setup = Box::new(|url| connect(url).boxed());
         manager.recycling_method = RecyclingMethod::Verified;
-        let manager = AsyncDieselConnectionManager::new_with_config(&self.url, manager);
+        let manager = AsyncDieselConnectionManager::new_with_config(url, manager);
         Ok(Pool::builder()
             .max_size(self.max_size)
             .connection_timeout(limit)
@@ -135,13 +141,42 @@ impl Own {
     }
 }
 
+/// The address, unless it says otherwise without the driver's way to a socket: on an address of this machine, it asks the
+/// server for the path of its socket and goes on through that path *here*. Behind a tunnel, a proxy or a published port of a
+/// container the server is another one than the socket's, and events would be stored in the wrong database.
+fn to_the_address(url: &str) -> String {
+    if url.contains("prefer_socket=") || url.contains("socket=") {
+        return url.to_owned();
+    }
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}prefer_socket=false")
+}
+
 async fn connect(url: &str) -> diesel::ConnectionResult<Connection> {
     let mut connection = Connection::establish(url).await?;
     // A process that is stopped in the middle of a transaction must not hold up the others for ever. MySQL does not know
     // this setting of MariaDB's.
     let _ = connection.batch_execute("SET SESSION idle_transaction_timeout = 60").await;
+    dialect::prepare(&mut connection).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
 }
 
 /// There is nothing to listen to.
 async fn listen(_: Pool, _: Duration, _: Arc<Notify>, _: Arc<watch::Sender<u64>>) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_connects_to_its_address_and_not_to_a_socket_of_this_machine() {
+        for (url, prefers) in [
+            ("mysql://root@127.0.0.1:3307/app", false),
+            ("mysql://root@127.0.0.1:3307/app?require_ssl=true", false),
+            ("mysql://root@localhost/app?prefer_socket=true", true),
+        ] {
+            let opts = mysql_async::Opts::from_url(&to_the_address(url)).expect("an address");
+            assert_eq!(opts.prefer_socket(), prefers, "{url}");
+        }
+    }
+}

@@ -59,7 +59,7 @@ async fn open_with<S: Server>(database: &S, settings: Settings) -> (S::Store, Pr
     let proxy = Proxy::start(&direct).await;
     let address = proxy.address(&direct);
     // What is encrypted, or goes by a socket, cannot be read on the way.
-    let direct = if S::IS_POSTGRES { "&sslmode=disable" } else { "&prefer_socket=false" };
+    let direct = if S::IS_POSTGRES { "&sslmode=disable" } else { "" };
     let address = format!("{address}{direct}");
     (S::open_at(address, settings).await.expect("opened"), proxy)
 }

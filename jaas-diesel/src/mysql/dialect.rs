@@ -156,9 +156,35 @@ pub(super) async fn prepare_completions(_: &mut AsyncMysqlConnection) -> QueryRe
     Ok(())
 }
 
-/// Sets up a connection that commits are waited for on.
-pub(super) async fn prepare(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
-    Ok(())
+/// Sets what the statements rely on, whatever the server's defaults are: that each is committed unless a transaction was
+/// begun, and that an empty text is one. The isolation is set with each transaction.
+pub(super) async fn prepare(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
+    connection
+        .batch_execute(
+            "SET SESSION autocommit = 1; \
+             SET SESSION sql_mode = CONCAT_WS(',', REPLACE(REPLACE(@@SESSION.sql_mode, 'EMPTY_STRING_IS_NULL', ''), \
+             'ORACLE', ''), 'STRICT_TRANS_TABLES')",
+        )
+        .await
+}
+
+/// Fails when the sessions of a pool of the application's are not as the statements need them.
+pub(super) async fn check_session(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
+    let (autocommit, sql_mode): (i64, String) = diesel::select((
+        sql::<BigInt>("CAST(@@SESSION.autocommit AS SIGNED)"),
+        sql::<Text>("CAST(@@SESSION.sql_mode AS CHAR)"),
+    ))
+    .get_result(connection)
+    .await?;
+    let unfit = ["EMPTY_STRING_IS_NULL", "ORACLE"];
+    let unfit = unfit.into_iter().find(|mode| sql_mode.split(',').any(|set| set == *mode));
+    let why = match (autocommit, unfit) {
+        (0, _) => "autocommit is off, so nothing would be committed".to_owned(),
+        (_, Some(mode)) => format!("sql_mode has {mode}, with which texts are not what they are"),
+        _ => return Ok(()),
+    };
+    let remedy = "set them in the setup of the pool's connections, or let the store open its own pool";
+    Err(Error::QueryBuilderError(format!("the sessions of this pool do not fit: {why}; {remedy}").into()))
 }
 
 /// Lets the server give up what the store will not wait for, where it can: locks of rows.
@@ -212,12 +238,17 @@ pub(super) fn can_be_tried_again(error: &Error) -> bool {
 
 /// Whether the connection is of no use after this error. The driver's own errors have no kind, only a text.
 pub(super) fn is_lost(error: &Error) -> bool {
-    const LOST: [&str; 5] = [
+    const LOST: [&str; 9] = [
         "Input/output error",
         "Driver error",
         "Server shutdown",
         "Connection was killed",
         "disconnected by the server",
+        // A server that became a replica: another one is behind the address now, or soon.
+        "--read-only option",
+        "--super-read-only option",
+        "read_only option",
+        "READ ONLY transaction",
     ];
     match error {
         Error::DatabaseError(DatabaseErrorKind::Unknown, about) => {

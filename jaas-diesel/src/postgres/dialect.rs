@@ -130,9 +130,15 @@ pub(super) async fn prepare(connection: &mut AsyncPgConnection) -> QueryResult<(
     // What is acknowledged must be on disk, whatever the server's default is; a stricter one stays.
     connection
         .batch_execute(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+             SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
         )
         .await
+}
+
+/// Each transaction of the store's sets what it relies on.
+pub(super) async fn check_session(_: &mut AsyncPgConnection) -> QueryResult<()> {
+    Ok(())
 }
 
 /// Lets the server give up what the store will not wait for, a little before: otherwise it would still be done, and
@@ -199,7 +205,13 @@ pub(super) fn is_lost(error: &Error) -> bool {
             about.message().contains("terminating connection")
         }
         Error::DatabaseError(kind, _) => {
-            matches!(kind, DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection)
+            // A server that can only be read became a standby: another one is behind the address now, or soon.
+            matches!(
+                kind,
+                DatabaseErrorKind::UnableToSendCommand
+                    | DatabaseErrorKind::ClosedConnection
+                    | DatabaseErrorKind::ReadOnlyTransaction
+            )
         }
         Error::BrokenTransactionManager | Error::NotInTransaction | Error::AlreadyInTransaction => true,
         _ => false,

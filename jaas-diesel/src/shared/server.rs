@@ -231,7 +231,10 @@ impl Store {
                 result => break result,
             }
         };
-        lent.answered();
+        // One that is of no use does not go back to the pool.
+        if !result.as_ref().is_err_and(dialect::is_lost) {
+            lent.answered();
+        }
         result.map_err(|error| unavailable(operation, error))
     }
 }
@@ -292,6 +295,9 @@ impl Builder {
     pub async fn open(self) -> Result<Store, StoreError> {
         let pool = self.plan.pool().await?;
         let limit = self.plan.time_limit;
+        if matches!(self.plan.source, Source::Pool(_)) {
+            check_session(&pool, limit).await?;
+        }
         let mut connection = dedicated(&pool, limit).await?;
         let migrated = if self.plan.migrate {
             // Not limited: a migration takes as long as it takes.
@@ -379,6 +385,17 @@ impl Builder {
 
 fn not_migrated(error: MigrationError) -> StoreError {
     unavailable("migrate the tables", error)
+}
+
+/// Fails when the connections of a pool of the application's are not as the statements need them.
+async fn check_session(pool: &Pool<Connection>, limit: Duration) -> Result<(), StoreError> {
+    const OPERATION: &str = "use the application's pool";
+    let checked = timeout(limit, async {
+        let mut connection =
+            pool.dedicated_connection().await.map_err(|error| unavailable(OPERATION, error))?;
+        dialect::check_session(&mut connection).await.map_err(|error| unavailable(OPERATION, error))
+    });
+    checked.await.map_err(|_| not_in_time(OPERATION, limit))?
 }
 
 /// A connection outside the pool.
