@@ -63,7 +63,7 @@ pub(crate) use script;
 /// Why tables cannot be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MigrationError {
-    #[error("migration {version} of the tables named jaas_… failed")]
+    #[error("migration {version} of the tables named jaas_… failed: {source}")]
     Failed { version: &'static str, source: diesel::result::Error },
     #[error(
         "the tables named jaas_… were made by a newer version of jaas-diesel (migration {version}); update the application"
@@ -74,6 +74,6 @@ pub(crate) enum MigrationError {
          the store do it when it opens"
     )]
     Pending { version: String },
-    #[error("the list of migrations cannot be read or written")]
+    #[error("the list of migrations cannot be read or written: {0}")]
     Query(#[from] diesel::result::Error),
 }

@@ -139,10 +139,12 @@ struct Own {
 
 impl Own {
     async fn pool(&self, limit: Duration) -> Result<Pool, StoreError> {
-        const OPERATION: &str = "read the address of the PostgreSQL database";
-        // The error of the parser names the place, and not what stands there.
-        let mut config: tokio_postgres::Config =
-            self.url.parse().map_err(|error: tokio_postgres::Error| unavailable(OPERATION, error))?;
+        const OPERATION: &str = "parse the address of the PostgreSQL database";
+        // The parser names the parameter and the place, and not what is there.
+        let mut config: tokio_postgres::Config = self
+            .url
+            .parse()
+            .map_err(|error: tokio_postgres::Error| unavailable(OPERATION, with_cause(&error)))?;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(limit);
         }
@@ -170,14 +172,17 @@ impl Own {
     }
 }
 
+/// The driver's error with its cause, which says more than it does.
+fn with_cause(error: &tokio_postgres::Error) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
+}
+
 async fn connect(
     config: &tokio_postgres::Config,
     tls: Option<tls::Connector>,
 ) -> diesel::ConnectionResult<Connection> {
-    let failed = |error: tokio_postgres::Error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        diesel::ConnectionError::BadConnection(format!("{error}{cause}"))
-    };
+    let failed = |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(with_cause(&error));
     let mut connection = match tls {
         Some(tls) => {
             let (client, connection) = config.connect(tls).await.map_err(failed)?;

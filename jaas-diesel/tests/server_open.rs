@@ -85,6 +85,9 @@ async fn an_address_that_is_wrong_is_an_error_in_time_and_keeps_its_password<S: 
         let said = format!("{error} {error:?}");
         assert!(!said.contains(SECRET), "{what}: {said}");
         assert!(error.to_string().len() > "cannot connect to the database: ".len(), "{what}: {error}");
+        if what == "an unknown option" {
+            assert!(error.to_string().contains("no_such_option"), "{error}");
+        }
     }
 }
 
