@@ -60,9 +60,9 @@ statement! {
          heads AS (SELECT held.*, f.id AS first_id, f.place AS first_place, \
          GREATEST(f.due_at, LEAST(f.received_at, f.due_at) + held.settle_window) AS ready_at, p.id AS passed_id, p.due_at AS passed_due, \
          f.id IS NULL OR (p.occurred_at, p.id) < (f.occurred_at, f.id) AS passed_is_earlier FROM held \
-         LEFT JOIN LATERAL (SELECT e.* FROM jaas_events e WHERE e.ordering_key = held.ordering_key AND e.state = 'waiting' \
+         LEFT JOIN LATERAL (SELECT e.* FROM jaas_events e WHERE e.ordering_key = held.ordering_key AND e.settled_at IS NULL \
          AND e.passable = 0 AND e.place >= held.head_place ORDER BY e.ordering_key, e.passable, e.place, e.id LIMIT 1) f ON TRUE \
-         LEFT JOIN LATERAL (SELECT e.* FROM jaas_events e WHERE e.ordering_key = held.ordering_key AND e.state = 'waiting' \
+         LEFT JOIN LATERAL (SELECT e.* FROM jaas_events e WHERE e.ordering_key = held.ordering_key AND e.settled_at IS NULL \
          AND e.passable = 1 ORDER BY e.ordering_key, e.passable, e.place, e.id LIMIT 1) p ON TRUE), \
          turns AS (SELECT h.*, CASE WHEN h.passed_id IS NOT NULL AND h.passed_is_earlier AND h.passed_due <= h.now \
          THEN h.passed_id WHEN h.ready_at <= h.now THEN h.first_id END AS next_id, \

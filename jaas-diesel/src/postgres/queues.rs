@@ -50,9 +50,9 @@ statement! {
          h.body, h.failures, h.crashes, h.interruptions, h.completed, h.trace_context FROM UNNEST("
         { keys: Array<Text> } ", " { places: Array<BigInt> }
         ") AS q (ordering_key, head_place) CROSS JOIN LATERAL (\
-         (SELECT e.* FROM jaas_events e WHERE e.ordering_key = q.ordering_key AND e.state = 'waiting' AND e.passable = 0 \
+         (SELECT e.* FROM jaas_events e WHERE e.ordering_key = q.ordering_key AND e.settled_at IS NULL AND e.passable = 0 \
          AND e.place >= q.head_place ORDER BY e.ordering_key, e.passable, e.place, e.id LIMIT 1) UNION ALL \
-         (SELECT e.* FROM jaas_events e WHERE e.ordering_key = q.ordering_key AND e.state = 'waiting' AND e.passable = 1 \
+         (SELECT e.* FROM jaas_events e WHERE e.ordering_key = q.ordering_key AND e.settled_at IS NULL AND e.passable = 1 \
          ORDER BY e.ordering_key, e.passable, e.place, e.id LIMIT 1)) h"
 }
 

@@ -119,6 +119,29 @@ async fn the_hot_road_on_postgresql_looks_at_few_rows() {
         ("none", forget.as_str()),
         ("fresh", "ANALYZE jaas_events, jaas_queues, jaas_counts, jaas_conflicts"),
     ];
+    look(&database, &knowledge).await;
+}
+
+/// On a server that has been running for long, statistics are from a time when all was settled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hot_road_on_postgresql_looks_at_few_rows_when_nothing_waited_before() {
+    let database = crate::server_or_return!(Postgres);
+    database.open().await;
+    database.execute("ALTER TABLE jaas_events SET (autovacuum_enabled = off)").await;
+    let statements = fill::statements();
+    let settled = statements.iter().position(|sql| sql.contains("'settled'")).expect("settled rows");
+    let (before, after) = statements.split_at(settled + 1);
+    for statement in before {
+        database.execute(statement).await;
+    }
+    database.execute("ANALYZE jaas_events, jaas_queues, jaas_counts, jaas_conflicts").await;
+    for statement in after {
+        database.execute(statement).await;
+    }
+    look(&database, &[("of settled events", "SELECT 1")]).await;
+}
+
+async fn look(database: &Postgres, knowledge: &[(&str, &str)]) {
     for (statistics, sql) in knowledge {
         database.execute(sql).await;
         for plans in ["force_generic_plan", "force_custom_plan"] {
@@ -131,7 +154,7 @@ async fn the_hot_road_on_postgresql_looks_at_few_rows() {
             }
             let address = proxy.address(&direct).replacen("options=", &options, 1) + "&sslmode=disable";
             let store = Postgres::open_at(address, Settings::default()).await.expect("opened");
-            let mut meter = Explained { database: &database, proxy, round: round.clone() };
+            let mut meter = Explained { database, proxy, round: round.clone() };
             hot_road(&store, &mut meter, &round).await;
             store.close().await;
         }
