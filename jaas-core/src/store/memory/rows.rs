@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::queues::{Phase, QueueKey, Queues};
+use super::queues::{Phase, Queue, QueueKey, Queues};
 use crate::Timestamp;
 use crate::handler::Handled;
 use crate::settings::SettingsRecord;
@@ -127,17 +127,20 @@ impl Rows {
 
     /// Takes an event that waits out of its queue, and the queue away when it was the last.
     pub(super) fn dequeue(&mut self, event: RowId) {
-        let Some(row) = self.events.get(&event) else { return };
-        let (key, place) = (QueueKey::of(&row.event), row.place());
-        let Some(queue) = self.queues.get_mut(&key) else { return };
-        if row.passable {
-            queue.passed.remove(&place)
-        } else {
-            queue.first.remove(&place)
-        };
-        if queue.running.is_none() && queue.first.is_empty() && queue.passed.is_empty() {
+        let Some(key) = self.key_of(event) else { return };
+        self.take_out(&key, event);
+        let is_empty =
+            |queue: &Queue| queue.running.is_none() && queue.first.is_empty() && queue.passed.is_empty();
+        if self.queues.get(&key).is_some_and(is_empty) {
             self.queues.remove(&key);
         }
+    }
+
+    /// Takes an event out of its queue, which stays.
+    fn take_out(&mut self, key: &QueueKey, event: RowId) {
+        let Some((row, queue)) = self.events.get(&event).zip(self.queues.get_mut(key)) else { return };
+        let waiting = if row.passable { &mut queue.passed } else { &mut queue.first };
+        waiting.remove(&row.place());
     }
 
     /// What a session does next.
@@ -180,7 +183,7 @@ impl Rows {
         lease_for: Duration,
         now: Timestamp,
     ) -> Option<Claim> {
-        self.dequeue_running(key, event);
+        self.take_out(key, event);
         let row = self.events.get_mut(&event)?;
         row.fence += 1;
         row.event.state = EventState::Running;
@@ -198,15 +201,6 @@ impl Rows {
         claim.completed = event.completed.clone();
         claim.trace = event.trace.clone();
         Some(claim)
-    }
-
-    fn dequeue_running(&mut self, key: &QueueKey, event: RowId) {
-        let Some((row, queue)) = self.events.get(&event).zip(self.queues.get_mut(key)) else { return };
-        if row.passable {
-            queue.passed.remove(&row.place())
-        } else {
-            queue.first.remove(&row.place())
-        };
     }
 
     /// Goes on in the session of an event that does not run any more.
