@@ -9,11 +9,12 @@ use diesel_async::AsyncConnection;
 
 /// The server in this variable, or the reason why it is not tested, said once and past the capture of output.
 pub(crate) fn url(variable: &str) -> Result<String, String> {
-    static SAID: Once = Once::new();
+    static SAID: [Once; 2] = [Once::new(), Once::new()];
     std::env::var(variable).map_err(|_| {
-        let server = if variable.contains("POSTGRES") { "PostgreSQL" } else { "MySQL and MariaDB" };
+        let is_postgres = variable.contains("POSTGRES");
+        let server = if is_postgres { "PostgreSQL" } else { "MySQL and MariaDB" };
         let why = format!("NOT TESTED here: {server}, because {variable} is not set");
-        SAID.call_once(|| {
+        SAID[usize::from(is_postgres)].call_once(|| {
             let _ = writeln!(std::io::stderr(), "{why}");
         });
         why

@@ -1,0 +1,302 @@
+//! Database servers that belong to one test: it chooses their settings, stops them and starts them again.
+//!
+//! Each runs on a free port, in a folder that is removed with it, and without waiting for the disk.
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
+use jaas_diesel::{mysql, postgres};
+use tempfile::TempDir;
+
+/// Within this time a server is installed, answers, or ends.
+const SOON: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Postgres,
+    Mysql,
+}
+
+/// The programs of a server.
+struct Programs {
+    installer: PathBuf,
+    server: PathBuf,
+}
+
+/// A server that runs until it is dropped.
+pub(crate) struct OwnServer {
+    kind: Kind,
+    folder: TempDir,
+    programs: Programs,
+    port: u16,
+    /// Whom it runs as, when the tests run as root, which these servers refuse.
+    user: Option<&'static str>,
+    server: Option<Child>,
+}
+
+impl OwnServer {
+    /// A new server with these settings (`name=value`), once it answers, with an empty database `app`. `None`, and said, when
+    /// the servers of this kind are not tested here.
+    ///
+    /// # Panics
+    /// When its programs are not installed.
+    pub(crate) async fn start(kind: Kind, settings: &[&str]) -> Option<Self> {
+        if !is_tested(kind) {
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let is_root = std::fs::metadata("/proc/self").expect("readable").uid() == 0;
+        let user = is_root.then_some(if kind == Kind::Postgres { "postgres" } else { "mysql" });
+        if let Some(user) = user {
+            std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("opened");
+            let own = Command::new("chown").arg(user).arg(folder.path()).status().expect("ran");
+            assert!(own.success(), "the folder belongs to {user}");
+        }
+        let programs = programs(kind);
+        let mut server = Self { kind, folder, programs, port: free_port(), user, server: None };
+        let mut install = server.install();
+        // It takes seconds, and other servers may be installed meanwhile.
+        let installed = tokio::task::spawn_blocking(move || install.status()).await;
+        let installed = installed.expect("no panic").expect("ran");
+        assert!(installed.success(), "{}", server.log());
+        server.start_again(settings).await;
+        server.execute("CREATE DATABASE app").await;
+        Some(server)
+    }
+
+    /// Starts it with these settings after it was stopped, and waits until it answers.
+    pub(crate) async fn start_again(&mut self, settings: &[&str]) {
+        let mut command = self.command(&self.programs.server);
+        match self.kind {
+            Kind::Postgres => {
+                command.arg("-D").arg(self.path("data")).args(["-p", &self.port.to_string(), "-k"]);
+                command.arg(self.folder.path());
+                let own = ["listen_addresses=127.0.0.1", "fsync=off", "shared_buffers=16MB"];
+                for setting in own.iter().chain(settings) {
+                    command.args(["-c", setting]);
+                }
+            }
+            Kind::Mysql => {
+                command
+                    .args(self.mysql_options())
+                    .arg(format!("--socket={}", self.path("socket").display()))
+                    .arg(format!("--pid-file={}", self.path("pid").display()))
+                    .args([&format!("--port={}", self.port), "--bind-address=127.0.0.1"])
+                    .args(settings.iter().map(|setting| format!("--{setting}")));
+            }
+        }
+        self.server = Some(command.spawn().expect("started"));
+        let started = Instant::now();
+        while !self.answers().await {
+            let ended = self.server.as_mut().and_then(|server| server.try_wait().expect("waited"));
+            assert!(ended.is_none(), "it ended: {}", self.log());
+            assert!(started.elapsed() < SOON, "it does not answer: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Stops it as in a power cut, and waits until it is gone.
+    pub(crate) fn stop(&mut self) {
+        let Some(mut server) = self.server.take() else { return };
+        // A PostgreSQL that is killed leaves shared memory behind.
+        let signal = if self.kind == Kind::Postgres { "-QUIT" } else { "-KILL" };
+        let _ = Command::new("kill").args([signal, &server.id().to_string()]).status();
+        let asked = Instant::now();
+        while matches!(server.try_wait(), Ok(None)) {
+            if asked.elapsed() > SOON {
+                let _ = server.kill();
+                let _ = server.wait();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The path of its socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        match self.kind {
+            Kind::Postgres => self.path(&format!(".s.PGSQL.{}", self.port)),
+            Kind::Mysql => self.path("socket"),
+        }
+    }
+
+    /// The address of its database `app`, for the user who may do everything.
+    pub(crate) fn address(&self) -> String {
+        match self.kind {
+            Kind::Postgres => format!("postgres://postgres@127.0.0.1:{}/app", self.port),
+            Kind::Mysql => format!("mysql://root@127.0.0.1:{}/app", self.port),
+        }
+    }
+
+    /// Does this in the database that comes with the server.
+    pub(crate) async fn execute(&self, sql: &str) {
+        let done = match self.kind {
+            Kind::Postgres => {
+                let mut connection = self.postgres().await.expect("connected");
+                connection.batch_execute(sql).await
+            }
+            Kind::Mysql => {
+                let mut connection = self.mysql().await.expect("connected");
+                connection.batch_execute(sql).await
+            }
+        };
+        done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    async fn answers(&self) -> bool {
+        match self.kind {
+            Kind::Postgres => self.postgres().await.is_ok(),
+            Kind::Mysql => self.mysql().await.is_ok(),
+        }
+    }
+
+    async fn postgres(&self) -> diesel::ConnectionResult<postgres::Connection> {
+        let address = self.address().replace("/app", "/postgres");
+        postgres::Connection::establish(&address).await
+    }
+
+    /// Through the socket, which settings of the network leave alone.
+    async fn mysql(&self) -> diesel::ConnectionResult<mysql::Connection> {
+        let socket = self.socket();
+        let address = format!("mysql://root@localhost/mysql?socket={}", socket.display());
+        mysql::Connection::establish(&address).await
+    }
+
+    /// What makes its files.
+    fn install(&self) -> Command {
+        let mut install = self.command(&self.programs.installer);
+        match self.kind {
+            Kind::Postgres => {
+                let encoding = ["-E", "UTF8", "--locale=C"];
+                install.args(["-U", "postgres", "-A", "trust", "-N"]).args(encoding).arg("-D");
+                install.arg(self.path("data"));
+            }
+            Kind::Mysql => {
+                install.args(self.mysql_options());
+                if self.programs.installer == self.programs.server {
+                    install.arg("--initialize-insecure");
+                } else {
+                    install.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
+                }
+            }
+        }
+        install
+    }
+
+    fn mysql_options(&self) -> Vec<String> {
+        let data = format!("--datadir={}", self.path("data").display());
+        // A server that does not know one that begins with `loose` goes on.
+        ["--no-defaults", &data, "--innodb-buffer-pool-size=16M", "--loose-innodb-log-file-size=8M"]
+            .into_iter()
+            .chain(["--loose-debug-no-sync", "--loose-innodb-redo-log-capacity=8M"])
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// A command under the right user, whose output goes to the log.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = match self.user {
+            // It becomes the program, so that its process is the server's.
+            Some(user) => {
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid", user, "--regid", user, "--init-groups"]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        let log = File::options().create(true).append(true).open(self.path("log")).expect("a log");
+        let copy = log.try_clone().expect("a log");
+        command.stdin(Stdio::null()).stdout(log).stderr(copy).current_dir(self.folder.path());
+        command
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Whether servers of this kind are tested here; otherwise it is said, past the capture of output.
+fn is_tested(kind: Kind) -> bool {
+    let (variable, server) = match kind {
+        Kind::Postgres => ("JAAS_TEST_POSTGRES_URL", "PostgreSQL"),
+        Kind::Mysql => ("JAAS_TEST_MYSQL_URL", "MySQL and MariaDB"),
+    };
+    let is_set = std::env::var_os(variable).is_some();
+    if !is_set {
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or_default();
+        let _ = writeln!(
+            std::io::stderr(),
+            "NOT TESTED here: {test}, which starts {server} itself, because {variable} is not set"
+        );
+    }
+    is_set
+}
+
+fn programs(kind: Kind) -> Programs {
+    let pairs: &[(&str, &str)] = match kind {
+        Kind::Postgres => &[("initdb", "postgres")],
+        // MySQL installs itself.
+        Kind::Mysql => &[("mariadb-install-db", "mariadbd"), ("mysqld", "mysqld")],
+    };
+    let found = pairs.iter().find_map(|(installer, server)| {
+        // Of one version, and not one from here and one from there.
+        folders().into_iter().find_map(|folder| {
+            let server = Some(folder.join(server)).filter(|server| server.is_file())?;
+            let beside = folder.join(installer);
+            let installer = if beside.is_file() { beside } else { program(installer)? };
+            Some(Programs { installer, server })
+        })
+    });
+    found.unwrap_or_else(|| {
+        let package = if kind == Kind::Postgres { "postgresql" } else { "mariadb-server" };
+        panic!(
+            "the tests start servers of their own, and found none of {pairs:?} in the PATH: install the package {package}, or \
+             unset the address of its server for the tests to leave it out"
+        )
+    })
+}
+
+fn program(name: &str) -> Option<PathBuf> {
+    folders().into_iter().map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+/// The path, and where distributions put the servers.
+fn folders() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    folders.push("/usr/sbin".into());
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    folders.extend(versions.map(|version| version.path().join("bin")));
+    folders
+}
+
+/// A free port that no connection is given by chance while the server is away.
+fn free_port() -> u16 {
+    use std::hash::{BuildHasher as _, RandomState};
+    let start = RandomState::new().hash_one(0) % 10_000;
+    (0..10_000)
+        .map(|number| 20_000 + ((start + number) % 10_000) as u16)
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
+}
