@@ -31,7 +31,9 @@ pub use self::record::{
     StoredEvent,
 };
 pub use self::retention::{Keep, Purged, Retention, RetentionBuilder};
-pub use self::work::{Accepted, Claim, ClaimRequest, Failure, Lease, NextClaim, NextDue, Step, TxWork};
+pub use self::work::{
+    Accepted, Claim, ClaimRequest, Completion, Failure, Lease, NextClaim, NextDue, Step, TxWork,
+};
 use crate::Timestamp;
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
@@ -188,6 +190,29 @@ pub trait EventStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError>;
 
+    /// Records that every handler is done with these events of one session, all in one transaction, and goes on in the
+    /// session as [`complete`](EventStore::complete) would if the event that `lease` holds is among them. The others are
+    /// [listed behind a claim](Claim::following) of the session, and have been run after it in that order. Those of them
+    /// that do not wait any more, or were claimed since, are passed over.
+    ///
+    /// A worker calls it with several events only when the store lists such; with one it is
+    /// [`complete`](EventStore::complete). The provided method settles them one by one.
+    ///
+    /// # Behavior
+    /// - `complete_all_settles_what_was_run_ahead`: with the event that is held, or beside it.
+    /// - `complete_all_refuses_a_stale_lease`: nothing is recorded.
+    /// - `complete_all_passes_over_what_has_changed_meanwhile`.
+    /// - `following_events_are_those_that_would_run_next`: due, never crashed, not passed and behind nothing that is.
+    async fn complete_all(
+        &self,
+        lease: Lease,
+        completions: &[Completion],
+        next: Option<NextClaim>,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        complete_one_by_one(self, lease, completions, next, now).await
+    }
+
     /// Records a failed run: the event waits for `failure.retry_in` or becomes dead. Then, if
     /// [`next`](Failure::next) asks for it, the session's next event is claimed as in
     /// [`complete`](EventStore::complete).
@@ -241,6 +266,28 @@ pub trait EventStore: Send + Sync + 'static {
 }
 
 const _: fn(&dyn EventStore<Tx = ()>) = |_| {};
+
+/// Settles events of a session one by one, each under the claim that the one before it answered.
+async fn complete_one_by_one<S: EventStore + ?Sized>(
+    store: &S,
+    lease: Lease,
+    completions: &[Completion],
+    next: Option<NextClaim>,
+    now: Timestamp,
+) -> Result<Option<Claim>, StoreError> {
+    let mut held = Some(lease);
+    let mut claim = None;
+    for completion in completions {
+        let Some(lease) = held.take_if(|held| held.event == completion.lease.event) else { break };
+        for (index, (handler, handled)) in completion.handled.iter().enumerate() {
+            let last = index + 1 == completion.handled.len();
+            let step = Step { handler: handler.clone(), last, next: next.filter(|_| last) };
+            claim = store.complete(lease, &step, handled, now).await?;
+        }
+        held = claim.as_ref().map(|claim| claim.lease);
+    }
+    Ok(claim)
+}
 
 /// What a store notes on an event that it buries for its crashes.
 pub fn crash_note(crashes: u32) -> String {

@@ -6,6 +6,7 @@ mod held;
 mod pace;
 mod process;
 mod run;
+mod session;
 
 use std::fmt;
 use std::future::Future;

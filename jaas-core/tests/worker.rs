@@ -19,6 +19,8 @@ mod pacing;
 mod properties;
 #[path = "worker/running.rs"]
 mod running;
+#[path = "worker/running_ahead.rs"]
+mod running_ahead;
 #[path = "worker/stopping.rs"]
 mod stopping;
 #[path = "worker/store.rs"]

@@ -7,8 +7,9 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_types;
 use jaas_core::store::{
-    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Burial, Claim, Conflict, EventState, Head,
-    Lease, Page, PageRequest, Quarantined, RowId, Step, StoreError, StoreErrorKind, StoredEvent,
+    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Burial, Claim, Completion, Conflict,
+    EventState, Head, Lease, NextClaim, Page, PageRequest, Quarantined, RowId, SessionOrder, Step,
+    StoreError, StoreErrorKind, StoredEvent, Turn,
 };
 use jaas_core::telemetry::TraceContext;
 use jaas_core::{
@@ -53,12 +54,51 @@ pub(crate) struct Claimant {
     pub(crate) fence: i64,
 }
 
-/// A successful run to be recorded.
+/// What is to be recorded of a session whose handlers have run well.
 #[derive(Debug, Clone)]
-pub(crate) struct Completion {
+pub(crate) struct Success {
+    /// What is claimed.
     pub(crate) lease: Lease,
-    pub(crate) step: Step,
-    pub(crate) handled: Handled,
+    pub(crate) of: SuccessOf,
+    /// How to go on in the session when the event that is claimed is settled.
+    pub(crate) next: Option<NextClaim>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum SuccessOf {
+    /// Of a handler that is not the event's last.
+    Handler(Arc<str>, Handled),
+    /// Of all handlers of these events.
+    Events(Vec<Completion>),
+}
+
+impl Success {
+    pub(crate) fn new(lease: Lease, step: &Step, handled: &Handled) -> Self {
+        let (handler, handled) = (step.handler.clone(), handled.clone());
+        let of = if step.last {
+            SuccessOf::Events(vec![Completion { lease, handled: vec![(handler, handled)] }])
+        } else {
+            SuccessOf::Handler(handler, handled)
+        };
+        Self { lease, of, next: step.next }
+    }
+
+    pub(crate) fn of_all(lease: Lease, completions: &[Completion], next: Option<NextClaim>) -> Self {
+        Self { lease, of: SuccessOf::Events(completions.to_vec()), next }
+    }
+
+    /// The events that are settled.
+    pub(crate) fn events(&self) -> &[Completion] {
+        match &self.of {
+            SuccessOf::Handler(..) => &[],
+            SuccessOf::Events(events) => events,
+        }
+    }
+
+    /// Whether the event that is claimed is settled.
+    pub(crate) fn ends(&self) -> bool {
+        self.events().iter().any(|event| event.lease == self.lease)
+    }
 }
 
 impl NewEvent {
@@ -302,22 +342,44 @@ impl QueueRow {
 pub(crate) struct Settled {
     pub(crate) id: i64,
     pub(crate) fence: i64,
+    /// Its fence until now, if it is behind the one that is claimed: otherwise it is not the event that was run.
+    pub(crate) behind: Option<i64>,
+    pub(crate) ordering_key: String,
     pub(crate) worker: Option<String>,
-    /// The handler that did something, ended by a line feed; empty when it ignored the event.
-    pub(crate) handler: String,
-    /// Why it ignored the event.
+    /// The handlers that did something, each ended by a line feed.
+    pub(crate) handlers: String,
+    /// Why it was ignored, if no handler did anything.
     pub(crate) reason: Option<String>,
 }
 
 impl Settled {
-    pub(crate) fn new(completion: &Completion, queue: &QueueRow) -> Self {
-        let (handler, reason) = match &completion.handled {
-            Handled::Ignored(reason) => (String::new(), Some(text(reason))),
-            _ => (line(&completion.step.handler), None),
-        };
+    /// An event of the queue in which `held` runs.
+    pub(crate) fn new(completion: &Completion, held: Lease, queue: &QueueRow) -> Self {
         let Lease { event, fence } = completion.lease;
-        Self { id: event.get(), fence, worker: queue.worker.clone(), handler, reason }
+        let (handlers, reason) = handlers_and_reason(completion);
+        Self {
+            id: event.get(),
+            fence,
+            behind: (completion.lease != held).then_some(fence - 1),
+            ordering_key: queue.ordering_key.clone(),
+            worker: queue.worker.clone(),
+            handlers,
+            reason,
+        }
     }
+}
+
+/// The handlers that did something, each ended by a line feed, and why the event was ignored if none did.
+pub(crate) fn handlers_and_reason(completion: &Completion) -> (String, Option<String>) {
+    let mut handlers = String::new();
+    let mut reason = None;
+    for (handler, handled) in &completion.handled {
+        match handled {
+            Handled::Ignored(why) => reason = Some(text(why)),
+            _ => handlers.push_str(&line(handler)),
+        }
+    }
+    (handlers.clone(), reason.filter(|_| handlers.is_empty()))
 }
 
 /// A handler's name as the column of those that are done has it.
@@ -393,6 +455,46 @@ impl HeadRow {
         claim.trace = trace(self.trace_context.as_deref());
         claim
     }
+
+    /// Its place among those of its queue.
+    #[cfg(feature = "mysql")]
+    pub(crate) fn order(&self) -> (i64, i64) {
+        (self.place, self.id)
+    }
+
+    /// Whether it may be run right after the events before it.
+    fn follows(&self, order: SessionOrder, now: Timestamp) -> bool {
+        let runs = order.turn(Some(self.head()), None, now) == Turn::Run(RowId::new(self.id));
+        // One whose fence cannot be counted up is claimed by itself.
+        runs && self.crashes == 0 && self.fence < i64::MAX
+    }
+}
+
+/// Where to look for what follows a claim.
+#[derive(Debug, Clone)]
+pub(crate) struct Behind {
+    pub(crate) ordering_key: String,
+    /// The event that is claimed.
+    pub(crate) event: i64,
+    /// Where its queue begins.
+    pub(crate) head_place: i64,
+    pub(crate) next: NextClaim,
+}
+
+/// How many events are looked at to list those behind a claim: the claimed one too.
+pub(crate) fn looked_at(next: NextClaim) -> i64 {
+    i64::try_from(next.following).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+/// What follows the event that is claimed, of the first events of its queue.
+pub(crate) fn follow(rows: Vec<HeadRow>, claimed: i64, next: NextClaim, now: i64) -> Vec<Claim> {
+    let now = Timestamp::from_millis(now);
+    let rows = rows.into_iter().filter(|row| row.id != claimed);
+    let following = rows.take_while(|row| row.follows(next.order, now)).map(|row| {
+        let fence = row.next_fence();
+        row.into_claim(fence)
+    });
+    following.take(next.following).collect()
 }
 
 /// An event whose lease ran out.

@@ -31,8 +31,8 @@ use async_trait::async_trait;
 use diesel::{QueryResult, SqliteConnection};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use jaas_core::store::{
-    Accepted, Claim, ClaimRequest, EventStore, Failure, HandOver, Lease, NextDue, Step, StoreError,
-    StoreErrorKind, TxWork,
+    Accepted, Claim, ClaimRequest, Completion, EventStore, Failure, HandOver, Lease, NextClaim, NextDue,
+    Step, StoreError, StoreErrorKind, TxWork,
 };
 use jaas_core::{Delivery, Handled, HandlerResult, Timestamp, Unreadable};
 use tokio::sync::{oneshot, watch};
@@ -46,7 +46,7 @@ use self::writer::{Claimed, Command, Wake, Writer};
 use crate::error::{closed, not_in_time, unavailable};
 use crate::migrations::{Migration, MigrationError};
 use crate::now::Now;
-use crate::rows::{Completion, NewEvent, NewQuarantined};
+use crate::rows::{NewEvent, NewQuarantined, Success};
 
 /// The connection of a SQLite transaction, as [`Context::tx`](jaas_core::Context::tx) gives it to a
 /// transactional handler. Use it with [`diesel_async::RunQueryDsl`].
@@ -206,6 +206,15 @@ async fn answered<T>(
             ),
         ))
     })
+}
+
+impl SqliteStore {
+    async fn record(&self, success: Success, now: Timestamp) -> Result<Option<Claim>, StoreError> {
+        self.write("complete the event", Wake::Nobody, move |connection| {
+            answer(queries::complete(connection, &success, Now::given(now)))
+        })
+        .await
+    }
 }
 
 impl fmt::Debug for SqliteStore {
@@ -386,11 +395,17 @@ impl EventStore for SqliteStore {
         handled: &Handled,
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
-        let completion = Completion { lease, step: step.clone(), handled: handled.clone() };
-        self.write("complete the event", Wake::Nobody, move |connection| {
-            answer(queries::complete(connection, &completion, Now::given(now)))
-        })
-        .await
+        self.record(Success::new(lease, step, handled), now).await
+    }
+
+    async fn complete_all(
+        &self,
+        lease: Lease,
+        completions: &[Completion],
+        next: Option<NextClaim>,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        self.record(Success::of_all(lease, completions, next), now).await
     }
 
     async fn fail(

@@ -6,12 +6,14 @@
 #[path = "support/server.rs"]
 mod server;
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
 use jaas_core::store::{
-    AttemptQuery, AuditNote, Claim, ClaimRequest, EventAdmin, EventQuery, EventState, EventStore as _,
-    Failure, Lease, MemoryStore, NextClaim, RowId, SessionOrder, Step, StoreError, StoreErrorKind,
+    AttemptQuery, AuditNote, Claim, ClaimRequest, Completion, EventAdmin, EventQuery, EventState,
+    EventStore as _, Failure, Lease, MemoryStore, NextClaim, RowId, SessionOrder, Step, StoreError,
+    StoreErrorKind,
 };
 use jaas_core::{Delivery, Handled, Timestamp};
 use jaas_diesel::{MysqlStore, PostgresStore, SqliteStore};
@@ -24,6 +26,7 @@ enum Call {
     Accept { key: u8, session: u8, happened: i64 },
     Claim { one: bool, lease: u64 },
     Complete { which: usize, last: bool, next: bool, ignored: bool },
+    CompleteAhead { which: usize, held: bool, next: bool },
     Fail { which: usize, passable: bool, next: bool, retry_in: Option<u64> },
     Release { which: usize },
     GiveBack { which: usize },
@@ -54,6 +57,8 @@ fn case() -> impl Strategy<Value = Case> {
             .prop_map(|(one, lease)| Call::Claim { one, lease }),
         5 => (which(), prop::bool::weighted(0.8), any::<bool>(), prop::bool::weighted(0.3))
             .prop_map(|(which, last, next, ignored)| Call::Complete { which, last, next, ignored }),
+        4 => (which(), prop::bool::weighted(0.8), prop::bool::weighted(0.8))
+            .prop_map(|(which, held, next)| Call::CompleteAhead { which, held, next }),
         5 => (which(), any::<bool>(), any::<bool>(), prop::option::weighted(0.8, 0..60_u64))
             .prop_map(|(which, passable, next, retry_in)| Call::Fail { which, passable, next, retry_in }),
         1 => which().prop_map(|which| Call::Release { which }),
@@ -71,6 +76,8 @@ fn case() -> impl Strategy<Value = Case> {
 struct Side<'s, S> {
     store: &'s S,
     leases: Vec<Lease>,
+    /// What was listed behind each lease.
+    following: HashMap<Lease, Vec<Lease>>,
 }
 
 impl<S: EventAdmin> Side<'_, S> {
@@ -90,9 +97,16 @@ impl<S: EventAdmin> Side<'_, S> {
         for claim in claims {
             let key = self.key(claim.lease.event).await;
             let counts = (claim.failures, claim.crashes, claim.interruptions);
+            let mut following = Vec::new();
+            for claim in &claim.following {
+                following.push((self.key(claim.lease.event).await, claim.lease.fence));
+            }
+            let listed = claim.following.iter().map(|claim| claim.lease).collect();
+            self.following.insert(claim.lease, listed);
             said.push((
                 (
                     key,
+                    following,
                     claim.lease.fence,
                     counts,
                     claim.completed,
@@ -119,7 +133,9 @@ impl<S: EventAdmin> Side<'_, S> {
             settle_window: Duration::from_millis(case.settle_window),
             ..SessionOrder::default()
         };
-        let next = |wanted: bool| wanted.then_some(NextClaim { lease: Duration::from_millis(500), order });
+        let next = |wanted: bool| {
+            wanted.then_some(NextClaim { lease: Duration::from_millis(500), order, following: 2 })
+        };
         // One that was settled before is stale.
         let lease =
             |which: usize| self.leases.iter().rev().nth(which % self.leases.len().clamp(1, 6)).copied();
@@ -144,6 +160,16 @@ impl<S: EventAdmin> Side<'_, S> {
                 let handled = if ignored { Handled::Ignored("nothing".into()) } else { Handled::Done };
                 let step = Step { handler: "handler".into(), last, next: next(wanted) };
                 let next = self.store.complete(lease, &step, &handled, now).await;
+                self.next(next).await
+            }
+            Call::CompleteAhead { which, held, next: wanted } => {
+                let Some(lease) = lease(which) else { return String::new() };
+                let following = self.following.get(&lease).cloned().unwrap_or_default();
+                let ahead = if held { vec![lease] } else { Vec::new() }.into_iter().chain(following);
+                let handled = vec![("handler".into(), Handled::Done)];
+                let completions: Vec<Completion> =
+                    ahead.map(|lease| Completion { lease, handled: handled.clone() }).collect();
+                let next = self.store.complete_all(lease, &completions, next(wanted), now).await;
                 self.next(next).await
             }
             Call::Fail { which, passable, next: wanted, retry_in } => {
@@ -219,8 +245,8 @@ fn delivery(key: u8, session: u8, happened: i64, now: Timestamp) -> Delivery {
 /// Makes the calls of a case to both stores.
 async fn compare<S: EventAdmin>(store: &S, case: &Case) -> Result<(), TestCaseError> {
     let reference = MemoryStore::new();
-    let mut reference = Side { store: &reference, leases: Vec::new() };
-    let mut other = Side { store, leases: Vec::new() };
+    let mut reference = Side { store: &reference, leases: Vec::new(), following: HashMap::new() };
+    let mut other = Side { store, leases: Vec::new(), following: HashMap::new() };
     let mut now = Timestamp::from_millis(1000);
     for (number, call) in case.calls.iter().enumerate() {
         now = now.saturating_add(Duration::from_millis(1));

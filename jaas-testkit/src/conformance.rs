@@ -142,6 +142,10 @@ macro_rules! conformance_families {
             complete_is_ignored_only_when_every_handler_ignored
             complete_refuses_a_stale_lease
             complete_goes_on_with_the_next_event_of_the_session
+            complete_all_settles_what_was_run_ahead
+            complete_all_refuses_a_stale_lease
+            complete_all_passes_over_what_has_changed_meanwhile
+            following_events_are_those_that_would_run_next
             fail_goes_on_only_past_an_event_that_may_be_passed
         } durable {
             run_commits_effects_and_completion_together

@@ -77,7 +77,11 @@ impl Change {
 
     pub fn claim(&mut self, request: &ClaimRequest) -> Outcome<Vec<Claim>> {
         let ClaimRequest { now, limit, lease, order, .. } = *request;
-        let how = |suspects| Claiming { worker: &request.worker, next: NextClaim { lease, order }, suspects };
+        let how = |suspects| Claiming {
+            worker: &request.worker,
+            next: NextClaim { lease, order, following: 0 },
+            suspects,
+        };
         for phase in [RUNNING, SUSPECT_RUNS] {
             for (_, event) in self.due(phase, now, usize::MAX)? {
                 self.crash(self.row(event)?, request)?;

@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use self::rows::{ConflictRow, Row, Rows, cut, key, purge_rows};
 use super::{
     Accepted, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Burial, Claim,
-    ClaimRequest, Conflict, DeadLetterGroup, DeadLetterKey, EventAdmin, EventQuery, EventState, EventStore,
-    Failure, HandOver, Lease, NextDue, Page, PageRequest, Purged, Quarantined, Retention, RowId, StateStats,
-    Step, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
+    ClaimRequest, Completion, Conflict, DeadLetterGroup, DeadLetterKey, EventAdmin, EventQuery, EventState,
+    EventStore, Failure, HandOver, Lease, NextClaim, NextDue, Page, PageRequest, Purged, Quarantined,
+    Retention, RowId, StateStats, Step, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
@@ -197,6 +197,16 @@ impl EventStore for MemoryStore {
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
         self.rows().complete(lease, step, handled, now)
+    }
+
+    async fn complete_all(
+        &self,
+        lease: Lease,
+        completions: &[Completion],
+        next: Option<NextClaim>,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        self.rows().complete_all(lease, completions, next, now)
     }
 
     async fn fail(

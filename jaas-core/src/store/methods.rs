@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Conflict, DeadLetterGroup,
-    EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, NextDue, Page, PageRequest, Purged,
-    Quarantined, Retention, RowId, Step, StoreError, StoreStats, StoredEvent, TxWork,
+    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Completion, Conflict,
+    DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, NextClaim, NextDue, Page,
+    PageRequest, Purged, Quarantined, Retention, RowId, Step, StoreError, StoreStats, StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
@@ -31,6 +31,9 @@ macro_rules! event_store_methods {
                 -> [Result<(HandlerResult, Option<Claim>), StoreError>];
             Complete complete(lease: Lease, step: &Step, handled: &Handled, now: Timestamp)
                 -> [Result<Option<Claim>, StoreError>];
+            CompleteAll complete_all(
+                lease: Lease, completions: &[Completion], next: Option<NextClaim>, now: Timestamp
+            ) -> [Result<Option<Claim>, StoreError>];
             Fail fail(lease: Lease, failure: &Failure, now: Timestamp) -> [Result<Option<Claim>, StoreError>];
             Release release(leases: &[Lease], now: Timestamp) -> [Result<(), StoreError>];
             GiveBack give_back(leases: &[Lease], now: Timestamp) -> [Result<(), StoreError>];

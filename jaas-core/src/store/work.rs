@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{RowId, SessionOrder};
 use crate::Timestamp;
 use crate::delivery::Body;
-use crate::handler::HandlerResult;
+use crate::handler::{Handled, HandlerResult};
 use crate::telemetry::TraceContext;
 
 /// What became of a delivery.
@@ -91,6 +91,10 @@ pub struct Claim {
     pub completed: Vec<String>,
     /// The trace it came in.
     pub trace: Option<TraceContext>,
+    /// Events that would run after it if nothing else arrives, in their order, up to as many as were
+    /// [asked for](NextClaim::following). A store may list none. They belong to this claim: their leases are worth
+    /// something only with it, in [`complete_all`](super::EventStore::complete_all), and are not renewed.
+    pub following: Vec<Claim>,
 }
 
 impl Claim {
@@ -106,6 +110,7 @@ impl Claim {
             interruptions: 0,
             completed: Vec::new(),
             trace: None,
+            following: Vec::new(),
         }
     }
 
@@ -133,6 +138,18 @@ pub struct NextClaim {
     pub lease: Duration,
     /// How the session is ordered.
     pub order: SessionOrder,
+    /// How many of the events behind it are to be listed in [`Claim::following`], at most.
+    pub following: usize,
+}
+
+/// An event that every handler is done with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// Which event, and which claim of it.
+    pub lease: Lease,
+    /// The handlers that were not recorded yet, in the order in which they ran, and what each of them made of it. It is
+    /// not empty.
+    pub handled: Vec<(Arc<str>, Handled)>,
 }
 
 /// A failed run.

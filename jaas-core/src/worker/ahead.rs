@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::process::Ended;
+use super::session::Ended;
 
 /// What is claimed ahead waits no longer than about this: longer, and it would be better off with another worker.
 const WAIT: Duration = Duration::from_millis(50);

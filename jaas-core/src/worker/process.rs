@@ -1,4 +1,4 @@
-//! What a worker does with a claimed session: its events, one after the other.
+//! What a worker does with an event: it runs the handlers, and records what came of it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::Instant;
 use tracing::instrument::WithSubscriber as _;
 use tracing::{Instrument as _, Span};
 
-use super::held::{Held, RunId};
-use super::pace::Pace;
+use super::session::Turn;
 use crate::attempt::{self, Watched};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::delivery::{Delivery, Unreadable};
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventHandler, EventKind};
 use crate::handler::{Handled, HandlerError, HandlerResult, Next};
-use crate::handlers::{Handlers, Mode, Mounted};
-use crate::store::{Claim, EventStore, Failure, Lease, NextClaim, Step, StoreError, StoreErrorKind, TxWork};
+use crate::handlers::{Handlers, Mode};
+use crate::store::{
+    Claim, Completion, EventStore, Failure, Lease, NextClaim, Step, StoreError, StoreErrorKind, TxWork,
+};
 use crate::telemetry::{self, Escaped, GivenUp, Outcome, TracePropagator, name, target};
 
 pub(super) struct Process<S: EventStore> {
@@ -36,83 +36,77 @@ pub(super) struct Process<S: EventStore> {
     pub(super) propagator: Option<Arc<dyn TracePropagator>>,
 }
 
-/// What the run of a session knows of the worker around it.
-struct Turn<'a> {
-    run: RunId,
-    next: NextClaim,
-    pace: &'a Pace,
-    held: &'a Held,
-    began: Instant,
-}
-
-impl Turn<'_> {
-    /// Whether to claim the session's next event with the settling of this one, and how.
-    fn next(&self) -> Option<NextClaim> {
-        Some(self.next).filter(|_| self.pace.goes_on(self.began.elapsed()))
-    }
-}
-
-/// How the run of a session ended.
-pub(super) struct Ended {
-    pub(super) run: RunId,
-    /// How many events were run.
-    pub(super) events: usize,
-    /// Whether nothing more happens to the last of them.
-    pub(super) settled: bool,
-    /// How long the run took.
-    pub(super) took: Duration,
-}
-
-/// How the run of one event ended.
-struct Settled {
-    /// Whether nothing more happens to the event.
-    settled: bool,
-    /// The next event of the session.
-    next: Option<Claim>,
-}
-
 /// How long to wait between two tries to record an outcome while the store is unavailable.
 const RECORD_AGAIN: Duration = Duration::from_millis(500);
 
+/// What came of running the handlers of an event.
+pub(super) enum Ran {
+    /// All of them are done; the last of it is not recorded yet.
+    Done(Done),
+    /// All of them are done, and that was committed with the effects of the last one.
+    Recorded(Done, Option<Claim>),
+    /// The event failed; that is not recorded yet.
+    Failed(Failed),
+    /// What a handler has done could not be recorded.
+    NotRecorded,
+}
+
+/// An event that all handlers are done with.
+pub(super) struct Done {
+    pub(super) completion: Completion,
+    outcome: Outcome,
+    delivery: Arc<Delivery>,
+    span: Span,
+}
+
+impl Done {
+    /// Tells that it is recorded.
+    pub(super) fn recorded(self) {
+        let Self { completion, outcome, delivery, span } = self;
+        let (event_type, key) =
+            (Escaped(&delivery.envelope.event_type), Escaped(&delivery.envelope.idempotency_key));
+        span.in_scope(|| {
+            tracing::debug!(
+                target: target::WORK, event = %completion.lease.event, %event_type, %key, attempt = delivery.attempt,
+                outcome = outcome.as_str(), "settled",
+            );
+        });
+        telemetry::ended(delivery.envelope.kind, outcome, delivery.attempt);
+    }
+}
+
+/// An event that failed.
+pub(super) struct Failed {
+    pub(super) lease: Lease,
+    /// What handlers have done that is not recorded yet.
+    done: Vec<(Arc<str>, Handled)>,
+    failure: Failure,
+    outcome: Outcome,
+    kind: EventKind,
+    attempt: u32,
+    span: Span,
+}
+
 impl<S: EventStore> Process<S> {
-    /// Runs the claimed event of a session and, as long as it may go on, those that follow it.
-    pub(super) async fn run_session(
-        &self,
-        run: RunId,
-        mut claim: Claim,
-        next: NextClaim,
-        pace: &Pace,
-        held: &Held,
-    ) -> Ended {
-        let began = Instant::now();
-        let mut events = 0;
-        loop {
-            events += 1;
-            let turn = Turn { run, next, pace, held, began };
-            let Settled { settled, next } = self.run_event(claim, &turn).await;
-            match next {
-                Some(following) => {
-                    held.go_on(run, following.lease);
-                    claim = following;
-                }
-                None => return Ended { run, events, settled, took: began.elapsed() },
-            }
-        }
+    /// Whether handlers may be run before what was done before them is recorded: not if their effects are committed with it.
+    pub(super) fn runs_ahead(&self) -> bool {
+        self.handlers.iter().all(|mounted| matches!(mounted.handler, Mode::Plain(_)))
     }
 
-    /// Runs the handlers that are not yet done with the event, and records how it ended.
-    async fn run_event(&self, claim: Claim, turn: &Turn<'_>) -> Settled {
+    /// Runs the handlers that are not yet done with the event. When it is run `ahead`, the store does not know yet that
+    /// this worker has it, so nothing of it is recorded on the way.
+    pub(super) async fn run_event(&self, claim: Claim, turn: &Turn<'_>, ahead: bool) -> Ran {
         let lease = claim.lease;
         let read = Delivery::read(claim.endpoint.clone(), claim.received_at, Bytes::clone(&claim.body))
             .map(|delivery| delivery.with_attempt(claim.attempt()).with_trace(claim.trace.clone()));
         let span = self.span(&claim, read.as_ref().ok());
-        let settled = async {
-            self.process(claim, read, turn).await.unwrap_or_else(|error| {
+        let ran = async {
+            self.process(claim, read, turn, ahead).await.unwrap_or_else(|error| {
                 log_unrecorded(lease, &error);
-                Settled { settled: false, next: None }
+                Ran::NotRecorded
             })
         };
-        settled.instrument(span).await
+        ran.instrument(span).await
     }
 
     /// A span for this run, in the trace that the event came in.
@@ -137,11 +131,12 @@ impl<S: EventStore> Process<S> {
         claim: Claim,
         read: Result<Delivery, Unreadable>,
         turn: &Turn<'_>,
-    ) -> Result<Settled, StoreError> {
+        ahead: bool,
+    ) -> Result<Ran, StoreError> {
         let lease = claim.lease;
         let delivery = match read {
             Ok(delivery) => Arc::new(delivery),
-            Err(unreadable) => return self.unreadable(&claim, &unreadable, turn).await,
+            Err(unreadable) => return Ok(Ran::Failed(unreadable_body(&claim, &unreadable))),
         };
         let kind = delivery.envelope.kind;
         if delivery.attempt == 1 {
@@ -154,104 +149,95 @@ impl<S: EventStore> Process<S> {
             .iter()
             .filter(|mounted| !claim.completed.iter().any(|done| **done == *mounted.name))
             .collect();
-        let mut next = None;
+        let mut unrecorded: Vec<(Arc<str>, Handled)> = Vec::new();
         if todo.is_empty() {
             // Every handler of today is done, and one that was to settle the event is not mounted any more.
-            let step = Step { handler: "".into(), last: true, next: turn.next() };
-            next = self.complete(lease, &step, &Handled::ignored("every handler is done")).await?;
+            unrecorded.push(("".into(), Handled::ignored("every handler is done")));
         }
+        let mut committed = None;
         let mut failures = Vec::new();
         let mut outcome = if claim.completed.is_empty() { Outcome::Ignored } else { Outcome::Handled };
         for (index, mounted) in todo.iter().enumerate() {
             let last = failures.is_empty() && index + 1 == todo.len();
-            let (result, following) = self.step(lease, last, mounted, &delivery, &event, turn).await?;
-            next = following;
+            let watched = Watched::new(&mounted.name, mounted.handler.as_str());
+            let result = match &mounted.handler {
+                Mode::Plain(handler) => {
+                    let place = self.place(turn).await;
+                    let result =
+                        attempt::run(watched, &**handler, &delivery, &event, &mut (), self.time_limit).await;
+                    // What is recorded is not what runs: others may while this is committed, and be committed with it.
+                    drop(place);
+                    if let Ok(handled) = &result {
+                        if last || ahead {
+                            unrecorded.push((mounted.name.clone(), handled.clone()));
+                        } else {
+                            self.record_step(lease, &mounted.name, handled).await?;
+                        }
+                    }
+                    result
+                }
+                Mode::Transactional(handler) => {
+                    let step =
+                        Step { handler: mounted.name.clone(), last, next: turn.next(0).filter(|_| last) };
+                    let (result, next) =
+                        self.in_transaction(lease, &step, watched, handler, &delivery, &event, turn).await?;
+                    committed = (last && result.is_ok()).then_some(next);
+                    result
+                }
+            };
             match result {
                 Ok(Handled::Done) => outcome = Outcome::Handled,
                 Ok(Handled::Ignored(_)) => {}
                 Err(error) => failures.push((mounted.name.clone(), error)),
             }
         }
-        if failures.is_empty() {
-            tracing::debug!(
-                target: target::WORK, event = %lease.event, event_type = %Escaped(&delivery.envelope.event_type),
-                key = %Escaped(&delivery.envelope.idempotency_key), attempt = delivery.attempt, outcome = outcome.as_str(), "settled",
-            );
-            telemetry::ended(kind, outcome, delivery.attempt);
-            return Ok(Settled { settled: true, next });
+        if !failures.is_empty() {
+            return Ok(Ran::Failed(self.failed(&claim, &delivery, &failures, unrecorded)));
         }
-        self.failed(&claim, &delivery, &failures, turn).await
+        let completion = Completion { lease, handled: unrecorded };
+        let done = Done { completion, outcome, delivery, span: Span::current() };
+        Ok(match committed {
+            Some(next) => Ran::Recorded(done, next),
+            None => Ran::Done(done),
+        })
     }
 
-    async fn unreadable(
-        &self,
-        claim: &Claim,
-        unreadable: &Unreadable,
-        turn: &Turn<'_>,
-    ) -> Result<Settled, StoreError> {
-        let error = format!("the stored body cannot be read any more: {}", unreadable.reason);
-        tracing::error!(target: target::WORK, event = %claim.lease.event, error = %Escaped(&error), "dead letter");
-        let failure = Failure { error, retry_in: None, passable: false, next: turn.next() };
-        let next = self.fail(claim.lease, &failure).await?;
-        telemetry::ended(EventKind::Unknown, Outcome::Dead(GivenUp::Unreadable), claim.attempt());
-        Ok(Settled { settled: true, next })
-    }
-
-    /// Runs one handler and records its success. The outer error is the store's, the inner the handler's.
-    async fn step(
+    /// Runs one handler and records its success in its transaction. The outer error is the store's, the inner the handler's.
+    async fn in_transaction(
         &self,
         lease: Lease,
-        last: bool,
-        mounted: &Mounted<S::Tx>,
+        step: &Step,
+        watched: Watched,
+        handler: &Arc<dyn EventHandler<S::Tx>>,
         delivery: &Arc<Delivery>,
         event: &Arc<Event>,
         turn: &Turn<'_>,
     ) -> Result<(HandlerResult, Option<Claim>), StoreError> {
-        let step = || Step { handler: mounted.name.clone(), last, next: turn.next().filter(|_| last) };
-        let watched = Watched::new(&mounted.name, mounted.handler.as_str());
-        match &mounted.handler {
-            Mode::Plain(handler) => {
-                let place = self.place(turn).await;
-                let result =
-                    attempt::run(watched, &**handler, delivery, event, &mut (), self.time_limit).await;
-                // What is recorded is not what runs: others may while this is committed, and be committed with it.
-                drop(place);
-                let next = match &result {
-                    Ok(handled) => self.complete(lease, &step(), handled).await?,
-                    Err(_) => None,
-                };
-                Ok((result, next))
+        let _place = self.place(turn).await;
+        let (handler, delivery, event, limit) =
+            (handler.clone(), delivery.clone(), event.clone(), self.transaction_time_limit);
+        // A store may run it on a thread of its own, where the subscriber may be another one.
+        let subscriber = tracing::dispatcher::get_default(Clone::clone);
+        let work: TxWork<S::Tx> = Box::new(move |tx| {
+            let run = async move { attempt::run(watched, &*handler, &delivery, &event, tx, limit).await };
+            Box::pin(run.with_subscriber(subscriber))
+        });
+        match self.store.run(lease, step, self.clock.now(), work).await {
+            Err(error) if error.kind() == StoreErrorKind::Refused => {
+                Ok((Err(HandlerError::retry(error)), None))
             }
-            Mode::Transactional(handler) => {
-                let _place = self.place(turn).await;
-                let (handler, delivery, event, limit) =
-                    (handler.clone(), delivery.clone(), event.clone(), self.transaction_time_limit);
-                // A store may run it on a thread of its own, where the subscriber may be another one.
-                let subscriber = tracing::dispatcher::get_default(Clone::clone);
-                let work: TxWork<S::Tx> = Box::new(move |tx| {
-                    let run =
-                        async move { attempt::run(watched, &*handler, &delivery, &event, tx, limit).await };
-                    Box::pin(run.with_subscriber(subscriber))
-                });
-                match self.store.run(lease, &step(), self.clock.now(), work).await {
-                    Err(error) if error.kind() == StoreErrorKind::Refused => {
-                        Ok((Err(HandlerError::retry(error)), None))
-                    }
-                    Err(error) if error.kind() == StoreErrorKind::TransactionEnded => {
-                        Ok((Err(HandlerError::permanent(error)), None))
-                    }
-                    Err(error) if error.is_transient() => {
-                        // Whether it was committed is not known. If it was, the lease is gone and this does
-                        // nothing; if not, the event waits again, and no failure of the handler is counted.
-                        // Not at once, because it would be claimed at once too.
-                        tokio::time::sleep(RECORD_AGAIN).await;
-                        self.recorded(|| self.store.release(std::slice::from_ref(&lease), self.clock.now()))
-                            .await?;
-                        Err(error)
-                    }
-                    result => result,
-                }
+            Err(error) if error.kind() == StoreErrorKind::TransactionEnded => {
+                Ok((Err(HandlerError::permanent(error)), None))
             }
+            Err(error) if error.is_transient() => {
+                // Whether it was committed is not known. If it was, the lease is gone and this does
+                // nothing; if not, the event waits again, and no failure of the handler is counted.
+                // Not at once, because it would be claimed at once too.
+                tokio::time::sleep(RECORD_AGAIN).await;
+                recorded(|| self.store.release(std::slice::from_ref(&lease), self.clock.now())).await?;
+                Err(error)
+            }
+            result => result,
         }
     }
 
@@ -266,13 +252,14 @@ impl<S: EventStore> Process<S> {
         place
     }
 
-    async fn failed(
+    /// Decides what becomes of an event that failed, and logs it.
+    fn failed(
         &self,
         claim: &Claim,
         delivery: &Delivery,
         failures: &[(Arc<str>, HandlerError)],
-        turn: &Turn<'_>,
-    ) -> Result<Settled, StoreError> {
+        done: Vec<(Arc<str>, Handled)>,
+    ) -> Failed {
         let count = claim.failures.saturating_add(1);
         let wait = failures
             .iter()
@@ -305,41 +292,95 @@ impl<S: EventStore> Process<S> {
             }
         };
         let passable = count >= self.hold_failures;
-        let next =
-            self.fail(claim.lease, &Failure { error, retry_in: wait, passable, next: turn.next() }).await?;
-        telemetry::ended(delivery.envelope.kind, outcome, delivery.attempt);
-        Ok(Settled { settled: wait.is_none(), next })
+        Failed {
+            lease: claim.lease,
+            done,
+            failure: Failure { error, retry_in: wait, passable, next: None },
+            outcome,
+            kind: delivery.envelope.kind,
+            attempt: delivery.attempt,
+            span: Span::current(),
+        }
     }
 
-    async fn complete(
+    async fn record_step(
         &self,
         lease: Lease,
-        step: &Step,
+        handler: &Arc<str>,
         handled: &Handled,
+    ) -> Result<(), StoreError> {
+        let step = Step { handler: handler.clone(), last: false, next: None };
+        recorded(|| self.store.complete(lease, &step, handled, self.clock.now())).await.map(drop)
+    }
+
+    /// Records events of a session that all handlers are done with, and goes on in the session if the event that `lease`
+    /// holds is among them.
+    pub(super) async fn record_done(
+        &self,
+        lease: Lease,
+        completions: Vec<Completion>,
+        next: Option<NextClaim>,
     ) -> Result<Option<Claim>, StoreError> {
-        self.recorded(|| self.store.complete(lease, step, handled, self.clock.now())).await
+        if let [Completion { lease: of, handled }] = &*completions
+            && *of == lease
+            && let [(handler, handled)] = &**handled
+        {
+            let step = Step { handler: handler.clone(), last: true, next };
+            return recorded(|| self.store.complete(lease, &step, handled, self.clock.now())).await;
+        }
+        recorded(|| self.store.complete_all(lease, &completions, next, self.clock.now())).await
     }
 
-    async fn fail(&self, lease: Lease, failure: &Failure) -> Result<Option<Claim>, StoreError> {
-        self.recorded(|| self.store.fail(lease, failure, self.clock.now())).await
-    }
-
-    /// Tries until the store answers: what has happened must not be forgotten because of an outage. It ends
-    /// when the lease turns out to be lost, or the worker stops and cuts it off.
-    async fn recorded<T, F>(&self, record: impl Fn() -> F) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>>,
-    {
-        loop {
-            match record().await {
-                Err(error) if error.is_transient() => tokio::time::sleep(RECORD_AGAIN).await,
-                result => return result,
+    /// Records a failure, and goes on in the session.
+    pub(super) async fn record_failure(
+        &self,
+        failed: Failed,
+        next: Option<NextClaim>,
+    ) -> Result<(bool, Option<Claim>), StoreError> {
+        let Failed { lease, done, failure, outcome, kind, attempt, span } = failed;
+        let recording = async {
+            for (handler, handled) in &done {
+                self.record_step(lease, handler, handled).await?;
             }
+            let failure = Failure { next, ..failure };
+            let following = recorded(|| self.store.fail(lease, &failure, self.clock.now())).await?;
+            telemetry::ended(kind, outcome, attempt);
+            Ok((failure.retry_in.is_none(), following))
+        };
+        recording.instrument(span).await
+    }
+}
+
+/// What becomes of an event whose body cannot be read any more.
+fn unreadable_body(claim: &Claim, unreadable: &Unreadable) -> Failed {
+    let error = format!("the stored body cannot be read any more: {}", unreadable.reason);
+    tracing::error!(target: target::WORK, event = %claim.lease.event, error = %Escaped(&error), "dead letter");
+    Failed {
+        lease: claim.lease,
+        done: Vec::new(),
+        failure: Failure { error, retry_in: None, passable: false, next: None },
+        outcome: Outcome::Dead(GivenUp::Unreadable),
+        kind: EventKind::Unknown,
+        attempt: claim.attempt(),
+        span: Span::current(),
+    }
+}
+
+/// Tries until the store answers: what has happened must not be forgotten because of an outage. It ends
+/// when the lease turns out to be lost, or the worker stops and cuts it off.
+async fn recorded<T, F>(record: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        match record().await {
+            Err(error) if error.is_transient() => tokio::time::sleep(RECORD_AGAIN).await,
+            result => return result,
         }
     }
 }
 
-fn log_unrecorded(lease: Lease, error: &StoreError) {
+pub(super) fn log_unrecorded(lease: Lease, error: &StoreError) {
     match error.kind() {
         StoreErrorKind::StaleLease => {
             tracing::warn!(target: target::WORK, event = %lease.event, error = %Escaped(error), "not recorded: another worker has taken over");

@@ -17,7 +17,7 @@ use tracing::{Instrument as _, Span};
 use super::ahead::Ahead;
 use super::held::Held;
 use super::pace::Pace;
-use super::process::Ended;
+use super::session::{Ended, Session, Turn};
 use super::{Stopped, Worker};
 use crate::Timestamp;
 use crate::backoff::Backoff;
@@ -168,9 +168,10 @@ impl<S: EventStore> Run<S> {
         let (process, pace) = (self.worker.process.clone(), self.pace.clone());
         let id = self.held.add(claim.lease);
         let held = self.held.clone();
-        let next = NextClaim { lease: self.worker.lease, order: self.worker.order };
+        let next = NextClaim { lease: self.worker.lease, order: self.worker.order, following: 0 };
         let run = async move {
-            let ended = process.run_session(id, claim, next, &pace, &held).await;
+            let turn = Turn { run: id, next, pace: &pace, held: &held, began: Instant::now() };
+            let ended = Session::new(&process, turn, claim.lease).run(claim).await;
             drop(slot);
             ended
         };

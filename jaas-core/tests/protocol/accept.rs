@@ -2,7 +2,7 @@
 
 use crate::action::Action;
 use crate::model::Protocol;
-use crate::state::{Accepting, EVENTS, PROCESSES, Phase, Queue, State, Worker};
+use crate::state::{Accepting, EVENTS, Lease, PROCESSES, Phase, Queue, State, Worker};
 use crate::variant::Variant;
 
 impl Protocol {
@@ -65,6 +65,15 @@ impl Protocol {
             state.events[event].rows += 1;
             state.events[event].phase = Phase::Waiting;
             state.events[event].due = self.bounds.window;
+        }
+        if let Worker::Running(run) = &mut state.processes[process].worker {
+            // What this process has accepted makes its list useless. Of what others accept it may not have heard.
+            let earlier = |ahead: &Lease| accepting.events().any(|event| event < ahead.event);
+            if self.variant == Variant::ListOutlivesAccepts {
+                run.overtaken |= run.ahead.as_ref().is_some_and(earlier) && !run.ran;
+            } else if !run.ran {
+                run.ahead = None;
+            }
         }
         if hand_over {
             let head = self.runnable(state, self.session(accepting.first));

@@ -15,6 +15,8 @@ pub(crate) enum Action {
     Renew { process: usize },
     /// A worker commits its handler's effects without a settle. Only of a broken variant.
     CommitEffects { process: usize },
+    /// A worker whose handler has ended runs the event that follows, and settles after it has begun.
+    RunAhead { process: usize },
     /// A worker whose handler has ended locks the queue of its event.
     LockForSettle { process: usize },
     /// The worker records the outcome, reads the head, claims it if `next` is asked for, and commits.
@@ -54,6 +56,7 @@ impl Action {
             Self::CommitClaim { .. } => "claim",
             Self::Renew { .. } => "renew",
             Self::CommitEffects { .. } => "effects",
+            Self::RunAhead { .. } => "run ahead",
             Self::LockForSettle { .. } => "lock for settle",
             Self::CommitSettle { outcome: Outcome::Done, next: true, .. } => "done, next",
             Self::CommitSettle { outcome: Outcome::Done, next: false, .. } => "done",

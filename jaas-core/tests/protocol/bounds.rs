@@ -23,6 +23,8 @@ pub(crate) struct Bounds {
     pub(crate) hand_over: bool,
     /// Whether a receiver may accept two events in one transaction.
     pub(crate) batches: bool,
+    /// Whether what follows an event is run before that event is recorded.
+    pub(crate) ahead: bool,
 }
 
 const NEVER: Left = Left { crashes: 0, expiries: 0, failures: 0, returns: 0, replays: 0, discards: 0 };
@@ -37,6 +39,7 @@ const BASE: Bounds = Bounds {
     max_crashes: 2,
     hand_over: true,
     batches: false,
+    ahead: false,
 };
 
 /// Deliveries: four events of one session in any order, two of them twice; a settle window; a crash and a lost lease.
@@ -49,6 +52,15 @@ pub(crate) const BATCHES: Bounds = Bounds {
     copies: [2, 1, 1, 1],
     left: Left { crashes: 1, expiries: 1, ..NEVER },
     batches: true,
+    ..BASE
+};
+
+/// Running ahead: four events of one session that arrive in any order, of which one may be discarded.
+pub(crate) const AHEAD: Bounds = Bounds {
+    copies: [1, 1, 1, 1],
+    left: Left { crashes: 1, expiries: 1, discards: 1, ..NEVER },
+    hand_over: false,
+    ahead: true,
     ..BASE
 };
 

@@ -2,7 +2,7 @@
 
 use stateright::{Checker as _, Model as _};
 
-use crate::bounds::{BATCHES, Bounds, DELIVERIES, FAILURES, LEASES, OPERATORS, SUSPECTS};
+use crate::bounds::{AHEAD, BATCHES, Bounds, DELIVERIES, FAILURES, LEASES, OPERATORS, SUSPECTS};
 use crate::model::Protocol;
 use crate::properties::{
     CAUSE, CLEAN, DUE, EFFECTS_ONCE, FOREVER, LEASE_ONCE, ONE_HOLDER, ONE_ROW, ONE_SUSPECT, ORDER, ROW,
@@ -100,6 +100,16 @@ fn a_settle_that_reads_the_head_before_it_has_the_lock_leaves_an_event_waiting_f
 #[test]
 fn a_run_that_goes_on_with_a_list_overtakes_a_late_arrival() {
     breaks(Variant::RunGoesOnWithAList, DELIVERIES, &[ORDER]);
+}
+
+#[test]
+fn a_list_that_outlives_an_accept_lets_a_later_event_run_first() {
+    breaks(Variant::ListOutlivesAccepts, AHEAD, &[ORDER]);
+}
+
+#[test]
+fn an_event_that_changed_after_it_was_run_ahead_must_not_be_settled() {
+    breaks(Variant::BesideIgnoresChanges, AHEAD, &[STALE_REFUSED]);
 }
 
 #[test]

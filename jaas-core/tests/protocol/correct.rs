@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use stateright::{Checker as _, Model as _};
 
-use crate::bounds::{BATCHES, Bounds, DELIVERIES, EVERYTHING, FAILURES, LEASES, OPERATORS, SUSPECTS};
+use crate::bounds::{AHEAD, BATCHES, Bounds, DELIVERIES, EVERYTHING, FAILURES, LEASES, OPERATORS, SUSPECTS};
 use crate::model::Protocol;
 use crate::variant::Variant;
 use crate::walk::walk;
@@ -52,6 +52,11 @@ fn the_protocol_holds_for_duplicates_and_late_arrivals() {
 #[test]
 fn the_protocol_holds_for_events_accepted_together() {
     takes(&holds("batches", BATCHES), &["hand over", "crash", "expire"]);
+}
+
+#[test]
+fn the_protocol_holds_for_what_is_run_ahead() {
+    takes(&holds("ahead", AHEAD), &["run ahead", "done, next", "crash", "expire", "refused", "discard"]);
 }
 
 #[test]

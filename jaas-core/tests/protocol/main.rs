@@ -9,6 +9,8 @@
 //!   same process when the queue is new;
 //! - claiming a session, taking over a lease that ran out, counting its crash, and burying an event that crashed too often;
 //! - settling an event as done, failed, dead, released or given back, and going on with the next event of the session;
+//! - running the event that follows before what was done before it is recorded, and recording it beside another one when
+//!   an earlier event had come;
 //! - renewing a lease that had run out and was not taken over;
 //! - replaying and discarding;
 //! - crashing, which rolls back what is not committed, and forgets every lease; the sender then sends again;

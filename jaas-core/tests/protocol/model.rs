@@ -46,6 +46,7 @@ impl Model for Protocol {
             Action::CommitClaim { process } => self.commit_claim(&mut state, process),
             Action::Renew { process } => self.renew(&mut state, process),
             Action::CommitEffects { process } => self.commit_effects(&mut state, process),
+            Action::RunAhead { process } => self.run_ahead(&mut state, process),
             Action::LockForSettle { process } => self.lock_for_settle(&mut state, process),
             Action::CommitSettle { process, outcome, next } => {
                 self.commit_settle(&mut state, process, outcome, next);
@@ -138,9 +139,20 @@ impl Protocol {
         state.queues[session] =
             Some(Queue { due: 0, running: Some(lease), expired: false, suspect, turn: suspect });
 
-        let ahead = self.waiting(state, session).find(|other| *other > event);
-        let ahead = ahead.filter(|_| self.variant == Variant::RunGoesOnWithAList);
-        state.processes[process].worker = Worker::Running(Run { lease, ahead, effects: false });
+        let listed = self.bounds.ahead || self.variant == Variant::RunGoesOnWithAList;
+        let ahead = if listed { self.follows(state, event) } else { None };
+        let run = Run { lease, ahead, ran: false, beside: None, overtaken: false, effects: false };
+        state.processes[process].worker = Worker::Running(run);
+    }
+
+    /// The event that would run after this one, with the lease it would have then.
+    fn follows(&self, state: &State, event: usize) -> Option<Lease> {
+        let mut waiting = self.waiting(state, self.session(event));
+        let nothing_was_passed = !waiting.any(|other| state.events[other].passed);
+        let next = self.waiting(state, self.session(event)).find(|other| *other > event);
+        let next = next.filter(|next| state.events[*next].due == 0 && state.events[*next].crashes == 0);
+        let next = next.filter(|_| nothing_was_passed && state.events[event].crashes == 0);
+        next.map(|next| Lease { event: next, fence: state.events[next].fence + 1 })
     }
 
     /// Whether a settle under this lease would count.

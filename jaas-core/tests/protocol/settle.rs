@@ -2,7 +2,7 @@
 
 use crate::action::{Action, Outcome};
 use crate::model::Protocol;
-use crate::state::{PROCESSES, Phase, Run, State, Worker};
+use crate::state::{Lease, PROCESSES, Phase, Run, State, Worker};
 use crate::variant::Variant;
 
 impl Protocol {
@@ -37,12 +37,28 @@ impl Protocol {
         if queue.is_some_and(|queue| queue.expired) && !self.locked(state, session) {
             actions.push(Action::Renew { process });
         }
+        if self.bounds.ahead && run.ahead.is_some() && !run.ran {
+            actions.push(Action::RunAhead { process });
+        }
         if self.variant == Variant::EffectsCommitApart && !run.effects {
             actions.push(Action::CommitEffects { process });
         }
     }
 
+    /// The handler of the event that follows begins, before what was done before it is recorded.
+    pub(crate) fn run_ahead(&self, state: &mut State, process: usize) {
+        if let Worker::Running(run) = &mut state.processes[process].worker {
+            run.ran = true;
+            state.wrongs.order |= run.overtaken;
+        }
+    }
+
     fn outcomes(&self, state: &State, process: usize, run: Run, actions: &mut Vec<Action>) {
+        if run.ran {
+            // Its handler has succeeded, and the run goes on.
+            actions.push(Action::CommitSettle { process, outcome: Outcome::Done, next: true });
+            return;
+        }
         for next in [true, false] {
             actions.push(Action::CommitSettle { process, outcome: Outcome::Done, next });
             if state.left.failures > 0 && !run.effects {
@@ -85,7 +101,12 @@ impl Protocol {
         self.record(state, run, outcome);
 
         let session = self.session(run.lease.event);
-        let ahead = run.ahead.filter(|event| state.events[*event].phase == Phase::Waiting);
+        if let Some(beside) = run.beside {
+            self.record_beside(state, beside);
+        }
+        let ahead = run.ahead.filter(|_| self.variant == Variant::RunGoesOnWithAList);
+        let ahead =
+            ahead.map(|lease| lease.event).filter(|event| state.events[*event].phase == Phase::Waiting);
         let follower = ahead.or_else(|| self.runnable(state, session)).filter(|_| next);
         if saw_more == Some(false) && outcome == Outcome::Done {
             state.queues[session] = None;
@@ -95,11 +116,27 @@ impl Protocol {
             if let Some(queue) = &mut state.queues[session] {
                 queue.turn |= turn && self.variant == Variant::RunKeepsTheTurn;
             }
+            if let Worker::Running(next) = &mut state.processes[process].worker {
+                // What was run ahead is the event that runs now, or one has come before it.
+                next.beside = run.ahead.filter(|ahead| run.ran && ahead.event != event);
+            }
         } else {
             self.unclaim(state, session);
         }
         if self.variant == Variant::SettleForgetsThePassed && self.head(state, session).is_none() {
             state.queues[session] = None;
+        }
+    }
+
+    /// Settles an event that was run ahead, in the transaction that settles another one of its session, if it still waits
+    /// as it did when it was listed.
+    fn record_beside(&self, state: &mut State, lease: Lease) {
+        let event = &mut state.events[lease.event];
+        let as_listed = event.phase == Phase::Waiting && event.fence + 1 == lease.fence;
+        if as_listed || self.variant == Variant::BesideIgnoresChanges {
+            state.wrongs.stale_settle |= !as_listed;
+            (event.phase, event.fence) = (Phase::Done, lease.fence);
+            event.effects += 1;
         }
     }
 

@@ -107,8 +107,14 @@ pub(crate) enum Worker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Run {
     pub(crate) lease: Lease,
-    /// Only of a broken variant: the event that followed when the session was claimed.
-    pub(crate) ahead: Option<usize>,
+    /// The event that followed when this one was claimed, with the fence it would be claimed with.
+    pub(crate) ahead: Option<Lease>,
+    /// Whether this event is done, and the one that follows runs before that is recorded.
+    pub(crate) ran: bool,
+    /// One that was run ahead and is not recorded, because an earlier one had come.
+    pub(crate) beside: Option<Lease>,
+    /// Only of a broken variant: an earlier event than the one that follows was accepted by this process.
+    pub(crate) overtaken: bool,
     /// Only of a broken variant: the effects are committed already.
     pub(crate) effects: bool,
 }

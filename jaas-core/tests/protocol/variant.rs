@@ -33,6 +33,10 @@ pub(crate) enum Variant {
     SettleReadsBeforeTheLock,
     /// A run goes on with the event that followed when the session was claimed.
     RunGoesOnWithAList,
+    /// A run goes ahead by a list although this process has accepted an earlier event since.
+    ListOutlivesAccepts,
+    /// What was run ahead is recorded beside another event although it was discarded or replayed since it was listed.
+    BesideIgnoresChanges,
     /// The next event of a suspect's run keeps the turn.
     RunKeepsTheTurn,
     /// Settle deletes the queue when nothing waits but what was passed.

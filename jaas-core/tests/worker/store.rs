@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::store::{
-    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Conflict, DeadLetterGroup,
-    EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, MemoryStore, NextDue, Page, PageRequest,
-    Purged, Quarantined, Retention, RowId, Step, StoreError, StoreStats, StoredEvent, TxWork,
+    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Completion, Conflict,
+    DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, MemoryStore, NextClaim,
+    NextDue, Page, PageRequest, Purged, Quarantined, Retention, RowId, Step, StoreError, StoreStats,
+    StoredEvent, TxWork,
 };
 use jaas_core::{Delivery, Handled, HandlerResult, SessionId, Timestamp, Unreadable};
 use jaas_testkit::FaultyStore;
@@ -16,14 +17,25 @@ pub(crate) use jaas_testkit::{Fault, Op};
 use tokio::sync::watch;
 
 /// What a worker asks of a store.
-pub(crate) const EVERY_OP: [Op; 8] =
-    [Op::Claim, Op::Renew, Op::Run, Op::Complete, Op::Fail, Op::Release, Op::GiveBack, Op::NextDue];
+pub(crate) const EVERY_OP: [Op; 9] = [
+    Op::Claim,
+    Op::Renew,
+    Op::Run,
+    Op::Complete,
+    Op::CompleteAll,
+    Op::Fail,
+    Op::Release,
+    Op::GiveBack,
+    Op::NextDue,
+];
 
 pub(crate) struct TestStore {
     inner: FaultyStore<MemoryStore>,
     changes: watch::Sender<u64>,
     /// Instead of the store's own, when workers are to hear nothing.
     silence: Option<watch::Sender<u64>>,
+    /// How long it takes to record a success.
+    recording_takes: Duration,
     hand_overs: Mutex<Vec<HandOver>>,
 }
 
@@ -33,6 +45,7 @@ impl TestStore {
             inner: FaultyStore::new(MemoryStore::new()),
             changes: watch::Sender::new(0),
             silence: None,
+            recording_takes: Duration::ZERO,
             hand_overs: Mutex::default(),
         }
     }
@@ -40,6 +53,11 @@ impl TestStore {
     /// A store that wakes no worker, as if every event were accepted by another process.
     pub(crate) fn silent() -> Self {
         Self { silence: Some(watch::Sender::new(0)), ..Self::new() }
+    }
+
+    /// The store, when it needs this long to record a success.
+    pub(crate) fn recording_in(self, time: Duration) -> Self {
+        Self { recording_takes: time, ..self }
     }
 
     pub(crate) fn fail(&self, ops: impl IntoIterator<Item = Op>, fault: Fault) {
@@ -80,6 +98,9 @@ impl TestStore {
     }
 
     async fn told<T>(&self, op: Op, call: impl Future<Output = T>) -> T {
+        if matches!(op, Op::Complete | Op::CompleteAll) && !self.recording_takes.is_zero() {
+            tokio::time::sleep(self.recording_takes).await;
+        }
         let result = call.await;
         if !EVERY_OP.contains(&op) {
             return result;

@@ -16,11 +16,13 @@ pub(super) use diesel_async::RunQueryDsl;
 
 pub(super) use super::accept::{arrive, insert_new};
 use super::queries;
-pub(super) use super::queues::{add_to_counts, heads, lock_due, lock_running, settle, write_queues};
+pub(super) use super::queues::{
+    add_to_counts, following, heads, lock_due, lock_running, settle, write_queues,
+};
 pub(super) use super::server::asked;
 use crate::migrations::{Script, scripts};
 use crate::now::Now;
-use crate::rows::Completion;
+use crate::rows::Success;
 
 /// What the shared queries run on.
 pub(super) type Connection = AsyncMysqlConnection;
@@ -145,10 +147,10 @@ pub(super) async fn is_migrated(connection: &mut AsyncMysqlConnection) -> QueryR
 /// Records successful runs together.
 pub(super) async fn complete_all(
     connection: &mut AsyncMysqlConnection,
-    completions: &[&Completion],
+    successes: &[&Success],
     now: Now,
 ) -> QueryResult<Vec<Result<Option<Claim>, StoreError>>> {
-    atomically!(connection, { queries::complete_all(connection, completions, now).await })
+    atomically!(connection, { queries::complete_all(connection, successes, now).await })
 }
 
 /// Nothing is sent together here.

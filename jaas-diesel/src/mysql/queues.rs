@@ -3,13 +3,13 @@
 
 use diesel::QueryResult;
 use diesel::mysql::Mysql;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl as _};
 use jaas_core::store::EventState;
 
 use crate::now::Now;
-use crate::rows::{HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, Settled};
+use crate::rows::{Behind, HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, Settled, looked_at};
 use crate::statement::statement;
 
 statement! {
@@ -92,6 +92,64 @@ pub(in super::super) async fn heads(
         return Ok(Vec::new());
     }
     Heads { ids }.load(connection).await
+}
+
+/// The first events of queues that hold back others, in their order. The queues are filled up with the last one, of which
+/// then nothing is read, to a power of two, so that few texts are prepared.
+struct Following<'a> {
+    behind: &'a [Behind],
+    limits: Vec<i64>,
+}
+
+impl<'a> Following<'a> {
+    fn new(behind: &'a [Behind]) -> Self {
+        let mut limits: Vec<i64> = behind.iter().map(|queue| looked_at(queue.next)).collect();
+        limits.resize(behind.len().next_power_of_two(), 0);
+        Self { behind, limits }
+    }
+}
+
+impl QueryId for Following<'_> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Following<'_> {
+    type SqlType = HeadColumns;
+}
+
+impl QueryFragment<Mysql> for Following<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        for (index, limit) in self.limits.iter().enumerate() {
+            let Some(queue) = self.behind.get(index).or(self.behind.last()) else { continue };
+            out.push_sql(if index > 0 { " UNION ALL (" } else { "(" });
+            out.push_sql(
+                "SELECT e.ordering_key, e.passable, e.place, e.id, e.occurred_at, e.due_at, e.fence, e.endpoint, \
+                 e.received_at, e.body, e.failures, e.crashes, e.interruptions, e.completed, e.trace_context \
+                 FROM jaas_events e FORCE INDEX (jaas_events_waiting) WHERE e.ordering_key = ",
+            );
+            out.push_bind_param::<Text, _>(&queue.ordering_key)?;
+            out.push_sql(" AND e.state = 'waiting' AND e.passable = 0 AND e.place >= ");
+            out.push_bind_param::<BigInt, _>(&queue.head_place)?;
+            out.push_sql(" ORDER BY e.place, e.id LIMIT ");
+            out.push_bind_param::<BigInt, _>(limit)?;
+            out.push_sql(")");
+        }
+        Ok(())
+    }
+}
+
+impl<Conn> diesel::RunQueryDsl<Conn> for Following<'_> {}
+
+pub(in super::super) async fn following(
+    connection: &mut AsyncMysqlConnection,
+    behind: &[Behind],
+) -> QueryResult<Vec<HeadRow>> {
+    let mut rows: Vec<HeadRow> = Following::new(behind).load(connection).await?;
+    // The server promises no order of what it puts together.
+    rows.sort_by_key(HeadRow::order);
+    Ok(rows)
 }
 
 /// Writes queues, which exist and are locked, as they are to be. The rows are filled up with the last one to a power of two,
@@ -177,19 +235,31 @@ impl QueryFragment<Mysql> for Settle<'_> {
         out.push_sql("UPDATE (");
         for index in 0..self.settled.len().next_power_of_two() {
             let Some(event) = self.settled.get(index).or(self.settled.last()) else { continue };
-            let [id, fence, worker, handler, reason] = if index > 0 {
-                [" UNION ALL SELECT ", ", ", ", ", ", ", ", "]
+            let [id, fence, behind, queue, worker, handlers, reason] = if index > 0 {
+                [" UNION ALL SELECT ", ", ", ", ", ", ", ", ", ", ", ", "]
             } else {
-                ["SELECT ", " AS id, ", " AS fence, ", " AS worker, ", " AS handler, "]
+                [
+                    "SELECT ",
+                    " AS id, ",
+                    " AS fence, ",
+                    " AS behind, ",
+                    " AS queue, ",
+                    " AS worker, ",
+                    " AS handlers, ",
+                ]
             };
             out.push_sql(id);
             out.push_bind_param::<BigInt, _>(&event.id)?;
             out.push_sql(fence);
             out.push_bind_param::<BigInt, _>(&event.fence)?;
+            out.push_sql(behind);
+            out.push_bind_param::<Nullable<BigInt>, _>(&event.behind)?;
+            out.push_sql(queue);
+            out.push_bind_param::<Text, _>(&event.ordering_key)?;
             out.push_sql(worker);
             out.push_bind_param::<Nullable<Text>, _>(&event.worker)?;
-            out.push_sql(handler);
-            out.push_bind_param::<Text, _>(&event.handler)?;
+            out.push_sql(handlers);
+            out.push_bind_param::<Text, _>(&event.handlers)?;
             out.push_sql(reason);
             out.push_bind_param::<Nullable<Text>, _>(&event.reason)?;
             if index == 0 {
@@ -200,10 +270,12 @@ impl QueryFragment<Mysql> for Settle<'_> {
             ") n STRAIGHT_JOIN jaas_events e ON e.id = n.id SET \
              e.note = IF(n.reason IS NOT NULL AND e.completed = '', n.reason, e.note), \
              e.state = IF(n.reason IS NOT NULL AND e.completed = '', 'ignored', 'done'), \
-             e.completed = CONCAT(e.completed, n.handler), e.fence = n.fence, e.worker = n.worker, e.settled_at = ",
+             e.completed = CONCAT(e.completed, n.handlers), e.fence = n.fence, e.worker = n.worker, e.settled_at = ",
         );
         out.push_bind_param::<BigInt, _>(&self.now)?;
-        out.push_sql(" WHERE e.state = 'waiting'");
+        out.push_sql(
+            " WHERE e.state = 'waiting' AND e.ordering_key = n.queue AND e.fence = COALESCE(n.behind, e.fence)",
+        );
         Ok(())
     }
 }
@@ -211,9 +283,9 @@ impl QueryFragment<Mysql> for Settle<'_> {
 impl<Conn> diesel::RunQueryDsl<Conn> for Settle<'_> {}
 
 statement! {
-    /// The states of events.
-    listing States on Mysql { ids: Vec<i64> } -> Text =
-        "SELECT e.state FROM jaas_events e FORCE INDEX (PRIMARY) WHERE e.id IN (" (ids: BigInt) ")"
+    /// The states and fences of events.
+    listing States on Mysql { ids: Vec<i64> } -> (BigInt, Text, BigInt) =
+        "SELECT e.id, e.state, e.fence FROM jaas_events e FORCE INDEX (PRIMARY) WHERE e.id IN (" (ids: BigInt) ")"
 }
 
 pub(in super::super) async fn settle(
@@ -224,17 +296,25 @@ pub(in super::super) async fn settle(
     if settled.is_empty() {
         return Ok(Vec::new());
     }
-    Settle { settled, now }.execute(connection).await?;
+    let changed = Settle { settled, now }.execute(connection).await?;
     let [waiting, done, ignored] =
         [EventState::Waiting, EventState::Done, EventState::Ignored].map(EventState::as_str);
-    let all = settled.len() as i64;
-    let of_ignored = if settled.iter().any(|event| event.reason.is_some()) {
+    let (mut all, mut of_ignored) = (settled.len() as i64, 0);
+    // Some may have been ignored, or passed over.
+    if changed != settled.len() || settled.iter().any(|event| event.reason.is_some()) {
         let ids = settled.iter().map(|event| event.id).collect();
-        let states: Vec<String> = States { ids }.load(connection).await?;
-        states.iter().filter(|state| *state == ignored).count() as i64
-    } else {
-        0
-    };
+        let states: Vec<(i64, String, i64)> = States { ids }.load(connection).await?;
+        let count = |wanted: &str| {
+            let is = |event: &Settled| {
+                states
+                    .iter()
+                    .any(|(id, state, fence)| (*id, &**state, *fence) == (event.id, wanted, event.fence))
+            };
+            settled.iter().filter(|event| is(event)).count() as i64
+        };
+        of_ignored = count(ignored);
+        all = count(done) + of_ignored;
+    }
     Ok(vec![(waiting, -all), (done, all - of_ignored), (ignored, of_ignored)])
 }
 

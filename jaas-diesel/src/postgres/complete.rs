@@ -7,35 +7,40 @@ use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
-use jaas_core::Handled;
-use jaas_core::store::{Claim, StoreError};
+use jaas_core::store::{Claim, Completion, Lease, StoreError};
 
 use super::dialect::atomically;
 use super::queries;
 use super::queues::LockRunning;
 use crate::now::Now;
-use crate::rows::{Completion, HeadColumns, HeadRow, line, text};
+use crate::rows::{HeadColumns, HeadRow, QueueRow, Success, follow, handlers_and_reason, looked_at};
 use crate::statement::statement;
 
 statement! {
-    /// Settles the events whose leases are held, and counts them; returns those. Their queues are locked, so they wait. That is
-    /// not asked again: the planner would look up all that waits.
+    /// Settles events of the queues in which a lease is held, and counts them. The queues are locked. That the events wait is
+    /// asked in a way no index serves: the planner would look up all that waits.
     Settle on Pg {
         ids: Vec<i64>,
         fences: Vec<i64>,
+        behind: Vec<Option<i64>>,
+        held: Vec<i64>,
+        held_fences: Vec<i64>,
         handlers: Vec<String>,
         reasons: Vec<Option<String>>,
         slot: i16,
         now: Now,
     } -> BigInt =
-        "WITH settled AS (UPDATE jaas_events e SET completed = e.completed || n.handler, fence = n.fence, worker = q.worker, \
+        "WITH settled AS (UPDATE jaas_events e SET completed = e.completed || n.handlers, fence = n.fence, worker = q.worker, \
          settled_at = " [now]
         ", state = CASE WHEN n.reason IS NOT NULL AND e.completed = '' THEN 'ignored' ELSE 'done' END, \
          note = CASE WHEN n.reason IS NOT NULL AND e.completed = '' THEN n.reason ELSE e.note END FROM UNNEST("
-        { ids: Array<BigInt> } ", " { fences: Array<BigInt> } ", " { handlers: Array<Text> } ", "
-        { reasons: Array<Nullable<Text>> }
-        ") AS n (id, fence, handler, reason) JOIN jaas_queues q ON q.event_id = n.id AND q.fence = n.fence \
-         WHERE e.id = n.id RETURNING e.id, e.state), \
+        { ids: Array<BigInt> } ", " { fences: Array<BigInt> } ", " { behind: Array<Nullable<BigInt>> } ", "
+        { held: Array<BigInt> } ", " { held_fences: Array<BigInt> } ", "
+        { handlers: Array<Text> } ", " { reasons: Array<Nullable<Text>> }
+        ") AS n (id, fence, behind, held, held_fence, handlers, reason) \
+         JOIN jaas_queues q ON q.event_id = n.held AND q.fence = n.held_fence \
+         WHERE e.id = n.id AND e.ordering_key || '' = q.ordering_key AND COALESCE(e.settled_at, 0) = 0 \
+         AND e.fence = COALESCE(n.behind, e.fence) RETURNING e.id, e.state), \
          counted AS (INSERT INTO jaas_counts AS c (name, slot, amount) SELECT x.name, " { slot: SmallInt }
         ", x.amount FROM (SELECT 'waiting' AS name, -COUNT(*) AS amount FROM settled UNION ALL \
          SELECT state, COUNT(*) FROM settled GROUP BY state) x WHERE x.amount <> 0 ORDER BY x.name \
@@ -84,95 +89,139 @@ statement! {
          FROM decided d JOIN jaas_events e ON e.id = d.next_id WHERE d.claimed"
 }
 
-/// What is sent for a group whose completions all settle their events.
+statement! {
+    /// What follows the events that are claimed now in the queues of those that have ended, unless an event was passed there:
+    /// the one that has ended, and the first events in their order.
+    Following on Pg { ended: Vec<i64>, limits: Vec<i64> } -> (BigInt, HeadColumns) =
+        "SELECT n.ended, h.ordering_key, h.passable, h.place, h.id, h.occurred_at, h.due_at, h.fence, h.endpoint, \
+         h.received_at, h.body, h.failures, h.crashes, h.interruptions, h.completed, h.trace_context FROM UNNEST("
+        { ended: Array<BigInt> } ", " { limits: Array<BigInt> }
+        ") AS n (ended, n) JOIN jaas_events x ON x.id = n.ended \
+         JOIN jaas_queues q ON q.ordering_key = x.ordering_key AND q.event_id IS NOT NULL CROSS JOIN LATERAL (\
+         SELECT e.* FROM jaas_events e WHERE e.ordering_key = q.ordering_key AND e.settled_at IS NULL AND e.passable = 0 \
+         AND e.place >= q.head_place ORDER BY e.ordering_key, e.passable, e.place, e.id LIMIT n.n) h \
+         WHERE NOT EXISTS (SELECT FROM jaas_events p WHERE p.ordering_key = q.ordering_key AND p.settled_at IS NULL \
+         AND p.passable = 1) ORDER BY h.place, h.id"
+}
+
+/// What is sent for a group that settles events.
 struct Trip {
     lock: LockRunning,
     settle: Settle,
     go_on: GoOn,
+    following: Option<Following>,
 }
 
 impl Trip {
-    fn new(completions: &[&Completion], now: Now) -> Self {
-        let ids: Vec<i64> = completions.iter().map(|completion| completion.lease.event.get()).collect();
-        let fences: Vec<i64> = completions.iter().map(|completion| completion.lease.fence).collect();
+    fn new(successes: &[&Success], now: Now) -> Self {
         let millis = |duration: std::time::Duration| {
             // Bounded, so that no sum of it with a time overflows in the database.
             i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(i64::MAX / 4)
         };
-        let next = completions.iter().map(|completion| completion.step.next);
-        let (handlers, reasons) = completions
-            .iter()
-            .map(|completion| match &completion.handled {
-                Handled::Ignored(reason) => (String::new(), Some(text(reason))),
-                _ => (line(&completion.step.handler), None),
-            })
-            .unzip();
+        let events =
+            || successes.iter().flat_map(|success| success.events().iter().map(|of| (success.lease, of)));
+        let (handlers, reasons) = events().map(|(_, event)| handlers_and_reason(event)).unzip();
+        let behind = |(held, of): (Lease, &Completion)| (of.lease != held).then_some(of.lease.fence - 1);
+        let first = events().next().map_or(0, |(_, event)| event.lease.event.get());
+        // Those whose queues go on.
+        let ended: Vec<&Success> = successes.iter().copied().filter(|success| success.ends()).collect();
+        let next = || ended.iter().map(|success| success.next);
         Self {
-            lock: LockRunning { events: ids.clone(), now },
+            lock: LockRunning { events: successes.iter().map(|of| of.lease.event.get()).collect(), now },
             settle: Settle {
-                slot: queries::slot(ids.as_slice().first().copied().unwrap_or_default()),
-                ids: ids.clone(),
-                fences: fences.clone(),
+                ids: events().map(|(_, event)| event.lease.event.get()).collect(),
+                fences: events().map(|(_, event)| event.lease.fence).collect(),
+                behind: events().map(behind).collect(),
+                held: events().map(|(held, _)| held.event.get()).collect(),
+                held_fences: events().map(|(held, _)| held.fence).collect(),
                 handlers,
                 reasons,
+                slot: queries::slot(first),
                 now,
             },
             go_on: GoOn {
-                ids,
-                fences,
-                leases: next.clone().map(|next| next.map(|next| millis(next.lease))).collect(),
-                windows: next.map(|next| next.map_or(0, |next| millis(next.order.settle_window))).collect(),
+                ids: ended.iter().map(|success| success.lease.event.get()).collect(),
+                fences: ended.iter().map(|success| success.lease.fence).collect(),
+                leases: next().map(|next| next.map(|next| millis(next.lease))).collect(),
+                windows: next().map(|next| next.map_or(0, |next| millis(next.order.settle_window))).collect(),
                 now,
             },
+            following: Following::of(&ended),
         }
+    }
+}
+
+impl Following {
+    /// What is asked of these, if anything.
+    fn of(ended: &[&Success]) -> Option<Self> {
+        let asked = ended.iter().filter_map(|success| Some((success, success.next?)));
+        let asked = asked.filter(|(_, next)| next.following > 0);
+        let (ended, limits): (Vec<i64>, Vec<i64>) =
+            asked.map(|(success, next)| (success.lease.event.get(), looked_at(next))).unzip();
+        (!ended.is_empty()).then_some(Self { ended, limits })
     }
 }
 
 /// Has the server prepare what [`complete_all`] sends. Until it has, what is sent together would not be done in its order.
 pub(in super::super) async fn prepare(connection: &mut AsyncPgConnection) -> QueryResult<()> {
-    let Trip { lock, settle, go_on } = Trip::new(&[], Now::of_the_database());
+    let Trip { lock, settle, go_on, .. } = Trip::new(&[], Now::of_the_database());
     lock.execute(connection).await?;
     settle.execute(connection).await?;
     go_on.execute(connection).await?;
+    Following { ended: Vec::new(), limits: Vec::new() }.execute(connection).await?;
     Ok(())
 }
 
 /// Records successful runs together.
 pub(in super::super) async fn complete_all(
     connection: &mut AsyncPgConnection,
-    completions: &[&Completion],
+    successes: &[&Success],
     now: Now,
 ) -> QueryResult<Vec<Result<Option<Claim>, StoreError>>> {
-    if !completions.iter().all(|completion| completion.step.last) {
-        return atomically!(connection, { queries::complete_all(connection, completions, now).await });
+    if successes.iter().any(|success| success.events().is_empty()) {
+        return atomically!(connection, { queries::complete_all(connection, successes, now).await });
     }
-    let Trip { lock, settle, go_on } = Trip::new(completions, now);
+    let Trip { lock, settle, go_on, following } = Trip::new(successes, now);
     let connection = &*connection;
-    let (begun, locked, settled, next, committed) = {
-        let [mut begins, mut locks, mut settles, mut goes_on, mut commits] = [connection; 5];
+    let (begun, locked, settled, next, following, committed) = {
+        let [mut begins, mut locks, mut settles, mut goes_on, mut follows, mut commits] = [connection; 6];
         tokio::join!(
             biased;
             begins.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
-            lock.execute(&mut locks),
-            settle.load::<i64>(&mut settles),
+            lock.load::<(QueueRow, i64)>(&mut locks),
+            settle.execute(&mut settles),
             go_on.load::<(i64, i64, HeadRow)>(&mut goes_on),
+            async move {
+                match following {
+                    Some(following) => following.load::<(i64, HeadRow)>(&mut follows).await,
+                    None => Ok(Vec::new()),
+                }
+            },
             commits.batch_execute("COMMIT"),
         )
     };
     // The first that failed is the cause; what follows it fails because of it, and the commit rolls back.
     begun?;
-    locked?;
-    let (settled, next) = (settled?, next?);
+    let locked = locked?;
+    settled?;
+    let (next, following) = (next?, following?);
     committed?;
     let mut claims: HashMap<i64, Claim> =
         next.into_iter().map(|(ended, fence, head)| (ended, head.into_claim(fence))).collect();
-    let answers = completions.iter().map(|completion| {
-        let event = completion.lease.event.get();
-        if settled.contains(&event) {
-            Ok(claims.remove(&event))
-        } else {
-            Err(StoreError::stale("complete", completion.lease))
+    let mut behind: HashMap<i64, Vec<HeadRow>> = HashMap::new();
+    for (ended, row) in following {
+        behind.entry(ended).or_default().push(row);
+    }
+    let answers = successes.iter().map(|Success { lease, next, .. }| {
+        let event = lease.event.get();
+        let held =
+            locked.iter().find(|(queue, _)| (queue.event_id, queue.fence) == (Some(event), lease.fence));
+        let Some((_, now)) = held else { return Err(StoreError::stale("complete", *lease)) };
+        let mut claim = claims.remove(&event);
+        if let (Some(claim), Some(next), Some(rows)) = (&mut claim, next, behind.remove(&event)) {
+            claim.following = follow(rows, claim.lease.event.get(), *next, *now);
         }
+        Ok(claim)
     });
     Ok(answers.collect())
 }

@@ -7,7 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use jaas_core::store::EventState;
 
 use crate::now::Now;
-use crate::rows::{HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, Settled};
+use crate::rows::{Behind, HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, Settled, looked_at};
 use crate::statement::statement;
 
 statement! {
@@ -66,6 +66,29 @@ pub(in super::super) async fn heads(
 }
 
 statement! {
+    /// The first events of queues that hold back others, in their order.
+    Following on Pg { keys: Vec<String>, places: Vec<i64>, limits: Vec<i64> } -> HeadColumns =
+        "SELECT h.ordering_key, h.passable, h.place, h.id, h.occurred_at, h.due_at, h.fence, h.endpoint, h.received_at, \
+         h.body, h.failures, h.crashes, h.interruptions, h.completed, h.trace_context FROM UNNEST("
+        { keys: Array<Text> } ", " { places: Array<BigInt> } ", " { limits: Array<BigInt> }
+        ") AS q (ordering_key, head_place, n) CROSS JOIN LATERAL (\
+         SELECT e.* FROM jaas_events e WHERE e.ordering_key = q.ordering_key AND e.settled_at IS NULL AND e.passable = 0 \
+         AND e.place >= q.head_place ORDER BY e.ordering_key, e.passable, e.place, e.id LIMIT q.n) h ORDER BY h.place, h.id"
+}
+
+pub(in super::super) async fn following(
+    connection: &mut AsyncPgConnection,
+    behind: &[Behind],
+) -> QueryResult<Vec<HeadRow>> {
+    let following = Following {
+        keys: behind.iter().map(|queue| queue.ordering_key.clone()).collect(),
+        places: behind.iter().map(|queue| queue.head_place).collect(),
+        limits: behind.iter().map(|queue| looked_at(queue.next)).collect(),
+    };
+    following.load(connection).await
+}
+
+statement! {
     /// Writes queues as they are to be, and deletes those that have ended. All of them are locked.
     WriteQueues on Pg {
         ended: Vec<String>,
@@ -111,23 +134,27 @@ pub(in super::super) async fn write_queues(
 }
 
 statement! {
-    /// Settles events whose queues are locked; returns the state of each. That they wait is known by that: asked again, the
+    /// Settles events whose queues are locked; returns the state of each. That they wait is asked in a way no index serves: the
     /// planner would look up all that waits.
     Settle on Pg {
         ids: Vec<i64>,
         fences: Vec<i64>,
+        behind: Vec<Option<i64>>,
+        queues: Vec<String>,
         workers: Vec<Option<String>>,
         handlers: Vec<String>,
         reasons: Vec<Option<String>>,
         now: i64,
     } -> Text =
-        "UPDATE jaas_events e SET completed = e.completed || n.handler, fence = n.fence, worker = n.worker, settled_at = "
+        "UPDATE jaas_events e SET completed = e.completed || n.handlers, fence = n.fence, worker = n.worker, settled_at = "
         { now: BigInt }
         ", state = CASE WHEN n.reason IS NOT NULL AND e.completed = '' THEN 'ignored' ELSE 'done' END, \
          note = CASE WHEN n.reason IS NOT NULL AND e.completed = '' THEN n.reason ELSE e.note END FROM UNNEST("
-        { ids: Array<BigInt> } ", " { fences: Array<BigInt> } ", " { workers: Array<Nullable<Text>> } ", "
+        { ids: Array<BigInt> } ", " { fences: Array<BigInt> } ", " { behind: Array<Nullable<BigInt>> } ", "
+        { queues: Array<Text> } ", " { workers: Array<Nullable<Text>> } ", "
         { handlers: Array<Text> } ", " { reasons: Array<Nullable<Text>> }
-        ") AS n (id, fence, worker, handler, reason) WHERE e.id = n.id RETURNING e.state"
+        ") AS n (id, fence, behind, queue, worker, handlers, reason) WHERE e.id = n.id AND e.ordering_key || '' = n.queue \
+         AND COALESCE(e.settled_at, 0) = 0 AND e.fence = COALESCE(n.behind, e.fence) RETURNING e.state"
 }
 
 pub(in super::super) async fn settle(
@@ -141,8 +168,10 @@ pub(in super::super) async fn settle(
     let settle = Settle {
         ids: settled.iter().map(|event| event.id).collect(),
         fences: settled.iter().map(|event| event.fence).collect(),
+        behind: settled.iter().map(|event| event.behind).collect(),
+        queues: settled.iter().map(|event| event.ordering_key.clone()).collect(),
         workers: settled.iter().map(|event| event.worker.clone()).collect(),
-        handlers: settled.iter().map(|event| event.handler.clone()).collect(),
+        handlers: settled.iter().map(|event| event.handlers.clone()).collect(),
         reasons: settled.iter().map(|event| event.reason.clone()).collect(),
         now,
     };

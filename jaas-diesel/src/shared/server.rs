@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use diesel::QueryResult;
 use diesel_async::pooled_connection::bb8::{Pool, PooledConnection};
 use jaas_core::store::{
-    Accepted, Burial, Claim, ClaimRequest, EventStore, Failure, HandOver, Lease, NextDue, Slot, Step,
-    StoreError, StoreErrorKind, TxWork,
+    Accepted, Burial, Claim, ClaimRequest, Completion, EventStore, Failure, HandOver, Lease, NextClaim,
+    NextDue, Slot, Step, StoreError, StoreErrorKind, TxWork,
 };
 use jaas_core::telemetry::target;
 use jaas_core::{Delivery, Handled, HandlerResult, MAX_INDEXED_BYTES, Timestamp, Unreadable};
@@ -32,7 +32,7 @@ use crate::error::{closed, not_in_time, unavailable};
 use crate::group::{Commit, Group};
 use crate::migrations::{Migration, MigrationError};
 use crate::now::Now;
-use crate::rows::{Claimant, Completion, NewEvent, NewQuarantined};
+use crate::rows::{Claimant, NewEvent, NewQuarantined, Success};
 
 /// How often a statement is tried that ran into another one.
 const TRIES: usize = 5;
@@ -610,7 +610,7 @@ pub(super) struct Completing {
 
 impl Commit for Completing {
     type Connection = Connection;
-    type Item = (Completion, Timestamp);
+    type Item = (Success, Timestamp);
     type Answer = Result<Option<Claim>, StoreError>;
 
     const OPERATION: &'static str = "complete the event";
@@ -625,16 +625,16 @@ impl Commit for Completing {
     async fn commit(
         &mut self,
         connection: &mut Connection,
-        completions: &mut [(Completion, Timestamp)],
+        successes: &mut [(Success, Timestamp)],
         _: bool,
     ) -> QueryResult<Vec<Result<Option<Claim>, StoreError>>> {
-        let given = completions.iter().map(|(_, now)| *now).max();
+        let given = successes.iter().map(|(_, now)| *now).max();
         let now = match given.filter(|_| self.callers_time) {
             Some(given) => Now::given(given),
             None => Now::of_the_database(),
         };
-        let completions: Vec<&Completion> = completions.iter().map(|(completion, _)| completion).collect();
-        dialect::complete_all(connection, &completions, now).await
+        let successes: Vec<&Success> = successes.iter().map(|(success, _)| success).collect();
+        dialect::complete_all(connection, &successes, now).await
     }
 
     fn is_lost(error: &diesel::result::Error) -> bool {
@@ -706,8 +706,19 @@ impl EventStore for Store {
         handled: &Handled,
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
-        let completion = Completion { lease, step: step.clone(), handled: handled.clone() };
-        self.limited(Completing::OPERATION, self.shared.completions.ask((completion, now))).await?
+        let success = Success::new(lease, step, handled);
+        self.limited(Completing::OPERATION, self.shared.completions.ask((success, now))).await?
+    }
+
+    async fn complete_all(
+        &self,
+        lease: Lease,
+        completions: &[Completion],
+        next: Option<NextClaim>,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        let success = Success::of_all(lease, completions, next);
+        self.limited(Completing::OPERATION, self.shared.completions.ask((success, now))).await?
     }
 
     async fn fail(

@@ -13,7 +13,7 @@ use super::dialect::{self, Connection};
 use super::queries;
 use crate::error::{not_committed, not_in_time, unavailable};
 use crate::now::Now;
-use crate::rows::Completion;
+use crate::rows::Success;
 
 pub(super) const OPERATION: &str = "run a handler in a transaction";
 
@@ -51,9 +51,9 @@ impl Run {
         };
         let result = match (handled, completing) {
             (Ok(handled), Some((lease, step, now))) => {
-                let completion = Completion { lease, step, handled };
-                match timeout(limit, complete(&mut connection, &completion, now)).await {
-                    Ok(Ok(next)) => Ok((Ok(completion.handled), next)),
+                let success = Success::new(lease, &step, &handled);
+                match timeout(limit, complete(&mut connection, &success, now)).await {
+                    Ok(Ok(next)) => Ok((Ok(handled), next)),
                     Ok(Err(error)) => {
                         rolled_back(&mut connection, limit).await;
                         Err(error)
@@ -73,12 +73,12 @@ impl Run {
 /// Completes the step and commits.
 async fn complete(
     connection: &mut Connection,
-    completion: &Completion,
+    success: &Success,
     now: Now,
 ) -> Result<Option<Claim>, StoreError> {
     still_ours(connection).await?;
     let failed = |error| not_committed(OPERATION, error);
-    let next = queries::complete(connection, completion, now).await.map_err(failed)??;
+    let next = queries::complete(connection, success, now).await.map_err(failed)??;
     Transactions::commit_transaction(connection).await.map_err(failed)?;
     Ok(next)
 }

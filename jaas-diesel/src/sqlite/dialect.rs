@@ -123,7 +123,9 @@ macro_rules! conflict_target {
 pub(super) use {asked, atomically, conflict_target, exclusively, locked};
 
 pub(super) use super::accept::{arrive, insert_new};
-pub(super) use super::queues::{add_to_counts, heads, lock_due, lock_running, settle, write_queues};
+pub(super) use super::queues::{
+    add_to_counts, following, heads, lock_due, lock_running, settle, write_queues,
+};
 
 pub(super) async fn batch_execute(connection: &mut SqliteConnection, sql: &str) -> QueryResult<()> {
     connection.batch_execute(sql)

@@ -8,7 +8,7 @@ use jaas_core::store::EventState;
 
 use super::dialect::RunQueryDsl as _;
 use crate::now::Now;
-use crate::rows::{HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, Settled};
+use crate::rows::{Behind, HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, Settled, looked_at};
 use crate::statement::statement;
 
 statement! {
@@ -72,6 +72,31 @@ pub(in super::super) async fn heads(
 }
 
 statement! {
+    /// The first events of a queue that hold back others, in their order.
+    Following on Sqlite { key: String, place: i64, limit: i64 } -> HeadColumns =
+        "SELECT ordering_key, passable, place, id, occurred_at, due_at, fence, endpoint, received_at, body, failures, \
+         crashes, interruptions, completed, trace_context FROM jaas_events INDEXED BY jaas_events_waiting \
+         WHERE ordering_key = " { key: Text } " AND state = 'waiting' AND passable = 0 AND place >= " { place: BigInt }
+        " ORDER BY place, id LIMIT " { limit: BigInt }
+}
+
+pub(in super::super) async fn following(
+    connection: &mut SqliteConnection,
+    behind: &[Behind],
+) -> QueryResult<Vec<HeadRow>> {
+    let mut rows = Vec::new();
+    for queue in behind {
+        let of_queue = Following {
+            key: queue.ordering_key.clone(),
+            place: queue.head_place,
+            limit: looked_at(queue.next),
+        };
+        rows.extend(of_queue.load::<HeadRow>(connection).await?);
+    }
+    Ok(rows)
+}
+
+statement! {
     /// Writes a queue as it is to be.
     Write on Sqlite { queue: String, due_at: i64, place: i64, event: Option<i64>, fence: i64, worker: Option<String>,
                       phase: i16, turn: Option<i16> } -> () =
@@ -113,13 +138,14 @@ pub(in super::super) async fn write_queues(
 
 statement! {
     /// Settles an event; returns its state.
-    Settle on Sqlite { id: i64, fence: i64, worker: Option<String>, handler: String, reason: Option<String>, now: i64 }
-        -> Text =
-        "UPDATE jaas_events SET completed = completed || " { handler: Text } ", fence = " { fence: BigInt }
+    Settle on Sqlite { id: i64, fence: i64, behind: Option<i64>, key: String, worker: Option<String>, handlers: String,
+                       reason: Option<String>, now: i64 } -> Text =
+        "UPDATE jaas_events SET completed = completed || " { handlers: Text } ", fence = " { fence: BigInt }
         ", worker = " { worker: Nullable<Text> } ", settled_at = " { now: BigInt }
         ", state = CASE WHEN " { reason: Nullable<Text> } " IS NOT NULL AND completed = '' THEN 'ignored' ELSE 'done' END, \
          note = CASE WHEN " { reason: Nullable<Text> } " IS NOT NULL AND completed = '' THEN " { reason: Nullable<Text> }
-        " ELSE note END WHERE id = " { id: BigInt } " AND state = 'waiting' RETURNING state"
+        " ELSE note END WHERE id = " { id: BigInt } " AND state = 'waiting' AND +ordering_key = " { key: Text }
+        " AND fence = COALESCE(" { behind: Nullable<BigInt> } ", fence) RETURNING state"
 }
 
 pub(in super::super) async fn settle(
@@ -130,12 +156,14 @@ pub(in super::super) async fn settle(
     let [waiting, done, ignored] =
         [EventState::Waiting, EventState::Done, EventState::Ignored].map(EventState::as_str);
     let mut changes = Vec::new();
-    for Settled { id, fence, worker, handler, reason } in settled {
+    for Settled { id, fence, behind, ordering_key, worker, handlers, reason } in settled {
         let settle = Settle {
             id: *id,
             fence: *fence,
+            behind: *behind,
+            key: ordering_key.clone(),
             worker: worker.clone(),
-            handler: handler.clone(),
+            handlers: handlers.clone(),
             reason: reason.clone(),
             now,
         };

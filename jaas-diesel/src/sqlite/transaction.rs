@@ -10,7 +10,7 @@ use super::dialect::answer;
 use super::{Connection, queries};
 use crate::error::{not_committed, unavailable};
 use crate::now::Now;
-use crate::rows::Completion;
+use crate::rows::Success;
 
 /// A handler to be run in a transaction.
 pub(super) struct Run {
@@ -45,13 +45,13 @@ impl Run {
         };
         let (result, back) = match (result, completing) {
             (Ok(handled), Some((lease, step, now))) => {
-                let completion = Completion { lease, step, handled: handled.clone() };
+                let success = Success::new(lease, &step, &handled);
                 let completed = connection
                     .spawn_blocking(move |connection| {
                         if let Err(error) = still_ours(connection) {
                             return Ok(Err(error));
                         }
-                        let completed = answer(queries::complete(connection, &completion, now))?;
+                        let completed = answer(queries::complete(connection, &success, now))?;
                         if completed.is_ok() {
                             AnsiTransactionManager::commit_transaction(connection)?;
                         }

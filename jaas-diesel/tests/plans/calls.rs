@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use jaas_core::Handled;
 use jaas_core::store::{
-    Accepted, Claim, EventAdmin, EventState, Failure, Lease, NextClaim, SessionOrder, Step,
+    Accepted, AuditNote, Claim, Completion, EventAdmin, EventState, Failure, Lease, NextClaim, SessionOrder,
+    Step,
 };
 
 use crate::fill::{LATER, LONG, LONG_SESSION, OTHERS};
 use crate::servers::{joined_at, now, request, work};
+
+/// How many events are listed behind a claim.
+const FOLLOWING: usize = 8;
 
 /// What tells how much a call has looked at.
 pub(crate) trait Meter {
@@ -74,7 +78,7 @@ async fn accepting<S: EventAdmin + Clone>(store: &S, meter: &mut impl Meter, rou
 }
 
 fn step(last: bool) -> Step {
-    let next = NextClaim { lease: Duration::from_secs(15), order: SessionOrder::default() };
+    let next = NextClaim { lease: Duration::from_secs(15), order: SessionOrder::default(), following: 0 };
     Step { handler: "handler".into(), last, next: Some(next) }
 }
 
@@ -91,6 +95,7 @@ async fn going_on<S: EventAdmin>(store: &S, meter: &mut impl Meter) {
     let done = Handled::Done;
     let next = meter.call("complete", 1, store.complete(claim.lease, &step(true), &done, now())).await;
     let lease = next.expect("more waits").lease;
+    let passed = lease.event;
     let failed = failure(true, Duration::from_secs(3600));
     let next = meter.call("fail", 1, store.fail(lease, &failed, now())).await;
     let lease = next.expect("it is passed").lease;
@@ -106,7 +111,22 @@ async fn going_on<S: EventAdmin>(store: &S, meter: &mut impl Meter) {
     let again = meter.call("fail and hold", 1, store.fail(lease, &failed, now())).await;
     let again = again.expect("it is due").lease;
     assert_eq!(again.event, lease.event);
-    meter.call("release", 1, store.release(&[again], now())).await;
+    // What was passed is discarded, or nothing would be listed behind a claim.
+    store.discard(passed, &AuditNote::new("operator", "of no use"), now()).await.expect("discarded");
+    let next = step(true).next.map(|next| NextClaim { following: FOLLOWING, ..next });
+    let listing = Step { next, ..step(true) };
+    let claim =
+        meter.call("complete and list", FOLLOWING, store.complete(again, &listing, &done, now())).await;
+    let claim = claim.expect("more waits");
+    assert_eq!(claim.following.len(), FOLLOWING);
+    let completions: Vec<Completion> = std::iter::once(&claim)
+        .chain(&claim.following)
+        .map(|claim| Completion { lease: claim.lease, handled: vec![("handler".into(), Handled::Done)] })
+        .collect();
+    let all = store.complete_all(claim.lease, &completions, next, now());
+    let next = meter.call("complete what was run ahead", 2 * FOLLOWING, all).await;
+    let lease = next.expect("more waits").lease;
+    meter.call("release", 1, store.release(&[lease], now())).await;
 }
 
 fn leases(claims: &[Claim]) -> Vec<Lease> {

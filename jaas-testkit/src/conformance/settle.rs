@@ -1,7 +1,9 @@
 //! Recording success: `complete` and `run`.
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
-use jaas_core::store::{EventAdmin, EventState, EventStore, Failure, Step, StoreErrorKind, TxWork};
+use jaas_core::store::{
+    Claim, Completion, EventAdmin, EventState, EventStore, Failure, NextClaim, Step, StoreErrorKind, TxWork,
+};
 use jaas_core::{Handled, HandlerError};
 
 use super::support::*;
@@ -190,6 +192,144 @@ pub async fn complete_goes_on_with_the_next_event_of_the_session<H: Harness>() {
         store.complete(third.lease, &going_on("h"), &Handled::Done, at(34_999)).await.expect("completed");
     assert!(end.is_none(), "nothing is left");
     assert_eq!(store.named("a2").await.state, EventState::Ignored);
+}
+
+/// Three events of a session, of which the first is done, so that the second is claimed, with what the store lists behind it.
+async fn second_of_four<H: Harness>(store: &H::Store) -> Claim {
+    for (key, millis) in [("1", 1), ("2", 2), ("3", 3), ("4", 4)] {
+        store.stored(event(key, Some("s"), millis)).await;
+    }
+    let first = store.claimed_one(10).await;
+    let next = NextClaim { following: 2, ..next_claim() };
+    let done = Completion { lease: first.lease, handled: vec![("h".into(), Handled::Done)] };
+    let second = store.complete_all(first.lease, &[done], Some(next), at(11)).await.expect("completed");
+    second.expect("the session goes on")
+}
+
+fn completion(claim: &Claim, handled: Handled) -> Completion {
+    Completion { lease: claim.lease, handled: vec![("a".into(), Handled::Done), ("b".into(), handled)] }
+}
+
+pub async fn complete_all_settles_what_was_run_ahead<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let mut held = second_of_four::<H>(&store).await;
+    let done: Vec<Completion> = std::iter::once(&held)
+        .chain(&held.following)
+        .map(|claim| completion(claim, Handled::ignored("not mine")))
+        .collect();
+    if let [third, fourth] = &*std::mem::take(&mut held.following) {
+        // One that arrives late and happened earlier is claimed after the second; what has been run is recorded beside it.
+        store.stored(event("2a", Some("s"), 2)).await;
+        let late = store.complete_all(held.lease, &done[..2], Some(next_claim()), at(12)).await;
+        let late = late.expect("completed").expect("the session goes on");
+        assert_eq!(key_of(&late), "2a");
+        assert_eq!(store.named("3").await.state, EventState::Done);
+        assert_eq!((key_of(third).as_str(), key_of(fourth).as_str()), ("3", "4"));
+        let beside = store.complete_all(late.lease, &done[2..], Some(next_claim()), at(13)).await;
+        assert!(beside.expect("completed").is_none(), "it is not settled, so nothing is claimed after it");
+        assert_eq!(store.named("2a").await.state, EventState::Running);
+        let done = [completion(&late, Handled::Done)];
+        let end = store.complete_all(late.lease, &done, Some(next_claim()), at(14)).await;
+        assert!(end.expect("completed").is_none(), "nothing is left");
+    } else {
+        // A store need not list what follows.
+        let third = store.complete_all(held.lease, &done[..1], Some(next_claim()), at(12)).await;
+        let third = third.expect("completed").expect("the session goes on");
+        let done = completion(&third, Handled::Done);
+        let fourth = store.complete_all(third.lease, &[done], Some(next_claim()), at(13)).await;
+        store.done(fourth.expect("completed").expect("the session goes on").lease).await;
+    }
+    for event in store.all().await {
+        assert_eq!(event.state, EventState::Done, "{}", event.idempotency_key);
+    }
+    assert_eq!(store.named("2").await.completed, ["a"]);
+    let stats = store.stats().await.expect("counted");
+    let of = |state| stats.count(state);
+    assert_eq!((of(EventState::Waiting), of(EventState::Done)), (0, store.all().await.len() as u64));
+    assert!(store.claimed(1_000_000).await.is_empty());
+}
+
+pub async fn complete_all_refuses_a_stale_lease<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let held = second_of_four::<H>(&store).await;
+    let live = store.claimed_one(15_011).await;
+    let done: Vec<Completion> =
+        std::iter::once(&held).chain(&held.following).map(|claim| completion(claim, Handled::Done)).collect();
+    let error = store.complete_all(held.lease, &done, None, at(15_012)).await.expect_err("stale");
+    assert_eq!(error.kind(), StoreErrorKind::StaleLease);
+    assert_eq!(store.named("3").await.state, EventState::Waiting);
+    assert_eq!(key_of(&live), "2");
+    store.done(live.lease).await;
+}
+
+pub async fn complete_all_passes_over_what_has_changed_meanwhile<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let held = second_of_four::<H>(&store).await;
+    store.stored(event("other", Some("t"), 0)).await;
+    let other = store.claimed_one(11).await;
+    let third = store.named("3").await.id;
+    store.discard(third, &note(), at(12)).await.expect("discarded");
+    let of_another_session = completion(&other, Handled::Done);
+    let done: Vec<Completion> = std::iter::once(completion(&held, Handled::Done))
+        .chain(held.following.iter().map(|claim| completion(claim, Handled::Done)))
+        .chain([of_another_session])
+        .collect();
+    let next = store.complete_all(held.lease, &done, Some(next_claim()), at(13)).await.expect("completed");
+    assert_eq!(store.named("3").await.state, EventState::Discarded);
+    assert_eq!(store.named("other").await.state, EventState::Running, "it is claimed by itself");
+    match next {
+        Some(fourth) => assert_eq!((key_of(&fourth), held.following.len()), ("4".to_owned(), 0)),
+        None => assert_eq!(store.named("4").await.state, EventState::Done),
+    }
+}
+
+pub async fn following_events_are_those_that_would_run_next<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    let listed = |claim: &Claim| claim.following.iter().map(key_of).collect::<Vec<_>>();
+    let lists_nothing_or = |claim: &Claim, keys: &[&str]| {
+        let listed = listed(claim);
+        assert!(listed.is_empty() || listed == keys, "{listed:?}");
+    };
+    let second = second_of_four::<H>(&store).await;
+    lists_nothing_or(&second, &["3", "4"]);
+    // One that is not due yet ends the list.
+    let next = Some(NextClaim { following: 8, ..next_claim() });
+    let go_on = async |claim: &Claim, millis| {
+        let done = completion(claim, Handled::Done);
+        store.complete_all(claim.lease, &[done], next, at(millis)).await.expect("completed")
+    };
+    store.stored(event("5", Some("s"), 500)).await;
+    let third = go_on(&second, 12).await.expect("the session goes on");
+    lists_nothing_or(&third, &["4"]);
+    let fourth = go_on(&third, 13).await.expect("the session goes on");
+    assert!(fourth.following.is_empty());
+    let passes = Failure { passable: true, ..retry("no", 100) };
+    store.fail(fourth.lease, &passes, at(14)).await.expect("recorded");
+    // Behind one that was passed and comes back in between, nothing is listed.
+    for (key, millis) in [("6", 6), ("7", 7)] {
+        store.stored(event(key, Some("s"), millis)).await;
+    }
+    let sixth = store.claimed_one(15).await;
+    assert_eq!(key_of(&sixth), "6");
+    let seventh = go_on(&sixth, 16).await.expect("the session goes on");
+    assert_eq!((key_of(&seventh), listed(&seventh)), ("7".to_owned(), Vec::new()));
+    // One that has crashed ends the list.
+    store.done(seventh.lease).await;
+    let fourth = store.claimed_one(600).await;
+    store.done(fourth.lease).await;
+    let crashes = store.claimed_one(601).await;
+    assert_eq!(key_of(&crashes), "5");
+    store.stored(event("4a", Some("s"), 4)).await;
+    store.stored(event("4b", Some("s"), 5)).await;
+    // Its lease runs out, and it waits as a suspect behind what happened earlier.
+    let earlier = store.claimed_one(20_000).await;
+    assert_eq!(key_of(&earlier), "4a");
+    let last = go_on(&earlier, 20_001).await.expect("the session goes on");
+    assert_eq!((key_of(&last), listed(&last)), ("4b".to_owned(), Vec::new()));
 }
 
 pub async fn fail_goes_on_only_past_an_event_that_may_be_passed<H: Harness>() {

@@ -82,7 +82,7 @@ pub(super) fn going_on(handler: &str) -> Step {
 }
 
 pub(super) fn next_claim() -> NextClaim {
-    NextClaim { lease: LEASE, order: SessionOrder::default() }
+    NextClaim { lease: LEASE, order: SessionOrder::default(), following: 0 }
 }
 
 /// A failure after which the event is a dead letter.

@@ -9,9 +9,9 @@ use crate::Timestamp;
 use crate::handler::Handled;
 use crate::settings::SettingsRecord;
 use crate::store::{
-    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Burial, Claim, ClaimRequest, Conflict,
-    EventQuery, EventState, Head, Keep, Lease, NextClaim, Page, PageRequest, Quarantined, Retention, RowId,
-    SessionOrder, Step, StoreError, StoredEvent, Turn, crash_note,
+    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Burial, Claim, ClaimRequest, Completion,
+    Conflict, EventQuery, EventState, Head, Keep, Lease, NextClaim, Page, PageRequest, Quarantined,
+    Retention, RowId, SessionOrder, Step, StoreError, StoredEvent, Turn, crash_note,
 };
 
 pub(super) type Key = (Arc<str>, String);
@@ -62,6 +62,39 @@ impl Row {
     fn head(&self) -> Head {
         let StoredEvent { id, occurred_at, received_at, due_at, .. } = self.event;
         Head { event: id, occurred_at, received_at, due_at }
+    }
+
+    fn claimed(&self, lease: Lease) -> Claim {
+        let event = &self.event;
+        let mut claim = Claim::new(lease, event.endpoint.clone(), event.received_at, event.body.clone());
+        claim.failures = event.failures;
+        claim.crashes = event.crashes;
+        claim.interruptions = event.interruptions;
+        claim.completed = event.completed.clone();
+        claim.trace = event.trace.clone();
+        claim
+    }
+
+    /// A handler has run well.
+    fn handled(&mut self, handler: &str, handled: &Handled) {
+        let completed = &mut self.event.completed;
+        // Once, also when its answer was lost and it is said again.
+        if *handled == Handled::Done && !completed.iter().any(|name| **name == *handler) {
+            completed.push(handler.to_owned());
+        }
+    }
+
+    /// Every handler is done; this is what the last one made of it.
+    fn complete(&mut self, last: &Handled, now: Timestamp) {
+        match last {
+            Handled::Ignored(reason) if self.event.completed.is_empty() => {
+                self.settle(EventState::Ignored, reason.to_string(), now);
+            }
+            _ => {
+                self.event.state = EventState::Done;
+                self.event.settled_at = Some(now);
+            }
+        }
     }
 
     /// Its place among those of its session that wait.
@@ -170,7 +203,11 @@ impl Rows {
             Turn::Empty => self.queues.remove(key),
             Turn::Wait(until) => self.queues.wait(key, until, false),
             Turn::Run(event) if self.has_crashed(event) && !suspects_turn => self.queues.wait(key, now, true),
-            Turn::Run(event) => return self.claim(key, event, worker, next.lease, now),
+            Turn::Run(event) => {
+                let mut claim = self.claim(key, event, worker, next.lease, now)?;
+                claim.following = self.following(key, next, now);
+                return Some(claim);
+            }
         }
         None
     }
@@ -193,14 +230,21 @@ impl Rows {
             self.queues.suspect_runs = Some(key.clone());
         }
         self.queues.run(key, lease, now.saturating_add(lease_for));
-        let event = &row.event;
-        let mut claim = Claim::new(lease, event.endpoint.clone(), event.received_at, event.body.clone());
-        claim.failures = event.failures;
-        claim.crashes = event.crashes;
-        claim.interruptions = event.interruptions;
-        claim.completed = event.completed.clone();
-        claim.trace = event.trace.clone();
-        Some(claim)
+        Some(row.claimed(lease))
+    }
+
+    /// The events that would run next in a queue in which one runs.
+    fn following(&self, key: &QueueKey, next: NextClaim, now: Timestamp) -> Vec<Claim> {
+        let Some(queue) = self.queues.get(key).filter(|queue| queue.passed.is_empty()) else {
+            return Vec::new();
+        };
+        let rows = queue.first.iter().filter_map(|(_, event)| self.events.get(event));
+        let ready = rows.take_while(|row| {
+            let run = next.order.turn(Some(row.head()), None, now) == Turn::Run(row.event.id);
+            run && row.event.crashes == 0
+        });
+        let lease = |row: &Row| Lease { event: row.event.id, fence: row.fence + 1 };
+        ready.take(next.following).map(|row| row.claimed(lease(row))).collect()
     }
 
     /// Goes on in the session of an event that does not run any more.
@@ -223,7 +267,7 @@ impl Rows {
 
     pub(super) fn claim_due(&mut self, request: &ClaimRequest) -> (Vec<Claim>, Vec<Burial>) {
         let ClaimRequest { now, limit, .. } = *request;
-        let next = NextClaim { lease: request.lease, order: request.order };
+        let next = NextClaim { lease: request.lease, order: request.order, following: 0 };
         let (mut claims, mut buried) = (Vec::new(), Vec::new());
         for key in self.queues.due(Phase::Running, now, usize::MAX) {
             let lease = self.queues.get(&key).and_then(|queue| queue.running);
@@ -315,23 +359,52 @@ impl Rows {
         handled: &Handled,
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
-        let event = &mut self.held("complete", lease)?.event;
-        // Once, also when its answer was lost and it is said again.
-        if *handled == Handled::Done && !event.completed.iter().any(|name| **name == *step.handler) {
-            event.completed.push(step.handler.to_string());
+        let row = self.held("complete", lease)?;
+        row.handled(&step.handler, handled);
+        if !step.last {
+            return Ok(None);
         }
-        if step.last {
-            event.settled_at = Some(now);
-            match handled {
-                Handled::Ignored(reason) if event.completed.is_empty() => {
-                    event.state = EventState::Ignored;
-                    event.note = Some(reason.to_string());
-                }
-                _ => event.state = EventState::Done,
+        row.complete(handled, now);
+        Ok(self.go_on(lease.event, step.next, now))
+    }
+
+    pub(super) fn complete_all(
+        &mut self,
+        lease: Lease,
+        completions: &[Completion],
+        next: Option<NextClaim>,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        let worker = self.held("complete", lease)?.event.worker.clone();
+        let session = self.key_of(lease.event);
+        let mut held_is_done = false;
+        for Completion { lease: of, handled } in completions {
+            if *of == lease {
+                held_is_done = true;
+            } else if !self.claim_behind(*of, &session, worker.as_deref()) {
+                continue;
             }
-            return Ok(self.go_on(lease.event, step.next, now));
+            let Some(row) = self.events.get_mut(&of.event) else { continue };
+            handled.iter().for_each(|(handler, handled)| row.handled(handler, handled));
+            if let Some((_, last)) = handled.last() {
+                row.complete(last, now);
+            }
         }
-        Ok(None)
+        Ok(if held_is_done { self.go_on(lease.event, next, now) } else { None })
+    }
+
+    /// Takes an event that waits behind a claim of this session out of its queue, under the lease it was listed with.
+    fn claim_behind(&mut self, lease: Lease, session: &Option<QueueKey>, worker: Option<&str>) -> bool {
+        let key = self.key_of(lease.event);
+        let Some(row) = self.events.get_mut(&lease.event) else { return false };
+        let Some(key) = key.filter(|key| Some(key) == session.as_ref()) else { return false };
+        if row.event.state != EventState::Waiting || row.fence + 1 != lease.fence {
+            return false;
+        }
+        row.fence = lease.fence;
+        row.event.worker = worker.map(str::to_owned);
+        self.take_out(&key, lease.event);
+        true
     }
 
     /// Events that match, in the order of the page.

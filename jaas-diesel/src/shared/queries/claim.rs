@@ -34,7 +34,7 @@ pub(in super::super) async fn claim(
         return Ok(Vec::new());
     }
     let worker: String = text(&request.worker).chars().take(MAX_WORKER_CHARS).collect();
-    let next = (NextClaim { lease: request.lease, order: request.order }, Some(worker));
+    let next = (NextClaim { lease: request.lease, order: request.order, following: 0 }, Some(worker));
     let mut given_up = Vec::new();
     let claims: Vec<Claim> = atomically!(connection, {
         let Seen { now, expired, suspects } = look(connection, now).await?;

@@ -13,7 +13,9 @@ use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically};
 use super::counts::{count, slot};
 use super::{DEAD, WAITING};
 use crate::now::Now;
-use crate::rows::{Arrival, Completion, HeadRow, Phase, QueueRow, Settled, line, text};
+use crate::rows::{
+    Arrival, Behind, HeadRow, Phase, QueueRow, Settled, Success, SuccessOf, follow, line, text,
+};
 use crate::schema::{jaas_attempts, jaas_events};
 
 /// A queue that is locked and in which nothing runs any more.
@@ -47,8 +49,21 @@ pub(super) async fn go_on(
     }
     let queues: Vec<&QueueRow> = freed.iter().map(|freed| &freed.queue).collect();
     let heads = dialect::heads(connection, &queues).await?;
-    let Next { claims, changed, ended } = next(freed, heads, now);
+    let Next { mut claims, changed, ended, behind } = next(freed, heads, now);
     dialect::write_queues(connection, changed, ended).await?;
+    if !behind.is_empty() {
+        // Ordered in each queue.
+        let mut rows: HashMap<String, Vec<HeadRow>> = HashMap::with_capacity(behind.len());
+        for row in dialect::following(connection, &behind).await? {
+            rows.entry(row.ordering_key.clone()).or_default().push(row);
+        }
+        for behind in behind {
+            let rows = rows.remove(&behind.ordering_key);
+            if let Some((claim, rows)) = claims.get_mut(&behind.ordering_key).zip(rows) {
+                claim.following = follow(rows, behind.event, behind.next, now);
+            }
+        }
+    }
     Ok(claims)
 }
 
@@ -59,6 +74,8 @@ pub(in super::super) struct Next {
     pub(in super::super) changed: Vec<QueueRow>,
     /// The keys of those in which nothing waits.
     pub(in super::super) ended: Vec<String>,
+    /// The claims for which more is to be listed.
+    pub(in super::super) behind: Vec<Behind>,
 }
 
 /// Decides what is next in each queue, given the events at its head.
@@ -70,7 +87,8 @@ pub(super) fn next(freed: Vec<Freed>, heads: Vec<HeadRow>, now: i64) -> Next {
         *place = Some(head);
     }
     let time = Timestamp::from_millis(now);
-    let mut next = Next { claims: HashMap::new(), changed: Vec::new(), ended: Vec::new() };
+    let mut next =
+        Next { claims: HashMap::new(), changed: Vec::new(), ended: Vec::new(), behind: Vec::new() };
     for Freed { mut queue, next: wanted, suspects_turn } in freed {
         let [first, passed] = by_queue.remove(&queue.ordering_key).unwrap_or_default();
         let order = wanted.as_ref().map_or_else(SessionOrder::default, |(next, _)| next.order);
@@ -87,6 +105,7 @@ pub(super) fn next(freed: Vec<Freed>, heads: Vec<HeadRow>, now: i64) -> Next {
                 continue;
             }
         };
+        let something_was_passed = passed.is_some();
         let Some(head) = [first, passed].into_iter().flatten().find(|head| head.id == event.get()) else {
             continue;
         };
@@ -98,6 +117,14 @@ pub(super) fn next(freed: Vec<Freed>, heads: Vec<HeadRow>, now: i64) -> Next {
             continue;
         };
         let fence = head.next_fence();
+        if wanted.following > 0 && !something_was_passed {
+            next.behind.push(Behind {
+                ordering_key: queue.ordering_key.clone(),
+                event: head.id,
+                head_place: queue.head_place,
+                next: wanted,
+            });
+        }
         next.changed.push(QueueRow {
             due_at: time.saturating_add(wanted.lease).as_millis(),
             event_id: Some(head.id),
@@ -139,38 +166,40 @@ fn take(held: &mut HashMap<i64, QueueRow>, lease: Lease) -> Option<QueueRow> {
 /// Records successful runs together, in the transaction that is open.
 pub(in super::super) async fn complete_all(
     connection: &mut Connection,
-    completions: &[&Completion],
+    successes: &[&Success],
     now: Now,
 ) -> QueryResult<Vec<Result<Option<Claim>, StoreError>>> {
-    let leases: Vec<Lease> = completions.iter().map(|completion| completion.lease).collect();
+    let leases: Vec<Lease> = successes.iter().map(|success| success.lease).collect();
     let (mut held, now_ms) = held(connection, &leases, now).await?;
     let (mut settled, mut freed) = (Vec::new(), Vec::new());
-    // For each completion the key of its queue, once it is settled.
-    let mut answers: Vec<Result<Option<String>, StoreError>> = Vec::with_capacity(completions.len());
-    for completion in completions {
-        let lease = completion.lease;
-        let stale = || Err(StoreError::stale("complete", lease));
-        answers.push(if completion.step.last {
-            match take(&mut held, lease) {
-                Some(queue) => {
-                    settled.push(Settled::new(completion, &queue));
-                    let key = queue.ordering_key.clone();
-                    freed.push(Freed::settled(queue, completion.step.next));
-                    Ok(Some(key))
+    // For each the key of its queue, if it goes on in it.
+    let mut answers: Vec<Result<Option<String>, StoreError>> = Vec::with_capacity(successes.len());
+    for success in successes {
+        let Success { lease, of, next } = success;
+        let Some(queue) = held.get(&lease.event.get()).filter(|queue| queue.fence == lease.fence) else {
+            answers.push(Err(StoreError::stale("complete", *lease)));
+            continue;
+        };
+        let events = match of {
+            SuccessOf::Handler(handler, handled) => {
+                if *handled == Handled::Done {
+                    use jaas_events::dsl;
+                    let completed = dsl::completed.concat(line(handler));
+                    let event = dsl::jaas_events.find(lease.event.get());
+                    diesel::update(event).set(dsl::completed.eq(completed)).execute(connection).await?;
                 }
-                None => stale(),
+                answers.push(Ok(None));
+                continue;
             }
-        } else if held.get(&lease.event.get()).is_some_and(|queue| queue.fence == lease.fence) {
-            if completion.handled == Handled::Done {
-                use jaas_events::dsl;
-                let completed = dsl::completed.concat(line(&completion.step.handler));
-                let event = dsl::jaas_events.find(lease.event.get());
-                diesel::update(event).set(dsl::completed.eq(completed)).execute(connection).await?;
-            }
-            Ok(None)
-        } else {
-            stale()
-        });
+            SuccessOf::Events(events) => events,
+        };
+        settled.extend(events.iter().map(|event| Settled::new(event, *lease, queue)));
+        let queue = if success.ends() { take(&mut held, *lease) } else { None };
+        answers.push(Ok(queue.map(|queue| {
+            let key = queue.ordering_key.clone();
+            freed.push(Freed::settled(queue, *next));
+            key
+        })));
     }
     let changes = dialect::settle(connection, &settled, now_ms).await?;
     let mut claims = go_on(connection, freed, now_ms).await?;
@@ -180,14 +209,14 @@ pub(in super::super) async fn complete_all(
     Ok(answers.into_iter().map(|answer| answer.map(|key| key.and_then(|key| claims.remove(&key)))).collect())
 }
 
-/// Records that a handler has run well, in the transaction that is open.
+/// Records a successful run, in the transaction that is open.
 pub(in super::super) async fn complete(
     connection: &mut Connection,
-    completion: &Completion,
+    success: &Success,
     now: Now,
 ) -> QueryResult<Result<Option<Claim>, StoreError>> {
-    let mut answers = complete_all(connection, &[completion], now).await?;
-    Ok(answers.pop().unwrap_or_else(|| Err(StoreError::stale("complete", completion.lease))))
+    let mut answers = complete_all(connection, &[success], now).await?;
+    Ok(answers.pop().unwrap_or_else(|| Err(StoreError::stale("complete", success.lease))))
 }
 
 /// Records a failed run.

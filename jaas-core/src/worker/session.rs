@@ -1,0 +1,298 @@
+//! What a worker does with a claimed session: its events, one after the other.
+//!
+//! What a plain handler has done is recorded while the handler of the next event runs already. Otherwise each event would
+//! wait for the commit of the one before it, and a session would be worked off at one event a commit. The store lists which
+//! events [follow](Claim::following) a claim; one that arrives and happened earlier must not be passed, so the list is of use
+//! only for a moment, and only as long as nothing was accepted.
+
+use std::collections::VecDeque;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::held::{Held, RunId};
+use super::pace::Pace;
+use super::process::{Done, Failed, Process, Ran, log_unrecorded};
+use crate::store::{Claim, Completion, EventStore, Lease, NextClaim, StoreError};
+
+/// How many events are listed behind a claim at most.
+const MOST_FOLLOWING: usize = 64;
+
+/// How long after it was read a list of what follows is of use. Events that other processes accept meanwhile may be passed,
+/// even if they happened earlier.
+const RECENT: Duration = Duration::from_millis(20);
+
+/// What the run of a session knows of the worker around it.
+pub(super) struct Turn<'a> {
+    pub(super) run: RunId,
+    pub(super) next: NextClaim,
+    pub(super) pace: &'a Pace,
+    pub(super) held: &'a Held,
+    pub(super) began: Instant,
+}
+
+impl Turn<'_> {
+    /// Whether to claim the session's next event with the settling of this one, and how.
+    pub(super) fn next(&self, following: usize) -> Option<NextClaim> {
+        let next = NextClaim { following, ..self.next };
+        Some(next).filter(|_| self.pace.goes_on(self.began.elapsed()))
+    }
+}
+
+/// How the run of a session ended.
+pub(super) struct Ended {
+    pub(super) run: RunId,
+    /// How many events were run.
+    pub(super) events: usize,
+    /// Whether nothing more happens to the last of them.
+    pub(super) settled: bool,
+    /// How long the run took.
+    pub(super) took: Duration,
+}
+
+/// The run of a session.
+pub(super) struct Session<'a, S: EventStore> {
+    process: &'a Process<S>,
+    turn: Turn<'a>,
+    wakeups: watch::Receiver<u64>,
+    /// What the store knows this worker to have.
+    lease: Lease,
+    events: usize,
+    /// How long the last event took.
+    took: Duration,
+    /// Events that are done and wait to be recorded.
+    done: Vec<Done>,
+    recording: Option<Recording<'a>>,
+    /// What follows what is being recorded.
+    following: VecDeque<Claim>,
+    /// The last wake-up before what follows was read, and when it was read.
+    listed: (u64, Instant),
+}
+
+type Answer = Result<Option<Claim>, StoreError>;
+
+/// Events that are being recorded.
+struct Recording<'a> {
+    of: Vec<Done>,
+    /// The last wake-up before it began.
+    generation: u64,
+    /// Whether the next event of the session is claimed with it.
+    goes_on: bool,
+    asked: BoxFuture<'a, Answer>,
+    answer: Option<Answer>,
+}
+
+impl Recording<'_> {
+    /// Waits for the store's answer, and keeps it.
+    async fn answered(&mut self) -> &Answer {
+        let answer = match self.answer.take() {
+            Some(answer) => answer,
+            None => (&mut self.asked).await,
+        };
+        self.answer.insert(answer)
+    }
+}
+
+/// What a session does next.
+enum Then {
+    /// It runs this event.
+    Run(Claim),
+    /// Events that are done are recorded.
+    Record,
+    /// Its run ends; whether nothing more happens to its last event.
+    End(bool),
+}
+
+impl<'a, S: EventStore> Session<'a, S> {
+    pub(super) fn new(process: &'a Process<S>, turn: Turn<'a>, lease: Lease) -> Self {
+        Self {
+            process,
+            wakeups: process.store.wakeups(),
+            lease,
+            events: 0,
+            took: Duration::ZERO,
+            done: Vec::new(),
+            recording: None,
+            following: VecDeque::new(),
+            listed: (0, turn.began),
+            turn,
+        }
+    }
+
+    /// Runs the claimed event and, as long as the session may go on, those that follow it.
+    pub(super) async fn run(mut self, mut claim: Claim) -> Ended {
+        let settled = loop {
+            self.events += 1;
+            let then = match self.run_event(claim).await {
+                Ran::Done(done) => {
+                    self.done.push(done);
+                    Then::Record
+                }
+                Ran::Recorded(done, next) => {
+                    done.recorded();
+                    next.map_or(Then::End(true), |next| self.hold(next))
+                }
+                Ran::Failed(failed) => self.fail(failed).await,
+                Ran::NotRecorded => Then::End(false),
+            };
+            claim = match self.recorded(then).await {
+                Ok(next) => next,
+                Err(settled) => break settled,
+            };
+        };
+        Ended { run: self.turn.run, events: self.events, settled, took: self.turn.began.elapsed() }
+    }
+
+    /// Records what is done; returns the event to run next, or how the run ends.
+    async fn recorded(&mut self, mut then: Then) -> Result<Claim, bool> {
+        loop {
+            then = match then {
+                Then::Run(claim) => return Ok(claim),
+                Then::End(settled) => return Err(settled),
+                Then::Record => {
+                    self.record().await;
+                    match self.run_ahead() {
+                        Some(claim) => Then::Run(claim),
+                        None => self.answered().await,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs the handlers of an event, while what was done before it is recorded.
+    async fn run_event(&mut self, claim: Claim) -> Ran {
+        let ahead = claim.lease != self.lease;
+        let began = Instant::now();
+        let Self { process, turn, recording, .. } = self;
+        let run = process.run_event(claim, turn, ahead);
+        tokio::pin!(run);
+        let unanswered = recording.as_mut().filter(|recording| recording.answer.is_none());
+        let ran = match unanswered {
+            None => run.await,
+            Some(recording) => tokio::select! {
+                biased;
+                ran = &mut run => ran,
+                answer = recording.answered() => match answer {
+                    Ok(Some(next)) => {
+                        // From now on this is what has to be renewed.
+                        turn.held.go_on(turn.run, next.lease);
+                        turn.held.begin(turn.run);
+                        run.await
+                    }
+                    // Its session is not this worker's any more, so its handler is cut off.
+                    Ok(None) | Err(_) => Ran::NotRecorded,
+                },
+            },
+        };
+        self.took = began.elapsed();
+        ran
+    }
+
+    /// Begins to record what is done, unless something is being recorded.
+    async fn record(&mut self) {
+        if self.recording.is_some() || self.done.is_empty() {
+            return;
+        }
+        let of = std::mem::take(&mut self.done);
+        let next = self.turn.next(self.wanted(of.len()));
+        let completions: Vec<Completion> = of.iter().map(|done| done.completion.clone()).collect();
+        let generation = *self.wakeups.borrow();
+        let mut asked = self.process.record_done(self.lease, completions, next).boxed();
+        // So that it is under way, whatever is polled next.
+        let answer = match futures_util::poll!(&mut asked) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        };
+        self.recording = Some(Recording { of, generation, goes_on: next.is_some(), asked, answer });
+    }
+
+    /// How much is worth to be listed, after so many events were recorded together.
+    fn wanted(&self, recorded: usize) -> usize {
+        // Most sessions have an event or two.
+        let useful = self.events > 1 && self.process.runs_ahead() && self.took < RECENT / 2;
+        if useful { (recorded * 2).min(MOST_FOLLOWING) } else { 0 }
+    }
+
+    /// The event that follows, if it may be run before what is being recorded is.
+    fn run_ahead(&mut self) -> Option<Claim> {
+        let (generation, at) = self.listed;
+        let unanswered = |recording: &Recording<'_>| recording.goes_on && recording.answer.is_none();
+        let may_run = self.recording.as_ref().is_some_and(unanswered)
+            && self.turn.next(0).is_some()
+            && *self.wakeups.borrow() == generation
+            && at.elapsed() < RECENT;
+        if may_run { self.following.pop_front() } else { None }
+    }
+
+    /// Waits until what is done is recorded.
+    async fn answered(&mut self) -> Then {
+        let Some(mut recording) = self.recording.take() else { return Then::End(true) };
+        recording.answered().await;
+        let Recording { of, generation, answer, .. } = recording;
+        match answer {
+            Some(Ok(next)) => {
+                of.into_iter().for_each(Done::recorded);
+                self.listed = (generation, Instant::now());
+                next.map_or(Then::End(true), |next| self.hold(next))
+            }
+            Some(Err(error)) => {
+                log_unrecorded(self.lease, &error);
+                Then::End(false)
+            }
+            None => Then::End(false),
+        }
+    }
+
+    /// Goes on with an event that is claimed now, and may have been run already.
+    fn hold(&mut self, mut claim: Claim) -> Then {
+        self.lease = claim.lease;
+        self.turn.held.go_on(self.turn.run, claim.lease);
+        self.following = std::mem::take(&mut claim.following).into();
+        let is_done = |event| self.done.iter().any(|done| done.completion.lease.event == event);
+        self.following.retain(|claim| !is_done(claim.lease.event));
+        let claimed = self.done.iter_mut().find(|done| done.completion.lease.event == claim.lease.event);
+        match claimed {
+            Some(done) => {
+                done.completion.lease = claim.lease;
+                self.turn.held.begin(self.turn.run);
+                Then::Record
+            }
+            None => Then::Run(claim),
+        }
+    }
+
+    /// Records that an event failed, after what was done before it.
+    async fn fail(&mut self, failed: Failed) -> Then {
+        while self.recording.is_some() || self.lease != failed.lease {
+            self.record().await;
+            match self.answered().await {
+                Then::Record => {}
+                Then::Run(claim) if claim.lease == failed.lease => break,
+                // One has come that happened earlier. This one is run again after it.
+                other => return other,
+            }
+        }
+        let recorded = async {
+            let of = std::mem::take(&mut self.done);
+            if !of.is_empty() {
+                let completions = of.iter().map(|done| done.completion.clone()).collect();
+                self.process.record_done(self.lease, completions, None).await?;
+                of.into_iter().for_each(Done::recorded);
+            }
+            self.process.record_failure(failed, self.turn.next(0)).await
+        };
+        match recorded.await {
+            Ok((_, Some(next))) => self.hold(next),
+            Ok((settled, None)) => Then::End(settled),
+            Err(error) => {
+                log_unrecorded(self.lease, &error);
+                Then::End(false)
+            }
+        }
+    }
+}
