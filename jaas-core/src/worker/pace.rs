@@ -24,9 +24,14 @@ impl Pace {
         self.crowded.store(crowded, Ordering::Relaxed);
     }
 
+    /// Whether other sessions wait for a handler.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
     /// Whether a run that has taken this long goes on.
     pub(super) fn goes_on(&self, ran_for: Duration) -> bool {
-        let others_turn = self.crowded.load(Ordering::Relaxed) && ran_for > TURN;
+        let others_turn = self.is_crowded() && ran_for > TURN;
         !(self.stopping.load(Ordering::Relaxed) || others_turn)
     }
 }

@@ -22,6 +22,9 @@ use crate::store::{Claim, Completion, EventStore, Lease, NextClaim, StoreError};
 /// How many events are listed behind a claim at most.
 const MOST_FOLLOWING: usize = 64;
 
+/// The same while other sessions wait, whose events are committed by the same database.
+const MOST_FOLLOWING_IN_A_CROWD: usize = 16;
+
 /// How long after it was read a list of what follows is of use. Events that other processes accept meanwhile may be passed,
 /// even if they happened earlier.
 const RECENT: Duration = Duration::from_millis(20);
@@ -215,7 +218,8 @@ impl<'a, S: EventStore> Session<'a, S> {
     fn wanted(&self, recorded: usize) -> usize {
         // Most sessions have an event or two.
         let useful = self.events > 1 && self.process.runs_ahead() && self.took < RECENT / 2;
-        if useful { (recorded * 2).min(MOST_FOLLOWING) } else { 0 }
+        let most = if self.turn.pace.is_crowded() { MOST_FOLLOWING_IN_A_CROWD } else { MOST_FOLLOWING };
+        if useful { (recorded * 2).min(most) } else { 0 }
     }
 
     /// The event that follows, if it may be run before what is being recorded is.

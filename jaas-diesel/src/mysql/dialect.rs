@@ -144,6 +144,8 @@ pub(super) async fn is_migrated(connection: &mut AsyncMysqlConnection) -> QueryR
     Ok(tables > 0)
 }
 
+pub(super) use super::queries::complete;
+
 /// Records successful runs together.
 pub(super) async fn complete_all(
     connection: &mut AsyncMysqlConnection,

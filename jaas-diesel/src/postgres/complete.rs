@@ -206,6 +206,35 @@ pub(in super::super) async fn complete_all(
     settled?;
     let (next, following) = (next?, following?);
     committed?;
+    Ok(answers(successes, &locked, next, following))
+}
+
+/// Records a successful run in the transaction that is open, with the same statements one after the other: nothing says that
+/// the server has prepared them on this connection.
+pub(in super::super) async fn complete(
+    connection: &mut AsyncPgConnection,
+    success: &Success,
+    now: Now,
+) -> QueryResult<Result<Option<Claim>, StoreError>> {
+    if success.events().is_empty() {
+        return queries::complete(connection, success, now).await;
+    }
+    let Trip { lock, settle, go_on, .. } = Trip::new(&[success], now);
+    let locked: Vec<(QueueRow, i64)> = lock.load(connection).await?;
+    settle.execute(connection).await?;
+    let next = go_on.load(connection).await?;
+    let mut answers = answers(&[success], &locked, next, Vec::new());
+    Ok(answers.pop().unwrap_or_else(|| Err(StoreError::stale("complete", success.lease))))
+}
+
+/// What to answer, given the queues that were locked, and the events that are claimed now and that follow them, each behind the
+/// one that has ended.
+fn answers(
+    successes: &[&Success],
+    locked: &[(QueueRow, i64)],
+    next: Vec<(i64, i64, HeadRow)>,
+    following: Vec<(i64, HeadRow)>,
+) -> Vec<Result<Option<Claim>, StoreError>> {
     let mut claims: HashMap<i64, Claim> =
         next.into_iter().map(|(ended, fence, head)| (ended, head.into_claim(fence))).collect();
     let mut behind: HashMap<i64, Vec<HeadRow>> = HashMap::new();
@@ -223,5 +252,5 @@ pub(in super::super) async fn complete_all(
         }
         Ok(claim)
     });
-    Ok(answers.collect())
+    answers.collect()
 }

@@ -10,7 +10,6 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::dialect::{self, Connection};
-use super::queries;
 use crate::error::{not_committed, not_in_time, unavailable};
 use crate::now::Now;
 use crate::rows::Success;
@@ -78,7 +77,7 @@ async fn complete(
 ) -> Result<Option<Claim>, StoreError> {
     still_ours(connection).await?;
     let failed = |error| not_committed(OPERATION, error);
-    let next = queries::complete(connection, success, now).await.map_err(failed)??;
+    let next = dialect::complete(connection, success, now).await.map_err(failed)??;
     Transactions::commit_transaction(connection).await.map_err(failed)?;
     Ok(next)
 }
