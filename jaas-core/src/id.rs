@@ -239,8 +239,15 @@ impl Fqn {
     }
 }
 
-/// A room's name in the spelling used for comparison.
-pub(crate) fn room_key(room: &str) -> String {
+/// A room's name in the spelling used for comparison, percent-decoded and lower-cased: as [`Fqn::room_key`], of a name without
+/// its tenant, such as one from a URL or a table of your own.
+///
+/// ```
+/// use jaas_core::{Fqn, room_key};
+///
+/// assert_eq!(room_key("Caf%C3%A9/7"), Fqn::new("vpaas-magic-cookie-1/caf%c3%a9%2F7").room_key());
+/// ```
+pub fn room_key(room: &str) -> String {
     percent_decode_str(room).decode_utf8_lossy().to_lowercase()
 }
 

@@ -11,6 +11,7 @@ mod direct;
 mod dispatcher;
 mod envelope;
 pub mod event;
+mod file_name;
 mod handler;
 mod handlers;
 mod head;
@@ -41,12 +42,13 @@ pub use self::direct::{Direct, DirectBuilder};
 pub use self::dispatcher::{DispatchError, Dispatcher};
 pub use self::envelope::{Envelope, EnvelopeError, MAX_INDEXED_BYTES};
 pub use self::event::EventHandler;
+pub use self::file_name::file_name;
 pub use self::handler::{Context, Handled, HandlerError, HandlerResult, Next};
 pub use self::handlers::{Handlers, Rehearsed};
 pub use self::head::RequestHead;
 pub use self::id::{
     AppId, BreakoutRoomId, CustomerId, Fqn, IdempotencyKey, Jid, ParticipantId, PollId, RecordingSessionId,
-    Room, SessionId, UserId,
+    Room, SessionId, UserId, room_key,
 };
 pub use self::inbox::Inbox;
 pub use self::monitor::{Monitor, MonitorHandle};
