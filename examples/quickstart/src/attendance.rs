@@ -20,10 +20,11 @@ use jaas_core::{
 use jaas_diesel::sqlite::Connection;
 
 diesel::table! {
-    /// Somebody came to or left a room, in ms since the epoch.
-    edges (session_id, participant_id, room, at, joined) {
+    /// Somebody came to or left a room, in ms since the epoch. `presence` is the participant id, or the address of a visitor,
+    /// who has no participant id.
+    edges (session_id, presence, room, at, joined) {
         session_id -> Text,
-        participant_id -> Text,
+        presence -> Text,
         room -> Text,
         at -> BigInt,
         joined -> Bool,
@@ -104,7 +105,7 @@ async fn write(
     room: &Room,
     joined: bool,
 ) -> HandlerResult {
-    let (Some((session, at)), Some(id)) = (when(cx), &participant.participant_id) else {
+    let (Some((session, at)), Some(presence)) = (when(cx), participant.presence()) else {
         return Ok(Handled::ignored("no session, time or participant"));
     };
     use edges::dsl;
@@ -112,7 +113,7 @@ async fn write(
         .values((
             dsl::session_id.eq(session.as_str()),
             // Ids and names are any text of any length; a key takes 255 bytes, and PostgreSQL no U+0000.
-            dsl::participant_id.eq(storable(id.as_str(), MAX_INDEXED_BYTES)),
+            dsl::presence.eq(storable(presence, MAX_INDEXED_BYTES)),
             dsl::room.eq(storable(&room.to_string(), MAX_INDEXED_BYTES)),
             dsl::at.eq(at.as_millis()),
             dsl::joined.eq(joined),
@@ -131,8 +132,8 @@ pub(crate) async fn create_tables(database: &str) -> Result<(), Box<dyn std::err
         .batch_execute(
             "PRAGMA busy_timeout = 5000;
              CREATE TABLE IF NOT EXISTS edges (
-                 session_id TEXT NOT NULL, participant_id TEXT NOT NULL, room TEXT NOT NULL, at BIGINT NOT NULL,
-                 joined BOOLEAN NOT NULL, name TEXT, PRIMARY KEY (session_id, participant_id, room, at, joined));
+                 session_id TEXT NOT NULL, presence TEXT NOT NULL, room TEXT NOT NULL, at BIGINT NOT NULL,
+                 joined BOOLEAN NOT NULL, name TEXT, PRIMARY KEY (session_id, presence, room, at, joined));
              CREATE TABLE IF NOT EXISTS endings (session_id TEXT NOT NULL PRIMARY KEY, ended_at BIGINT NOT NULL);",
         )
         .await?;
@@ -142,7 +143,7 @@ pub(crate) async fn create_tables(database: &str) -> Result<(), Box<dyn std::err
 /// Somebody came to or left a room.
 #[derive(Debug, Clone, diesel::Queryable)]
 pub(crate) struct Edge {
-    participant: String,
+    presence: String,
     room: String,
     at: i64,
     joined: bool,
@@ -155,7 +156,7 @@ pub(crate) struct Stay {
     pub(crate) joined_at: Timestamp,
     /// None while they are there.
     pub(crate) left_at: Option<Timestamp>,
-    pub(crate) participant: String,
+    pub(crate) presence: String,
     pub(crate) room: String,
     pub(crate) name: String,
 }
@@ -170,7 +171,7 @@ pub(crate) async fn of_session(
     )?;
     let rows: Vec<Edge> = edges::table
         .filter(edges::session_id.eq(session))
-        .select((edges::participant_id, edges::room, edges::at, edges::joined, edges::name))
+        .select((edges::presence, edges::room, edges::at, edges::joined, edges::name))
         .load(connection)
         .await?;
     Ok(stays(rows, ended_at))
@@ -178,15 +179,15 @@ pub(crate) async fn of_session(
 
 /// From the edges of one session to its stays. The same in any order.
 ///
-/// A stay ends with the first leave of the same participant and room, before they join that room again. If that leave never
+/// A stay ends with the first leave of the same presence and room, before they join that room again. If that leave never
 /// comes, it ends with their next join of any room, or else with the meeting.
 fn stays(edges: Vec<Edge>, ended_at: Option<i64>) -> Vec<Stay> {
-    let mut participants: BTreeMap<String, Vec<Edge>> = BTreeMap::new();
+    let mut presences: BTreeMap<String, Vec<Edge>> = BTreeMap::new();
     for edge in edges {
-        participants.entry(edge.participant.clone()).or_default().push(edge);
+        presences.entry(edge.presence.clone()).or_default().push(edge);
     }
     let mut stays = Vec::new();
-    for mut edges in participants.into_values() {
+    for mut edges in presences.into_values() {
         edges.sort_by(|one, other| {
             (one.at, one.joined, &one.room).cmp(&(other.at, other.joined, &other.room))
         });
@@ -201,7 +202,7 @@ fn stays(edges: Vec<Edge>, ended_at: Option<i64>) -> Vec<Stay> {
             stays.push(Stay {
                 joined_at: Timestamp::from_millis(join.at),
                 left_at: left.or(next).or(ended_at).map(Timestamp::from_millis),
-                participant: join.participant.clone(),
+                presence: join.presence.clone(),
                 room: join.room.clone(),
                 name: name.clone().unwrap_or_else(|| "(guest)".to_owned()),
             });

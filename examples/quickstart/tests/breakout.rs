@@ -119,6 +119,25 @@ async fn a_leave_that_never_comes_is_closed_by_the_next_join_or_by_the_end_of_th
     assert_eq!(left_at(learned(&mut connection, &events).await), [Some(1203), Some(2403), Some(4000)]);
 }
 
+#[tokio::test]
+async fn a_visitor_is_known_by_the_address_and_one_who_vanishes_leaves_with_the_meeting() {
+    let (_folder, mut connection) = database().await;
+    let visitor = |jid: &str| json!({"participantJid": jid, "role": "visitor", "name": "Grace"});
+    let mut events = vec![
+        event("PARTICIPANT_JOINED", 0, &visitor("v1@visitors.meet.jitsi")),
+        event("PARTICIPANT_JOINED", 1, &visitor("v2@visitors.meet.jitsi")),
+        event("PARTICIPANT_LEFT", 60, &visitor("v1@visitors.meet.jitsi")),
+        event("ROOM_DESTROYED", 300, &json!({"isBreakout": false})),
+    ];
+    for _ in 0..2 {
+        let stays = learned(&mut connection, &events).await;
+        let left = |stay: &Stay| stay.left_at.map(|at| (at.as_millis() - EIGHT) / 1000);
+        let found: Vec<_> = stays.iter().map(|stay| (&*stay.presence, left(stay))).collect();
+        assert_eq!(found, [("v1@visitors.meet.jitsi", Some(60)), ("v2@visitors.meet.jitsi", Some(300))]);
+        events.reverse();
+    }
+}
+
 /// Ids are any text of any length.
 #[tokio::test]
 async fn an_id_with_u_0000_or_of_thousands_of_bytes_is_kept_and_fails_nothing() {
@@ -129,9 +148,7 @@ async fn an_id_with_u_0000_or_of_thousands_of_bytes_is_kept_and_fails_nothing() 
         let events = [event("PARTICIPANT_JOINED", 0, &data), event("PARTICIPANT_LEFT", 60, &data)];
         let stays = learned(&mut connection, &events).await;
         assert_eq!(stays.len(), 1);
-        assert!(
-            stays[0].left_at.is_some() && stays[0].participant.len() <= 255 && stays[0].room.len() <= 255
-        );
-        assert!(!stays[0].participant.contains('\0'), "{:?}", stays[0]);
+        assert!(stays[0].left_at.is_some() && stays[0].presence.len() <= 255 && stays[0].room.len() <= 255);
+        assert!(!stays[0].presence.contains('\0'), "{:?}", stays[0]);
     }
 }

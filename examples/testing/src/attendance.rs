@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jaas_core::event::{Participant, ParticipantJoined, ParticipantLeft, RoomDestroyed};
+use jaas_core::event::{ParticipantJoined, ParticipantLeft, RoomDestroyed};
 use jaas_core::{Context, EventHandler, Handled, HandlerResult, SessionId, Timestamp, UserId};
 
 /// Remembers who was in which sitting, from when until when.
@@ -19,7 +19,7 @@ pub struct Attendance {
 
 #[derive(Debug, Default)]
 struct Sitting {
-    /// By endpoint id, or by address for visitors, who have none.
+    /// By `Participant::presence`: the endpoint id, or the address of visitors, who have no endpoint id.
     presences: BTreeMap<String, Presence>,
     ended: Option<Timestamp>,
 }
@@ -77,31 +77,25 @@ impl Attendance {
     }
 }
 
-/// What identifies this connection.
-fn presence_of(participant: &Participant) -> Option<String> {
-    let id = participant.participant_id.as_ref().map(ToString::to_string);
-    id.or_else(|| participant.participant_full_jid.as_ref().map(ToString::to_string))
-}
-
 #[async_trait]
 impl EventHandler for Attendance {
     async fn participant_joined(&self, cx: &mut Context<'_>, event: &ParticipantJoined) -> HandlerResult {
-        let Some(presence) = presence_of(&event.participant) else {
+        let Some(presence) = event.participant.presence() else {
             return Ok(Handled::ignored("nobody is named"));
         };
         self.write(cx, |sitting, at| {
-            let presence = sitting.presences.entry(presence).or_default();
+            let presence = sitting.presences.entry(presence.to_owned()).or_default();
             presence.user.clone_from(&event.participant.id);
             presence.joins.insert((at, event.room.to_string()));
         })
     }
 
     async fn participant_left(&self, cx: &mut Context<'_>, event: &ParticipantLeft) -> HandlerResult {
-        let Some(presence) = presence_of(&event.participant) else {
+        let Some(presence) = event.participant.presence() else {
             return Ok(Handled::ignored("nobody is named"));
         };
         self.write(cx, |sitting, at| {
-            let presence = sitting.presences.entry(presence).or_default();
+            let presence = sitting.presences.entry(presence.to_owned()).or_default();
             presence.leaves.insert((at, event.room.to_string()));
         })
     }

@@ -10,13 +10,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use diesel::ExpressionMethods as _;
 use diesel_async::RunQueryDsl as _;
-use jaas_core::event::{Event, Participant, ParticipantJoined, ParticipantLeft};
+use jaas_core::event::{Event, Participant, ParticipantJoined, ParticipantLeft, RoomDestroyed};
 use jaas_core::{
     Context, EventHandler, Handled, HandlerResult, MAX_INDEXED_BYTES, Room, SessionId, Timestamp, storable,
 };
 
-use super::{Connection, SAME_EDGE};
-use crate::schema::{edges, handled};
+use super::{Connection, SAME_EDGE, SAME_SESSION};
+use crate::schema::{edges, endings, handled};
 
 /// The handler. It is mounted as *transactional*: what it writes through `cx.tx()` is committed together with the
 /// event's completion, so each event leaves its mark exactly once, whichever process handles it and however often one
@@ -44,6 +44,24 @@ impl EventHandler<Connection> for Attendance {
         event: &ParticipantLeft,
     ) -> HandlerResult {
         write(cx, &event.participant, &event.room, false).await
+    }
+
+    /// The end of those whose leave never comes.
+    async fn room_destroyed(&self, cx: &mut Context<'_, Connection>, event: &RoomDestroyed) -> HandlerResult {
+        // A breakout room shares the session of its main room; its end is not the end of the meeting.
+        if event.room.is_breakout() {
+            return Ok(Handled::ignored("a breakout room"));
+        }
+        let Some((session, at)) = when(cx) else { return Ok(Handled::ignored("no session or time")) };
+        let ended_at = endings::ended_at.eq(at.as_millis());
+        diesel::insert_into(endings::table)
+            .values((endings::session_id.eq(session.as_str()), ended_at))
+            .on_conflict(SAME_SESSION)
+            .do_update()
+            .set(ended_at)
+            .execute(cx.tx())
+            .await?;
+        Ok(Handled::Done)
     }
 
     /// Every event comes here first: one row for each.
@@ -80,14 +98,14 @@ async fn write(
     room: &Room,
     joined: bool,
 ) -> HandlerResult {
-    let (Some((session, at)), Some(id)) = (when(cx), &participant.participant_id) else {
+    let (Some((session, at)), Some(presence)) = (when(cx), participant.presence()) else {
         return Ok(Handled::ignored("no session, time or participant"));
     };
     diesel::insert_into(edges::table)
         .values((
             edges::session_id.eq(session.as_str()),
             // Ids are any text of any length; a key takes 255 bytes, and PostgreSQL no U+0000.
-            edges::participant_id.eq(storable(id.as_str(), MAX_INDEXED_BYTES)),
+            edges::presence.eq(storable(presence, MAX_INDEXED_BYTES)),
             edges::room.eq(storable(&room.to_string(), MAX_INDEXED_BYTES)),
             edges::at.eq(at.as_millis()),
             edges::joined.eq(joined),

@@ -14,6 +14,7 @@ pub(crate) use self::attendance::Attendance;
 
 /// What finds a conflict: here any unique key of the table.
 const SAME_EDGE: DuplicatedKeys = DuplicatedKeys;
+const SAME_SESSION: DuplicatedKeys = DuplicatedKeys;
 
 /// Opens the inbox, and creates the tables of this application. Of yours, write a migration.
 pub(crate) async fn open(url: &str) -> Result<MysqlStore, Box<dyn Error>> {
@@ -24,9 +25,11 @@ pub(crate) async fn open(url: &str) -> Result<MysqlStore, Box<dyn Error>> {
             event_key VARBINARY(255) NOT NULL, kind VARCHAR(255) NOT NULL, session_id VARBINARY(255),
             worker VARCHAR(255) NOT NULL, attempt INTEGER NOT NULL) ENGINE = InnoDB;
         CREATE TABLE IF NOT EXISTS edges (
-            session_id VARBINARY(255) NOT NULL, participant_id VARBINARY(255) NOT NULL, room VARBINARY(255) NOT NULL,
+            session_id VARBINARY(255) NOT NULL, presence VARBINARY(255) NOT NULL, room VARBINARY(255) NOT NULL,
             at BIGINT NOT NULL, joined BOOLEAN NOT NULL,
-            PRIMARY KEY (session_id, participant_id, room, at, joined)) ENGINE = InnoDB;";
+            PRIMARY KEY (session_id, presence, room, at, joined)) ENGINE = InnoDB;
+        CREATE TABLE IF NOT EXISTS endings (
+            session_id VARBINARY(255) NOT NULL PRIMARY KEY, ended_at BIGINT NOT NULL) ENGINE = InnoDB;";
     store.pool().get().await?.batch_execute(create).await?;
     Ok(store)
 }

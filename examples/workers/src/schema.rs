@@ -15,12 +15,21 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Somebody came to or left a room of a meeting, in ms since the epoch. `examples/quickstart` computes stays of such rows.
-    edges (session_id, participant_id, room, at, joined) {
+    /// Somebody came to or left a room of a meeting, in ms since the epoch. `presence` is the participant id, or the address of
+    /// a visitor, who has no participant id. `examples/quickstart` computes stays of such rows and `endings`.
+    edges (session_id, presence, room, at, joined) {
         session_id -> Text,
-        participant_id -> Text,
+        presence -> Text,
         room -> Text,
         at -> BigInt,
         joined -> Bool,
+    }
+}
+
+diesel::table! {
+    /// When a meeting ended, in ms since the epoch.
+    endings (session_id) {
+        session_id -> Text,
+        ended_at -> BigInt,
     }
 }

@@ -10,11 +10,13 @@ use jaas_diesel::SqliteStore;
 pub(crate) use jaas_diesel::sqlite::Connection;
 
 pub(crate) use self::attendance::Attendance;
-use crate::schema::edges as table;
+use crate::schema::{edges as table, endings};
 
 /// The columns that identify a row, by which a conflict is found.
-const SAME_EDGE: (table::session_id, table::participant_id, table::room, table::at, table::joined) =
-    (table::session_id, table::participant_id, table::room, table::at, table::joined);
+const SAME_EDGE: (table::session_id, table::presence, table::room, table::at, table::joined) =
+    (table::session_id, table::presence, table::room, table::at, table::joined);
+
+const SAME_SESSION: endings::session_id = endings::session_id;
 
 /// Opens the inbox, and creates the tables of this application. Of yours, write a migration.
 pub(crate) async fn open(path: &str) -> Result<SqliteStore, Box<dyn Error>> {
@@ -24,8 +26,9 @@ pub(crate) async fn open(path: &str) -> Result<SqliteStore, Box<dyn Error>> {
             id INTEGER NOT NULL PRIMARY KEY,
             event_key TEXT NOT NULL, kind TEXT NOT NULL, session_id TEXT, worker TEXT NOT NULL, attempt INTEGER NOT NULL);
         CREATE TABLE IF NOT EXISTS edges (
-            session_id TEXT NOT NULL, participant_id TEXT NOT NULL, room TEXT NOT NULL, at BIGINT NOT NULL,
-            joined BOOLEAN NOT NULL, PRIMARY KEY (session_id, participant_id, room, at, joined));";
+            session_id TEXT NOT NULL, presence TEXT NOT NULL, room TEXT NOT NULL, at BIGINT NOT NULL,
+            joined BOOLEAN NOT NULL, PRIMARY KEY (session_id, presence, room, at, joined));
+        CREATE TABLE IF NOT EXISTS endings (session_id TEXT NOT NULL PRIMARY KEY, ended_at BIGINT NOT NULL);";
     Connection::establish(path).await?.batch_execute(create).await?;
     Ok(store)
 }

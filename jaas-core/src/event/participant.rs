@@ -11,7 +11,8 @@ payload! {
     /// claims of your own making are in the raw data.
     ///
     /// Two ids: [`id`](Self::id) is the user in *your* system and survives a new join;
-    /// [`participant_id`](Self::participant_id) is one connection, and two tabs of one user have two.
+    /// [`participant_id`](Self::participant_id) is one connection, and two tabs of one user have two. Visitors have
+    /// no `participant_id`: [`presence`](Self::presence) identifies the connection of every participant.
     pub struct Participant {
         /// Whether the JWT makes the participant a moderator; on the wire a bool or `"true"`/`"false"`
         /// (documented). It does not follow `ROLE_CHANGED`.
@@ -156,6 +157,34 @@ open_enum! {
     }
 }
 
+impl Participant {
+    /// What identifies this connection within its session, in a join and in the leave that belongs to it: the
+    /// [`participant_id`](Self::participant_id), else the bare address. Visitors have no `participant_id` (seen in the
+    /// sender's modules) and are known by their address alone.
+    ///
+    /// `None` when the event names nobody. Two presences are the same only within one session, and one presence can
+    /// have several stays: a trip to a breakout room keeps it. An address may contain the name of a user, so do not
+    /// log what this returns.
+    ///
+    /// ```
+    /// use jaas_core::event::Participant;
+    /// use jaas_core::{Jid, ParticipantId};
+    ///
+    /// let mut visitor = Participant::default();
+    /// visitor.participant_full_jid = Some(Jid::new("q1w2@visitors.meet.jitsi/8f3a"));
+    /// assert_eq!(visitor.presence(), Some("q1w2@visitors.meet.jitsi"));
+    ///
+    /// let mut participant = visitor;
+    /// participant.participant_id = Some(ParticipantId::new("5f2c1a9e"));
+    /// assert_eq!(participant.presence(), Some("5f2c1a9e"));
+    /// ```
+    pub fn presence(&self) -> Option<&str> {
+        let id = self.participant_id.as_ref().map(ParticipantId::as_str);
+        let address = || self.participant_jid.as_ref().or(self.participant_full_jid.as_ref()).map(Jid::bare);
+        id.or_else(address)
+    }
+}
+
 impl ParticipantLeft {
     /// Whether the participant only went to another room of the same meeting; a `PARTICIPANT_JOINED` for
     /// that room belongs to it.
@@ -200,6 +229,23 @@ mod tests {
         assert_eq!(participant.participant_id, Some(ParticipantId::new("3988218d")));
         assert_eq!(left.room, Room::Breakout { id: Some(BreakoutRoomId::new("b1")) });
         assert!(left.is_room_switch());
+    }
+
+    #[test]
+    fn a_presence_is_the_participant_id_else_the_bare_address() {
+        for (data, presence) in [
+            (r#"{"participantId":"3988218d","participantJid":"v@meet.jitsi"}"#, Some("3988218d")),
+            (
+                r#"{"participantJid":"v@meet.jitsi","participantFullJid":"v@meet.jitsi/r"}"#,
+                Some("v@meet.jitsi"),
+            ),
+            (r#"{"participantId":"","participantJid":"v@meet.jitsi/r"}"#, Some("v@meet.jitsi")),
+            (r#"{"participantId":null,"participantFullJid":"v@meet.jitsi/r"}"#, Some("v@meet.jitsi")),
+            (r#"{"id":"google|1","name":"Ada"}"#, None),
+        ] {
+            let joined = ParticipantJoined::decode(data).expect("an object");
+            assert_eq!(joined.participant.presence(), presence, "{data}");
+        }
     }
 
     #[test]

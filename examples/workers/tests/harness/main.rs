@@ -25,6 +25,7 @@ mod frozen;
 mod ids;
 mod kills;
 mod outage;
+mod presences;
 mod roles;
 #[path = "../../src/schema.rs"]
 mod schema;

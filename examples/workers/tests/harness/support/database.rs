@@ -1,6 +1,6 @@
 //! Databases of their own for the tests, and what is in them at the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::QueryDsl as _;
 use diesel_async::{AsyncConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
@@ -12,7 +12,7 @@ use jaas_diesel::{MysqlStore, PostgresStore, SqliteStore, mysql, postgres, sqlit
 use tempfile::TempDir;
 
 use super::not_tested;
-use crate::schema::{edges, handled};
+use crate::schema::{edges, endings, handled};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -41,7 +41,7 @@ pub(crate) struct Handled {
     pub(crate) attempt: i32,
 }
 
-/// Each coming (`true`) and going: session, participant, room and time.
+/// Each coming (`true`) and going: session, presence, room and time.
 pub(crate) type Edges = BTreeSet<(String, String, String, i64, bool)>;
 
 /// Does this on a connection, whatever its type.
@@ -158,6 +158,13 @@ impl Database {
     pub(crate) async fn edges(&self) -> Edges {
         let rows: Vec<_> =
             connected!(self, connection => edges::table.load(&mut connection).await.expect("loaded"));
+        rows.into_iter().collect()
+    }
+
+    /// When each meeting ended, by its session.
+    pub(crate) async fn endings(&self) -> BTreeMap<String, i64> {
+        let rows: Vec<_> =
+            connected!(self, connection => endings::table.load(&mut connection).await.expect("loaded"));
         rows.into_iter().collect()
     }
 
