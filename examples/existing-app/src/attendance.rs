@@ -1,15 +1,16 @@
 //! What the application does with the events: it writes to its own tables.
 
 use async_trait::async_trait;
+use diesel::upsert::excluded;
 use diesel::{ExpressionMethods as _, OptionalExtension as _, QueryDsl as _};
 use diesel_async::RunQueryDsl as _;
-use jaas_core::event::{Participant, ParticipantJoined, ParticipantLeft};
+use jaas_core::event::{Participant, ParticipantJoined, ParticipantLeft, RoomDestroyed};
 use jaas_core::{
     Context, EventHandler, Handled, HandlerError, HandlerResult, MAX_INDEXED_BYTES, Room, SessionId, storable,
 };
 
 use crate::database::Connection;
-use crate::rooms::{edges as dsl, rooms};
+use crate::rooms::{edges as dsl, endings, rooms};
 
 /// Mounted as *transactional*: its rows and the event's completion are committed together or not at all.
 pub(crate) struct Attendance;
@@ -31,6 +32,25 @@ impl EventHandler<Connection> for Attendance {
     ) -> HandlerResult {
         write(cx, &event.participant, &event.room, false).await
     }
+
+    /// Closes the stays of those whose leave never comes. It is kept whether the room is known or not: an operator may add the
+    /// room later.
+    async fn room_destroyed(&self, cx: &mut Context<'_, Connection>, event: &RoomDestroyed) -> HandlerResult {
+        // A breakout room shares the session of its main room; its end is not the end of the meeting.
+        if event.room.is_breakout() {
+            return Ok(Handled::ignored("a breakout room"));
+        }
+        let Some(session) = &cx.envelope().session_id else { return Ok(Handled::ignored("no session")) };
+        let (session, at) = (session.as_str().to_owned(), cx.delivery().occurred_at().as_millis());
+        diesel::insert_into(endings::table)
+            .values((endings::session_id.eq(session), endings::ended_at.eq(at)))
+            .on_conflict(endings::session_id)
+            .do_update()
+            .set(endings::ended_at.eq(excluded(endings::ended_at)))
+            .execute(cx.tx())
+            .await?;
+        Ok(Handled::Done)
+    }
 }
 
 /// One row for each coming and going: events come in any order, and a trip to a breakout room and back keeps the participant
@@ -41,7 +61,7 @@ async fn write(
     place: &Room,
     joined: bool,
 ) -> HandlerResult {
-    let Some((session, id)) = who(cx, participant) else {
+    let Some((session, presence)) = who(cx, participant) else {
         return Ok(Handled::ignored("no session or participant"));
     };
     let (room, at) = (known_room(cx).await?, cx.delivery().occurred_at().as_millis());
@@ -49,7 +69,7 @@ async fn write(
         .values((
             dsl::session_id.eq(session.as_str()),
             // Ids and names are any text of any length; a key takes 255 bytes, and PostgreSQL no U+0000.
-            dsl::participant_id.eq(storable(id, MAX_INDEXED_BYTES)),
+            dsl::presence.eq(storable(presence, MAX_INDEXED_BYTES)),
             dsl::place.eq(storable(&place.to_string(), MAX_INDEXED_BYTES)),
             dsl::at.eq(at),
             dsl::joined.eq(joined),
@@ -63,7 +83,7 @@ async fn write(
 }
 
 fn who<'a>(cx: &Context<'a, Connection>, participant: &'a Participant) -> Option<(&'a SessionId, &'a str)> {
-    Some((cx.envelope().session_id.as_ref()?, participant.participant_id.as_ref()?.as_str()))
+    Some((cx.envelope().session_id.as_ref()?, participant.presence()?))
 }
 
 /// The name of the meeting's room, if it is one of ours. Otherwise the event becomes a dead letter, because trying again by
@@ -76,18 +96,20 @@ async fn known_room(cx: &mut Context<'_, Connection>) -> Result<String, HandlerE
         .first::<String>(cx.tx())
         .await
         .optional()?;
-    known.ok_or(HandlerError::permanent("the room is not known here"))
+    known.ok_or_else(|| HandlerError::permanent("the room is not known here"))
 }
 
 /// Somebody came to or left the main room or a breakout room.
 #[derive(Debug, Clone, diesel::Queryable)]
 pub(crate) struct Edge {
     pub(crate) session: String,
-    pub(crate) participant: String,
+    pub(crate) presence: String,
     pub(crate) place: String,
     pub(crate) at: i64,
     pub(crate) joined: bool,
     pub(crate) name: Option<String>,
+    /// When the meeting ended.
+    pub(crate) ended: Option<i64>,
 }
 
 /// From when until when a participant was in the main room or in a breakout room, in ms since the epoch.
@@ -99,22 +121,54 @@ pub(crate) struct Stay {
     pub(crate) place: String,
 }
 
-/// Each join lasts until the first leave of the same participant and place, before they come to that place again; without
-/// one, until they come to another place. The same in any order of the edges.
+/// Each join lasts until the first leave of the same presence and place, before they come to that place again; without one,
+/// until they come to another place, or else until the meeting ends. The same in any order of the edges.
 pub(crate) fn stays(mut edges: Vec<Edge>) -> Vec<Stay> {
     edges.sort_by(|one, other| (one.at, one.joined, &one.place).cmp(&(other.at, other.joined, &other.place)));
     let stay = |join: &Edge| {
-        let own = |edge: &&Edge| edge.session == join.session && edge.participant == join.participant;
+        let own = |edge: &&Edge| edge.session == join.session && edge.presence == join.presence;
         let first = |wanted: &dyn Fn(&Edge) -> bool| {
             edges.iter().filter(own).find(|edge| wanted(edge)).map(|edge| edge.at)
         };
         let left = first(&|edge| !edge.joined && edge.place == join.place && edge.at >= join.at);
         let again = first(&|edge| edge.joined && edge.place == join.place && edge.at > join.at);
         let next = first(&|edge| edge.joined && edge.at > join.at);
-        let left_at = left.filter(|left| again.is_none_or(|again| *left <= again)).or(next);
+        let left_at = left.filter(|left| again.is_none_or(|again| *left <= again)).or(next).or(join.ended);
         Stay { joined_at: join.at, left_at, name: join.name.clone(), place: join.place.clone() }
     };
     let mut stays: Vec<Stay> = edges.iter().filter(|edge| edge.joined).map(stay).collect();
     stays.sort();
     stays
+}
+
+/// The SQL of the handler, without a server: in a transaction that is never committed.
+#[cfg(all(test, not(feature = "postgres")))]
+mod tests {
+    use diesel_async::AsyncConnection as _;
+    use jaas_core::Next;
+    use jaas_testkit::event;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_copy_is_one_row_and_an_unknown_room_a_dead_letter() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}", folder.path().join("app.sqlite").display());
+        let (pool, _inbox) = crate::database::open(&url).await.expect("opened");
+        let mut connection = pool.get().await.expect("a connection");
+        connection.begin_test_transaction().await.expect("begun");
+
+        let joined = event::participant_joined().in_room("Math").named("Ada");
+        let refused = joined.handle_in(&Attendance, &mut *connection).await.expect_err("not known");
+        assert_eq!(refused.next(), Next::DeadLetter);
+
+        let room = (rooms::name.eq("math"), rooms::title.eq("Mathematics"));
+        diesel::insert_into(rooms::table).values(room).execute(&mut *connection).await.expect("added");
+        for _ in 0..2 {
+            assert_eq!(joined.handle_in(&Attendance, &mut *connection).await, Ok(Handled::Done));
+        }
+        let names: Vec<Option<String>> =
+            dsl::table.select(dsl::name).load(&mut *connection).await.expect("loaded");
+        assert_eq!(names, [Some("Ada".to_owned())]);
+    }
 }

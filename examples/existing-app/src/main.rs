@@ -53,8 +53,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     // Before anything runs that would be cut off, should the address be taken.
     let bind = &options.bind;
     let listener = TcpListener::bind(bind).map_err(|error| format!("{bind} (BIND): {error}"))?;
-    let pool = database::connect(&options.database).await?;
-    let inbox = database::inbox(&options.database, &pool).await?;
+    let (pool, inbox) = database::open(&options.database).await?;
     let jaas = webhooks::start(inbox.clone(), &options.secrets)?;
     let (webhook, health) = (jaas.webhook(), jaas.health());
 

@@ -3,8 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Json, Path, ServiceConfig};
 use diesel::upsert::excluded;
-use diesel::{ExpressionMethods as _, QueryDsl as _};
+use diesel::{ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, QueryDsl as _};
 use diesel_async::RunQueryDsl as _;
+use jaas_core::room_key;
 use serde::Deserialize;
 
 use crate::State;
@@ -19,10 +20,11 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Somebody came to or left the main room or a breakout room.
-    edges (session_id, participant_id, place, at, joined) {
+    /// Somebody came to or left the main room or a breakout room. `presence` is the participant id, or the address of a visitor,
+    /// who has no participant id.
+    edges (session_id, presence, place, at, joined) {
         session_id -> Text,
-        participant_id -> Text,
+        presence -> Text,
         place -> Text,
         at -> BigInt,
         joined -> Bool,
@@ -30,6 +32,16 @@ diesel::table! {
         name -> Nullable<Text>,
     }
 }
+
+diesel::table! {
+    /// When the meeting of a session ended.
+    endings (session_id) {
+        session_id -> Text,
+        ended_at -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(edges, endings);
 
 pub(crate) fn routes(app: &mut ServiceConfig) {
     app.route("/rooms/{room}", web::put().to(put))
@@ -42,7 +54,7 @@ struct Room {
 }
 
 async fn put(state: Data<State>, room: Path<String>, body: Json<Room>) -> Result<HttpResponse, AppError> {
-    let name = room.to_lowercase();
+    let name = room_key(&room);
     diesel::insert_into(rooms::table)
         .values((rooms::name.eq(name), rooms::title.eq(&body.title)))
         .on_conflict(rooms::name)
@@ -53,17 +65,19 @@ async fn put(state: Data<State>, room: Path<String>, body: Json<Room>) -> Result
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// One line for each stay. A coming whose leave did not arrive yet, or never will, has no `left_at`.
+/// One line for each stay. Of those who are still there it has no `left_at`.
 async fn attendance(state: Data<State>, room: Path<String>) -> Result<Json<Vec<Stay>>, AppError> {
     let edges: Vec<Edge> = edges::table
-        .filter(edges::room.eq(room.to_lowercase()))
+        .left_join(endings::table.on(endings::session_id.eq(edges::session_id)))
+        .filter(edges::room.eq(room_key(&room)))
         .select((
             edges::session_id,
-            edges::participant_id,
+            edges::presence,
             edges::place,
             edges::at,
             edges::joined,
             edges::name,
+            endings::ended_at.nullable(),
         ))
         .load(&mut state.pool.get().await?)
         .await?;

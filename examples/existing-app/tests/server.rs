@@ -141,6 +141,42 @@ async fn a_trip_to_a_breakout_room_is_three_stays_in_any_order() {
     app.terminate().await;
 }
 
+/// Who vanishes is there until the meeting ends: a leave never comes. Visitors have no participant id.
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_are_kept_and_those_who_vanish_leave_with_the_meeting() {
+    let Some(database) = database().await else { return };
+    let app = Application::start(&database.url, &[]).await;
+    let put = app.ask(Method::PUT, "/api/rooms/math", Some(json!({"title": "Mathematics"}))).await;
+    assert_eq!(put.status(), 204);
+    let visitor = json!({"participantJid": "v1@visitors.meet.jitsi", "role": "visitor", "name": "Grace"});
+    let vanishes = json!({"participantId": "5f2c1a9e", "participantJid": "a1@8x8.vc", "name": "Ada"});
+    let deliver = async |event_type: &str, second: i64, data: &Value| {
+        let body = json!({
+            "idempotencyKey": format!("k-{second}"), "eventType": event_type, "sessionId": "s",
+            "timestamp": STARTED + 1000 * second, "fqn": "vpaas-magic-cookie-1/math", "data": data,
+        });
+        assert_eq!(app.deliver(&body.to_string(), &[]).await, 200);
+    };
+    let attended = async |expected: &Value| {
+        app.until("/api/rooms/math/attendance", Some(TOKEN), |text| {
+            let stays: Vec<Value> = serde_json::from_str(text).unwrap();
+            let seconds = |at: &Value| at.as_i64().map(|at| (at - STARTED) / 1000);
+            let stay =
+                |stay: &Value| json!([stay["name"], seconds(&stay["joined_at"]), seconds(&stay["left_at"])]);
+            Value::from_iter(stays.iter().map(stay)) == *expected
+        })
+        .await;
+    };
+    deliver("PARTICIPANT_LEFT", 60, &visitor).await;
+    deliver("PARTICIPANT_JOINED", 10, &visitor).await;
+    deliver("PARTICIPANT_JOINED", 0, &vanishes).await;
+    deliver("ROOM_DESTROYED", 120, &json!({"isBreakout": true, "breakoutRoomId": "b1"})).await;
+    attended(&json!([["Ada", 0, null], ["Grace", 10, 60]])).await;
+    deliver("ROOM_DESTROYED", 300, &json!({"isBreakout": false})).await;
+    attended(&json!([["Ada", 0, 300], ["Grace", 10, 60]])).await;
+    app.terminate().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_that_a_column_does_not_take_become_no_dead_letters() {
     let Some(database) = database().await else { return };

@@ -6,7 +6,6 @@ use std::time::Duration;
 use diesel::ConnectionError;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, bb8};
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
-use jaas_core::store::StoreError;
 pub(crate) use jaas_diesel::sqlite::Connection;
 
 pub(crate) type Pool = bb8::Pool<Connection>;
@@ -14,8 +13,11 @@ pub(crate) type Store = jaas_diesel::SqliteStore;
 
 pub(crate) const DEFAULT_URL: &str = "sqlite://existing-app.sqlite";
 
-/// The application's pool, and its tables. Of yours, write migrations.
-pub(crate) async fn connect(url: &str) -> Result<Pool, Box<dyn Error>> {
+/// The application's pool and its tables, and the inbox in the same file and beside them, so that a handler's rows and the event's
+/// completion are one transaction. On SQLite the store has its own connections and does not use the pool: of a file only one
+/// connection writes at a time, and the store's is in a thread that lets many events share one write. Of your tables, write
+/// migrations.
+pub(crate) async fn open(url: &str) -> Result<(Pool, Store), Box<dyn Error>> {
     let mut config = ManagerConfig::<Connection>::default();
     config.custom_setup = Box::new(|path| {
         Box::pin(async move {
@@ -30,19 +32,13 @@ pub(crate) async fn connect(url: &str) -> Result<Pool, Box<dyn Error>> {
     let pool = Pool::builder().max_size(8).connection_timeout(Duration::from_secs(5)).build(manager).await?;
     let create = "CREATE TABLE IF NOT EXISTS rooms (name TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS edges (
-            session_id TEXT NOT NULL, participant_id TEXT NOT NULL, place TEXT NOT NULL, at BIGINT NOT NULL,
+            session_id TEXT NOT NULL, presence TEXT NOT NULL, place TEXT NOT NULL, at BIGINT NOT NULL,
             joined BOOLEAN NOT NULL, room TEXT NOT NULL REFERENCES rooms, name TEXT,
-            PRIMARY KEY (session_id, participant_id, place, at, joined));
+            PRIMARY KEY (session_id, presence, place, at, joined));
+        CREATE TABLE IF NOT EXISTS endings (session_id TEXT NOT NULL PRIMARY KEY, ended_at BIGINT NOT NULL);
         CREATE INDEX IF NOT EXISTS edges_of_room ON edges (room);";
     pool.get().await?.batch_execute(create).await?;
-    Ok(pool)
-}
-
-/// The inbox, in the application's file and beside its tables, so that a handler's rows and the event's completion are one
-/// transaction. On SQLite the store has connections of its own and does not use the pool: of a file only one connection
-/// writes at a time, and the store's is in a thread that lets many events share one write.
-pub(crate) async fn inbox(url: &str, _: &Pool) -> Result<Store, StoreError> {
-    Store::open(path(url).unwrap_or(url)).await
+    Ok((pool, Store::open(path(url)?).await?))
 }
 
 fn path(url: &str) -> Result<&str, &'static str> {
