@@ -210,6 +210,15 @@ pub enum AuthError {
     /// The `Authorization` value is not one of those configured.
     #[error("the Authorization header has none of the configured values")]
     AuthorizationMismatch,
+    /// The body is empty, and the `Content-Length` says that it was not.
+    #[error(
+        "the body is empty although its Content-Length is {declared}: something before the receiver has read it, such as a \
+         middleware that logs bodies; mount the webhook outside of it"
+    )]
+    BodyMissing {
+        /// The `Content-Length`, in bytes.
+        declared: u64,
+    },
 }
 
 impl AuthError {
@@ -223,6 +232,7 @@ impl AuthError {
             Self::Signature(SignatureError::FromTheFuture { .. }) => "signature_from_the_future",
             Self::AuthorizationMissing => "authorization_missing",
             Self::AuthorizationMismatch => "authorization_mismatch",
+            Self::BodyMissing { .. } => "body_missing",
         }
     }
 }

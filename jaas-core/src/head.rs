@@ -13,6 +13,8 @@ use crate::telemetry::TraceContext;
 pub struct RequestHead<'a> {
     signature: Option<Cow<'a, str>>,
     authorization: Option<&'a str>,
+    /// The `Content-Length`, in bytes.
+    pub(crate) declared: Option<u64>,
     /// The trace it belongs to, if it came with a `traceparent` that is valid.
     pub trace: Option<TraceContext>,
 }
@@ -24,6 +26,12 @@ impl<'a> RequestHead<'a> {
     /// `X-Jaas-Signature` and `tracestate` are lists, and a list may be split or repeated on its way: the values are joined
     /// with a comma ([RFC 9110, 5.3](https://www.rfc-editor.org/rfc/rfc9110#section-5.3)). Of the other headers the first
     /// value counts. A value that is not UTF-8 is left out.
+    ///
+    /// A source with one value for each name, such as a map, returns an `Option`. If it has the first line of a header only,
+    /// a genuine signature may be missing: it may be in the second.
+    ///
+    /// With `Content-Length` a receiver notices that the body was read before it was given to it; leave that header out
+    /// where it is not the length of what the sender sent.
     ///
     /// ```
     /// use jaas_core::RequestHead;
@@ -51,13 +59,8 @@ impl<'a> RequestHead<'a> {
         let trace =
             parent.and_then(|parent| TraceContext::parse(parent, joined(values("tracestate")).as_deref()));
         let authorization = values("authorization").next();
-        Self { signature: joined(values(signature::HEADER)), authorization, trace }
-    }
-
-    /// The same of a source with one value for each name, such as a map of a test or of a function's event. If it has
-    /// the first line of a header only, use [`from_lines`](Self::from_lines): a genuine signature may be in the second.
-    pub fn read(header: impl Fn(&'static str) -> Option<&'a str>) -> Self {
-        Self::from_lines(header)
+        let declared = values("content-length").next().and_then(|length| length.trim().parse().ok());
+        Self { signature: joined(values(signature::HEADER)), authorization, declared, trace }
     }
 
     /// The headers that can prove the request genuine.
@@ -80,7 +83,7 @@ fn joined<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Cow<'a, str>> 
 impl<'a> From<Credentials<'a>> for RequestHead<'a> {
     fn from(credentials: Credentials<'a>) -> Self {
         let Credentials { signature, authorization } = credentials;
-        Self { signature: signature.map(Cow::Borrowed), authorization, trace: None }
+        Self { signature: signature.map(Cow::Borrowed), authorization, declared: None, trace: None }
     }
 }
 

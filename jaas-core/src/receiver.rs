@@ -76,6 +76,8 @@ enum Path {
 struct Request<'a> {
     path: Path,
     credentials: Credentials<'a>,
+    /// The `Content-Length`, in bytes.
+    declared: Option<u64>,
     trace: Option<TraceContext>,
     span: Span,
     began: Instant,
@@ -147,7 +149,7 @@ impl Receiver {
 
     async fn take(&self, path: Path, head: RequestHead<'_>, body: Bytes) -> Reply {
         let began = Instant::now();
-        let (credentials, trace) = (head.credentials(), head.trace.clone());
+        let (credentials, declared, trace) = (head.credentials(), head.declared, head.trace.clone());
         let span = tracing::info_span!(
             target: target::DELIVERY, name::DELIVERY,
             endpoint = %self.endpoint, key = Empty, event_type = Empty, reply = Empty, trace_id = Empty,
@@ -156,7 +158,7 @@ impl Receiver {
         if let Some(trace_id) = telemetry::trace_id(trace.as_ref()) {
             span.record("trace_id", trace_id);
         }
-        let request = Request { path, credentials, trace, span: span.clone(), began };
+        let request = Request { path, credentials, declared, trace, span: span.clone(), began };
         let reply = self.decide(request, body).instrument(span.clone()).await;
         span.record("reply", reply.as_str());
         self.counts.replied(&reply);
@@ -176,12 +178,16 @@ impl Receiver {
     }
 
     async fn decide(&self, request: Request<'_>, body: Bytes) -> Reply {
-        let Request { path, credentials, .. } = request;
+        let Request { path, credentials, declared, .. } = request;
         let turn = match (self.turn(), &self.settings) {
             (Err(reply), None) => return reply,
             // What cannot be taken now may still be a question.
             (turn, _) => turn,
         };
+        // What proves a request genuine proves nothing of a body that is gone, and the reason would name the secret.
+        if let Some(declared) = declared.filter(|bytes| *bytes > 0 && body.is_empty()) {
+            return self.refuse_unproven(path, AuthError::BodyMissing { declared }, credentials, &body);
+        }
         let now = self.clock.now();
         let proven = self.auth.check(credentials, &body, now);
         let own_auth = self.settings.as_ref().and_then(SettingsDesk::auth);

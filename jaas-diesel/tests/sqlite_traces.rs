@@ -71,8 +71,8 @@ async fn a_transactional_handler_is_inside_its_span_and_its_trace_and_under_the_
     let request = Signer::new(SECRET)
         .expect("good")
         .sign(jaas_core::Clock::now(&jaas_core::SystemClock), event::room_created().key("k").body());
-    let head = RequestHead::read(|name| match name {
-        "x-jaas-signature" => Some(&request.signature),
+    let head = RequestHead::from_lines(|name| match name {
+        "x-jaas-signature" => Some(&*request.signature),
         "traceparent" => Some(TRACEPARENT),
         _ => None,
     });

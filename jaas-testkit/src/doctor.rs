@@ -186,6 +186,8 @@ pub enum Mistake {
     TrailingNewline,
     /// A byte order mark was put before the body, or taken off.
     ByteOrderMark,
+    /// The body is empty, and something else was signed: it was read before it came here.
+    BodyMissing,
     /// The body was encoded in base64 by a gateway, or signed so.
     Base64Body,
     /// The body went through another character set than UTF-8: characters outside ASCII became `?` or other bytes.
@@ -218,6 +220,7 @@ impl Mistake {
             Self::Reserialised => "reserialised",
             Self::TrailingNewline => "trailing_newline",
             Self::ByteOrderMark => "byte_order_mark",
+            Self::BodyMissing => "body_missing",
             Self::Base64Body => "base64_body",
             Self::CharacterSet => "character_set",
             Self::Milliseconds => "milliseconds",

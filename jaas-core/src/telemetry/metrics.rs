@@ -142,7 +142,7 @@ define! {
     Counter REFUSED "jaas_refused_total" in Count {
         endpoint: "name of the endpoint",
         reason: "`signature_missing`, `signature_malformed`, `signature_mismatch`, `signature_too_old`, \
-                 `signature_from_the_future`, `authorization_missing`, `authorization_mismatch`",
+                 `signature_from_the_future`, `authorization_missing`, `authorization_mismatch`, `body_missing`",
     } "Requests that were answered 401, by what was wrong with them.";
 
     Counter AUTHENTIC "jaas_authentic_total" in Count {

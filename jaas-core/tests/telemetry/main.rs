@@ -3,6 +3,7 @@
 
 mod documented;
 mod injection;
+mod lost_body;
 mod metrics_table;
 mod monitor;
 mod spans;

@@ -65,8 +65,8 @@ pub(crate) async fn deliver_in(
 ) -> jaas_core::Reply {
     let signed_at = NOW.saturating_sub(Duration::from_secs(3));
     let request = Signer::new(SECRET).expect("good").sign(signed_at, body);
-    let head = jaas_core::RequestHead::read(|name| match name {
-        "x-jaas-signature" => Some(&request.signature),
+    let head = jaas_core::RequestHead::from_lines(|name| match name {
+        "x-jaas-signature" => Some(&*request.signature),
         "traceparent" => Some(traceparent),
         "tracestate" => Some("vendor=1"),
         _ => None,

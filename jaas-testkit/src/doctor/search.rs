@@ -56,12 +56,22 @@ pub(super) fn explain(doctor: &Doctor, header: &str, body: &[u8], now: Timestamp
             }
         }
     }
-    let Some((mut findings, signed_at)) = best else { return Vec::new() };
+    let Some((mut findings, signed_at)) = best else { return body_missing(body).into_iter().collect() };
     // The age is said of a signature that is otherwise explained, as a receiver does.
     if let Some(signed_at) = signed_at {
         findings.extend(Finding::clock_skew(signed_at, now, doctor.tolerance));
     }
     findings
+}
+
+/// JaaS signs no empty body.
+fn body_missing(body: &[u8]) -> Option<Finding> {
+    body.is_empty().then(|| {
+        let text = "The body is empty, and JaaS signs no empty body: something has read it before, such as a middleware that \
+                    logs bodies, or it was not captured. Mount the webhook outside of that middleware, and capture the bytes \
+                    as they came. Nothing can be said of the secret.";
+        Finding::new(Mistake::BodyMissing, text)
+    })
 }
 
 fn malformed(problem: &str, header: &str) -> Vec<Finding> {

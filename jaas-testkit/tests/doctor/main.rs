@@ -41,7 +41,7 @@ fn every_known_mistake_is_named_from_a_signature_made_with_it() {
             vector.case
         );
     }
-    assert_eq!(vectors.len(), 64);
+    assert_eq!(vectors.len(), 66);
 }
 
 #[test]
@@ -66,6 +66,7 @@ fn each_mistake_has_a_vector_of_its_own() {
         Mistake::Reserialised,
         Mistake::TrailingNewline,
         Mistake::ByteOrderMark,
+        Mistake::BodyMissing,
         Mistake::Base64Body,
         Mistake::CharacterSet,
         Mistake::Milliseconds,

@@ -162,7 +162,8 @@ fn has_place(body: &Value, path: &str) -> bool {
 fn advice(status: u16) -> String {
     let look = match status {
         401 => {
-            "the signature was refused: is this the secret of that endpoint? The server's log says why, and `jaas verify` \
+            "the signature was refused: is this the secret of that endpoint? The reason is in the server's log: with \
+                body_missing a middleware of the server read the body first, and the secret is not the cause. `jaas verify` \
                 examines signatures"
         }
         404 => "nothing is mounted at this path",
