@@ -66,6 +66,24 @@ async fn fields_can_be_set_and_left_out() {
 }
 
 #[tokio::test]
+async fn the_same_key_is_the_same_body_unless_another_time_is_asked_for() {
+    let body = async |more: &[&str]| {
+        let args = ["--json", "send", "PARTICIPANT_JOINED", "--url", "http://127.0.0.1:1/", "--dry-run"];
+        let told = jaas(&[&args, more].concat()).await.exits(0).json();
+        let body = told["body"].as_str().expect("a body").to_owned();
+        // Two clocks would have to show the same millisecond.
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        body
+    };
+    assert_eq!(body(&["--key", "k"]).await, body(&["--key", "k"]).await);
+    assert_ne!(body(&["--key", "k"]).await, body(&["--key", "l"]).await);
+    assert_ne!(body(&["--key", "k", "--at", "now"]).await, body(&["--key", "k", "--at", "now"]).await);
+    let at = ["--key", "k", "--at", "2026-11-23T08:00:00Z"];
+    assert_eq!(body(&at).await, body(&at).await);
+    assert_ne!(body(&[]).await, body(&[]).await, "without a key it is a new event");
+}
+
+#[tokio::test]
 async fn a_file_is_sent_byte_for_byte() {
     let server = Server::start().await;
     let body = "{ \"eventType\" : \"WHITEBOARD_OPENED\",\n  \"idempotencyKey\":\"file-1\", \"data\":{\"é\":1e999} }\n";

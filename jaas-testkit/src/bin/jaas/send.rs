@@ -22,6 +22,8 @@ use crate::values;
 Examples:
   jaas send PARTICIPANT_JOINED --url http://127.0.0.1:8080/webhooks/jaas
   jaas send POLL_CREATED --url … --room standup --set 'data.question=Lunch?' --without appId
+  jaas send ROOM_CREATED --url … --key k1       # twice: the second is a duplicate
+  jaas send ROOM_CREATED --url … --key k1 --at now  # a conflict, if k1 was sent before
   jaas send --file body.json --url …            # byte for byte, with its own key
   jaas send ROOM_CREATED --url … --dry-run      # shows headers and body, and sends nothing")]
 pub(crate) struct Send {
@@ -42,12 +44,13 @@ pub(crate) struct Send {
     #[arg(long, value_name = "PATH")]
     without: Vec<String>,
 
-    /// The idempotency key; otherwise a new one
+    /// The idempotency key; otherwise a new one. Sent twice with the same options it is the same body, so a duplicate and not
+    /// a conflict
     #[arg(long)]
     key: Option<String>,
 
-    /// When it happened; otherwise now
-    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    /// When it happened, or `now`; otherwise now, and with --key a fixed time, so that the same key has the same body
+    #[arg(long, value_name = "TIME", value_parser = values::time_or_now)]
     at: Option<Timestamp>,
 
     /// The room; otherwise math
@@ -116,11 +119,16 @@ impl Send {
             return Ok(options::read(file)?.into());
         }
         let kind = EventKind::from_wire(&self.event.as_deref().unwrap_or_default().to_ascii_uppercase());
-        let key = match &self.key {
-            Some(key) => key.clone(),
-            None => random_key()?,
+        let fixture = event::of(kind);
+        let (event, at) = match &self.key {
+            // The time of the fixture: with the time of sending, the same key would have another body each time, a conflict.
+            Some(key) => (fixture.key(key.as_str()), self.at),
+            None => (fixture.key(random_key()?), Some(self.at.unwrap_or_else(|| SystemClock.now()))),
         };
-        let mut event = event::of(kind).key(key).at(self.at.unwrap_or_else(|| SystemClock.now()));
+        let mut event = match at {
+            Some(at) => event.at(at),
+            None => event,
+        };
         if let Some(room) = &self.room {
             event = event.in_room(room);
         }

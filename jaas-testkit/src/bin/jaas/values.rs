@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use jaas_core::Timestamp;
+use jaas_core::{Clock as _, SystemClock, Timestamp};
 use serde_json::Value;
 
 /// `5%` or `0.05`.
@@ -60,6 +60,11 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
         "it looks like 2026-11-23T08:00:00Z, or is a number of seconds or ms since 1970".to_owned()
     })?;
     Ok(at.into())
+}
+
+/// The same, or `now`.
+pub(crate) fn time_or_now(text: &str) -> Result<Timestamp, String> {
+    if text == "now" { Ok(SystemClock.now()) } else { time(text) }
 }
 
 /// `data.name=Ada`: a path, and JSON or else a text.
