@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsDesk};
+use jaas_core::settings::{
+    Cached, FailurePolicy, Fixed, MeetingSettings, RoomRules, SettingsDesk, SettingsProvider, chain,
+};
 use jaas_core::store::MemoryStore;
 use jaas_core::{Auth, Credentials, Inbox, Receiver, Timestamp};
 use jaas_testkit::Signer;
@@ -205,6 +207,34 @@ async fn without_a_desk_the_log_says_what_to_do() {
     let lines = lines.0.lock().expect("not poisoned").join("\n");
     assert!(lines.contains("the room opens without lobby and passcode"), "{lines}");
     assert!(lines.contains("ReceiverBuilder::settings"), "{lines}");
+}
+
+/// With `fail_closed`, rules without a default close every room that none matches.
+#[test]
+fn a_policy_that_closes_rooms_warns_of_rules_without_a_default() {
+    let rules = || RoomRules::new().rule("*-vip", MeetingSettings::default()).expect("allowed");
+    let fixed = || Fixed::new(MeetingSettings::default());
+    let closed = FailurePolicy::fail_closed;
+    let last = || FailurePolicy::last_known_good(Duration::from_secs(60), closed());
+    let everything = RoomRules::new().rule("*", MeetingSettings::default()).expect("allowed");
+    let provider = |provider: Box<dyn SettingsProvider>| provider;
+    for (provider, policy, warns) in [
+        (provider(Box::new(rules())), closed(), true),
+        (provider(Box::new(Arc::new(rules()))), last(), true),
+        (provider(Box::new(Cached::new(rules(), Duration::from_secs(1)))), closed(), true),
+        (provider(Box::new(chain(rules(), rules()))), closed(), true),
+        (provider(Box::new(chain(rules(), fixed()))), closed(), false),
+        (provider(Box::new(rules().default_settings(MeetingSettings::default()))), closed(), false),
+        (provider(Box::new(everything)), closed(), false),
+        (provider(Box::new(rules())), FailurePolicy::fallback(MeetingSettings::default()), false),
+    ] {
+        let lines = Lines::default();
+        let _logging = tracing::subscriber::set_default(lines.clone());
+        SettingsDesk::builder(provider, policy.clone()).build().expect("good");
+        let lines = lines.0.lock().expect("not poisoned").join("\n");
+        let warned = lines.starts_with("WARN") && lines.contains("RoomRules::default_settings");
+        assert_eq!(warned, warns, "{policy:?}: {lines}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

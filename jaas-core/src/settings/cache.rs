@@ -123,6 +123,10 @@ impl<P: SettingsProvider> SettingsProvider for Cached<P> {
         }
         answered
     }
+
+    fn answers_every_room(&self) -> bool {
+        self.provider.answers_every_room()
+    }
 }
 
 impl<P> fmt::Debug for Cached<P> {

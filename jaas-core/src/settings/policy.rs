@@ -57,6 +57,8 @@ impl FailurePolicy {
     /// Closes the room: a lobby in which everybody but moderators waits to be let in, and a passcode of 10 digits that
     /// nobody was told.
     ///
+    /// - A room for which the provider has no settings is closed too. So rules without a default close every room that no
+    ///   rule matches; the desk warns of that when it is built.
     /// - Somebody has to let people in, so the meeting needs a participant whose token makes them a moderator. Without
     ///   one nobody gets in.
     /// - The passcode closes the ways around the lobby that a passcode closes, such as dialling in. Whether a moderator is

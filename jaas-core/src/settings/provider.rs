@@ -50,6 +50,12 @@ pub trait SettingsProvider: Send + Sync + 'static {
     /// Any error; `?` works. It is answered by the failure policy. [`NoSettings`] says that this provider has none for
     /// the room.
     async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError>;
+
+    /// Whether it has settings for every room, as far as that is known without asking. When it has not, the desk warns if
+    /// its failure policy closes rooms. Defaults to true.
+    fn answers_every_room(&self) -> bool {
+        true
+    }
 }
 
 /// Forwards, so a provider can be shared.
@@ -58,6 +64,10 @@ impl<P: SettingsProvider + ?Sized> SettingsProvider for Arc<P> {
     async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
         (**self).settings(request).await
     }
+
+    fn answers_every_room(&self) -> bool {
+        (**self).answers_every_room()
+    }
 }
 
 /// Forwards, so a provider can be chosen while the program runs.
@@ -65,6 +75,10 @@ impl<P: SettingsProvider + ?Sized> SettingsProvider for Arc<P> {
 impl<P: SettingsProvider + ?Sized> SettingsProvider for Box<P> {
     async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
         (**self).settings(request).await
+    }
+
+    fn answers_every_room(&self) -> bool {
+        (**self).answers_every_room()
     }
 }
 
@@ -132,6 +146,10 @@ impl<A: SettingsProvider, B: SettingsProvider> SettingsProvider for Chain<A, B> 
             Err(error) if has_none(&error) => self.second.settings(request).await,
             result => result,
         }
+    }
+
+    fn answers_every_room(&self) -> bool {
+        self.first.answers_every_room() || self.second.answers_every_room()
     }
 }
 

@@ -23,8 +23,9 @@ use crate::lenient::without_bom;
 /// A pattern is a room's name, without its tenant, in which `*` stands for any number of characters and `?` for one. A `/`
 /// of the name itself is written `%2F`. Both are compared
 /// percent-decoded and lower-cased, as [`Fqn::room_key`] is. A room that no rule matches has the default; without a default
-/// it has [`NoSettings`](super::NoSettings), and the failure policy answers, or the next provider of a
-/// [`chain`](super::chain).
+/// it has [`NoSettings`](super::NoSettings), and the next provider of a [`chain`](super::chain) answers, or the failure
+/// policy: [`fail_closed`](super::FailurePolicy::fail_closed) then closes every room that no rule matches, and the desk
+/// warns of that when it is built.
 ///
 /// In a file, with the keys of the answer:
 ///
@@ -70,6 +71,12 @@ struct Rule {
     tenant: Option<String>,
     pattern: Pattern,
     settings: MeetingSettings,
+}
+
+impl Rule {
+    fn is_for_every_room(&self) -> bool {
+        self.tenant.is_none() && self.pattern.is_everything()
+    }
 }
 
 impl RoomRules {
@@ -194,5 +201,9 @@ impl RoomRules {
 impl SettingsProvider for RoomRules {
     async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
         self.of(&request.fqn).cloned().ok_or_else(|| NoSettings.into())
+    }
+
+    fn answers_every_room(&self) -> bool {
+        self.default.is_some() || self.rules.iter().any(Rule::is_for_every_room)
     }
 }

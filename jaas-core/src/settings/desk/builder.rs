@@ -17,6 +17,7 @@ use crate::settings::recent::Recent;
 use crate::settings::record::SettingsLog;
 use crate::settings::recorder::{Recorder, Writing};
 use crate::store::Keep;
+use crate::telemetry::target;
 
 /// Builds a [`SettingsDesk`].
 #[must_use]
@@ -138,6 +139,14 @@ impl SettingsDeskBuilder {
             ));
         }
         let policy = self.policy.0;
+        if policy.closes() && !self.provider.answers_every_room() {
+            tracing::warn!(
+                target: target::SETTINGS,
+                "the provider has no settings for some rooms, such as those that no rule matches, and the failure policy closes \
+                 them: a lobby, and a passcode that nobody was told; give the rules a default (`[default]` in the file, or \
+                 RoomRules::default_settings), which may be empty"
+            );
+        }
         let clock = self.clock;
         Ok(SettingsDesk(Arc::new(Inner {
             flights: Flights::new(self.provider, self.max_calls),

@@ -84,9 +84,8 @@ impl Reading<'_> {
 
     /// The default has its line.
     fn end(self, default: Option<(usize, MeetingSettings)>) -> Result<RoomRules, RulesError> {
-        let everything = |rule: &Rule| rule.tenant.is_none() && rule.pattern.is_everything();
         match default {
-            Some((line, _)) if self.rules.rules.iter().any(everything) => Err(self.wrong(
+            Some((line, _)) if self.rules.rules.iter().any(Rule::is_for_every_room) => Err(self.wrong(
                 RulesErrorKind::NeverMatches,
                 line,
                 "the default is never used, because the rule \"*\" matches every room; leave one of them out",
@@ -231,6 +230,10 @@ mod tests {
         check(&from_toml("rooms.toml", TOML).expect("allowed"));
         let without = from_json("rooms.json", r#"{"rules":[{"room":"a","settings":{}}]}"#).expect("allowed");
         assert_eq!(lobby_of(&without, "b"), None);
+        let empty = from_json("rooms.json", r#"{"default":{}}"#).expect("allowed");
+        assert_eq!(lobby_of(&empty, "b"), Some(None), "an empty default is one");
+        #[cfg(feature = "toml")]
+        assert_eq!(lobby_of(&from_toml("rooms.toml", "[default]").expect("allowed"), "b"), Some(None));
     }
 
     #[test]
