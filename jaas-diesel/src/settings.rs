@@ -105,6 +105,29 @@ impl TableRow {
         Key { tenant: self.tenant.clone(), room: self.room.clone() }
     }
 
+    /// The room, as it is compared.
+    pub(crate) fn room(&self) -> &str {
+        &self.room
+    }
+
+    /// Whether tenant and room are not those of the name that the row was given: somebody wrote it by hand.
+    pub(crate) fn is_misplaced(&self) -> bool {
+        self.key() != Key::of(&Fqn::new(self.fqn.as_str()))
+    }
+
+    /// The error of a row whose room is a whole name, tenant included.
+    pub(crate) fn misplaced(&self) -> StoreError {
+        let (tenant, room) = self.room.split_once('/').unwrap_or_default();
+        StoreError::new(
+            StoreErrorKind::Corrupt,
+            format!(
+                "row {} of jaas_settings has the tenant in its room {:?}, so it matches no meeting; write tenant {tenant:?} and room \
+                 {room:?}, as SettingsTable::put does",
+                self.id, self.room
+            ),
+        )
+    }
+
     /// The settings, with a note that they come from this row.
     pub(crate) fn settings(&self) -> Result<MeetingSettings, StoreError> {
         let which = match self.fqn.as_str() {

@@ -88,6 +88,38 @@ macro_rules! table_tests {
         }
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn a_row_with_a_whole_name_as_its_room_is_an_error_that_names_it_and_a_room_with_a_slash_is_none() {
+            let Some((store, kept)): Option<($store, _)> = $open.await else { return };
+            let table = store.settings_table();
+            table.put_default(&numbered(2)).await.expect("put");
+            table.put(&Fqn::new("team%2F7"), &numbered(3)).await.expect("a room of any tenant with a slash in its name");
+            let decided = async |fqn: &str| {
+                let settings = table.decide(&Fqn::new(fqn)).await?.expect("a row");
+                Ok::<_, jaas_core::store::StoreError>(serde_json::to_value(settings).expect("JSON")["maxOccupants"].clone())
+            };
+            assert_eq!(decided("app-1/team%2F7").await.expect("a row"), 3);
+            assert_eq!(decided("team/7").await.expect("another meeting"), 2);
+
+            let mut connection: $connection = kept.connection().await;
+            for tenant in ["", "app-1"] {
+                connection
+                    .batch_execute(&format!(
+                        "INSERT INTO jaas_settings (tenant, room, fqn, settings)
+                         VALUES ('{tenant}', 'app-1/board', 'app-1/board', '{{}}')"
+                    ))
+                    .await
+                    .expect("inserted");
+                let error = decided("App-1/Board").await.expect_err("misplaced");
+                assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+                let text = error.to_string();
+                assert!(text.contains("row 3") || text.contains("row 4"), "{text}");
+                assert!(text.contains("tenant \"app-1\" and room \"board\""), "{text}");
+                connection.batch_execute("DELETE FROM jaas_settings WHERE room = 'app-1/board'").await.expect("deleted");
+            }
+            assert_eq!(decided("app-1/board").await.expect("the default"), 2);
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn a_row_written_by_hand_that_is_not_allowed_never_reaches_jaas() {
             let Some((store, kept)): Option<($store, _)> = $open.await else { return };
             let table = store.settings_table();

@@ -115,10 +115,17 @@ impl SettingsTable {
     ///
     /// # Errors
     /// When the table cannot be read, and [`Corrupt`](StoreErrorKind::Corrupt) when the row that decides was written by
-    /// hand and is not allowed.
+    /// hand and is not allowed, or has the whole name `<AppID>/<room>` as its room.
     pub async fn decide(&self, fqn: &Fqn) -> Result<Option<MeetingSettings>, StoreError> {
         let Key { tenant, room } = Key::of(fqn);
-        let rows = self.find(vec![tenant, String::new()], vec![room, String::new()]).await?;
+        // Passed over in silence, a row that was meant for this meeting would leave it to the default, or open.
+        let whole = format!("{tenant}/{room}");
+        let rows = self.find(vec![tenant, String::new()], vec![room, String::new(), whole.clone()]).await?;
+        let (whole_names, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.room() == whole);
+        // A room whose own name has a `/` is another meeting's.
+        if let Some(row) = whole_names.iter().find(|row| row.is_misplaced()) {
+            return Err(row.misplaced());
+        }
         TableRow::nearest(rows).map(|row| row.settings()).transpose()
     }
 
