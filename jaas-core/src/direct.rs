@@ -189,7 +189,8 @@ impl Shared {
         {
             let (Mode::Plain(handler) | Mode::Transactional(handler)) = &mounted.handler;
             let watched = Watched::new(&mounted.name, mounted.handler.as_str());
-            match attempt::run(watched, &**handler, &delivery, &event, &mut (), self.time_limit).await {
+            let limit = mounted.time_limit.unwrap_or(self.time_limit);
+            match attempt::run(watched, &**handler, &delivery, &event, &mut (), limit).await {
                 Ok(Handled::Done) => {
                     disposition = Disposition::Handled;
                     completed.push(mounted.name.clone());

@@ -5,6 +5,7 @@ mod rehearse;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::rehearse::Rehearsed;
 use crate::config::ConfigError;
@@ -34,11 +35,15 @@ use crate::event::EventHandler;
 #[must_use]
 pub struct Handlers<Tx = ()> {
     mounted: Vec<Mounted<Tx>>,
+    /// A name that a time limit was given for, and no handler has.
+    unknown: Option<Arc<str>>,
 }
 
 pub(crate) struct Mounted<Tx> {
     pub(crate) name: Arc<str>,
     pub(crate) handler: Mode<Tx>,
+    /// How long one run may take; `None` leaves it to who runs it.
+    pub(crate) time_limit: Option<Duration>,
 }
 
 pub(crate) enum Mode<Tx> {
@@ -58,14 +63,13 @@ impl<Tx> Mode<Tx> {
 impl<Tx: Send + 'static> Handlers<Tx> {
     /// No handler yet.
     pub fn new() -> Self {
-        Self { mounted: Vec::new() }
+        Self { mounted: Vec::new(), unknown: None }
     }
 
     /// Adds a handler that is run outside any transaction. Its effects happen **at least once**: the
     /// completion is recorded after it returns.
-    pub fn plain(mut self, name: impl Into<Arc<str>>, handler: impl EventHandler<()>) -> Self {
-        self.mounted.push(Mounted { name: name.into(), handler: Mode::Plain(Arc::new(handler)) });
-        self
+    pub fn plain(self, name: impl Into<Arc<str>>, handler: impl EventHandler<()>) -> Self {
+        self.mount(name.into(), Mode::Plain(Arc::new(handler)))
     }
 
     /// Adds a handler that is run inside the store's transaction. What it writes through
@@ -74,8 +78,40 @@ impl<Tx: Send + 'static> Handlers<Tx> {
     ///
     /// The transaction is open while the handler runs, so it should only read and write the database. Do
     /// downloads and HTTP calls in a [plain](Self::plain) handler.
-    pub fn transactional(mut self, name: impl Into<Arc<str>>, handler: impl EventHandler<Tx>) -> Self {
-        self.mounted.push(Mounted { name: name.into(), handler: Mode::Transactional(Arc::new(handler)) });
+    pub fn transactional(self, name: impl Into<Arc<str>>, handler: impl EventHandler<Tx>) -> Self {
+        self.mount(name.into(), Mode::Transactional(Arc::new(handler)))
+    }
+
+    /// How long one run of the handler with this name, which was added before, may take. Defaults to the worker's
+    /// [`handler_time_limit`](crate::WorkerBuilder::handler_time_limit) or
+    /// [`transaction_time_limit`](crate::WorkerBuilder::transaction_time_limit); with [`Direct`](crate::Direct) to its
+    /// [`time_limit`](crate::DirectBuilder::time_limit).
+    ///
+    /// ```
+    /// # use jaas_core::{EventHandler, Handlers};
+    /// # use std::time::Duration;
+    /// # struct Archive;
+    /// # impl EventHandler for Archive {}
+    /// # struct Audit;
+    /// # impl EventHandler for Audit {}
+    /// let handlers: Handlers = Handlers::new()
+    ///     .plain("archive", Archive)
+    ///     .time_limit("archive", Duration::from_secs(20 * 60))
+    ///     .plain("audit", Audit);
+    /// # let _ = handlers;
+    /// ```
+    ///
+    /// A limit of zero, and a name that no handler has, are errors when the worker is built.
+    pub fn time_limit(mut self, name: &str, limit: Duration) -> Self {
+        match self.mounted.iter_mut().find(|mounted| *mounted.name == *name) {
+            Some(mounted) => mounted.time_limit = Some(limit),
+            None => self.unknown = Some(name.into()),
+        }
+        self
+    }
+
+    fn mount(mut self, name: Arc<str>, handler: Mode<Tx>) -> Self {
+        self.mounted.push(Mounted { name, handler, time_limit: None });
         self
     }
 
@@ -85,12 +121,22 @@ impl<Tx: Send + 'static> Handlers<Tx> {
                 "no handler was added; add one with Handlers::plain or transactional",
             ));
         }
+        if let Some(name) = &self.unknown {
+            return Err(ConfigError::new(format!(
+                "a time limit was given for {name:?}, and no handler of that name was added before it"
+            )));
+        }
         let mut names = HashSet::new();
         for mounted in &self.mounted {
             let name = &*mounted.name;
             if name.trim().is_empty() || name.contains(char::is_control) {
                 return Err(ConfigError::new(format!(
                     "{name:?} cannot name a handler; use a short plain word"
+                )));
+            }
+            if mounted.time_limit.is_some_and(|limit| limit.is_zero()) {
+                return Err(ConfigError::new(format!(
+                    "the time limit of the handler {name:?} must not be zero"
                 )));
             }
             if !names.insert(name) {

@@ -285,15 +285,20 @@ mod a_handler_that_fails {
             }
         }
 
-        for limit in [None, Some(Duration::from_millis(300))] {
-            let mut builder = builder(HangsOnce(AtomicUsize::new(0)));
+        let own = Duration::from_millis(200);
+        for (limit, own) in [(None, None), (Some(Duration::from_millis(300)), None), (None, Some(own))] {
+            let mut handlers = Handlers::new().plain("handler", HangsOnce(AtomicUsize::new(0)));
+            if let Some(own) = own {
+                handlers = handlers.time_limit("handler", own);
+            }
+            let mut builder = Direct::builder(handlers);
             if let Some(limit) = limit {
                 builder = builder.time_limit(limit);
             }
             let receiver = receiver(built(builder));
             let start = Instant::now();
             assert_eq!(deliver(&receiver, event("k-1")).await, unavailable(5));
-            assert_eq!(start.elapsed(), limit.unwrap_or(Duration::from_secs(8)));
+            assert_eq!(start.elapsed(), own.or(limit).unwrap_or(Duration::from_secs(8)));
             assert_eq!(deliver(&receiver, event("k-1")).await, HANDLED);
         }
     }

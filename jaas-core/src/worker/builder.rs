@@ -79,14 +79,16 @@ impl<S: EventStore> WorkerBuilder<S> {
         self
     }
 
-    /// How long one run of one [transactional](Handlers::transactional) handler may take. Keep it below the lease: on
+    /// How long one run of one [transactional](Handlers::transactional) handler may take that has no
+    /// [limit of its own](Handlers::time_limit). Keep it below the lease: on
     /// SQLite no lease can be renewed while such a handler runs. Defaults to 10 s.
     pub fn transaction_time_limit(mut self, limit: Duration) -> Self {
         self.transaction_time_limit = limit;
         self
     }
 
-    /// How long one run of one [plain](Handlers::plain) handler may take. Defaults to 60 s.
+    /// How long one run of one [plain](Handlers::plain) handler may take that has no
+    /// [limit of its own](Handlers::time_limit). Defaults to 60 s.
     pub fn handler_time_limit(mut self, limit: Duration) -> Self {
         self.handler_time_limit = limit;
         self

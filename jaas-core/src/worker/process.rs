@@ -14,7 +14,7 @@ use crate::attempt::{self, Watched};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::delivery::{Delivery, Unreadable};
-use crate::event::{Event, EventHandler, EventKind};
+use crate::event::{Event, EventKind};
 use crate::handler::{Handled, HandlerError, HandlerResult, Next};
 use crate::handlers::{Handlers, Mode};
 use crate::store::{
@@ -162,9 +162,10 @@ impl<S: EventStore> Process<S> {
             let watched = Watched::new(&mounted.name, mounted.handler.as_str());
             let result = match &mounted.handler {
                 Mode::Plain(handler) => {
+                    let limit = mounted.time_limit.unwrap_or(self.time_limit);
                     let place = self.place(turn).await;
                     let result =
-                        attempt::run(watched, &**handler, &delivery, &event, &mut (), self.time_limit).await;
+                        attempt::run(watched, &**handler, &delivery, &event, &mut (), limit).await;
                     // What is recorded is not what runs: others may while this is committed, and be committed with it.
                     drop(place);
                     if let Ok(handled) = &result {
@@ -177,10 +178,18 @@ impl<S: EventStore> Process<S> {
                     result
                 }
                 Mode::Transactional(handler) => {
+                    let limit = mounted.time_limit.unwrap_or(self.transaction_time_limit);
+                    let (handler, delivery, event) = (handler.clone(), delivery.clone(), event.clone());
+                    // A store may run it on a thread of its own, where the subscriber may be another one.
+                    let subscriber = tracing::dispatcher::get_default(Clone::clone);
+                    let work: TxWork<S::Tx> = Box::new(move |tx| {
+                        let run =
+                            async move { attempt::run(watched, &*handler, &delivery, &event, tx, limit).await };
+                        Box::pin(run.with_subscriber(subscriber))
+                    });
                     let step =
                         Step { handler: mounted.name.clone(), last, next: turn.next(0).filter(|_| last) };
-                    let (result, next) =
-                        self.in_transaction(lease, &step, watched, handler, &delivery, &event, turn).await?;
+                    let (result, next) = self.in_transaction(lease, &step, work, turn).await?;
                     committed = (last && result.is_ok()).then_some(next);
                     result
                 }
@@ -202,26 +211,15 @@ impl<S: EventStore> Process<S> {
         })
     }
 
-    /// Runs one handler and records its success in its transaction. The outer error is the store's, the inner the handler's.
+    /// Runs a handler in a transaction and records its success there. The outer error is the store's, the inner the handler's.
     async fn in_transaction(
         &self,
         lease: Lease,
         step: &Step,
-        watched: Watched,
-        handler: &Arc<dyn EventHandler<S::Tx>>,
-        delivery: &Arc<Delivery>,
-        event: &Arc<Event>,
+        work: TxWork<S::Tx>,
         turn: &Turn<'_>,
     ) -> Result<(HandlerResult, Option<Claim>), StoreError> {
         let _place = self.place(turn).await;
-        let (handler, delivery, event, limit) =
-            (handler.clone(), delivery.clone(), event.clone(), self.transaction_time_limit);
-        // A store may run it on a thread of its own, where the subscriber may be another one.
-        let subscriber = tracing::dispatcher::get_default(Clone::clone);
-        let work: TxWork<S::Tx> = Box::new(move |tx| {
-            let run = async move { attempt::run(watched, &*handler, &delivery, &event, tx, limit).await };
-            Box::pin(run.with_subscriber(subscriber))
-        });
         match self.store.run(lease, step, self.clock.now(), work).await {
             Err(error) if error.kind() == StoreErrorKind::Refused => {
                 Ok((Err(HandlerError::retry(error)), None))

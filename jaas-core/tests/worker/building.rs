@@ -31,6 +31,21 @@ fn limits_of_zero_are_refused_by_name() {
 }
 
 #[test]
+fn a_time_limit_of_zero_or_for_a_handler_that_is_not_there_is_refused_by_name() {
+    let limited = |name: &str, limit| {
+        let handlers = Handlers::new().plain("archive", Recorder::new()).time_limit(name, limit);
+        Worker::builder(MemoryStore::new(), handlers.plain("audit", Recorder::new())).build()
+    };
+    assert!(limited("archive", Duration::from_secs(1)).is_ok());
+    for (name, limit) in
+        [("archive", Duration::ZERO), ("archve", Duration::from_secs(1)), ("audit", Duration::MAX)]
+    {
+        let error = limited(name, limit).expect_err("refused").to_string();
+        assert!(error.contains(&format!("{name:?}")) && error.contains("time limit"), "{error}");
+    }
+}
+
+#[test]
 fn a_worker_without_a_handler_is_refused() {
     let error = Worker::builder(MemoryStore::new(), Handlers::new()).build().expect_err("no handler");
     assert!(error.to_string().contains("Handlers::plain"), "{error}");

@@ -111,6 +111,34 @@ async fn exceeding_the_time_limit_is_a_failure_that_is_retried() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handler_with_a_time_limit_of_its_own_has_that_one_and_the_others_the_workers() {
+    let world = World::new();
+    let hanging = world.acting(|delivery| async move {
+        if delivery.attempt == 1 {
+            std::future::pending::<()>().await;
+        }
+        Ok(Handled::Done)
+    });
+    let handlers = Handlers::new()
+        .plain("long", hanging.clone())
+        .time_limit("long", 50 * SECOND)
+        .plain("plain", hanging.clone())
+        .transactional("short", hanging.clone())
+        .time_limit("short", 2 * SECOND)
+        .transactional("transactional", hanging.clone());
+    let worker =
+        world.worker_with(handlers).handler_time_limit(20 * SECOND).transaction_time_limit(5 * SECOND);
+    let _worker = worker.build().expect("built").spawn();
+    world.arrives("k", None, 0).await;
+    let event = world.event_when("k", |event| event.failures == 1).await;
+    let note = [("long", 50), ("plain", 20), ("short", 2), ("transactional", 5)]
+        .map(|(name, limit)| format!("{name}: the handler exceeded its time limit of {limit}s"));
+    assert_eq!(event.note, Some(note.join("; ")));
+    assert_eq!(world.elapsed(), (50 + 20 + 2 + 5) * SECOND);
+    world.is_done("k").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failing_event_does_not_hold_up_other_sessions() {
     let world = World::new();
     let handler = world.answering(|delivery| match delivery.envelope.idempotency_key.as_str() {
