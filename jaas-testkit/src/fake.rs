@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jaas_core::event::Event;
 use jaas_core::store::MemoryStore;
 use jaas_core::{
-    Delivery, Direct, DispatchError, Dispatcher, Disposition, EventHandler, Handlers, Inbox, Received,
+    Context, Delivery, Direct, DispatchError, Dispatcher, Disposition, EventHandler, HandlerResult, Handlers,
+    Inbox, Received,
 };
 use tokio::sync::watch;
 
@@ -51,7 +53,8 @@ use self::script::{Act, Script, Scripted};
 /// - It forgets when it is dropped, and keeps everything until then: no limit, no retention.
 /// - `recording` runs nothing; take a [`Worker`](jaas_core::Worker) on a `MemoryStore` for that.
 /// - `running` calls the handler inside the delivery: there is no back-off, no order within a session, no dead letter
-///   and no transaction, so it takes handlers of `Tx = ()`. It delivers nothing again by itself; do it with
+///   and no transaction, so it takes handlers of `Tx = ()`; [`running_in`](Self::running_in) takes the others, with a
+///   `Tx` of the test's. It delivers nothing again by itself; do it with
 ///   [`deliver`](Self::deliver) or [`deliver_until_taken`](Self::deliver_until_taken).
 /// - It does not authenticate: that is a receiver's work.
 ///
@@ -116,6 +119,49 @@ impl FakeDispatcher {
         // One handler with a good name, and limits that are not zero: there is nothing to refuse.
         #[allow(clippy::expect_used)]
         Self::new(script, Inner::Running(direct.expect("a good configuration")))
+    }
+
+    /// A dispatcher that gives events to a [transactional](Handlers::transactional) handler, one at a time. All its runs are
+    /// given this `Tx`; the test keeps a clone, to look at what they wrote.
+    ///
+    /// It begins, commits and rolls back nothing: what a run wrote that failed stays, unlike in a store. For a connection of
+    /// diesel-async, call `begin_test_transaction` on it first, and nothing is committed. For the store's real transactions
+    /// take a [`Worker`](jaas_core::Worker) on it.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use async_trait::async_trait;
+    /// use jaas_core::event::RoomCreated;
+    /// use jaas_core::{Context, Disposition, EventHandler, Handled, HandlerResult};
+    /// use jaas_testkit::{event, FakeDispatcher};
+    /// use tokio::sync::Mutex;
+    ///
+    /// struct Rooms;
+    ///
+    /// #[async_trait]
+    /// impl EventHandler<Vec<String>> for Rooms {
+    ///     async fn room_created(&self, cx: &mut Context<'_, Vec<String>>, _: &RoomCreated) -> HandlerResult {
+    ///         let room = cx.envelope().fqn.room_key();
+    ///         cx.tx().push(room);
+    ///         Ok(Handled::Done)
+    ///     }
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let rows = Arc::new(Mutex::new(Vec::new()));
+    /// let fake = FakeDispatcher::running_in(Rooms, rows.clone());
+    /// let created = event::room_created().in_room("math");
+    /// assert_eq!(fake.deliver(created.clone()).await, Ok(Disposition::Handled));
+    /// assert_eq!(fake.deliver(created).await, Ok(Disposition::Duplicate));
+    /// assert_eq!(*rows.lock().await, ["math"]);
+    /// # });
+    /// ```
+    pub fn running_in<Tx: Send + 'static>(
+        handler: impl EventHandler<Tx>,
+        tx: Arc<tokio::sync::Mutex<Tx>>,
+    ) -> Self {
+        Self::running(InTx { handler, tx })
     }
 
     fn new(script: Arc<Script>, inner: Inner) -> Self {
@@ -271,6 +317,20 @@ impl Dispatcher for FakeDispatcher {
         }
         self.shared.answered.send_modify(|answered| *answered += 1);
         answer
+    }
+}
+
+/// A handler that is given this `Tx` in each run.
+struct InTx<H, Tx> {
+    handler: H,
+    tx: Arc<tokio::sync::Mutex<Tx>>,
+}
+
+#[async_trait]
+impl<Tx: Send + 'static, H: EventHandler<Tx>> EventHandler for InTx<H, Tx> {
+    async fn any_event(&self, cx: &mut Context<'_>, event: &Event) -> HandlerResult {
+        let mut tx = self.tx.lock().await;
+        self.handler.any_event(&mut Context::new(cx.delivery(), &mut *tx), event).await
     }
 }
 

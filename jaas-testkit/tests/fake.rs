@@ -6,9 +6,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use jaas_core::event::EventKind;
-use jaas_core::{Auth, Disposition, Handled, HandlerError, Receiver, Timestamp};
+use jaas_core::event::{EventKind, RoomCreated};
+use jaas_core::{
+    Auth, Context, Disposition, EventHandler, Handled, HandlerError, HandlerResult, Receiver, Timestamp,
+};
 use jaas_testkit::{FakeDispatcher, MockEventHandler, Recorder, Signer, event};
 use serde_json::json;
 use tokio::time::Instant;
@@ -40,6 +43,34 @@ async fn a_receiver_passes_on_what_is_genuine_and_nothing_else() {
     }
     fake.assert_received(EventKind::RoomCreated).times(1).answered(&[Some(Disposition::Stored)]);
     assert_eq!(fake.wait_for(1).await.len(), 1);
+}
+
+/// Writes the room, and fails behind that for rooms that end in `!`.
+struct Rows;
+
+#[async_trait]
+impl EventHandler<Vec<String>> for Rows {
+    async fn room_created(&self, cx: &mut Context<'_, Vec<String>>, _: &RoomCreated) -> HandlerResult {
+        let (room, attempt) = (cx.envelope().fqn.room_key(), cx.attempt());
+        cx.tx().push(format!("{room} {attempt}"));
+        if room.ends_with('!') && attempt == 1 { Err("later".into()) } else { Ok(Handled::Done) }
+    }
+}
+
+#[tokio::test]
+async fn a_transactional_handler_is_run_in_what_it_is_given_and_nothing_is_rolled_back() {
+    let rows = Arc::new(tokio::sync::Mutex::new(Vec::new()));
+    let fake = FakeDispatcher::running_in(Rows, rows.clone());
+    let (math, art) = (event::room_created().in_room("math"), event::room_created().in_room("art!"));
+    assert_eq!(fake.deliver(math.clone()).await, Ok(Disposition::Handled));
+    assert_eq!(fake.deliver(math).await, Ok(Disposition::Duplicate));
+    assert!(fake.deliver(art.clone()).await.is_err());
+    fake.panic_next("a bug");
+    assert!(fake.deliver(art.clone()).await.is_err());
+    assert_eq!(fake.deliver(art).await, Ok(Disposition::Handled));
+    assert!(matches!(fake.deliver(event::usage()).await, Ok(Disposition::Ignored)));
+    assert_eq!(*rows.lock().await, ["math 1", "art! 1", "art! 3"]);
+    fake.assert_received(EventKind::RoomCreated).times(5).events(2);
 }
 
 #[tokio::test]
