@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -94,6 +94,11 @@ impl Account {
     /// What is held now.
     pub(crate) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// What tells it from another account, for as long as it is in use.
+    pub(crate) fn downgrade(&self) -> Weak<AtomicUsize> {
+        Arc::downgrade(&self.0)
     }
 
     /// Room for one body, empty at first.

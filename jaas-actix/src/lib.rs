@@ -2,6 +2,7 @@
 
 mod body;
 mod health;
+mod mounted;
 mod webhook;
 
 pub use self::health::Health;

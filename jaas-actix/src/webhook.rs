@@ -16,11 +16,12 @@ use jaas_core::telemetry::{Escaped, target};
 use jaas_core::{Receiver, Reply, RequestHead};
 
 use crate::body::{self, Account, Declared, NotRead, Unread};
+use crate::mounted;
 
 /// Mounts a [`Receiver`] at a path of an actix-web application.
 ///
 /// Build it once, **outside** the closure given to `HttpServer::new`: actix runs that closure once per worker
-/// thread, and what is built inside would count the bytes in flight per thread.
+/// thread, and what is built inside would count the bytes in flight per thread. The log warns of it.
 ///
 /// ```no_run
 /// use actix_web::{App, HttpServer};
@@ -51,6 +52,10 @@ pub struct Webhook {
 
 impl Webhook {
     /// Starts with the default path and limits.
+    ///
+    /// Call it **outside** the closure given to `HttpServer::new`, and the same holds for building the receiver. Inside,
+    /// each worker thread would have its own, with the limits of each: it works, and the log warns when the second one is
+    /// mounted.
     pub fn new(receiver: impl Into<Arc<Receiver>>) -> Self {
         Self {
             receiver: receiver.into(),
@@ -107,10 +112,11 @@ impl Webhook {
     /// What to give to `App::configure` or `Scope::configure`.
     pub fn config(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
         let webhook = Rc::new(self.clone());
+        mounted::note(self.receiver.endpoint(), &self.path, &self.in_flight);
         move |app| {
-            let mounted =
+            let paths =
                 [(Some(webhook.path.clone()), For::Events), (webhook.settings_path.clone(), For::Settings)];
-            for (path, what) in mounted {
+            for (path, what) in paths {
                 let Some(path) = path else { continue };
                 let webhook = webhook.clone();
                 app.service(
