@@ -76,6 +76,10 @@ impl<Tx: Send + 'static> Handlers<Tx> {
     /// [`Context::tx`](crate::Context::tx) and its completion are committed together, so those effects happen
     /// **exactly once**.
     ///
+    /// It implements [`EventHandler`] for the store's transaction. One that implements it for `()` makes these handlers
+    /// `Handlers<()>`, which `Worker::builder` refuses as mismatched types (E0308); `Handlers::<Connection>::new()` lets the
+    /// compiler name that handler.
+    ///
     /// The transaction is open while the handler runs, so it should only read and write the database. Do
     /// downloads and HTTP calls in a [plain](Self::plain) handler.
     pub fn transactional(self, name: impl Into<Arc<str>>, handler: impl EventHandler<Tx>) -> Self {
