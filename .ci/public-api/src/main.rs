@@ -40,12 +40,25 @@ fn list(path: &str) -> Result<String, Box<dyn Error>> {
     Ok(without_known_methods(&api.to_string()))
 }
 
+/// Whether a function's path goes through a type. That of a free function, which may stand behind an `impl`, has modules alone.
+fn is_of_a_type(function: &str) -> bool {
+    let path =
+        function.split_once("fn ").map_or(function, |(_, path)| path).split('(').next().unwrap_or_default();
+    let mut depth = 0;
+    let outside_of_generics = path.chars().filter(|char| {
+        depth += i32::from(*char == '<') - i32::from(*char == '>');
+        depth == 0 && *char != '>'
+    });
+    outside_of_generics.collect::<String>().split("::").any(|name| name.starts_with(char::is_uppercase))
+}
+
 /// Leaves out what the `impl` of a trait says already: its methods.
 fn without_known_methods(api: &str) -> String {
     let mut in_trait = false;
     let mut lines: Vec<&str> = Vec::new();
     for line in api.lines().filter(|line| !line.contains("StructuralPartialEq")) {
-        let is_method = line.starts_with("pub fn") || line.starts_with("pub async fn");
+        let is_method =
+            (line.starts_with("pub fn") || line.starts_with("pub async fn")) && is_of_a_type(line);
         if line.starts_with("impl") {
             let (head, _) = line.split_once(" where ").unwrap_or((line, ""));
             in_trait = head.contains(" for ");
