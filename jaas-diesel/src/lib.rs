@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // The files in `shared` are modules of each backend on purpose: one text, compiled for each connection type.
 #![allow(clippy::duplicate_mod)]
 
