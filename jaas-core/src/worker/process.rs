@@ -14,7 +14,7 @@ use crate::attempt::{self, Watched};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::delivery::{Delivery, Unreadable};
-use crate::event::{Event, EventKind};
+use crate::event::EventKind;
 use crate::handler::{Handled, HandlerError, HandlerResult, Next};
 use crate::handlers::{Handlers, Mode};
 use crate::store::{
@@ -164,8 +164,7 @@ impl<S: EventStore> Process<S> {
                 Mode::Plain(handler) => {
                     let limit = mounted.time_limit.unwrap_or(self.time_limit);
                     let place = self.place(turn).await;
-                    let result =
-                        attempt::run(watched, &**handler, &delivery, &event, &mut (), limit).await;
+                    let result = attempt::run(watched, &**handler, &delivery, &event, &mut (), limit).await;
                     // What is recorded is not what runs: others may while this is committed, and be committed with it.
                     drop(place);
                     if let Ok(handled) = &result {
@@ -183,8 +182,9 @@ impl<S: EventStore> Process<S> {
                     // A store may run it on a thread of its own, where the subscriber may be another one.
                     let subscriber = tracing::dispatcher::get_default(Clone::clone);
                     let work: TxWork<S::Tx> = Box::new(move |tx| {
-                        let run =
-                            async move { attempt::run(watched, &*handler, &delivery, &event, tx, limit).await };
+                        let run = async move {
+                            attempt::run(watched, &*handler, &delivery, &event, tx, limit).await
+                        };
                         Box::pin(run.with_subscriber(subscriber))
                     });
                     let step =
