@@ -15,6 +15,10 @@ use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
 use jaas_diesel::{mysql, postgres};
 use tempfile::TempDir;
 
+/// It signs itself, for `localhost`.
+pub(crate) const CERTIFICATE: &str = include_str!("server.crt");
+const KEY: &str = include_str!("server.key");
+
 /// Within this time a server is installed, answers, or ends.
 const SOON: Duration = Duration::from_secs(60);
 
@@ -51,24 +55,49 @@ impl OwnServer {
         if !is_tested(kind) {
             return None;
         }
-        let folder = tempfile::tempdir().expect("a folder");
-        let is_root = std::fs::metadata("/proc/self").expect("readable").uid() == 0;
-        let user = is_root.then_some(if kind == Kind::Postgres { "postgres" } else { "mysql" });
-        if let Some(user) = user {
-            std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("opened");
-            let own = Command::new("chown").arg(user).arg(folder.path()).status().expect("ran");
-            assert!(own.success(), "the folder belongs to {user}");
-        }
-        let programs = programs(kind);
-        let mut server = Self { kind, folder, programs, port: free_port(), user, server: None };
-        let mut install = server.install();
-        // It takes seconds, and other servers may be installed meanwhile.
-        let installed = tokio::task::spawn_blocking(move || install.status()).await;
-        let installed = installed.expect("no panic").expect("ran");
-        assert!(installed.success(), "{}", server.log());
+        let mut server = Self::with_folder(kind);
+        server.run_in_thread(server.install()).await;
         server.start_again(settings).await;
         server.execute("CREATE DATABASE app").await;
         Some(server)
+    }
+
+    /// A standby that follows this PostgreSQL, once it answers.
+    pub(crate) async fn start_standby(&self) -> Self {
+        let mut standby = Self::with_folder(self.kind);
+        let mut copy = standby.command(&self.programs.server.with_file_name("pg_basebackup"));
+        copy.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string()]);
+        copy.args(["-R", "--no-sync", "-c", "fast", "-D"]).arg(standby.path("data"));
+        standby.run_in_thread(copy).await;
+        standby.start_again(&[]).await;
+        standby
+    }
+
+    fn with_folder(kind: Kind) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let is_root = std::fs::metadata("/proc/self").expect("readable").uid() == 0;
+        let user = is_root.then_some(if kind == Kind::Postgres { "postgres" } else { "mysql" });
+        let server = Self { kind, folder, programs: programs(kind), port: free_port(), user, server: None };
+        server.owned(server.folder.path(), 0o755);
+        for (name, pem) in [("server.crt", CERTIFICATE), ("server.key", KEY)] {
+            std::fs::write(server.path(name), pem).expect("written");
+            server.owned(&server.path(name), 0o600);
+        }
+        server
+    }
+
+    /// Gives this to the server's user, with these rights.
+    fn owned(&self, path: &Path, mode: u32) {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("set");
+        if let Some(user) = self.user {
+            assert!(Command::new("chown").arg(user).arg(path).status().expect("ran").success());
+        }
+    }
+
+    /// Runs what takes seconds, while other servers may be installed.
+    async fn run_in_thread(&self, mut command: Command) {
+        let done = tokio::task::spawn_blocking(move || command.status()).await;
+        assert!(done.expect("no panic").expect("ran").success(), "{}", self.log());
     }
 
     /// Starts it with these settings after it was stopped, and waits until it answers.
@@ -82,6 +111,9 @@ impl OwnServer {
                 for setting in own.iter().chain(settings) {
                     command.args(["-c", setting]);
                 }
+                for (setting, file) in [("ssl_cert_file", "server.crt"), ("ssl_key_file", "server.key")] {
+                    command.arg("-c").arg(format!("{setting}={}", self.path(file).display()));
+                }
             }
             Kind::Mysql => {
                 command
@@ -89,7 +121,9 @@ impl OwnServer {
                     .arg(format!("--socket={}", self.path("socket").display()))
                     .arg(format!("--pid-file={}", self.path("pid").display()))
                     .args([&format!("--port={}", self.port), "--bind-address=127.0.0.1"])
-                    .args(settings.iter().map(|setting| format!("--{setting}")));
+                    .args(settings.iter().map(|setting| format!("--{setting}")))
+                    .arg(format!("--ssl-cert={}", self.path("server.crt").display()))
+                    .arg(format!("--ssl-key={}", self.path("server.key").display()));
             }
         }
         self.server = Some(command.spawn().expect("started"));
@@ -153,10 +187,21 @@ impl OwnServer {
         done.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
+    /// Does these one after the other, which some of them must be.
+    pub(crate) async fn execute_each(&self, statements: &str) {
+        for statement in statements.split("; ") {
+            self.execute(statement).await;
+        }
+    }
+
     async fn answers(&self) -> bool {
         match self.kind {
             Kind::Postgres => self.postgres().await.is_ok(),
-            Kind::Mysql => self.mysql().await.is_ok(),
+            // A node of a cluster connects before it answers.
+            Kind::Mysql => match self.mysql().await {
+                Ok(mut connection) => connection.batch_execute("SELECT 1 FROM mysql.user").await.is_ok(),
+                Err(_) => false,
+            },
         }
     }
 
@@ -195,12 +240,20 @@ impl OwnServer {
 
     fn mysql_options(&self) -> Vec<String> {
         let data = format!("--datadir={}", self.path("data").display());
+        // A server that starts removes the temporary tables that it finds, also those of others.
+        let temporary = format!("--tmpdir={}", self.folder.path().display());
         // A server that does not know one that begins with `loose` goes on.
-        ["--no-defaults", &data, "--innodb-buffer-pool-size=16M", "--loose-innodb-log-file-size=8M"]
-            .into_iter()
-            .chain(["--loose-debug-no-sync", "--loose-innodb-redo-log-capacity=8M"])
-            .map(str::to_owned)
-            .collect()
+        [
+            "--no-defaults",
+            &data,
+            &temporary,
+            "--innodb-buffer-pool-size=16M",
+            "--loose-innodb-log-file-size=8M",
+        ]
+        .into_iter()
+        .chain(["--loose-debug-no-sync", "--loose-innodb-redo-log-capacity=8M"])
+        .map(str::to_owned)
+        .collect()
     }
 
     /// A command under the right user, whose output goes to the log.

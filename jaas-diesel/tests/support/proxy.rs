@@ -35,22 +35,26 @@ struct State {
 pub(crate) struct Proxy {
     address: SocketAddr,
     state: Arc<State>,
+    /// Where new connections go.
+    server: watch::Sender<String>,
 }
 
 impl Proxy {
     /// A proxy before the server in this address of PostgreSQL or MySQL.
     pub(crate) async fn start(server: &str) -> Self {
         let postgres = server.starts_with("postgres");
-        let server = host_and_port(server).to_owned();
+        let server = watch::Sender::new(host_and_port(server).to_owned());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let proxy = Self { address: listener.local_addr().expect("bound"), state: Arc::default() };
-        let state = proxy.state.clone();
+        let address = listener.local_addr().expect("bound");
+        let proxy = Self { address, state: Arc::default(), server };
+        let (state, server) = (proxy.state.clone(), proxy.server.subscribe());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if *state.away.borrow() {
                     continue;
                 }
-                let server = TcpStream::connect(&server).await.expect("the server of the tests answers");
+                let server = server.borrow().clone();
+                let server = TcpStream::connect(server).await.expect("the server of the tests answers");
                 // A packet that waits for others takes 40 ms, and there are many on the way to a commit.
                 client.set_nodelay(true).expect("set");
                 server.set_nodelay(true).expect("set");
@@ -63,6 +67,11 @@ impl Proxy {
     /// The address through the proxy.
     pub(crate) fn address(&self, direct: &str) -> String {
         direct.replacen(host_and_port(direct), &self.address.to_string(), 1)
+    }
+
+    /// Puts the server in this address behind the proxy. The connections there are stay with the one before.
+    pub(crate) fn set_server(&self, server: &str) {
+        self.server.send_replace(host_and_port(server).to_owned());
     }
 
     /// Cuts a connection, once.

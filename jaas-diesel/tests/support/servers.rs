@@ -103,6 +103,8 @@ pub(crate) trait Server: Send + Sync + Sized + 'static {
     fn pool(store: &Self::Store) -> (u32, u32);
     /// Asks something on a connection of the pool, as the application does.
     fn read_from_pool(store: &Self::Store) -> impl Future<Output = i64> + Send;
+    /// Opens so many connections of the pool, and leaves them idle.
+    fn fill_pool(store: &Self::Store, size: u32) -> impl Future<Output = ()> + Send;
     /// A connection of the test's, in the database.
     fn connection(&self) -> impl Future<Output = Self::Connection> + Send;
     /// A number that this statement answers.
@@ -206,6 +208,13 @@ macro_rules! server {
         async fn read_from_pool(store: &$Store) -> i64 {
             let mut connection = store.pool().get().await.expect("a connection");
             Self::number(&mut connection, "SELECT count(*) FROM jaas_events").await.expect("answered")
+        }
+
+        async fn fill_pool(store: &$Store, size: u32) {
+            let mut all = Vec::new();
+            for _ in 0..size {
+                all.push(store.pool().get().await.expect("a connection"));
+            }
         }
 
         async fn connection(&self) -> Self::Connection {
