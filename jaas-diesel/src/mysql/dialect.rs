@@ -240,21 +240,59 @@ pub(super) fn can_be_tried_again(error: &Error) -> bool {
     }
 }
 
+/// A setting of a session, as this server calls it: those of MySQL and of MariaDB, and of their versions, differ.
+#[derive(diesel::QueryableByName)]
+struct Variable {
+    #[diesel(sql_type = Text, column_name = "Value")]
+    value: String,
+}
+
+/// Whether a statement was refused because the server can only be read now, or has left its cluster. Nothing was done, and
+/// another server is behind the address now, or soon.
+pub(super) fn is_read_only(error: &Error) -> bool {
+    const READ_ONLY: [&str; 7] = [
+        // Of --read-only, --super-read-only and --innodb-read-only.
+        "read-only option",
+        "Running in read-only mode",
+        "is read only",
+        "is in read only mode",
+        "currently in offline mode",
+        // Members of a cluster of Galera, and of a replication group, that cannot reach the others.
+        "WSREP has not yet prepared node",
+        "Error on observer while running replication hook",
+    ];
+    match error {
+        Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => true,
+        Error::DatabaseError(DatabaseErrorKind::Unknown, about) => {
+            READ_ONLY.iter().any(|text| about.message().contains(text))
+        }
+        _ => false,
+    }
+}
+
+/// Fails when the server can only be read now. Says so also to a user who may write in spite of it.
+pub(super) async fn check_writable(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
+    const READ_ONLY: &str = "SHOW SESSION VARIABLES WHERE Variable_name IN ('read_only', 'innodb_read_only', \
+                             'tx_read_only', 'transaction_read_only', 'offline_mode')";
+    let variables: Vec<Variable> = diesel::sql_query(READ_ONLY).load(connection).await?;
+    if variables.iter().all(|variable| variable.value == "OFF") {
+        return Ok(());
+    }
+    let why = Box::new("the server can only be read".to_owned());
+    Err(Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, why))
+}
+
 /// Whether the connection is of no use after this error. The driver's own errors have no kind, only a text.
 pub(super) fn is_lost(error: &Error) -> bool {
-    const LOST: [&str; 9] = [
+    const LOST: [&str; 5] = [
         "Input/output error",
         "Driver error",
         "Server shutdown",
         "Connection was killed",
         "disconnected by the server",
-        // A server that became a replica: another one is behind the address now, or soon.
-        "--read-only option",
-        "--super-read-only option",
-        "read_only option",
-        "READ ONLY transaction",
     ];
     match error {
+        error if is_read_only(error) => true,
         Error::DatabaseError(DatabaseErrorKind::Unknown, about) => {
             LOST.iter().any(|lost| about.message().contains(lost))
         }

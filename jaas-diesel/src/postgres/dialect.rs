@@ -200,20 +200,34 @@ pub(super) fn can_be_tried_again(error: &Error) -> bool {
     }
 }
 
+/// Whether a statement was refused because the server can only be read now. Nothing was done, and another server is behind
+/// the address now, or soon.
+pub(super) fn is_read_only(error: &Error) -> bool {
+    matches!(error, Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _))
+}
+
+/// Fails when the server can only be read now.
+pub(super) async fn check_writable(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    use diesel::dsl::sql;
+    let read_only: String = diesel::select(sql::<Text>("current_setting('transaction_read_only')"))
+        .get_result(connection)
+        .await?;
+    if read_only == "off" {
+        return Ok(());
+    }
+    let why = Box::new("the server can only be read".to_owned());
+    Err(Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, why))
+}
+
 /// Whether the connection is of no use after this error.
 pub(super) fn is_lost(error: &Error) -> bool {
     match error {
+        error if is_read_only(error) => true,
         Error::DatabaseError(DatabaseErrorKind::Unknown, about) => {
             about.message().contains("terminating connection")
         }
         Error::DatabaseError(kind, _) => {
-            // A server that can only be read became a standby: another one is behind the address now, or soon.
-            matches!(
-                kind,
-                DatabaseErrorKind::UnableToSendCommand
-                    | DatabaseErrorKind::ClosedConnection
-                    | DatabaseErrorKind::ReadOnlyTransaction
-            )
+            matches!(kind, DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection)
         }
         Error::BrokenTransactionManager | Error::NotInTransaction | Error::AlreadyInTransaction => true,
         _ => false,

@@ -228,6 +228,13 @@ impl Store {
             match work(lent.connection()).await {
                 // Two statements were in each other's way, and the database has undone this one.
                 Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => tries += 1,
+                // A connection to a server that has become a replica. The pool may have others, to the one that is behind the
+                // address now.
+                Err(error) if dialect::is_read_only(&error) && tries < TRIES => {
+                    tries += 1;
+                    drop(lent);
+                    lent = Lent::new(self.connection(operation).await?);
+                }
                 result => break result,
             }
         };

@@ -31,19 +31,22 @@ pub(super) struct Run {
 
 impl Run {
     /// Runs the work and completes the step, together or not at all.
-    pub(super) async fn on(self, mut connection: impl DerefMut<Target = Connection>, limit: Duration) {
+    pub(super) async fn on(self, mut lent: impl DerefMut<Target = Connection>, limit: Duration) {
+        let connection: &mut Connection = &mut lent;
         let Self { completing, work, mut answer } = self;
         if answer.is_closed() {
             return;
         }
         let late = |_| not_in_time(OPERATION, limit);
-        let begun = timeout(limit, begin(&mut connection)).await.map_err(late);
+        let begun = timeout(limit, begin(connection)).await.map_err(late);
         if let Err(error) = begun.and_then(|begun| begun.map_err(|error| unavailable(OPERATION, error))) {
+            // The next one on this connection would fail as well.
+            Transactions::transaction_manager_status_mut(connection).set_in_error();
             let _ = answer.send(Err(error));
             return;
         }
         let handled = tokio::select! {
-            result = work(&mut connection) => result,
+            result = work(connection) => result,
             // The worker has cut the handler off. A connection in a transaction is not used again, and the database rolls
             // back.
             () = answer.closed() => return,
@@ -51,18 +54,29 @@ impl Run {
         let result = match (handled, completing) {
             (Ok(handled), Some((lease, step, now))) => {
                 let success = Success::new(lease, &step, &handled);
-                match timeout(limit, complete(&mut connection, &success, now)).await {
+                match timeout(limit, complete(connection, &success, now)).await {
                     Ok(Ok(next)) => Ok((Ok(handled), next)),
                     Ok(Err(error)) => {
-                        rolled_back(&mut connection, limit).await;
+                        rolled_back(connection, limit).await;
                         Err(error)
                     }
                     Err(elapsed) => Err(late(elapsed)),
                 }
             }
-            (handled, _) => {
-                rolled_back(&mut connection, limit).await;
-                Ok((handled, None))
+            (Ok(handled), None) => {
+                rolled_back(connection, limit).await;
+                Ok((Ok(handled), None))
+            }
+            (Err(failed), _) => {
+                rolled_back(connection, limit).await;
+                match timeout(limit, dialect::check_writable(connection)).await {
+                    // Nothing is wrong with the handler, and the next one on this connection would fail as well.
+                    Ok(Err(error)) if dialect::is_read_only(&error) => {
+                        Transactions::transaction_manager_status_mut(connection).set_in_error();
+                        Err(unavailable(OPERATION, error))
+                    }
+                    _ => Ok((Err(failed), None)),
+                }
             }
         };
         let _ = answer.send(result);
