@@ -147,8 +147,8 @@ impl Own {
             .map_err(|error: tokio_postgres::Error| unavailable(OPERATION, with_cause(&error)))?;
         if config.get_connect_timeout().is_none() {
             // For each host: the last one must have its turn within the limit when the others do not answer.
-            let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(1).max(1);
-            config.connect_timeout(limit / hosts);
+            let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
+            config.connect_timeout(limit / u32::try_from(hosts).unwrap_or(1).max(1));
         }
         let tls = tls::connector(&config, self.roots.clone()).await?;
         let mut manager = ManagerConfig::default();

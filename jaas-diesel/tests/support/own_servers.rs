@@ -62,14 +62,14 @@ impl OwnServer {
         Some(server)
     }
 
-    /// A standby that follows this PostgreSQL, once it answers.
-    pub(crate) async fn start_standby(&self) -> Self {
+    /// A standby with these settings that follows this PostgreSQL, once it answers.
+    pub(crate) async fn start_standby(&self, settings: &[&str]) -> Self {
         let mut standby = Self::with_folder(self.kind);
         let mut copy = standby.command(&self.programs.server.with_file_name("pg_basebackup"));
         copy.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string()]);
         copy.args(["-R", "--no-sync", "-c", "fast", "-D"]).arg(standby.path("data"));
         standby.run_in_thread(copy).await;
-        standby.start_again(&[]).await;
+        standby.start_again(settings).await;
         standby
     }
 
@@ -315,8 +315,9 @@ fn programs(kind: Kind) -> Programs {
     let found = pairs.iter().find_map(|(installer, server)| {
         // Of one version, and not one from here and one from there.
         folders().into_iter().find_map(|folder| {
-            let server = Some(folder.join(server)).filter(|server| server.is_file())?;
-            let beside = folder.join(installer);
+            // The other programs are beside what a link leads to.
+            let server = folder.join(server).canonicalize().ok()?;
+            let beside = server.with_file_name(installer);
             let installer = if beside.is_file() { beside } else { program(installer)? };
             Some(Programs { installer, server })
         })
