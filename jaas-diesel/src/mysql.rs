@@ -57,7 +57,8 @@ pub type Pool = diesel_async::pooled_connection::bb8::Pool<Connection>;
 /// # }
 /// ```
 ///
-/// - **Durability** needs `innodb_flush_log_at_trx_commit = 1`, the server's default; the store warns otherwise.
+/// - **Durability** needs `innodb_flush_log_at_trx_commit = 1`, the server's default, and `sync_binlog = 1` when it has a binary
+///   log (MariaDB's default is 0); the store warns otherwise.
 /// - **TLS**: with `require_ssl=true` in the address. The driver checks the server's certificate against the roots of
 ///   Mozilla that are compiled in; it cannot be given others by the address. For a private authority, open a pool of
 ///   your own with `mysql_async`, and use [`from_pool`](MysqlStore::from_pool).
@@ -65,8 +66,11 @@ pub type Pool = diesel_async::pooled_connection::bb8::Pool<Connection>;
 /// - **Sockets**: the store connects to what the address says. A pool of yours does so with `prefer_socket=false` in its address;
 ///   otherwise the driver goes through the socket of a server on this machine, which behind a tunnel, a proxy or a published port
 ///   of a container is another server.
-/// - **Sessions**: each connection of the store's turns `autocommit` on and `EMPTY_STRING_IS_NULL` and `ORACLE` off in `sql_mode`,
-///   whatever the server's defaults are; transactions are `READ COMMITTED`. With a pool of yours, [`open`](MysqlStoreBuilder::open) fails when they do not fit.
+/// - **Sessions**: each connection of the store's sets what the statements rely on, whatever the server's defaults are:
+///   `autocommit` on, `completion_type` `NO_CHAIN`, no `EMPTY_STRING_IS_NULL` and `ORACLE` in `sql_mode`, no `sql_select_limit`,
+///   no `sql_safe_updates`, `unique_checks` on; transactions are `READ COMMITTED`. With a pool of yours,
+///   [`open`](MysqlStoreBuilder::open) fails when they do not fit.
+/// - **Binary log**: with `binlog_format = STATEMENT` the store does not open, because the server would refuse every event.
 /// - **Statements that change tables** commit by themselves: a transactional handler must not use them.
 /// - **Connections**: besides those of the pool, the store holds three of its own: to accept, to claim and to complete.
 ///
@@ -99,6 +103,9 @@ impl MysqlStore {
     }
 
     /// Starts with the application's pool. The store also opens connections of its own with it, outside the pool.
+    ///
+    /// Have `prefer_socket=false` in the pool's address: for an address of this machine the driver otherwise asks the server
+    /// for the path of its socket and connects to that path on this machine, where another server may be.
     pub fn from_pool(pool: Pool) -> MysqlStoreBuilder {
         MysqlStoreBuilder { plan: Plan::new(Source::Pool(pool)) }
     }

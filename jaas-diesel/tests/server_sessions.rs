@@ -40,6 +40,10 @@ async fn a_pool_whose_sessions_do_not_fit_is_refused_with_the_reason() {
             ("SET SESSION autocommit = 0", "autocommit is off"),
             ("SET SESSION sql_mode = 'EMPTY_STRING_IS_NULL'", "EMPTY_STRING_IS_NULL"),
             ("SET SESSION sql_mode = 'ORACLE'", "ORACLE"),
+            ("SET SESSION completion_type = 'CHAIN'", "completion_type"),
+            ("SET SESSION sql_select_limit = 1", "sql_select_limit"),
+            ("SET SESSION sql_safe_updates = 1", "sql_safe_updates"),
+            ("SET SESSION unique_checks = 0", "unique_checks"),
         ] {
             let pool = pool_with(database.address(), setup).await;
             let error = MysqlStore::from_pool(pool).open().await.map(drop).expect_err(setup);

@@ -161,33 +161,63 @@ pub(super) async fn prepare_completions(_: &mut AsyncMysqlConnection) -> QueryRe
 }
 
 /// Sets what the statements rely on, whatever the server's defaults are: that each is committed unless a transaction was
-/// begun, and that an empty text is one. The isolation is set with each transaction.
+/// begun, and that a commit begins no other; that an empty text is one; that all rows are read, changed and kept unique; and
+/// that errors are in English, because this is how they are told apart. The isolation is set with each transaction.
 pub(super) async fn prepare(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
     connection
         .batch_execute(
-            "SET SESSION autocommit = 1; \
-             SET SESSION sql_mode = CONCAT_WS(',', REPLACE(REPLACE(@@SESSION.sql_mode, 'EMPTY_STRING_IS_NULL', ''), \
-             'ORACLE', ''), 'STRICT_TRANS_TABLES')",
+            "SET SESSION autocommit = 1, completion_type = 'NO_CHAIN', sql_safe_updates = 0, unique_checks = 1, sql_big_selects = 1, \
+             sql_select_limit = 18446744073709551615, lc_messages = 'en_US', \
+             sql_mode = CONCAT_WS(',', REPLACE(REPLACE(@@SESSION.sql_mode, 'EMPTY_STRING_IS_NULL', ''), 'ORACLE', ''), \
+             'STRICT_TRANS_TABLES')",
         )
         .await
 }
 
-/// Fails when the sessions of a pool of the application's are not as the statements need them.
+/// Lifts the server's limits of time: the store has its own, and a migration has none.
+pub(super) async fn lift_limits(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
+    // MySQL does not know this setting of MariaDB's.
+    let _ = connection.batch_execute("SET SESSION max_statement_time = 0").await;
+    Ok(())
+}
+
+/// Fails when the sessions of a pool are not as the statements need them, or the server refuses to write what they do into its
+/// binary log.
 pub(super) async fn check_session(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
-    let (autocommit, sql_mode): (i64, String) = diesel::select((
-        sql::<BigInt>("CAST(@@SESSION.autocommit AS SIGNED)"),
-        sql::<Text>("CAST(@@SESSION.sql_mode AS CHAR)"),
-    ))
-    .get_result(connection)
-    .await?;
+    // Not among the others, which are read from several rows.
+    let limit = sql::<Text>("CAST(@@SESSION.sql_select_limit AS CHAR)");
+    let limit: String = diesel::select(limit).get_result(connection).await?;
+    let names = "'autocommit', 'completion_type', 'sql_mode', 'sql_safe_updates', 'unique_checks', 'log_bin', 'binlog_format'";
+    let variables = variables(connection, names).await?;
+    let is = |name: &str, value: &str| variables.iter().any(|set| set.name == name && set.value == value);
+    let differs =
+        |name: &str, value: &str| variables.iter().any(|set| set.name == name && set.value != value);
+    if is("log_bin", "ON") && is("binlog_format", "STATEMENT") {
+        let why =
+            "binlog_format is STATEMENT, with which this server refuses every event; set it to ROW or MIXED";
+        return Err(Error::QueryBuilderError(why.into()));
+    }
+    let sql_mode = variables.iter().find(|set| set.name == "sql_mode").map(|set| set.value.split(','));
     let unfit = ["EMPTY_STRING_IS_NULL", "ORACLE"];
-    let unfit = unfit.into_iter().find(|mode| sql_mode.split(',').any(|set| set == *mode));
-    let why = match (autocommit, unfit) {
-        (0, _) => "autocommit is off, so nothing would be committed".to_owned(),
-        (_, Some(mode)) => format!("sql_mode has {mode}, with which texts are not what they are"),
-        _ => return Ok(()),
+    let unfit =
+        unfit.into_iter().find(|unfit| sql_mode.clone().into_iter().flatten().any(|set| set == *unfit));
+    let why = match unfit {
+        _ if limit != NO_LIMIT => "sql_select_limit is set, so not all rows would be seen".to_owned(),
+        Some(mode) => format!("sql_mode has {mode}, with which texts are not what they are"),
+        None if differs("autocommit", "ON") => "autocommit is off, so nothing would be committed".to_owned(),
+        None if differs("completion_type", "NO_CHAIN") => {
+            "completion_type is not NO_CHAIN, so what follows a commit would not be committed".to_owned()
+        }
+        None if differs("sql_safe_updates", "OFF") => {
+            "sql_safe_updates is on, so rows could not be changed".to_owned()
+        }
+        None if differs("unique_checks", "ON") => {
+            "unique_checks is off, so a copy of an event could be stored as another event".to_owned()
+        }
+        None => return Ok(()),
     };
-    let remedy = "set them in the setup of the pool's connections, or let the store open its own pool";
+    let remedy =
+        "set this otherwise in the setup of the pool's connections, or let the store open its own pool";
     Err(Error::QueryBuilderError(format!("the sessions of this pool do not fit: {why}; {remedy}").into()))
 }
 
@@ -212,14 +242,25 @@ pub(super) async fn plan_for_groups(_: &mut AsyncMysqlConnection) -> QueryResult
 
 /// Warns when the server may lose what it has committed.
 pub(super) async fn check_durability(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
-    let flush: String = diesel::select(sql::<Text>("CAST(@@innodb_flush_log_at_trx_commit AS CHAR)"))
-        .get_result(connection)
-        .await?;
-    if flush != "1" {
+    let variables =
+        variables(connection, "'innodb_flush_log_at_trx_commit', 'log_bin', 'sync_binlog'").await?;
+    let value_of = |name: &str| variables.iter().find(|set| set.name == name).map_or("", |set| &*set.value);
+    let flush = value_of("innodb_flush_log_at_trx_commit");
+    if !matches!(flush, "1" | "3") {
         tracing::warn!(
             target: target::STORE,
             innodb_flush_log_at_trx_commit = flush,
-            "this server does not flush each commit: what was acknowledged may be lost when its machine crashes; set it to 1"
+            "this server does not flush each commit: what was acknowledged may be lost when its machine crashes; set \
+             innodb_flush_log_at_trx_commit to 1"
+        );
+    }
+    // Where 1 is set, InnoDB leaves that to the binary log, and undoes after a crash what is not there.
+    if value_of("log_bin") == "ON" && value_of("sync_binlog") != "1" && flush != "3" {
+        tracing::warn!(
+            target: target::STORE,
+            sync_binlog = value_of("sync_binlog"),
+            "this server does not flush its binary log with each commit: what was acknowledged may be lost when its machine \
+             crashes; set sync_binlog to 1"
         );
     }
     Ok(())
@@ -240,11 +281,22 @@ pub(super) fn can_be_tried_again(error: &Error) -> bool {
     }
 }
 
-/// A setting of a session, as this server calls it: those of MySQL and of MariaDB, and of their versions, differ.
+/// What `sql_select_limit` is where it is not set.
+const NO_LIMIT: &str = "18446744073709551615";
+
+/// A setting of a session.
 #[derive(diesel::QueryableByName)]
 struct Variable {
+    #[diesel(sql_type = Text, column_name = "Variable_name")]
+    name: String,
     #[diesel(sql_type = Text, column_name = "Value")]
     value: String,
+}
+
+/// Those of these settings that this server has: MySQL, MariaDB and their versions differ.
+async fn variables(connection: &mut AsyncMysqlConnection, names: &str) -> QueryResult<Vec<Variable>> {
+    let show = format!("SHOW SESSION VARIABLES WHERE Variable_name IN ({names})");
+    diesel::sql_query(show).load(connection).await
 }
 
 /// Whether a statement was refused because the server can only be read now, or has left its cluster. Nothing was done, and
@@ -272,10 +324,9 @@ pub(super) fn is_read_only(error: &Error) -> bool {
 
 /// Fails when the server can only be read now. Says so also to a user who may write in spite of it.
 pub(super) async fn check_writable(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
-    const READ_ONLY: &str = "SHOW SESSION VARIABLES WHERE Variable_name IN ('read_only', 'innodb_read_only', \
-                             'tx_read_only', 'transaction_read_only', 'offline_mode')";
-    let variables: Vec<Variable> = diesel::sql_query(READ_ONLY).load(connection).await?;
-    if variables.iter().all(|variable| variable.value == "OFF") {
+    const READ_ONLY: &str =
+        "'read_only', 'innodb_read_only', 'tx_read_only', 'transaction_read_only', 'offline_mode'";
+    if variables(connection, READ_ONLY).await?.iter().all(|variable| variable.value == "OFF") {
         return Ok(());
     }
     let why = Box::new("the server can only be read".to_owned());

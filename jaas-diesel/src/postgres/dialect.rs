@@ -138,6 +138,18 @@ pub(super) async fn prepare(connection: &mut AsyncPgConnection) -> QueryResult<(
         .await
 }
 
+/// Lifts the server's limits of time: the store has its own, a migration has none, and some connections are idle for long.
+pub(super) async fn lift_limits(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    // Versions before 14 and 17 do not have the last two.
+    connection
+        .batch_execute(
+            "SET statement_timeout = 0; SET lock_timeout = 0; SELECT set_config(name, '0', false) FROM \
+             unnest(ARRAY['idle_session_timeout', 'transaction_timeout']) name \
+             WHERE current_setting(name, true) IS NOT NULL",
+        )
+        .await
+}
+
 /// Each transaction of the store's sets what it relies on.
 pub(super) async fn check_session(_: &mut AsyncPgConnection) -> QueryResult<()> {
     Ok(())

@@ -302,9 +302,7 @@ impl Builder {
     pub async fn open(self) -> Result<Store, StoreError> {
         let pool = self.plan.pool().await?;
         let limit = self.plan.time_limit;
-        if matches!(self.plan.source, Source::Pool(_)) {
-            check_session(&pool, limit).await?;
-        }
+        check_session(&pool, limit).await?;
         let mut connection = dedicated(&pool, limit).await?;
         let migrated = if self.plan.migrate {
             // Not limited: a migration takes as long as it takes.
@@ -394,9 +392,9 @@ fn not_migrated(error: MigrationError) -> StoreError {
     unavailable("migrate the tables", error)
 }
 
-/// Fails when the connections of a pool of the application's are not as the statements need them.
+/// Fails when the connections of a pool are not as the statements need them.
 async fn check_session(pool: &Pool<Connection>, limit: Duration) -> Result<(), StoreError> {
-    const OPERATION: &str = "use the application's pool";
+    const OPERATION: &str = "connect to the database";
     let checked = timeout(limit, async {
         let mut connection =
             pool.dedicated_connection().await.map_err(|error| unavailable(OPERATION, error))?;
@@ -411,7 +409,11 @@ pub(super) async fn dedicated(pool: &Pool<Connection>, limit: Duration) -> Resul
     let connected = timeout(limit, async {
         let mut connection =
             pool.dedicated_connection().await.map_err(|error| unavailable(OPERATION, error))?;
-        dialect::prepare(&mut connection).await.map_err(|error| unavailable(OPERATION, error))?;
+        let prepared = async {
+            dialect::prepare(&mut connection).await?;
+            dialect::lift_limits(&mut connection).await
+        };
+        prepared.await.map_err(|error| unavailable(OPERATION, error))?;
         Ok(connection)
     });
     connected.await.map_err(|_| not_in_time(OPERATION, limit))?

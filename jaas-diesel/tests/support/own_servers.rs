@@ -138,9 +138,17 @@ impl OwnServer {
 
     /// Stops it as in a power cut, and waits until it is gone.
     pub(crate) fn stop(&mut self) {
-        let Some(mut server) = self.server.take() else { return };
         // A PostgreSQL that is killed leaves shared memory behind.
-        let signal = if self.kind == Kind::Postgres { "-QUIT" } else { "-KILL" };
+        self.signal(if self.kind == Kind::Postgres { "-QUIT" } else { "-KILL" });
+    }
+
+    /// Lets it write what it has and end its connections, and waits until it is gone.
+    pub(crate) fn shut_down(&mut self) {
+        self.signal(if self.kind == Kind::Postgres { "-INT" } else { "-TERM" });
+    }
+
+    fn signal(&mut self, signal: &str) {
+        let Some(mut server) = self.server.take() else { return };
         let _ = Command::new("kill").args([signal, &server.id().to_string()]).status();
         let asked = Instant::now();
         while matches!(server.try_wait(), Ok(None)) {
@@ -174,7 +182,11 @@ impl OwnServer {
 
     /// Does this in the database that comes with the server.
     pub(crate) async fn execute(&self, sql: &str) {
-        let done = match self.kind {
+        self.try_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    pub(crate) async fn try_execute(&self, sql: &str) -> diesel::QueryResult<()> {
+        match self.kind {
             Kind::Postgres => {
                 let mut connection = self.postgres().await.expect("connected");
                 connection.batch_execute(sql).await
@@ -183,8 +195,7 @@ impl OwnServer {
                 let mut connection = self.mysql().await.expect("connected");
                 connection.batch_execute(sql).await
             }
-        };
-        done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
     }
 
     /// Does these one after the other, which some of them must be.
