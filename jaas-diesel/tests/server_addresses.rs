@@ -88,7 +88,7 @@ async fn of_several_hosts_the_one_that_can_be_written_is_used_and_after_a_switch
         assert_eq!(store.accept(repeated("before")).await.expect("accepted"), Accepted::New);
         Postgres::fill_pool(&store, Settings::default().pool_size).await;
         let copied = Instant::now();
-        while !events_in(&standby).await.is_some_and(|events| events == 1) {
+        while events_in(&standby).await != Some(1) {
             assert!(copied.elapsed() < Duration::from_secs(10), "the standby does not follow");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

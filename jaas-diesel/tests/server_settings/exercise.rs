@@ -85,32 +85,32 @@ async fn used<S: Server>(store: &S::Store, address: &str, with: With) -> Result<
     let accepts = (0..EVENTS)
         .map(|number| store.accept(joined(&format!("{KEY}{number}"), Some(&format!("s{}", number % 3)))));
     for accepted in futures_util::future::join_all(accepts).await {
-        gives("accept", accepted, Accepted::New)?;
+        gives("accept", accepted, &Accepted::New)?;
     }
     let copy = |name| joined_at("copy", None, Timestamp::from_millis(1), name);
-    gives("accept", store.accept(copy("ü")).await, Accepted::New)?;
-    gives("accept a copy", store.accept(copy("ü")).await, Accepted::Duplicate)?;
-    gives("accept a conflict", store.accept(copy("u")).await, Accepted::Conflict)?;
+    gives("accept", store.accept(copy("ü")).await, &Accepted::New)?;
+    gives("accept a copy", store.accept(copy("ü")).await, &Accepted::Duplicate)?;
+    gives("accept a conflict", store.accept(copy("u")).await, &Accepted::Conflict)?;
     let Err(unreadable) = Delivery::read("main", now(), "\\x00 ü' no envelope".into()).map(Received::Event)
     else {
         return Err("it was read".to_owned());
     };
-    gives("quarantine", store.quarantine(unreadable).await, ())?;
-    gives("ping", store.ping().await, ())?;
+    gives("quarantine", store.quarantine(unreadable).await, &())?;
+    gives("ping", store.ping().await, &())?;
 
     if with == With::Idle {
         S::fill_pool(store, Settings::default().pool_size).await;
         // The servers count in seconds.
         tokio::time::sleep(Duration::from_millis(1200)).await;
         let again = store.accept(joined_at("copy", None, Timestamp::from_millis(1), "ü")).await;
-        gives("accept a copy", again, Accepted::Duplicate)?;
+        gives("accept a copy", again, &Accepted::Duplicate)?;
     }
     let claims = ok("claim", store.claim(&request(100)).await)?;
     let [first, second, third, ..] = &claims[..] else {
         return Err(format!("only {} were claimed", claims.len()));
     };
     let lost = ok("renew", store.renew(&[first.lease, second.lease], now(), Duration::from_secs(15)).await)?;
-    is("renew", lost.len(), 0)?;
+    is("renew", &lost.len(), &0)?;
     let noted = Handled::Ignored("because ü".into());
     ok("complete", store.complete(first.lease, &step(), &noted, now()).await)?;
     let insert = work(|tx: &mut S::Connection| {
@@ -120,11 +120,11 @@ async fn used<S: Server>(store: &S::Store, address: &str, with: With) -> Result<
         })
     });
     let ran = ok("run", store.run(second.lease, &step(), now(), insert).await)?;
-    gives("run", ran.0.map_err(|error| format!("{error}")), Handled::Done)?;
+    gives("run", ran.0.map_err(|error| format!("{error}")), &Handled::Done)?;
     let failure = Failure { error: "\\'ü".into(), retry_in: None, passable: false, next: None };
     ok("fail", store.fail(third.lease, &failure, now()).await)?;
     let others: Vec<_> = claims[3..].iter().map(|claim| claim.lease).collect();
-    gives("release", store.release(&others, now()).await, ())?;
+    gives("release", store.release(&others, now()).await, &())?;
     // Nothing is claimed twice, and everything is claimed.
     let mut done = 0;
     while done < EVENTS - 2 {
@@ -139,33 +139,33 @@ async fn used<S: Server>(store: &S::Store, address: &str, with: With) -> Result<
     }
     let dead = EventQuery { state: Some(EventState::Dead), ..EventQuery::default() };
     let note = AuditNote::new("operator", "ü");
-    gives("replay", store.replay_matching(&dead, &note, now()).await.map(|page| page.next), None)
+    gives("replay", store.replay_matching(&dead, &note, now()).await.map(|page| page.next), &None)
 }
 
 /// What another connection sees afterwards.
 async fn kept<S: Server>(address: &str) -> Result<(), String> {
     let store = ok("open again", S::open_at(address.to_owned(), Settings::default()).await)?;
     let events = ok("list", store.events(&EventQuery::default()).await)?.items;
-    is("list", events.len(), EVENTS + 1)?;
+    is("list", &events.len(), &(EVENTS + 1))?;
     let first = events.iter().find(|event| event.session_id.is_some()).ok_or("none has a session")?;
-    is("list", first.idempotency_key.to_string().contains("🎉"), true)?;
+    is("list", &first.idempotency_key.to_string().contains("🎉"), &true)?;
     let count = |state| events.iter().filter(|event| event.state == state).count();
     let states = [EventState::Done, EventState::Ignored, EventState::Waiting].map(count);
-    is("settle", states, [EVENTS - 1, 1, 1])?;
+    is("settle", &states, &[EVENTS - 1, 1, 1])?;
     let stats = ok("count", store.stats().await)?;
     let counted =
         [EventState::Done, EventState::Ignored, EventState::Waiting].map(|state| stats.count(state) as usize);
-    is("count", counted, states)?;
+    is("count", &counted, &states)?;
     let attempts = ok("list attempts", store.attempts(&AttemptQuery::default()).await)?.items;
     let errors: Vec<_> = attempts.into_iter().filter_map(|attempt| attempt.error).collect();
-    is("list attempts", errors, vec!["\\'ü".to_owned()])?;
+    is("list attempts", &errors, &vec!["\\'ü".to_owned()])?;
     let first = PageRequest::first();
-    gives("list conflicts", store.conflicts(first).await.map(|page| page.items.len()), 1)?;
-    gives("list the quarantine", store.quarantined(first).await.map(|page| page.items.len()), 1)?;
-    gives("list the audit", store.audit(first).await.map(|page| page.items.len()), 1)?;
+    gives("list conflicts", store.conflicts(first).await.map(|page| page.items.len()), &1)?;
+    gives("list the quarantine", store.quarantined(first).await.map(|page| page.items.len()), &1)?;
+    gives("list the audit", store.audit(first).await.map(|page| page.items.len()), &1)?;
     S::close(&store).await;
     let mut connection = S::Connection::establish(address).await.map_err(|error| error.to_string())?;
-    gives("run", S::number(&mut connection, "SELECT count(*) FROM effects").await, 1)
+    gives("run", S::number(&mut connection, "SELECT count(*) FROM effects").await, &1)
 }
 
 fn ok<T, E: Display>(operation: &str, result: Result<T, E>) -> Result<T, String> {
@@ -175,12 +175,12 @@ fn ok<T, E: Display>(operation: &str, result: Result<T, E>) -> Result<T, String>
 fn gives<T: PartialEq + Debug, E: Display>(
     operation: &str,
     result: Result<T, E>,
-    wanted: T,
+    wanted: &T,
 ) -> Result<(), String> {
-    is(operation, ok(operation, result)?, wanted)
+    is(operation, &ok(operation, result)?, wanted)
 }
 
-fn is<T: PartialEq + Debug>(operation: &str, done: T, wanted: T) -> Result<(), String> {
+fn is<T: PartialEq + Debug>(operation: &str, done: &T, wanted: &T) -> Result<(), String> {
     if done == wanted { Ok(()) } else { Err(format!("{operation}: {done:?} and not {wanted:?}")) }
 }
 

@@ -56,7 +56,8 @@ impl OwnServer {
             return None;
         }
         let mut server = Self::with_folder(kind);
-        server.run_in_thread(server.install()).await;
+        let install = server.install();
+        tokio::time::timeout(SOON, server.run(install)).await.expect("it is installed");
         server.start_again(settings).await;
         server.execute("CREATE DATABASE app").await;
         Some(server)
@@ -68,7 +69,7 @@ impl OwnServer {
         let mut copy = standby.command(&self.programs.server.with_file_name("pg_basebackup"));
         copy.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string()]);
         copy.args(["-R", "--no-sync", "-c", "fast", "-D"]).arg(standby.path("data"));
-        standby.run_in_thread(copy).await;
+        tokio::time::timeout(SOON, standby.run(copy)).await.expect("it is copied");
         standby.start_again(settings).await;
         standby
     }
@@ -94,10 +95,17 @@ impl OwnServer {
         }
     }
 
-    /// Runs what takes seconds, while other servers may be installed.
-    async fn run_in_thread(&self, mut command: Command) {
-        let done = tokio::task::spawn_blocking(move || command.status()).await;
-        assert!(done.expect("no panic").expect("ran").success(), "{}", self.log());
+    /// Runs what makes its files. It ends with this, as the server does.
+    async fn run(&mut self, mut command: Command) {
+        let running = self.server.insert(command.spawn().expect("started"));
+        let ended = loop {
+            if let Some(ended) = running.try_wait().expect("waited") {
+                break ended;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        self.server = None;
+        assert!(ended.success(), "{}", self.log());
     }
 
     /// Starts it with these settings after it was stopped, and waits until it answers.
