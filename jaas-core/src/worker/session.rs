@@ -23,7 +23,7 @@ use crate::store::{Claim, Completion, EventStore, Lease, NextClaim, StoreError};
 const MOST_FOLLOWING: usize = 64;
 
 /// The same while other sessions wait, whose events are committed by the same database.
-const MOST_FOLLOWING_IN_A_CROWD: usize = 16;
+const MOST_FOLLOWING_IN_A_CROWD: usize = 8;
 
 /// How long after it was read a list of what follows is of use. Events that other processes accept meanwhile may be passed,
 /// even if they happened earlier.
