@@ -10,6 +10,7 @@ mod admin;
 mod checkpoint;
 mod connection;
 mod dialect;
+mod files;
 #[path = "shared/migrations.rs"]
 mod migrations;
 #[path = "shared/queries/mod.rs"]
@@ -60,6 +61,10 @@ pub type Connection = SyncConnectionWrapper<SqliteConnection>;
 /// [`transaction_time_limit`](jaas_core::WorkerBuilder::transaction_time_limit). Plain handlers hold up nothing.
 ///
 /// Several processes may share the file; they wait for each other's writes.
+///
+/// When the file or its write-ahead log is deleted, moved or replaced while the store has it open, the store is
+/// [`Unavailable`](StoreErrorKind::Unavailable) until the same file is back; it never opens another one. Outside Unix
+/// only a missing file is noticed.
 ///
 /// ```
 /// use jaas_core::store::{EventAdmin, EventState};

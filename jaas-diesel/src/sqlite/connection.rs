@@ -1,12 +1,14 @@
 //! Opening connections to the file.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection};
 use jaas_core::store::{StoreError, StoreErrorKind};
 
+use super::files::{Files, Opened};
 use crate::error::unavailable;
 use crate::migrations::MigrationError;
 
@@ -17,6 +19,8 @@ pub(super) struct Open {
     url: String,
     busy: Duration,
     pragmas: String,
+    /// What the first connection has opened. Every later one must open the same.
+    files: Arc<OnceLock<Files>>,
 }
 
 impl Open {
@@ -47,7 +51,7 @@ impl Open {
              {max_pages}",
             busy.as_millis()
         );
-        Ok(Self { url: url.to_owned(), busy, pragmas, path })
+        Ok(Self { url: url.to_owned(), busy, pragmas, path, files: Arc::default() })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -104,10 +108,28 @@ impl Open {
         &self,
         prepare: impl FnOnce(&mut SqliteConnection) -> diesel::QueryResult<()>,
     ) -> Result<SqliteConnection, StoreError> {
+        // SQLite would make a new file.
+        self.check()?;
         let mut connection = SqliteConnection::establish(&self.url).map_err(|error| self.failed(error))?;
         connection.batch_execute(&self.pragmas).map_err(|error| self.failed(error))?;
         prepare(&mut connection).map_err(|error| self.failed(error))?;
+        if self.files.get().is_none() {
+            let files = Files::of(&mut connection, &self.path)?;
+            // Another connection may have been quicker.
+            let _ = self.files.set(files);
+        }
+        self.check()?;
         Ok(connection)
+    }
+
+    /// Fails when the file is not the one that was opened first.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.files.get().map_or(Ok(()), |files| files.database.check())
+    }
+
+    /// The write-ahead log that a connection has just opened.
+    pub(super) fn log(&self) -> Result<Option<Opened>, StoreError> {
+        self.files.get().map(Files::log).transpose()
     }
 
     fn failed(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {

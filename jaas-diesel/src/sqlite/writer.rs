@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::checkpoint::Checkpoints;
 use super::connection::Open;
 use super::dialect::answer;
+use super::files::Opened;
 use super::transaction::{Ran, Run};
 use super::{Connection, queries};
 use crate::error::{closed, unavailable};
@@ -202,11 +203,14 @@ impl Writer {
             .build()
             .map_err(failed)?;
         let checkpoints = Checkpoints::start(open.clone())?;
+        let log = open.log()?;
         let (commands, queue) = mpsc::channel(queue);
         let wakeups = Arc::new(watch::Sender::new(0));
         let writing = Writing {
             open,
             connection: Some(connection),
+            log,
+            gone: false,
             transactions: None,
             runtime,
             queue,
@@ -265,6 +269,10 @@ impl Writer {
 struct Writing {
     open: Open,
     connection: Option<SqliteConnection>,
+    /// The write-ahead log of that connection.
+    log: Option<Opened>,
+    /// Whether it was reported that a file is gone.
+    gone: bool,
     /// The connection handlers write through; opened when the first one comes.
     transactions: Option<Connection>,
     runtime: tokio::runtime::Runtime,
@@ -335,6 +343,8 @@ impl Writing {
         }
         let Group { accepts, writes } = group;
         let committed = committed.map_err(|error| cause.unwrap_or_else(|| error.to_string()));
+        let committed =
+            committed.and_then(|done| self.check_files().map(|()| done).map_err(|error| error.to_string()));
         if let Ok(outcomes) = &committed
             && (outcomes.contains(&Accepted::New) || writes.iter().any(|write| write.wake() == Wake::Workers))
         {
@@ -368,6 +378,23 @@ impl Writing {
         }
     }
 
+    /// Fails when what was committed last is not in the files that a restart would find.
+    fn check_files(&mut self) -> Result<(), StoreError> {
+        let log = || self.log.as_ref().map_or(Ok(()), Opened::check);
+        let checked = self.open.check().and_then(|()| log());
+        match &checked {
+            Err(error) if !self.gone => {
+                tracing::error!(target: target::STORE, %error, "the SQLite database is gone; nothing is accepted until it is back");
+            }
+            Ok(()) if self.gone => {
+                tracing::info!(target: target::STORE, file = ?self.open.path(), "the SQLite database is back");
+            }
+            _ => {}
+        }
+        self.gone = checked.is_err();
+        checked
+    }
+
     fn wake_workers(&self) {
         self.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
     }
@@ -379,7 +406,11 @@ impl Writing {
     ) -> QueryResult<T> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.open.writer().map_err(as_query_error)?,
+            None => {
+                let connection = self.open.writer().map_err(as_query_error)?;
+                self.log = self.open.log().map_err(as_query_error)?;
+                connection
+            }
         };
         let result = work(&mut connection);
         if result.is_ok() {
@@ -391,6 +422,10 @@ impl Writing {
     /// Runs a handler in a transaction on the other connection, so that it cannot disturb this one.
     fn run(&mut self, run: Run) {
         if run.answer.is_closed() {
+            return;
+        }
+        if let Err(error) = self.check_files() {
+            let _ = run.answer.send(Err(error));
             return;
         }
         let connection = match self.transactions.take() {
