@@ -160,6 +160,17 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
+    /// Bytes that cannot be parsed because of this. Without the check that this is so: for tests, and for what an earlier
+    /// version could not parse.
+    pub fn new(
+        endpoint: impl Into<Arc<str>>,
+        received_at: Timestamp,
+        reason: EnvelopeError,
+        body: impl Into<Body>,
+    ) -> Self {
+        Self { endpoint: endpoint.into(), received_at, reason, body: body.into() }
+    }
+
     /// The body, byte for byte as it came.
     pub fn body(&self) -> &Bytes {
         &self.body.0

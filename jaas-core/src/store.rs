@@ -27,8 +27,8 @@ pub use self::history::{
 pub use self::memory::MemoryStore;
 pub use self::order::{Head, SessionOrder, Turn};
 pub use self::record::{
-    Conflict, EventQuery, EventState, Page, PageRequest, Quarantined, RowId, StateStats, StoreStats,
-    StoredEvent,
+    Conflict, EventQuery, EventState, Page, PageRequest, QuarantineReplay, Quarantined, RowId, StateStats,
+    StoreStats, StoredEvent,
 };
 pub use self::retention::{Keep, Purged, Retention, RetentionBuilder};
 pub use self::work::{

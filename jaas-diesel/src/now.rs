@@ -20,6 +20,11 @@ impl Now {
         Self { given: Some(now.as_millis()) }
     }
 
+    /// Whether it is the caller's time.
+    pub(crate) fn is_given(self) -> bool {
+        self.given.is_some()
+    }
+
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn of_the_database() -> Self {
         Self { given: None }

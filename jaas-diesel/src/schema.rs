@@ -139,6 +139,12 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(jaas_events, jaas_conflicts, jaas_attempts, jaas_queues);
 
 diesel::define_sql_function! {
+    /// How many bytes there are.
+    #[sql_name = "LENGTH"]
+    fn length(bytes: diesel::sql_types::Binary) -> diesel::sql_types::Integer;
+}
+
+diesel::define_sql_function! {
     /// Part of a text: so many characters from this one on, counted from 1.
     #[sql_name = "SUBSTR"]
     fn substr(

@@ -40,6 +40,7 @@ mod dispatcher;
 mod lease;
 mod migration;
 mod order;
+mod quarantine;
 mod query;
 mod retention;
 mod retry;
@@ -175,6 +176,9 @@ macro_rules! conformance_families {
             replay_is_audited
             replay_matching_replays_the_settled_events_of_a_page
             replay_matching_refuses_an_empty_query
+            replay_quarantined_accepts_what_can_be_parsed_now
+            replay_quarantined_is_audited
+            replay_quarantined_goes_by_pages
         } durable {}}
         $crate::conformance_family! { $kind dead_letter with Conformance {
             fail_without_another_attempt_is_a_dead_letter
@@ -244,6 +248,7 @@ pub mod behavior {
     pub use super::lease::*;
     pub use super::migration::*;
     pub use super::order::*;
+    pub use super::quarantine::*;
     pub use super::query::*;
     pub use super::retention::*;
     pub use super::retry::*;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jaas_core::store::*;
 use jaas_core::telemetry::TraceContext;
-use jaas_core::{Body, HandlerResult, IdempotencyKey, SessionId, Timestamp};
+use jaas_core::{Body, Delivery, HandlerResult, IdempotencyKey, SessionId, Timestamp};
 use redb::{ReadTransaction, ReadableTable as _, ReadableTableMetadata as _};
 
 use crate::rows::*;
@@ -89,6 +89,34 @@ impl Change {
         }
         self.audit(&row.event, deed)?;
         self.wait(&row, now)
+    }
+
+    fn replay_quarantined(
+        &self,
+        page: PageRequest,
+        note: &AuditNote,
+        now: Timestamp,
+    ) -> Outcome<QuarantineReplay> {
+        let mut replayed = QuarantineReplay::default();
+        let rows = all(&self.tables.open_table(QUARANTINE)?, |id, json| {
+            Ok((id, serde_json::from_slice::<Seen>(json)?))
+        })?;
+        let page = cut(rows, page, |(id, _)| *id);
+        replayed.next = page.next;
+        for (id, (endpoint, _, first_at, ..)) in page.items {
+            let body = body(&self.tables.open_table(BODIES)?, id)?;
+            let Ok(delivery) = Delivery::read(endpoint.clone(), first_at, (*body).clone()) else {
+                replayed.unreadable += 1;
+                continue;
+            };
+            let key = delivery.envelope.idempotency_key.clone();
+            replayed.count(self.accept(delivery)?);
+            self.delete(QUARANTINE, &[id])?;
+            if let Some(event) = self.known((&endpoint, key.as_str(), &[]))? {
+                self.audit(&self.row(event)?.event, (AuditAction::Replayed, note, now))?;
+            }
+        }
+        Ok(replayed)
     }
 
     fn repair_page(&self, query: &EventQuery, deed: Deed<'_>) -> Outcome<Page<RowId>> {
@@ -277,6 +305,17 @@ impl EventAdmin for RedbStore {
     ) -> Result<Page<RowId>> {
         let (of, note) = (of.clone(), note.clone());
         let replayed = self.write(move |change| change.repair_page(&of, (AuditAction::Replayed, &note, now)));
+        replayed.await.inspect(|_| self.wake())
+    }
+
+    async fn replay_quarantined(
+        &self,
+        page: PageRequest,
+        note: &AuditNote,
+        now: Timestamp,
+    ) -> Result<QuarantineReplay> {
+        let note = note.clone();
+        let replayed = self.write(move |change| change.replay_quarantined(page, &note, now));
         replayed.await.inspect(|_| self.wake())
     }
 

@@ -63,7 +63,7 @@ impl Change {
     }
 
     /// The row of this endpoint, key and hash.
-    fn known(&self, key: Key<'_>) -> Outcome<Option<RowId>> {
+    pub fn known(&self, key: Key<'_>) -> Outcome<Option<RowId>> {
         Ok(self.tables.open_table(KEYS)?.get(key)?.map(|id| RowId::new(id.value())))
     }
 

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 
 use super::{
     Attempt, AttemptQuery, AuditEntry, AuditNote, Conflict, DeadLetterGroup, EventQuery, EventStore, Page,
-    PageRequest, Purged, Quarantined, Retention, RowId, StoreError, StoreStats, StoredEvent, TxWork,
+    PageRequest, Purged, QuarantineReplay, Quarantined, Retention, RowId, StoreError, StoreStats,
+    StoredEvent, TxWork,
 };
 use crate::handler::HandlerResult;
 use crate::{SessionId, Timestamp};
@@ -80,6 +81,23 @@ pub trait EventAdmin: EventStore {
         audit: &AuditNote,
         now: Timestamp,
     ) -> Result<Page<RowId>, StoreError>;
+
+    /// Parses the bodies of one page of the [quarantine](EventAdmin::quarantined) again, as a newer version of this library
+    /// may be able to. Those that can be parsed now are accepted exactly as [`accept`](EventStore::accept) would, and leave
+    /// the quarantine in the same transaction; the others stay. A store may look at fewer bodies than the page asks for, but at
+    /// least one. Returns how many of each there were, and where the next page starts.
+    ///
+    /// # Behavior
+    /// - `replay_quarantined_accepts_what_can_be_parsed_now`: received when it first came. A key that is known makes it a
+    ///   duplicate or a conflict. What cannot be parsed stays as it was.
+    /// - `replay_quarantined_is_audited`, as a replay of the event that has the key, and wakes those who wait.
+    /// - `replay_quarantined_goes_by_pages`.
+    async fn replay_quarantined(
+        &self,
+        page: PageRequest,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<QuarantineReplay, StoreError>;
 
     /// Gives up an event that waits, is ignored or is dead: it is not run again unless it is replayed.
     ///

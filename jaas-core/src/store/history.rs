@@ -130,7 +130,7 @@ impl AuditNote {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum AuditAction {
-    /// Made it wait again.
+    /// Made it wait again, or took a body with its key out of quarantine.
     Replayed,
     /// Gave it up.
     Discarded,

@@ -1,5 +1,6 @@
 //! The reference store.
 
+mod intake;
 mod queues;
 mod rows;
 mod settings;
@@ -11,12 +12,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use self::rows::{ConflictRow, Row, Rows, cut, key, purge_rows};
+use self::rows::{ConflictRow, Row, Rows, cut, purge_rows};
 use super::{
     Accepted, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Burial, Claim,
     ClaimRequest, Completion, Conflict, DeadLetterGroup, DeadLetterKey, EventAdmin, EventQuery, EventState,
-    EventStore, Failure, HandOver, Lease, NextClaim, NextDue, Page, PageRequest, Purged, Quarantined,
-    Retention, RowId, StateStats, Step, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
+    EventStore, Failure, HandOver, Lease, NextClaim, NextDue, Page, PageRequest, Purged, QuarantineReplay,
+    Quarantined, Retention, RowId, StateStats, Step, StoreError, StoreStats, StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
@@ -41,7 +42,7 @@ impl MemoryStore {
     }
 
     /// A store for at most `capacity` events, conflicts and quarantined bodies each; beyond that it is
-    /// [`Overloaded`](StoreErrorKind::Overloaded).
+    /// [`Overloaded`](super::StoreErrorKind::Overloaded).
     pub fn with_capacity(capacity: usize) -> Self {
         Self { rows: Mutex::default(), capacity, wakeups: watch::Sender::new(0) }
     }
@@ -50,16 +51,6 @@ impl MemoryStore {
         // Every change below is a single insert or a few plain assignments, so a panic elsewhere while the
         // lock was held cannot have left half of one.
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn check_room(&self, used: usize) -> Result<(), StoreError> {
-        if used < self.capacity {
-            return Ok(());
-        }
-        Err(StoreError::new(
-            StoreErrorKind::Overloaded,
-            format!("the in-memory store is full ({} rows); use a database, or with_capacity", self.capacity),
-        ))
     }
 
     fn wake(&self) {
@@ -78,72 +69,15 @@ impl EventStore for MemoryStore {
     type Tx = ();
 
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError> {
-        let mut rows = self.rows();
-        let key = key(&delivery.endpoint, delivery.envelope.idempotency_key.as_str());
-        if let Some(first) = rows.by_key.get(&key) {
-            if rows.events.get(first).is_some_and(|row| row.body_hash == delivery.body_hash()) {
-                return Ok(Accepted::Duplicate);
-            }
-            let body_hash = delivery.body_hash();
-            let same = |row: &&mut ConflictRow| row.is_of(&key.0, &key.1) && row.body_hash == body_hash;
-            if let Some(ConflictRow { conflict, .. }) = rows.conflicts.iter_mut().find(same) {
-                conflict.seen += 1;
-                conflict.last_received_at = delivery.received_at;
-            } else {
-                self.check_room(rows.conflicts.len())?;
-                let conflict = Conflict::new(
-                    rows.next_id(),
-                    delivery.endpoint.clone(),
-                    delivery.envelope.idempotency_key.clone(),
-                    delivery.received_at,
-                    delivery.body().clone(),
-                );
-                rows.conflicts.push(ConflictRow { conflict, body_hash });
-            }
-            return Ok(Accepted::Conflict);
+        let accepted = self.rows().accept(delivery, self.capacity)?;
+        if accepted == Accepted::New {
+            self.wake();
         }
-        self.check_room(rows.events.len())?;
-        let id = rows.next_id();
-        let body_hash = delivery.body_hash();
-        let mut event = StoredEvent::new(
-            id,
-            delivery.endpoint.clone(),
-            delivery.envelope.idempotency_key.clone(),
-            delivery.received_at,
-            delivery.body().clone(),
-        );
-        event.occurred_at = delivery.occurred_at();
-        event.event_type = delivery.envelope.event_type;
-        event.session_id = delivery.envelope.session_id;
-        event.fqn = delivery.envelope.fqn;
-        event.trace = delivery.trace;
-        let due_at = event.due_at;
-        rows.events.insert(id, Row { event, body_hash, fence: 0, passable: false });
-        rows.by_key.insert(key, id);
-        rows.enqueue(id, due_at);
-        drop(rows);
-        self.wake();
-        Ok(Accepted::New)
+        Ok(accepted)
     }
 
     async fn quarantine(&self, unreadable: Unreadable) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        let same = |q: &&mut Quarantined| q.endpoint == unreadable.endpoint && *q.body == *unreadable.body();
-        if let Some(quarantined) = rows.quarantine.iter_mut().find(same) {
-            quarantined.seen += 1;
-            quarantined.last_received_at = unreadable.received_at;
-            return Ok(());
-        }
-        self.check_room(rows.quarantine.len())?;
-        let quarantined = Quarantined::new(
-            rows.next_id(),
-            unreadable.endpoint.clone(),
-            unreadable.reason.to_string(),
-            unreadable.received_at,
-            unreadable.body().clone(),
-        );
-        rows.quarantine.push(quarantined);
-        Ok(())
+        self.rows().quarantine(&unreadable, self.capacity)
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
@@ -367,6 +301,17 @@ impl EventAdmin for MemoryStore {
         drop(rows);
         self.wake();
         Ok(page)
+    }
+
+    async fn replay_quarantined(
+        &self,
+        page: PageRequest,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<QuarantineReplay, StoreError> {
+        let replayed = self.rows().replay_quarantined(page, audit, now, self.capacity)?;
+        self.wake();
+        Ok(replayed)
     }
 
     async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {

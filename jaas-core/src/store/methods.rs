@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use super::{
     Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Completion, Conflict,
     DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, NextClaim, NextDue, Page,
-    PageRequest, Purged, Quarantined, Retention, RowId, Step, StoreError, StoreStats, StoredEvent, TxWork,
+    PageRequest, Purged, QuarantineReplay, Quarantined, Retention, RowId, Step, StoreError, StoreStats,
+    StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
@@ -59,6 +60,8 @@ macro_rules! event_admin_methods {
             Replay replay(event: RowId, audit: &AuditNote, now: Timestamp) -> [Result<(), StoreError>];
             ReplayMatching replay_matching(query: &EventQuery, audit: &AuditNote, now: Timestamp)
                 -> [Result<Page<RowId>, StoreError>];
+            ReplayQuarantined replay_quarantined(page: PageRequest, audit: &AuditNote, now: Timestamp)
+                -> [Result<QuarantineReplay, StoreError>];
             Discard discard(event: RowId, audit: &AuditNote, now: Timestamp) -> [Result<(), StoreError>];
             DiscardMatching discard_matching(query: &EventQuery, audit: &AuditNote, now: Timestamp)
                 -> [Result<Page<RowId>, StoreError>];

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::DeadLetterKey;
+use super::{Accepted, DeadLetterKey};
 use crate::telemetry::TraceContext;
 use crate::{Body, Fqn, IdempotencyKey, SessionId, Timestamp};
 
@@ -325,6 +325,33 @@ impl Quarantined {
             last_received_at: received_at,
             seen: 1,
             body: body.into(),
+        }
+    }
+}
+
+/// What became of bodies in quarantine that were parsed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct QuarantineReplay {
+    /// How many were accepted as new events.
+    pub new: u64,
+    /// How many were events that are stored already.
+    pub duplicates: u64,
+    /// How many had a key that is stored with another body; they are listed as conflicts now.
+    pub conflicts: u64,
+    /// How many still cannot be parsed and stay in quarantine.
+    pub unreadable: u64,
+    /// Where the next page starts, if there is one: the value for [`PageRequest::after`].
+    pub next: Option<RowId>,
+}
+
+impl QuarantineReplay {
+    /// Counts what became of a body.
+    pub fn count(&mut self, accepted: Accepted) {
+        match accepted {
+            Accepted::New => self.new += 1,
+            Accepted::Duplicate => self.duplicates += 1,
+            Accepted::Conflict => self.conflicts += 1,
         }
     }
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use jaas_core::store::{
     Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Completion, Conflict,
     DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, MemoryStore, NextClaim,
-    NextDue, Page, PageRequest, Purged, Quarantined, Retention, RowId, Step, StoreError, StoreStats,
-    StoredEvent, TxWork,
+    NextDue, Page, PageRequest, Purged, QuarantineReplay, Quarantined, Retention, RowId, Step, StoreError,
+    StoreStats, StoredEvent, TxWork,
 };
 use jaas_core::{Delivery, Handled, HandlerResult, SessionId, Timestamp, Unreadable};
 use jaas_testkit::FaultyStore;

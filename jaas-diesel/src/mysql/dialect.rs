@@ -82,9 +82,13 @@ pub(super) use {atomically, conflict_target, exclusively, locked};
 
 type Transactions = <AsyncMysqlConnection as AsyncConnection>::TransactionManager;
 
-/// Begins a transaction that locks no gaps between rows: those would hold up inserts.
+/// Begins a transaction that locks no gaps between rows: those would hold up inserts. In a transaction it begins one
+/// inside it.
 pub(super) async fn begin(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
     const BEGIN: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN";
+    if Transactions::transaction_manager_status_mut(connection).transaction_depth()?.is_some() {
+        return Transactions::begin_transaction(connection).await;
+    }
     Transactions::begin_transaction_sql(connection, BEGIN).await
 }
 

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use jaas_core::store::{
     Attempt, AttemptQuery, AuditEntry, AuditNote, Conflict, DeadLetterGroup, EventAdmin, EventQuery, Page,
-    PageRequest, Purged, Quarantined, Retention, RowId, StoreError, StoreStats, StoredEvent, TxWork,
+    PageRequest, Purged, QuarantineReplay, Quarantined, Retention, RowId, StoreError, StoreStats,
+    StoredEvent, TxWork,
 };
 use jaas_core::{HandlerResult, SessionId, Timestamp};
 
@@ -65,6 +66,19 @@ impl EventAdmin for Store {
             [query, audit] connection => queries::replay_matching(connection, &query, &audit, now)
         )?;
         Ok(changed(rows, query.page))
+    }
+
+    async fn replay_quarantined(
+        &self,
+        page: PageRequest,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<QuarantineReplay, StoreError> {
+        let now = self.now(now);
+        asked!(
+            wake, self, "replay the quarantine",
+            [audit] connection => queries::replay_quarantined(connection, page, &audit, now)
+        )
     }
 
     async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {

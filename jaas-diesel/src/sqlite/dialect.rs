@@ -127,6 +127,11 @@ pub(super) use super::queues::{
     add_to_counts, following, heads, lock_due, lock_running, settle, write_queues,
 };
 
+/// Each connection was set up when it was opened.
+pub(super) async fn prepare(_: &mut SqliteConnection) -> QueryResult<()> {
+    Ok(())
+}
+
 pub(super) async fn batch_execute(connection: &mut SqliteConnection, sql: &str) -> QueryResult<()> {
     connection.batch_execute(sql)
 }

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use jaas_core::store::{
     Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Completion, Conflict,
     DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, NextClaim, NextDue, Page,
-    PageRequest, Purged, Quarantined, Retention, RowId, Step, StoreError, StoreStats, StoredEvent, TxWork,
+    PageRequest, Purged, QuarantineReplay, Quarantined, Retention, RowId, Step, StoreError, StoreStats,
+    StoredEvent, TxWork,
 };
 use jaas_core::{Delivery, Handled, HandlerResult, SessionId, Timestamp, Unreadable};
 use tokio::sync::watch;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::MemoryStore;
+use super::intake::check_room;
 use super::rows::cut;
 use crate::Timestamp;
 use crate::settings::{SettingsLog, SettingsQuery, SettingsRecord};
@@ -12,7 +13,7 @@ use crate::store::{Keep, Page, RowId, StoreError};
 impl SettingsLog for MemoryStore {
     async fn record_settings(&self, records: &[SettingsRecord]) -> Result<(), StoreError> {
         let mut rows = self.rows();
-        self.check_room(rows.settings.len().saturating_add(records.len()).saturating_sub(1))?;
+        check_room(rows.settings.len().saturating_add(records.len()).saturating_sub(1), self.capacity)?;
         for record in records {
             rows.last_id += 1;
             let id = RowId::new(rows.last_id);

@@ -1,14 +1,15 @@
 //! The SQL that the three databases have in common, as functions over a connection.
 //!
 //! This file and its modules are a module of each backend, so that one text is compiled for each connection type. What
-//! differs comes from the backend's `dialect`. The order in which rows are locked is the same everywhere: queues by their
-//! keys, then events, then counts.
+//! differs comes from the backend's `dialect`. The order in which rows are locked is the same everywhere: bodies in
+//! quarantine, queues by their keys, then events, then counts.
 
 mod accept;
 mod claim;
 mod counts;
 mod lookup;
 mod purge;
+mod quarantine;
 mod repair;
 mod settle;
 
@@ -25,6 +26,7 @@ pub(super) use self::counts::stats;
 pub(super) use self::counts::{count, slot};
 pub(super) use self::lookup::{attempts, audit, conflicts, dead_letters, event, events, quarantined};
 pub(super) use self::purge::{purge, surplus};
+pub(super) use self::quarantine::replay_quarantined;
 pub(super) use self::repair::{discard, discard_matching, erase_session, replay, replay_matching, reveal};
 #[allow(unused_imports)] // SQLite completes one by one
 pub(super) use self::settle::complete_all;

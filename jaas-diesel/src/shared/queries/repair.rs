@@ -110,7 +110,7 @@ fn known(name: &str) -> Option<&'static str> {
 }
 
 /// Records what was done to events; returns how many of them there are.
-async fn record_audit(
+pub(super) async fn record_audit(
     connection: &mut Connection,
     events: &[i64],
     action: AuditAction,
