@@ -12,12 +12,14 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{self, ServiceConfig};
 use futures_util::future::{FutureExt as _, LocalBoxFuture, join_all};
 use jaas_core::Receiver;
+use jaas_core::store::EventStore;
 use jaas_core::telemetry::{Escaped, target};
 
 /// Answers two questions about the process, for an orchestrator or a load balancer.
 ///
 /// - *Live?* 200, unless a [`live_check`](Self::live_check) says no. A 503 asks for a restart.
-/// - *Ready?* 200 when every [`check`](Self::check) succeeds and every [`receiver`](Self::receiver) is open.
+/// - *Ready?* 200 when the [`store`](Self::store) could accept an event, every [`check`](Self::check) succeeds and every
+///   [`receiver`](Self::receiver) is open and takes deliveries.
 ///   A 503 asks for no traffic for now.
 ///
 /// The body is `{"failed":[]}` with the names of what failed; what exactly is wrong is only logged, when a
@@ -29,14 +31,10 @@ use jaas_core::telemetry::{Escaped, target};
 /// ```
 /// use actix_web::App;
 /// use jaas_actix::Health;
-/// use jaas_core::store::{EventStore as _, MemoryStore};
+/// use jaas_core::store::MemoryStore;
 /// use std::sync::Arc;
 ///
-/// let store = Arc::new(MemoryStore::new());
-/// let health = Health::new().check("store", move || {
-///     let store = store.clone();
-///     async move { store.ping().await }
-/// });
+/// let health = Health::new().store(Arc::new(MemoryStore::new()));
 /// let app = App::new().configure(health.config());
 /// ```
 #[derive(Debug, Clone)]
@@ -99,11 +97,36 @@ impl Health {
         self
     }
 
-    /// Makes readiness fail once this receiver is closed. It is named `receiver` and its endpoint.
+    /// Makes readiness depend on whether this store could accept an event now ([`EventStore::ping`]). The check is named
+    /// `store`.
+    pub fn store(self, store: impl EventStore) -> Self {
+        let store = Arc::new(store);
+        self.check("store", move || {
+            let store = store.clone();
+            async move { store.ping().await }
+        })
+    }
+
+    /// Makes readiness fail once this receiver is closed, and while it [refuses](Receiver::is_refusing) every delivery. It is
+    /// named `receiver` and its endpoint.
+    ///
+    /// A receiver refuses when its dispatcher has taken none of the last 20 deliveries. It is ready again with the first one
+    /// that is taken, or 30 s after the last one that was not: where no more come, because a load balancer has taken the
+    /// instance out, readiness is what the other checks say, and the next refused delivery makes it fail again.
     pub fn receiver(mut self, receiver: impl Into<Arc<Receiver>>) -> Self {
         let receiver = receiver.into();
         let name = format!("receiver {}", receiver.endpoint());
-        self.ready.push(Check::of(name, "it was closed", move || !receiver.is_closed()));
+        let run = move || {
+            let result = if receiver.is_closed() {
+                Err("it was closed".to_owned())
+            } else if receiver.is_refusing() {
+                Err("its last deliveries were all refused; the log says why at each of them".to_owned())
+            } else {
+                Ok(())
+            };
+            future::ready(result).boxed_local()
+        };
+        self.ready.push(Check::new(name, run));
         self
     }
 

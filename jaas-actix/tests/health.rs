@@ -1,5 +1,7 @@
 //! What is answered to those who watch the process.
 
+#![allow(clippy::expect_used)]
+
 mod support;
 
 use std::future::pending;
@@ -8,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jaas_actix::Health;
+use jaas_core::store::{EventStore as _, MemoryStore};
+use jaas_core::{Delivery, DispatchError, Dispatcher, Disposition, Received, Timestamp};
 use support::{Server, event, signed};
 
 fn get(path: &str) -> String {
@@ -41,6 +45,41 @@ async fn readiness_is_200_until_the_receiver_is_closed() {
     let response = server.answer(get("/readyz")).await;
     assert_eq!((response.status, &*response.body), (503, &br#"{"failed":["receiver main"]}"#[..]));
     server.stop().await;
+}
+
+#[actix_web::test]
+async fn readiness_asks_whether_the_store_could_accept_an_event() {
+    let store = Arc::new(MemoryStore::with_capacity(1));
+    let server = Server::with_health(Health::new().store(store.clone())).await;
+    assert_eq!(server.answer(get("/readyz")).await.status, 200);
+    let delivery = Delivery::read("main", Timestamp::from_millis(0), event("k", 200).into());
+    store.accept(delivery.expect("an envelope")).await.expect("accepted");
+    let response = server.answer(get("/readyz")).await;
+    assert_eq!((response.status, &*response.body), (503, &br#"{"failed":["store"]}"#[..]));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn readiness_is_503_while_every_delivery_is_refused() {
+    let server = Server::over(Refuses).await;
+    for number in 0..20 {
+        assert_eq!(server.answer(get("/readyz")).await.status, 200, "after {number}");
+        assert_eq!(server.answer(signed(event("k", 200))).await.status, 503);
+    }
+    let response = server.answer(get("/readyz")).await;
+    assert_eq!((response.status, &*response.body), (503, &br#"{"failed":["receiver main"]}"#[..]));
+    assert_eq!(server.answer(get("/livez")).await.status, 200, "a restart would not help");
+    server.stop().await;
+}
+
+/// Takes nothing.
+struct Refuses;
+
+#[async_trait::async_trait]
+impl Dispatcher for Refuses {
+    async fn dispatch(&self, _: Received) -> Result<Disposition, DispatchError> {
+        Err(DispatchError::new("the table is locked", Duration::from_secs(5)))
+    }
 }
 
 #[actix_web::test]

@@ -2,6 +2,7 @@
 
 mod counts;
 mod question;
+mod refusals;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tracing::{Instrument as _, Span};
 
 use self::counts::Counts;
 use self::question::Arrivals;
+use self::refusals::Refusals;
 use crate::auth::{Auth, AuthError, Credentials};
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
@@ -60,6 +62,7 @@ pub struct Receiver {
     settings: Option<SettingsDesk>,
     questions: Arrivals,
     counts: Counts,
+    refusals: Refusals,
     propagator: Option<Arc<dyn TracePropagator>>,
 }
 
@@ -140,6 +143,14 @@ impl Receiver {
     /// answered as before, because they do not come back.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether the dispatcher has refused the last 20 authentic deliveries (answered 503, or not in time), and the last of them
+    /// less than 30 s ago. The first one that it takes ends this. So does half a minute without a refusal, after which the
+    /// next refusal begins it again: an instance that a load balancer has taken out gets no delivery that could show that it
+    /// is well, and is tried again like this.
+    pub fn is_refusing(&self) -> bool {
+        self.refusals.are_many()
     }
 
     /// Whether [`close`](Self::close) was called.
@@ -260,15 +271,18 @@ impl Receiver {
         match tokio::time::timeout(self.time_limit, dispatched).await {
             Ok(Ok(disposition)) => {
                 span.record("outcome", disposition.as_str());
+                self.refusals.taken();
                 Reply::Received(disposition)
             }
             Ok(Err(error)) => {
                 span.record("outcome", "refused");
+                self.refusals.refused();
                 tracing::warn!(target: target::DELIVERY, endpoint, error = %Escaped(&error), "not taken; answering 503");
                 Reply::Unavailable { retry_after: error.retry_after() }
             }
             Err(_) => {
                 span.record("outcome", "timed_out");
+                self.refusals.refused();
                 tracing::warn!(target: target::DELIVERY, endpoint, limit = ?self.time_limit, "not taken in time; answering 503");
                 Reply::Unavailable { retry_after: Duration::from_secs(5) }
             }
@@ -380,6 +394,7 @@ impl ReceiverBuilder {
             closed: AtomicBool::new(false),
             settings: self.settings,
             questions: Arrivals::default(),
+            refusals: Refusals::default(),
             propagator: self.propagator,
         })
     }

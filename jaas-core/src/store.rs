@@ -258,10 +258,13 @@ pub trait EventStore: Send + Sync + 'static {
     /// processes; workers poll as well.
     fn wakeups(&self) -> watch::Receiver<u64>;
 
-    /// Asks the database for a sign of life, for readiness checks.
+    /// Tries whether an event could be accepted now, for readiness checks: does what [`accept`](EventStore::accept) does with
+    /// an event that nobody has sent, and takes it back. `Err` where `accept` would be refused for every event: the tables
+    /// are locked or cannot be written, the store is full.
     ///
     /// # Behavior
-    /// - `ping_answers_while_the_store_is_open`.
+    /// - `ping_answers_while_the_store_is_open`, for any number of callers at the same time.
+    /// - `ping_leaves_nothing_behind`: no event, count or key; nobody is woken, and nothing is due.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 

@@ -7,7 +7,7 @@ mod support;
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -472,6 +472,49 @@ mod what_cannot_be_taken_now_is_answered_503 {
         assert_eq!((reply.status(), reply), (503, unavailable(1)));
         assert_eq!(deliver(&receiver, event("k-1")).await, received(Disposition::Duplicate));
         assert_eq!(waiting(&store).await, 1);
+    }
+
+    /// Takes nothing until it is told to.
+    struct Takes(Arc<AtomicBool>);
+
+    #[async_trait]
+    impl Dispatcher for Takes {
+        async fn dispatch(&self, _: Received) -> Result<Disposition, DispatchError> {
+            if self.0.load(Ordering::Relaxed) {
+                return Ok(Disposition::Stored);
+            }
+            Err(DispatchError::new("the table is locked", Duration::from_secs(5)))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receiver_refuses_after_twenty_refusals_in_a_row_and_is_tried_again() {
+        let takes = Arc::new(AtomicBool::new(false));
+        let receiver = receiver(Takes(takes.clone()));
+        for number in 0..19 {
+            assert_eq!(deliver(&receiver, event(&format!("k{number}"))).await.status(), 503);
+            assert!(!receiver.is_refusing(), "after {number}");
+        }
+        // Nothing that the dispatcher has not seen counts.
+        receiver.receive(Credentials::default(), event("k")).await;
+        assert!(!receiver.is_refusing());
+        deliver(&receiver, event("k19")).await;
+        assert!(receiver.is_refusing());
+
+        takes.store(true, Ordering::Relaxed);
+        assert_eq!(deliver(&receiver, event("k20")).await.status(), 200);
+        assert!(!receiver.is_refusing(), "the first one that is taken ends it");
+
+        takes.store(false, Ordering::Relaxed);
+        for _ in 0..20 {
+            deliver(&receiver, event("k21")).await;
+        }
+        tokio::time::advance(Duration::from_secs(29)).await;
+        assert!(receiver.is_refusing());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!receiver.is_refusing(), "where no more come, it is tried again");
+        deliver(&receiver, event("k22")).await;
+        assert!(receiver.is_refusing(), "and one more refusal is enough");
     }
 
     #[tokio::test(start_paused = true)]

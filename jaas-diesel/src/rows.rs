@@ -1,10 +1,12 @@
 //! Rows of the tables, and how they become what a store tells.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::prelude::*;
+use diesel::result::Error;
 use diesel::sql_types;
 use jaas_core::store::{
     Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Burial, Claim, Completion, Conflict,
@@ -105,6 +107,22 @@ impl NewEvent {
     /// What makes it one event.
     pub(crate) fn key(&self) -> (&str, &str) {
         (&self.endpoint, &self.idempotency_key)
+    }
+
+    /// An event to try whether one can be stored. No endpoint is without a name, so no event of a sender has its key; and two
+    /// have not the same one, or they would wait for each other.
+    pub(crate) fn probe() -> QueryResult<Self> {
+        let key = RandomState::new().hash_one(std::thread::current().id());
+        // With characters that only a database in UTF-8 takes.
+        let (kind, room) = ('\u{2713}', '\u{1f44b}');
+        let body = format!(r#"{{"idempotencyKey":"{key:x}","eventType":"{kind}","fqn":"{room}"}}"#);
+        let delivery = Delivery::read("", Timestamp::from_millis(0), body.into());
+        delivery.map(Self::from).map_err(|unreadable| Error::QueryBuilderError(Box::new(unreadable.reason)))
+    }
+
+    /// Whether it is one that was made to try.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.endpoint.is_empty()
     }
 
     /// Its claim, given with the insert.

@@ -298,6 +298,35 @@ async fn a_lock_held_by_another_is_waited_for_within_the_time_limit() {
 }
 
 #[tokio::test]
+async fn while_no_event_can_be_inserted_the_store_is_not_ready() {
+    for table in ["jaas_events", "jaas_queues"] {
+        let folder = Folder::new();
+        let store = folder.open().await;
+        store.ping().await.expect("ready");
+        folder.execute(&format!(
+            "CREATE TRIGGER poison BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'poisoned'); END"
+        ));
+        let error = store.ping().await.expect_err("no event can be accepted");
+        assert!(error.to_string().contains("poisoned"), "{error}");
+        store.accept(joined("k", None)).await.expect_err("that is so");
+        folder.execute("DROP TRIGGER poison");
+        store.ping().await.expect("ready again");
+        assert_eq!(store.accept(joined("k", None)).await.expect("accepted"), Accepted::New);
+    }
+}
+
+#[tokio::test]
+async fn a_full_file_is_not_ready() {
+    let folder = Folder::new();
+    let store = folder.builder().max_pages(60).open().await.expect("opened");
+    store.ping().await.expect("ready");
+    filled(&store).await;
+    // A smaller event than those may find room yet.
+    while store.accept(joined(&format!("small{}", folder.number(EVENTS)), None)).await.is_ok() {}
+    assert!(store.ping().await.is_err());
+}
+
+#[tokio::test]
 async fn a_short_lock_of_another_is_not_even_noticed() {
     let folder = Folder::new();
     let store = folder.open().await;

@@ -126,6 +126,7 @@ macro_rules! conformance_families {
             quarantine_keeps_one_row_per_endpoint_and_body
             quarantine_is_never_claimed
             ping_answers_while_the_store_is_open
+            ping_leaves_nothing_behind
         } durable {
             accept_is_durable_before_it_answers
         }}

@@ -1,8 +1,10 @@
 //! The reference store keeps the contract it is the reference for.
+#![allow(clippy::expect_used)]
 
 use std::sync::Arc;
 
-use jaas_core::store::MemoryStore;
+use jaas_core::store::{EventStore as _, MemoryStore, StoreErrorKind};
+use jaas_core::{Delivery, Timestamp};
 use jaas_testkit::conformance::Harness;
 
 struct Memory(Arc<MemoryStore>);
@@ -21,4 +23,14 @@ impl Harness for Memory {
 }
 
 jaas_testkit::store_conformance!(Memory, volatile);
+
+#[tokio::test]
+async fn a_full_store_is_not_ready() {
+    let store = MemoryStore::with_capacity(1);
+    store.ping().await.expect("there is room");
+    let body = r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED"}"#;
+    let delivery = Delivery::read("main", Timestamp::from_millis(0), body.into()).expect("an envelope");
+    store.accept(delivery).await.expect("accepted");
+    assert_eq!(store.ping().await.expect_err("it is full").kind(), StoreErrorKind::Overloaded);
+}
 jaas_testkit::settings_log_conformance!(Memory);

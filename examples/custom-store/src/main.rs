@@ -13,7 +13,7 @@ use custom_store::{RedbStore, Transaction};
 use jaas_actix::{Health, Webhook};
 use jaas_core::event::Event;
 use jaas_core::signature::Tolerance;
-use jaas_core::store::{EventAdmin as _, EventState, EventStore as _, Retention, StoreError};
+use jaas_core::store::{EventAdmin as _, EventState, Retention, StoreError};
 use jaas_core::*;
 use jaas_testkit::{Signer, event};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
@@ -43,12 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         demonstrate(&store, &receiver, &Signer::new(&secret)?).await?;
     } else {
         let webhook = Webhook::new(receiver.clone()).at("/webhooks/jaas");
-        let pinged = store.clone();
-        let ping = move || {
-            let store = pinged.clone();
-            async move { store.ping().await }
-        };
-        let health = Health::new().receiver(receiver.clone()).check("store", ping);
+        let health = Health::new().receiver(receiver.clone()).store(store.clone());
         let health = health.live_check("worker", worker.liveness());
         let server =
             HttpServer::new(move || App::new().configure(webhook.config()).configure(health.config()))

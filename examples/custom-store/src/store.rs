@@ -246,8 +246,17 @@ impl EventStore for RedbStore {
         self.wakeups.subscribe()
     }
 
-    /// Writes nothing, but takes its turn: a database that could not write once does not until it is opened again.
+    /// Commits nothing, because a database that could not commit once does not until it is opened again. Then takes an event
+    /// and puts it back.
     async fn ping(&self) -> Result<()> {
-        self.write(|_| Ok(())).await
+        self.write(|_| Ok(())).await?;
+        self.ask(&self.writers, |database| {
+            let body = r#"{"idempotencyKey":"probe","eventType":"PROBE"}"#;
+            let probe = Delivery::read("", Timestamp::from_millis(0), body.into());
+            let change = Change { tables: database.begin_write()?, buried: Vec::new() };
+            change.accept(probe.map_err(|unreadable| unreadable.reason)?)?;
+            Ok(change.tables.abort()?)
+        })
+        .await
     }
 }

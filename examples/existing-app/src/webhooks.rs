@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jaas_actix::{Health, Webhook};
 use jaas_core::signature::Tolerance;
-use jaas_core::store::{EventStore as _, Retention};
+use jaas_core::store::Retention;
 use jaas_core::{
     Auth, Handlers, Inbox, Monitor, MonitorHandle, Purger, PurgerHandle, Receiver, Worker, WorkerHandle,
 };
@@ -47,14 +47,9 @@ impl Jaas {
     }
 
     pub(crate) fn health(&self) -> Health {
-        let store = self.store.clone();
-        let ping = move || {
-            let store = store.clone();
-            async move { store.ping().await }
-        };
         Health::new()
             .receiver(self.receiver.clone())
-            .check("store", ping)
+            .store(self.store.clone())
             .live_check("worker", self.worker.liveness())
     }
 

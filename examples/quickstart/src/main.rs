@@ -24,7 +24,7 @@ use std::time::Duration;
 use actix_web::{App, HttpServer};
 use jaas_actix::{Health, Webhook};
 use jaas_core::signature::Tolerance;
-use jaas_core::store::{EventStore as _, Retention};
+use jaas_core::store::Retention;
 use jaas_core::{Auth, Handlers, Inbox, Monitor, Purger, Receiver, Worker};
 use jaas_diesel::SqliteStore;
 
@@ -82,14 +82,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let monitor = Monitor::new(store.clone()).spawn()?;
 
     let webhook = Webhook::new(receiver.clone()).at(PATH);
-    let pinged = store.clone();
-    let health = Health::new()
-        .receiver(receiver.clone())
-        .check("store", move || {
-            let store = pinged.clone();
-            async move { store.ping().await }
-        })
-        .live_check("worker", worker.liveness());
+    let health =
+        Health::new().receiver(receiver.clone()).store(store.clone()).live_check("worker", worker.liveness());
     let server = HttpServer::new(move || App::new().configure(webhook.config()).configure(health.config()))
         .shutdown_timeout(10)
         .listen(listener)?;

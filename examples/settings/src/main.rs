@@ -32,7 +32,7 @@ use jaas_actix::{Health, Webhook};
 use jaas_core::event::Event;
 use jaas_core::settings::{FailurePolicy, Passcode, SettingsDesk};
 use jaas_core::signature::Tolerance;
-use jaas_core::store::{EventStore as _, Keep, Retention};
+use jaas_core::store::{Keep, Retention};
 use jaas_core::telemetry::Escaped;
 use jaas_core::{
     Auth, Context, EventHandler, Handled, HandlerResult, Handlers, Inbox, Purger, Receiver, Worker,
@@ -95,14 +95,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
 
     let webhook = Webhook::new(receiver.clone()).at(PATH).settings_at(SETTINGS_PATH);
-    let pinged = store.clone();
-    let health = Health::new()
-        .receiver(receiver.clone())
-        .check("store", move || {
-            let store = pinged.clone();
-            async move { store.ping().await }
-        })
-        .live_check("worker", worker.liveness());
+    let health =
+        Health::new().receiver(receiver.clone()).store(store.clone()).live_check("worker", worker.liveness());
     let server = HttpServer::new(move || App::new().configure(webhook.config()).configure(health.config()))
         .shutdown_timeout(10)
         .listen(listener)?;

@@ -90,11 +90,7 @@ async fn serve<S: EventAdmin + Clone>(
     let bind = &options.bind;
     let listener = TcpListener::bind(bind);
     let listener = listener.map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
-    let pinged = store.clone();
-    let mut health = Health::new().check("store", move || {
-        let store = pinged.clone();
-        async move { store.ping().await }
-    });
+    let mut health = Health::new().store(store.clone());
 
     // From the socket to the committed row …
     let mut receiver = None;

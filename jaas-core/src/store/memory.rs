@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use self::intake::check_room;
 use self::rows::{ConflictRow, Row, Rows, cut, purge_rows};
 use super::{
     Accepted, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Burial, Claim,
@@ -207,7 +208,7 @@ impl EventStore for MemoryStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        Ok(())
+        check_room(self.rows().events.len(), self.capacity)
     }
 }
 

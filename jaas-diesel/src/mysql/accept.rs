@@ -78,7 +78,9 @@ async fn one_by_one<'e>(
 
 /// Lets new events wait in their queues, and counts them.
 async fn queue(connection: &mut AsyncMysqlConnection, new: &[&NewEvent], latest: i64) -> QueryResult<()> {
-    let Some(first) = new.first() else { return Ok(()) };
+    if new.is_empty() {
+        return Ok(());
+    }
     let arrivals = new.iter().map(|event| Arrival {
         key: &event.ordering_key,
         due_at: event.due_at.min(latest),
@@ -96,7 +98,7 @@ async fn queue(connection: &mut AsyncMysqlConnection, new: &[&NewEvent], latest:
             .await?;
     }
     let waiting = [(EventState::Waiting.as_str(), new.len() as i64)];
-    queries::count(connection, queries::slot(first.received_at), &waiting).await
+    queries::count(connection, queries::slot_of(new), &waiting).await
 }
 
 /// Lets events wait in queues, which are made if need be, and locks those. The rows are filled up with the last one to a

@@ -140,7 +140,7 @@ fn insert(events: &[&NewEvent], callers_time: bool) -> InsertEvents {
         fences: claimants.iter().map(|claimant| claimant.map_or(0, |c| c.fence)).collect(),
         longest_lease: claimants.iter().flatten().map(|c| millis(c.lease)).max().unwrap_or(0),
         callers_time,
-        slot: queries::slot(events.first().map_or(0, |event| event.received_at)),
+        slot: queries::slot_of(events),
         now: Now::of_the_database(),
     }
 }

@@ -73,7 +73,7 @@ macro_rules! conflict_target {
     };
 }
 
-pub(super) use {atomically, conflict_target, exclusively, locked};
+pub(super) use {atomically, atomically as inside, conflict_target, exclusively, locked};
 
 type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 

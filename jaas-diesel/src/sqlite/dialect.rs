@@ -72,6 +72,15 @@ macro_rules! atomically {
     };
 }
 
+/// Does all of this or nothing, within what the writing thread does.
+macro_rules! inside {
+    ($connection:ident, $body:block) => {
+        diesel::Connection::transaction($connection, |$connection| {
+            $crate::sqlite::dialect::answer(async { $body })
+        })
+    };
+}
+
 /// Does this while no other process migrates.
 macro_rules! exclusively {
     ($connection:ident, $body:block) => {
@@ -120,7 +129,7 @@ macro_rules! conflict_target {
     };
 }
 
-pub(super) use {asked, atomically, conflict_target, exclusively, locked};
+pub(super) use {asked, atomically, conflict_target, exclusively, inside, locked};
 
 pub(super) use super::accept::{arrive, insert_new};
 pub(super) use super::queues::{

@@ -118,7 +118,33 @@ pub async fn quarantine_is_never_claimed<H: Harness>() {
 
 pub async fn ping_answers_while_the_store_is_open<H: Harness>() {
     let harness = H::start().await;
-    harness.store().ping().await.expect("a sign of life");
+    let store = harness.store();
+    let pinging = (0..4).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { store.ping().await })
+    });
+    for pinged in pinging.collect::<Vec<_>>() {
+        pinged.await.expect("no panic").expect("an event could be accepted");
+    }
+}
+
+pub async fn ping_leaves_nothing_behind<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    store.stored(event("k", Some("s"), 0)).await;
+    assert_eq!(store.claimed_keys(0).await, ["k"]);
+    let (events, stats) = (store.all().await, store.stats().await.expect("counted"));
+    let due = store.next_due(at(0)).await.expect("asked");
+    let mut wakeups = store.wakeups();
+    wakeups.mark_unchanged();
+    for _ in 0..3 {
+        store.ping().await.expect("an event could be accepted");
+    }
+    assert!(!wakeups.has_changed().expect("the store is there"), "nobody is woken");
+    assert_eq!(store.all().await, events);
+    assert_eq!(store.stats().await.expect("counted"), stats);
+    assert_eq!(store.next_due(at(0)).await.expect("asked"), due);
+    assert!(store.claimed(1).await.is_empty());
 }
 
 pub async fn accept_is_durable_before_it_answers<H: DurableHarness>() {

@@ -7,6 +7,7 @@ use jaas_core::store::{EventState, StateStats, StoreStats};
 use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically};
 use super::WAITING;
 use super::claim::queues;
+use crate::rows::NewEvent;
 use crate::schema::{jaas_counts, jaas_events, jaas_queues};
 
 pub(in super::super) const CONFLICT: &str = "conflict";
@@ -18,6 +19,19 @@ const SLOTS: i64 = 16;
 /// The row of a count for a writer that has to do with this row.
 pub(in super::super) fn slot(row: i64) -> i16 {
     i16::try_from(row.rem_euclid(SLOTS)).unwrap_or(0)
+}
+
+/// A row that no writer has to do with: what is tried and taken back holds up nobody there.
+const SLOT_OF_PROBES: i16 = SLOTS as i16;
+
+/// The row of a count for a group of new events.
+#[allow(dead_code)] // SQLite has one writer and one slot
+pub(in super::super) fn slot_of(events: &[&NewEvent]) -> i16 {
+    match events.first() {
+        Some(event) if event.is_probe() => SLOT_OF_PROBES,
+        Some(event) => slot(event.received_at),
+        None => 0,
+    }
 }
 
 /// Adds to counts. It is the last thing that a transaction does, so that the rows are not locked for long.

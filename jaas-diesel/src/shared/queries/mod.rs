@@ -15,6 +15,7 @@ mod settle;
 
 use diesel::QueryResult;
 use diesel::prelude::ExpressionMethods as _;
+use diesel::result::Error;
 use jaas_core::store::{EventState, PageRequest, RowId};
 
 #[allow(unused_imports)] // each backend needs some of them
@@ -23,7 +24,7 @@ pub(super) use self::accept::{accept, quarantine};
 pub(super) use self::claim::{claim, next_due, renew};
 pub(super) use self::counts::stats;
 #[allow(unused_imports)] // each backend needs some of them
-pub(super) use self::counts::{count, slot};
+pub(super) use self::counts::{count, slot, slot_of};
 pub(super) use self::lookup::{attempts, audit, conflicts, dead_letters, event, events, quarantined};
 pub(super) use self::purge::{purge, surplus};
 pub(super) use self::quarantine::replay_quarantined;
@@ -31,7 +32,8 @@ pub(super) use self::repair::{discard, discard_matching, erase_session, replay, 
 #[allow(unused_imports)] // SQLite completes one by one
 pub(super) use self::settle::complete_all;
 pub(super) use self::settle::{complete, fail, give_back, release};
-use super::dialect::{Connection, RunQueryDsl as _};
+use super::dialect::{self, Connection, RunQueryDsl as _, inside};
+use crate::rows::NewEvent;
 
 const WAITING: &str = EventState::Waiting.as_str();
 const DONE: &str = EventState::Done.as_str();
@@ -47,11 +49,24 @@ macro_rules! state_is {
 }
 use state_is;
 
-/// Writes a row as it was: a database that can only be read refuses that, and so does a full disk.
+/// Commits a row as it was, which a database refuses that can only be read, waits for a lost standby, or whose disk is full.
+/// Then stores an event as it is accepted, and takes it back.
 pub(super) async fn ping(connection: &mut Connection) -> QueryResult<()> {
     use crate::schema::jaas_migrations::dsl;
+    dialect::prepare(connection).await?;
     diesel::update(dsl::jaas_migrations).set(dsl::version.eq(dsl::version)).execute(connection).await?;
-    Ok(())
+    match tried(connection, &NewEvent::probe()?).await {
+        Err(Error::RollbackTransaction) => Ok(()),
+        result => result,
+    }
+}
+
+/// Always ends with an error, so that it is rolled back.
+async fn tried(connection: &mut Connection, probe: &NewEvent) -> QueryResult<()> {
+    inside!(connection, {
+        dialect::insert_new(connection, &[probe], true).await?;
+        Err(Error::RollbackTransaction)
+    })
 }
 
 /// One row more than the page holds, to tell whether there is another page.
