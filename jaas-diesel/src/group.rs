@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel::QueryResult;
 use jaas_core::store::{StoreError, StoreErrorKind};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::error::{not_in_time, unavailable};
 
@@ -170,23 +170,45 @@ impl<C: Commit> Task<C> {
                 let abandoned: Vec<_> = sent.filter_map(|sent| sent.err()?.ok()).collect();
                 return self.abandoned(abandoned).await;
             }
-            Err(Failure::Refused(_)) if items.len() > 1 => {
-                // So that one that cannot be stored does not take its neighbours with it.
-                for (mut item, answer) in items.into_iter().zip(answers) {
-                    let committed = self.together(std::slice::from_mut(&mut item), true).await;
-                    let committed = committed.map(|mut answers| answers.pop());
-                    let _ = answer.send(match committed {
-                        Ok(Some(answer)) => Ok(answer),
-                        Ok(None) => Err(crate::error::closed(C::OPERATION)),
-                        Err(failure) => Err(error::<C>(failure)),
-                    });
-                }
-                return;
+            // A server ends the connection on which a statement comes that is too large for it.
+            Err(Failure::Refused(_) | Failure::Lost(_)) if items.len() > 1 => {
+                return self.singly(items, answers).await;
             }
             Err(failure) => error::<C>(failure),
         };
         for answer in answers {
             let _ = answer.send(Err(StoreError::new(failed.kind(), failed.to_string())));
+        }
+    }
+
+    /// Commits one item after the other, so that one that cannot be stored does not take its neighbours with it. When the
+    /// database cannot be reached, or the time limit is over, the rest fails.
+    async fn singly(
+        &mut self,
+        items: Vec<C::Item>,
+        answers: Vec<oneshot::Sender<Result<C::Answer, StoreError>>>,
+    ) {
+        let end = Instant::now() + self.time_limit;
+        let mut given_up: Option<StoreError> = None;
+        for (mut item, answer) in items.into_iter().zip(answers) {
+            if given_up.is_none() && Instant::now() >= end {
+                given_up = Some(not_in_time(C::OPERATION, self.time_limit));
+            }
+            if let Some(why) = &given_up {
+                let _ = answer.send(Err(StoreError::new(why.kind(), why.to_string())));
+                continue;
+            }
+            let committed = self.together(std::slice::from_mut(&mut item), true).await;
+            let _ = answer.send(match committed.map(|mut answers| answers.pop()) {
+                Ok(Some(answer)) => Ok(answer),
+                Ok(None) => Err(crate::error::closed(C::OPERATION)),
+                Err(Failure::Unreachable(why)) => {
+                    let error = StoreError::new(why.kind(), why.to_string());
+                    given_up = Some(why);
+                    Err(error)
+                }
+                Err(failure) => Err(error::<C>(failure)),
+            });
         }
     }
 

@@ -20,6 +20,7 @@ pub(super) use super::queues::{
     add_to_counts, following, heads, lock_due, lock_running, settle, write_queues,
 };
 pub(super) use super::server::asked;
+use crate::group::MAX_BYTES;
 use crate::migrations::{Script, scripts};
 use crate::now::Now;
 use crate::rows::Success;
@@ -225,6 +226,48 @@ pub(super) async fn check_session(connection: &mut AsyncMysqlConnection) -> Quer
     Err(Error::QueryBuilderError(format!("the sessions of this pool do not fit: {why}; {remedy}").into()))
 }
 
+/// Fails when the server cannot hold what is sent, or would keep it in tables that cannot roll back.
+pub(super) async fn check_database(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
+    const INNODB: &str = "(SELECT COUNT(*) FROM information_schema.engines \
+                          WHERE engine = 'InnoDB' AND support IN ('YES', 'DEFAULT'))";
+    let (packet, innodb): (i64, i64) =
+        diesel::select((sql::<BigInt>("CAST(@@GLOBAL.max_allowed_packet AS SIGNED)"), sql::<BigInt>(INNODB)))
+            .get_result(connection)
+            .await?;
+    if innodb == 0 {
+        let why = "the server runs without InnoDB, and no other engine rolls back; start it with InnoDB";
+        return Err(Error::QueryBuilderError(why.into()));
+    }
+    check_packet(packet)
+}
+
+/// A group of events is one packet. An event that is larger goes alone, and fails alone where it does not fit.
+fn check_packet(bytes: i64) -> QueryResult<()> {
+    let needed = MAX_BYTES as i64;
+    if bytes >= needed {
+        return Ok(());
+    }
+    let why = format!(
+        "the server's max_allowed_packet is {bytes} bytes, and events are stored in packets of up to {needed}; set it to \
+         16M, or more where larger bodies are let in"
+    );
+    Err(Error::QueryBuilderError(why.into()))
+}
+
+/// Fails when a table is of an engine that does not roll back.
+pub(super) async fn check_tables(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
+    const OTHERS: &str = "(SELECT GROUP_CONCAT(CONCAT(table_name, ' (', engine, ')') SEPARATOR ', ') \
+                          FROM information_schema.tables WHERE table_schema = DATABASE() \
+                          AND table_name LIKE 'jaas\\_%' AND engine <> 'InnoDB')";
+    let others: Option<String> = diesel::select(sql::<Nullable<Text>>(OTHERS)).get_result(connection).await?;
+    let Some(others) = others else { return Ok(()) };
+    let why = format!(
+        "these tables are not InnoDB, and nothing could be rolled back in them: {others}; change each with ALTER TABLE … \
+         ENGINE = InnoDB"
+    );
+    Err(Error::QueryBuilderError(why.into()))
+}
+
 /// Lets the server give up what the store will not wait for, where it can: locks of rows.
 pub(super) async fn limit_statements(
     connection: &mut AsyncMysqlConnection,
@@ -356,5 +399,21 @@ pub(super) fn is_lost(error: &Error) -> bool {
         }
         Error::BrokenTransactionManager | Error::NotInTransaction | Error::AlreadyInTransaction => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_must_hold_a_group() {
+        for fits in [4 << 20, 16 << 20, 1 << 30] {
+            check_packet(fits).expect("large enough");
+        }
+        for small in [1024, 1 << 20, (4 << 20) - 1024] {
+            let error = check_packet(small).expect_err("too small").to_string();
+            assert!(error.contains("max_allowed_packet") && error.contains("16M"), "{error}");
+        }
     }
 }

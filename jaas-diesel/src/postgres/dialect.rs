@@ -155,6 +155,26 @@ pub(super) async fn check_session(_: &mut AsyncPgConnection) -> QueryResult<()> 
     Ok(())
 }
 
+/// Fails when the database cannot hold what is sent.
+pub(super) async fn check_database(connection: &mut AsyncPgConnection) -> QueryResult<()> {
+    use diesel::dsl::sql;
+    let encoding: String =
+        diesel::select(sql::<Text>("current_setting('server_encoding')")).get_result(connection).await?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    let why = format!(
+        "its encoding is {encoding}, and events are UTF-8; make another one with CREATE DATABASE … ENCODING 'UTF8' \
+         TEMPLATE template0"
+    );
+    Err(Error::QueryBuilderError(why.into()))
+}
+
+/// Tables of every kind are transactional here.
+pub(super) async fn check_tables(_: &mut AsyncPgConnection) -> QueryResult<()> {
+    Ok(())
+}
+
 /// Lets the server give up what the store will not wait for, a little before: otherwise it would still be done, and
 /// nobody know.
 pub(super) async fn limit_statements(connection: &mut AsyncPgConnection, limit: Duration) -> QueryResult<()> {

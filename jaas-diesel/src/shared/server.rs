@@ -37,6 +37,9 @@ use crate::rows::{Claimant, NewEvent, NewQuarantined, Success};
 /// How often a statement is tried that ran into another one.
 const TRIES: usize = 5;
 
+/// More bytes than an event has besides its body.
+const COLUMNS: usize = 4 * 1024;
+
 /// How many claims may wait; each worker asks for one at a time.
 const CLAIMS: usize = 64;
 
@@ -295,7 +298,8 @@ impl Builder {
     /// Connects, and brings the tables up to date.
     ///
     /// # Errors
-    /// When the database cannot be reached in time, a migration fails, or the tables were made by a newer version.
+    /// When the database cannot be reached in time or is not fit for a store (its encoding, its engine, the size of a packet),
+    /// a migration fails, or the tables were made by a newer version.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -303,7 +307,7 @@ impl Builder {
         let pool = self.plan.pool().await?;
         let limit = self.plan.time_limit;
         check_session(&pool, limit).await?;
-        let mut connection = dedicated(&pool, limit).await?;
+        let mut connection = fit(&pool, limit).await?;
         let migrated = if self.plan.migrate {
             // Not limited: a migration takes as long as it takes.
             migrations::apply(&mut connection).await.map(drop)
@@ -311,6 +315,7 @@ impl Builder {
             migrations::check(&mut connection).await
         };
         migrated.map_err(|error| unavailable("bring the tables up to date", error))?;
+        dialect::check_tables(&mut connection).await.map_err(|error| unavailable("open the store", error))?;
         dialect::check_durability(&mut connection)
             .await
             .map_err(|error| unavailable("open the store", error))?;
@@ -384,7 +389,7 @@ impl Builder {
     }
 
     async fn migrating(&self) -> Result<Connection, StoreError> {
-        dedicated(&self.plan.pool().await?, self.plan.time_limit).await
+        fit(&self.plan.pool().await?, self.plan.time_limit).await
     }
 }
 
@@ -401,6 +406,15 @@ async fn check_session(pool: &Pool<Connection>, limit: Duration) -> Result<(), S
         dialect::check_session(&mut connection).await.map_err(|error| unavailable(OPERATION, error))
     });
     checked.await.map_err(|_| not_in_time(OPERATION, limit))?
+}
+
+/// A connection outside the pool, to a database that the tables can be made in.
+async fn fit(pool: &Pool<Connection>, limit: Duration) -> Result<Connection, StoreError> {
+    const OPERATION: &str = "use this database";
+    let mut connection = dedicated(pool, limit).await?;
+    let checked = timeout(limit, dialect::check_database(&mut connection)).await;
+    checked.map_err(|_| not_in_time(OPERATION, limit))?.map_err(|error| unavailable(OPERATION, error))?;
+    Ok(connection)
 }
 
 /// A connection outside the pool.
@@ -473,7 +487,7 @@ impl Commit for Accepting {
     const OPERATION: &'static str = "store the event";
 
     fn bytes(event: &NewEvent) -> usize {
-        event.body.len()
+        event.body.len() + COLUMNS
     }
 
     async fn connect(&self) -> Result<Connection, StoreError> {

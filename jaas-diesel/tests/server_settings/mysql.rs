@@ -61,7 +61,7 @@ const ROWS: &[Row] = &[
         with: With::Idle,
         why: "connections that were closed are opened again",
     },
-    row(&["max_allowed_packet = 1048576"], "works until the bodies of one commit exceed it"),
+    row(&["max_allowed_packet = 1048576"], "the events of one commit are one packet, of up to 4 MiB"),
     row(
         &["default_storage_engine = 'MyISAM'", "innodb_default_row_format = 'redundant'"],
         "each table says that it is InnoDB's, and no key is too long",
