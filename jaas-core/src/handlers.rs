@@ -67,7 +67,8 @@ impl<Tx: Send + 'static> Handlers<Tx> {
     }
 
     /// Adds a handler that is run outside any transaction. Its effects happen **at least once**: the
-    /// completion is recorded after it returns.
+    /// completion is recorded after it returns. The next event of the session may run meanwhile, so after a crash the last few
+    /// events of a session may be seen again, in their order.
     pub fn plain(self, name: impl Into<Arc<str>>, handler: impl EventHandler<()>) -> Self {
         self.mount(name.into(), Mode::Plain(Arc::new(handler)))
     }
