@@ -17,6 +17,7 @@ use self::own_servers::{Kind, OwnServer};
 use self::servers::{Mysql, Postgres, Server, Settings, in_time, joined_at, on_server, url};
 
 on_server! { on_mysql: Mysql;
+    an_address_without_a_database_is_refused
     a_table_of_another_engine_is_refused
     one_event_that_is_too_large_for_the_connection_does_not_take_others_with_it
 }
@@ -51,6 +52,17 @@ async fn a_postgres_database_that_is_not_in_utf_8_is_refused() {
             refused(opened, &[encoding, "ENCODING 'UTF8'"]);
         }
     }
+}
+
+async fn an_address_without_a_database_is_refused(database: &Mysql) {
+    let address = database.address();
+    let (server, rest) = address.rsplit_once('/').expect("an address with a database");
+    let query = rest.split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
+    let address = format!("{server}/{query}");
+    let remedy = ["the address names no database", "mysql://user@host:3306/name"];
+    refused(MysqlStore::open(&*address).await, &remedy);
+    refused(MysqlStore::builder(&*address).migrations().await, &remedy);
+    refused(MysqlStore::builder(&*address).apply_migrations().await, &remedy);
 }
 
 async fn a_table_of_another_engine_is_refused(database: &Mysql) {

@@ -230,10 +230,15 @@ pub(super) async fn check_session(connection: &mut AsyncMysqlConnection) -> Quer
 pub(super) async fn check_database(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
     const INNODB: &str = "(SELECT COUNT(*) FROM information_schema.engines \
                           WHERE engine = 'InnoDB' AND support IN ('YES', 'DEFAULT'))";
-    let (packet, innodb): (i64, i64) =
-        diesel::select((sql::<BigInt>("CAST(@@GLOBAL.max_allowed_packet AS SIGNED)"), sql::<BigInt>(INNODB)))
-            .get_result(connection)
-            .await?;
+    let packet = sql::<BigInt>("CAST(@@GLOBAL.max_allowed_packet AS SIGNED)");
+    let checked = (packet, sql::<BigInt>(INNODB), sql::<BigInt>("DATABASE() IS NULL"));
+    let (packet, innodb, without_a_name): (i64, i64, i64) =
+        diesel::select(checked).get_result(connection).await?;
+    if without_a_name == 1 {
+        let why =
+            "the address names no database; write its name after the host, as in mysql://user@host:3306/name";
+        return Err(Error::QueryBuilderError(why.into()));
+    }
     if innodb == 0 {
         let why = "the server runs without InnoDB, and no other engine rolls back; start it with InnoDB";
         return Err(Error::QueryBuilderError(why.into()));
