@@ -18,6 +18,7 @@ use super::held::{Held, RunId};
 use super::pace::Pace;
 use super::process::{Done, Failed, Process, Ran, log_unrecorded};
 use crate::store::{Claim, Completion, EventStore, Lease, NextClaim, StoreError};
+use crate::telemetry::target;
 
 /// How many events are listed behind a claim at most.
 const MOST_FOLLOWING: usize = 64;
@@ -140,7 +141,7 @@ impl<'a, S: EventStore> Session<'a, S> {
                     next.map_or(Then::End(true), |next| self.hold(next))
                 }
                 Ran::Failed(failed) => self.fail(failed).await,
-                Ran::NotRecorded => Then::End(false),
+                Ran::NotRecorded => self.cut_off().await,
             };
             claim = match self.recorded(then).await {
                 Ok(next) => next,
@@ -194,6 +195,19 @@ impl<'a, S: EventStore> Session<'a, S> {
         };
         self.took = began.elapsed();
         ran
+    }
+
+    /// The run of an event has ended without an outcome: a step of it could not be recorded, or the session was lost while it
+    /// was run ahead, of which the answer is still to be noted.
+    async fn cut_off(&mut self) -> Then {
+        if self.recording.is_none() {
+            return Then::End(false);
+        }
+        tracing::warn!(
+            target: target::WORK, session_of = %self.lease.event,
+            "the claim of the session ended while its next event was run ahead; its handler is cut off, and it is run again if it waits",
+        );
+        self.answered().await
     }
 
     /// Begins to record what is done, unless something is being recorded.

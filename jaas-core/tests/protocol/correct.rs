@@ -56,7 +56,10 @@ fn the_protocol_holds_for_events_accepted_together() {
 
 #[test]
 fn the_protocol_holds_for_what_is_run_ahead() {
-    takes(&holds("ahead", AHEAD), &["run ahead", "done, next", "crash", "expire", "refused", "discard"]);
+    takes(
+        &holds("ahead", AHEAD),
+        &["run ahead", "done, next", "crash", "expire", "refused", "failed", "discard"],
+    );
 }
 
 #[test]
