@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jaas_core::store::EventState;
-use jaas_core::{Handled, HandlerError};
+use jaas_core::store::{AuditNote, EventAdmin as _, EventState};
+use jaas_core::{Clock as _, Handled, HandlerError};
 
 use crate::handlers::handlers;
 use crate::store::{Op, TestStore};
@@ -115,4 +115,33 @@ async fn a_failure_is_recorded_after_what_was_done_before_it_and_holds_back_the_
     expected.insert(30, "30".to_owned());
     assert_eq!(handler.keys(), expected);
     assert_eq!(world.event("60").await.state, EventState::Dead);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_discarded_while_it_is_run_ahead_stays_discarded() {
+    let world = hot_session(100).await;
+    let discarding = world.clone();
+    let handler = world.acting(move |delivery| {
+        let world = discarding.clone();
+        async move {
+            if delivery.envelope.idempotency_key == "35" {
+                let event = world.event("35").await.id;
+                let note = AuditNote::new("operator", "of no use");
+                world
+                    .store
+                    .discard(event, &note, world.clock.now())
+                    .await
+                    .expect("it waits, as far as is known");
+                tokio::time::sleep(RECORDING * 3).await;
+            }
+            Ok(Handled::Done)
+        }
+    });
+    let _worker = world.worker(&handler).build().expect("built").spawn();
+    world.all_settled().await;
+    assert_eq!(handler.keys(), numbers(0..100));
+    for key in numbers(0..100) {
+        let wanted = if key == "35" { EventState::Discarded } else { EventState::Done };
+        assert_eq!(world.event(&key).await.state, wanted, "{key}");
+    }
 }
