@@ -9,9 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::error::{not_in_time, unavailable};
-
-/// How many bytes go into one commit at most, unless a single item is larger. Servers refuse statements beyond some size.
-pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
+use crate::rows::MAX_BYTES;
 
 /// What a group does with its items. It owns the connection they are committed on.
 pub(crate) trait Commit: Send + 'static {

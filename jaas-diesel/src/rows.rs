@@ -20,6 +20,9 @@ use jaas_core::{
 
 use crate::schema::{jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_quarantine, jaas_queues};
 
+/// How many bytes go into one commit at most, unless a single event is larger. Servers refuse statements beyond some size.
+pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
+
 /// A new event, owning what the writer needs after the request is gone.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = jaas_events, treat_none_as_default_value = false)]

@@ -20,10 +20,9 @@ pub(super) use super::queues::{
     add_to_counts, following, heads, lock_due, lock_running, settle, write_queues,
 };
 pub(super) use super::server::asked;
-use crate::group::MAX_BYTES;
 use crate::migrations::{Script, scripts};
 use crate::now::Now;
-use crate::rows::Success;
+use crate::rows::{MAX_BYTES, Success};
 
 /// What the shared queries run on.
 pub(super) type Connection = AsyncMysqlConnection;

@@ -11,9 +11,8 @@ use super::accept::accept;
 use super::counts::{QUARANTINED, count, slot};
 use super::repair::record_audit;
 use super::{after, one_more};
-use crate::group::MAX_BYTES;
 use crate::now::Now;
-use crate::rows::{NewEvent, endpoints_and_keys};
+use crate::rows::{MAX_BYTES, NewEvent, endpoints_and_keys};
 use crate::schema::{self, jaas_events, jaas_quarantine};
 
 /// Parses a page of the quarantine again, as much of it as one commit takes.
