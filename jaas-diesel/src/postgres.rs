@@ -44,6 +44,7 @@ use tokio::time::Instant;
 use self::PostgresStore as Store;
 use self::PostgresStoreBuilder as Builder;
 use self::server::{Plan, Shared, Source, dedicated};
+pub use self::settings_table::SettingsTable;
 use crate::error::{not_in_time, unavailable};
 
 /// The connection of a PostgreSQL transaction, as [`Context::tx`](jaas_core::Context::tx) gives it to a transactional

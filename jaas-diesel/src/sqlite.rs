@@ -20,6 +20,8 @@ mod queues;
 mod settings;
 #[path = "shared/settings_table.rs"]
 mod settings_table;
+#[path = "shared/store.rs"]
+mod store;
 mod transaction;
 mod writer;
 
@@ -28,14 +30,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use diesel::{QueryResult, SqliteConnection};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use jaas_core::Timestamp;
 use jaas_core::store::{
-    Accepted, Claim, ClaimRequest, Completion, EventStore, Failure, HandOver, Lease, NextClaim, NextDue,
-    Step, StoreError, StoreErrorKind, TxWork,
+    Accepted, Claim, ClaimRequest, HandOver, Lease, Step, StoreError, StoreErrorKind, TxWork,
 };
-use jaas_core::{Delivery, Handled, HandlerResult, Timestamp, Unreadable};
 use tokio::sync::{oneshot, watch};
 
 use self::SqliteStore as Store;
@@ -53,7 +53,7 @@ use crate::rows::{NewEvent, NewQuarantined, Success};
 /// transactional handler. Use it with [`diesel_async::RunQueryDsl`].
 pub type Connection = SyncConnectionWrapper<SqliteConnection>;
 
-/// An [`EventStore`] in one SQLite file, in WAL mode with `synchronous=FULL`: what was acknowledged survives a
+/// An [`EventStore`](jaas_core::store::EventStore) in one SQLite file, in WAL mode with `synchronous=FULL`: what was acknowledged survives a
 /// crash of process and machine.
 ///
 /// SQLite has one writer at a time. While a [transactional](jaas_core::Handlers::transactional) handler runs,
@@ -213,12 +213,52 @@ async fn answered<T>(
     })
 }
 
+/// What `shared/store.rs` does not do by `asked!`.
 impl SqliteStore {
-    async fn record(&self, success: Success, now: Timestamp) -> Result<Option<Claim>, StoreError> {
+    /// Queues an event for the next group.
+    async fn store_event(&self, event: NewEvent) -> Result<Accepted, StoreError> {
+        const OPERATION: &str = "store the event";
+        let (command, answered_by) = Command::accept(OPERATION, event);
+        self.shared.writer.try_send(command)?;
+        self.limited(OPERATION, answered(OPERATION, answered_by)).await
+    }
+
+    /// Refuses the body when the queue is full, as [`store_event`](Self::store_event) does.
+    async fn keep_unreadable(&self, body: NewQuarantined) -> Result<(), StoreError> {
+        const OPERATION: &str = "quarantine the body";
+        let (command, answered_by) = Command::write(OPERATION, Wake::Nobody, move |connection| {
+            answer(queries::quarantine(connection, &body)).map(Ok)
+        });
+        self.shared.writer.try_send(command)?;
+        self.limited(OPERATION, answered(OPERATION, answered_by)).await
+    }
+
+    async fn claim_events(&self, request: ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+        const OPERATION: &str = "claim events";
+        let (command, answered_by) = Command::claim(OPERATION, move |connection| {
+            let mut buried = Vec::new();
+            let rows = answer(queries::claim(connection, &request, Now::given(request.now), &mut buried))?;
+            Ok(Claimed { claims: rows, buried })
+        });
+        let claimed = self.limited(OPERATION, async {
+            self.shared.writer.send(command).await?;
+            answered(OPERATION, answered_by).await
+        });
+        claimed.await.map(Claimed::told)
+    }
+
+    async fn record_success(&self, success: Success, now: Timestamp) -> Result<Option<Claim>, StoreError> {
         self.write("complete the event", Wake::Nobody, move |connection| {
             answer(queries::complete(connection, &success, Now::given(now)))
         })
         .await
+    }
+
+    /// Does nothing: with one writing thread a claim costs less than it would save.
+    fn offer(&self, _: HandOver) {}
+
+    fn subscribe(&self) -> watch::Receiver<u64> {
+        self.shared.writer.wakeups()
     }
 }
 
@@ -330,136 +370,3 @@ async fn on_new<T: Send + 'static>(
     let opened = tokio::task::spawn_blocking(move || open.writer_after(work));
     opened.await.map_err(|error| unavailable("open the database", error))?
 }
-
-#[async_trait]
-impl EventStore for SqliteStore {
-    type Tx = Connection;
-
-    async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError> {
-        const OPERATION: &str = "store the event";
-        let (command, answered_by) = Command::accept(OPERATION, NewEvent::from(delivery));
-        self.shared.writer.try_send(command)?;
-        self.limited(OPERATION, answered(OPERATION, answered_by)).await
-    }
-
-    async fn quarantine(&self, unreadable: Unreadable) -> Result<(), StoreError> {
-        const OPERATION: &str = "quarantine the body";
-        let body = NewQuarantined::from(unreadable);
-        let (command, answered_by) = Command::write(OPERATION, Wake::Nobody, move |connection| {
-            answer(queries::quarantine(connection, &body)).map(Ok)
-        });
-        self.shared.writer.try_send(command)?;
-        self.limited(OPERATION, answered(OPERATION, answered_by)).await
-    }
-
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        const OPERATION: &str = "claim events";
-        let request = request.clone();
-        let (command, answered_by) = Command::claim(OPERATION, move |connection| {
-            let mut buried = Vec::new();
-            let rows = answer(queries::claim(connection, &request, Now::given(request.now), &mut buried))?;
-            Ok(Claimed { claims: rows, buried })
-        });
-        let claimed = self.limited(OPERATION, async {
-            self.shared.writer.send(command).await?;
-            answered(OPERATION, answered_by).await
-        });
-        claimed.await.map(Claimed::told)
-    }
-
-    /// Does nothing: with one writing thread a claim costs less than it would save.
-    fn hand_over(&self, _: HandOver) {}
-
-    async fn renew(
-        &self,
-        leases: &[Lease],
-        now: Timestamp,
-        lease: Duration,
-    ) -> Result<Vec<Lease>, StoreError> {
-        let leases = leases.to_vec();
-        self.write("renew leases", Wake::Nobody, move |connection| {
-            answer(queries::renew(connection, &leases, Now::given(now), lease)).map(Ok)
-        })
-        .await
-    }
-
-    async fn run(
-        &self,
-        lease: Lease,
-        step: &Step,
-        now: Timestamp,
-        work: TxWork<Connection>,
-    ) -> Result<(HandlerResult, Option<Claim>), StoreError> {
-        self.in_transaction(Some((lease, step.clone(), Now::given(now))), work).await
-    }
-
-    async fn complete(
-        &self,
-        lease: Lease,
-        step: &Step,
-        handled: &Handled,
-        now: Timestamp,
-    ) -> Result<Option<Claim>, StoreError> {
-        self.record(Success::new(lease, step, handled), now).await
-    }
-
-    async fn complete_all(
-        &self,
-        lease: Lease,
-        completions: &[Completion],
-        next: Option<NextClaim>,
-        now: Timestamp,
-    ) -> Result<Option<Claim>, StoreError> {
-        self.record(Success::of_all(lease, completions, next), now).await
-    }
-
-    async fn fail(
-        &self,
-        lease: Lease,
-        failure: &Failure,
-        now: Timestamp,
-    ) -> Result<Option<Claim>, StoreError> {
-        let failure = failure.clone();
-        self.write("record the failure", Wake::Nobody, move |connection| {
-            answer(queries::fail(connection, lease, &failure, Now::given(now)))
-        })
-        .await
-    }
-
-    async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
-        let leases = leases.to_vec();
-        self.write("give events back", Wake::Workers, move |connection| {
-            answer(queries::release(connection, &leases, Now::given(now))).map(Ok)
-        })
-        .await
-    }
-
-    async fn give_back(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
-        let leases = leases.to_vec();
-        self.write("give events back", Wake::Workers, move |connection| {
-            answer(queries::give_back(connection, &leases, Now::given(now))).map(Ok)
-        })
-        .await
-    }
-
-    async fn next_due(&self, now: Timestamp) -> Result<NextDue, StoreError> {
-        self.read("find the next event", move |connection| {
-            answer(queries::next_due(connection, Now::given(now)))
-        })
-        .await
-    }
-
-    fn wakeups(&self) -> watch::Receiver<u64> {
-        self.shared.writer.wakeups()
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.write("reach the database", Wake::Nobody, |connection| answer(queries::ping(connection)).map(Ok))
-            .await
-    }
-}
-
-const _: () = {
-    const fn shared_between_threads<T: Send + Sync>() {}
-    shared_between_threads::<SqliteStore>();
-};

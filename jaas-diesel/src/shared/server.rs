@@ -11,15 +11,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use diesel::QueryResult;
 use diesel_async::pooled_connection::bb8::{Pool, PooledConnection};
 use jaas_core::store::{
-    Accepted, Burial, Claim, ClaimRequest, Completion, EventStore, Failure, HandOver, Lease, NextClaim,
-    NextDue, Slot, Step, StoreError, StoreErrorKind, TxWork,
+    Accepted, Burial, Claim, ClaimRequest, HandOver, Lease, Slot, Step, StoreError, StoreErrorKind, TxWork,
 };
 use jaas_core::telemetry::target;
-use jaas_core::{Delivery, Handled, HandlerResult, MAX_INDEXED_BYTES, Timestamp, Unreadable};
+use jaas_core::{MAX_INDEXED_BYTES, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -95,18 +93,6 @@ pub(super) type Work<T> = Box<
         + Send
         + Sync,
 >;
-
-/// A closure over a connection as [`Work`]: what it captures is cloned for each try.
-macro_rules! work {
-    ([$($captured:ident),*] $connection:ident => $query:expr) => {{
-        $(let $captured = $captured.clone();)*
-        let work: Work<_> = Box::new(move |$connection| {
-            $(let $captured = $captured.clone();)*
-            Box::pin(async move { $query.await })
-        });
-        work
-    }};
-}
 
 /// Asks something on a connection of the pool; what is captured is cloned.
 macro_rules! asked {
@@ -185,17 +171,6 @@ impl Store {
             .tasks
             .spawn(async move { store.limited(operation, store.tried(operation, &work)).await });
         task.await.map_err(|error| unavailable(operation, error))?
-    }
-
-    /// The same, and wakes the workers of this process.
-    async fn waking<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        work: Work<T>,
-    ) -> Result<T, StoreError> {
-        let done = self.on_connection(operation, work).await;
-        self.wake();
-        done
     }
 
     /// Runs work in a transaction: with something to complete, which is committed with it, or else to be rolled back.
@@ -665,124 +640,50 @@ impl Commit for Completing {
     }
 }
 
-/// Keeps a body as durably as an event: its sender is told that it was taken, too.
+/// Keeps a body as durably as an event: its sender gets a 2xx for it, too.
 async fn quarantine(connection: &mut Connection, body: &NewQuarantined) -> QueryResult<()> {
     dialect::prepare(connection).await?;
     queries::quarantine(connection, body).await
 }
 
-#[async_trait]
-impl EventStore for Store {
-    type Tx = Connection;
-
-    async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError> {
+/// What `shared/store.rs` does not do with a connection of the pool.
+impl Store {
+    /// Stores an event in the next group.
+    pub(super) async fn store_event(&self, event: NewEvent) -> Result<Accepted, StoreError> {
         const OPERATION: &str = Accepting::OPERATION;
-        if delivery.endpoint.len() > MAX_INDEXED_BYTES {
+        if event.endpoint.len() > MAX_INDEXED_BYTES {
             // A receiver has no such name. MySQL would cut it off and say nothing.
             let why =
                 format!("cannot {OPERATION}: its endpoint's name has more than {MAX_INDEXED_BYTES} bytes");
             return Err(StoreError::new(StoreErrorKind::Refused, why));
         }
-        let answered = self.shared.accepts.try_ask(NewEvent::from(delivery))?;
+        let answered = self.shared.accepts.try_ask(event)?;
         self.limited(OPERATION, async { answered.await.unwrap_or_else(|_| Err(closed(OPERATION))) }).await
     }
 
-    async fn quarantine(&self, unreadable: Unreadable) -> Result<(), StoreError> {
-        let body = Arc::new(NewQuarantined::from(unreadable));
-        let work = work!([body] connection => quarantine(connection, &body));
-        self.on_connection("quarantine the body", work).await
+    pub(super) async fn keep_unreadable(&self, body: NewQuarantined) -> Result<(), StoreError> {
+        let body = Arc::new(body);
+        asked!(write, self, "quarantine the body", [body] connection => quarantine(connection, &body))
     }
 
-    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        self.limited(Claiming::OPERATION, self.shared.claims.ask(request.clone())).await
+    pub(super) async fn claim_events(&self, request: ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+        self.limited(Claiming::OPERATION, self.shared.claims.ask(request)).await
     }
 
-    fn hand_over(&self, to: HandOver) {
+    pub(super) async fn record_success(
+        &self,
+        success: Success,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        self.limited(Completing::OPERATION, self.shared.completions.ask((success, now))).await?
+    }
+
+    /// Remembers a worker that takes events as they are accepted.
+    pub(super) fn offer(&self, to: HandOver) {
         self.shared.hand_overs.lock().unwrap_or_else(PoisonError::into_inner).push(to);
     }
 
-    async fn renew(
-        &self,
-        leases: &[Lease],
-        now: Timestamp,
-        lease: Duration,
-    ) -> Result<Vec<Lease>, StoreError> {
-        let (leases, now) = (Arc::<[Lease]>::from(leases), self.now(now));
-        let work = work!([leases, now] connection => queries::renew(connection, &leases, now, lease));
-        self.on_connection("renew leases", work).await
-    }
-
-    async fn run(
-        &self,
-        lease: Lease,
-        step: &Step,
-        now: Timestamp,
-        work: TxWork<Connection>,
-    ) -> Result<(HandlerResult, Option<Claim>), StoreError> {
-        self.in_transaction(Some((lease, step.clone(), self.now(now))), work).await
-    }
-
-    async fn complete(
-        &self,
-        lease: Lease,
-        step: &Step,
-        handled: &Handled,
-        now: Timestamp,
-    ) -> Result<Option<Claim>, StoreError> {
-        let success = Success::new(lease, step, handled);
-        self.limited(Completing::OPERATION, self.shared.completions.ask((success, now))).await?
-    }
-
-    async fn complete_all(
-        &self,
-        lease: Lease,
-        completions: &[Completion],
-        next: Option<NextClaim>,
-        now: Timestamp,
-    ) -> Result<Option<Claim>, StoreError> {
-        let success = Success::of_all(lease, completions, next);
-        self.limited(Completing::OPERATION, self.shared.completions.ask((success, now))).await?
-    }
-
-    async fn fail(
-        &self,
-        lease: Lease,
-        failure: &Failure,
-        now: Timestamp,
-    ) -> Result<Option<Claim>, StoreError> {
-        let now = self.now(now);
-        let work = work!([failure] connection => queries::fail(connection, lease, &failure, now));
-        self.on_connection("record the failure", work).await?
-    }
-
-    async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
-        let (leases, now) = (Arc::<[Lease]>::from(leases), self.now(now));
-        let work = work!([leases] connection => queries::release(connection, &leases, now));
-        self.waking("give events back", work).await
-    }
-
-    async fn give_back(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
-        let (leases, now) = (Arc::<[Lease]>::from(leases), self.now(now));
-        let work = work!([leases] connection => queries::give_back(connection, &leases, now));
-        self.waking("give events back", work).await
-    }
-
-    async fn next_due(&self, now: Timestamp) -> Result<NextDue, StoreError> {
-        let now = self.now(now);
-        let work = work!([] connection => queries::next_due(connection, now));
-        self.on_connection("find the next event", work).await
-    }
-
-    fn wakeups(&self) -> watch::Receiver<u64> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.shared.wakeups.subscribe()
     }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.on_connection("reach the database", work!([] connection => queries::ping(connection))).await
-    }
 }
-
-const _: () = {
-    const fn shared_between_threads<T: Send + Sync>() {}
-    shared_between_threads::<Store>();
-};

@@ -1,0 +1,123 @@
+//! The [`EventStore`]: receiving and working. Each backend compiles this file as a module of its own, so `Store` is its
+//! store (`SqliteStore`, `PostgresStore`, `MysqlStore`) and `Connection` is what its transactional handlers get. In
+//! `queries` and `asked!`, `connection` is what the backend's `dialect` calls `Connection`.
+//!
+//! What has a way of its own to the database is a method of the backend's store: `store_event`, `keep_unreadable`,
+//! `claim_events`, `record_success`, `in_transaction` and `offer`, in `shared/server` and in `sqlite/calls.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jaas_core::store::{
+    Accepted, Claim, ClaimRequest, Completion, EventStore, Failure, HandOver, Lease, NextClaim, NextDue,
+    Step, StoreError, TxWork,
+};
+use jaas_core::{Delivery, Handled, HandlerResult, Timestamp, Unreadable};
+use tokio::sync::watch;
+
+use super::dialect::asked;
+use super::{Connection, Store, queries};
+use crate::rows::{NewEvent, NewQuarantined, Success};
+
+#[async_trait]
+impl EventStore for Store {
+    type Tx = Connection;
+
+    async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError> {
+        self.store_event(NewEvent::from(delivery)).await
+    }
+
+    async fn quarantine(&self, unreadable: Unreadable) -> Result<(), StoreError> {
+        self.keep_unreadable(NewQuarantined::from(unreadable)).await
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+        self.claim_events(request.clone()).await
+    }
+
+    fn hand_over(&self, to: HandOver) {
+        self.offer(to);
+    }
+
+    async fn renew(
+        &self,
+        leases: &[Lease],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Lease>, StoreError> {
+        let (leases, now) = (Arc::<[Lease]>::from(leases), self.now(now));
+        asked!(write, self, "renew leases", [leases] connection => queries::renew(connection, &leases, now, lease))
+    }
+
+    async fn run(
+        &self,
+        lease: Lease,
+        step: &Step,
+        now: Timestamp,
+        work: TxWork<Connection>,
+    ) -> Result<(HandlerResult, Option<Claim>), StoreError> {
+        self.in_transaction(Some((lease, step.clone(), self.now(now))), work).await
+    }
+
+    async fn complete(
+        &self,
+        lease: Lease,
+        step: &Step,
+        handled: &Handled,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        self.record_success(Success::new(lease, step, handled), now).await
+    }
+
+    async fn complete_all(
+        &self,
+        lease: Lease,
+        completions: &[Completion],
+        next: Option<NextClaim>,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        self.record_success(Success::of_all(lease, completions, next), now).await
+    }
+
+    async fn fail(
+        &self,
+        lease: Lease,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        let now = self.now(now);
+        asked!(
+            write, self, "record the failure",
+            [failure] connection => queries::fail(connection, lease, &failure, now)
+        )?
+    }
+
+    async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
+        let (leases, now) = (Arc::<[Lease]>::from(leases), self.now(now));
+        asked!(wake, self, "give events back", [leases] connection => queries::release(connection, &leases, now))
+    }
+
+    async fn give_back(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
+        let (leases, now) = (Arc::<[Lease]>::from(leases), self.now(now));
+        asked!(wake, self, "give events back", [leases] connection => queries::give_back(connection, &leases, now))
+    }
+
+    async fn next_due(&self, now: Timestamp) -> Result<NextDue, StoreError> {
+        let now = self.now(now);
+        asked!(read, self, "find the next event", [] connection => queries::next_due(connection, now))
+    }
+
+    fn wakeups(&self) -> watch::Receiver<u64> {
+        self.subscribe()
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        asked!(write, self, "reach the database", [] connection => queries::ping(connection))
+    }
+}
+
+const _: () = {
+    const fn shared_between_threads<T: Send + Sync>() {}
+    shared_between_threads::<Store>();
+};
