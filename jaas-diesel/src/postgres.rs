@@ -21,6 +21,8 @@ mod server;
 mod settings;
 #[path = "shared/settings_table.rs"]
 mod settings_table;
+#[path = "shared/store.rs"]
+mod store;
 mod tls;
 #[path = "shared/transaction.rs"]
 mod transaction;
