@@ -1,0 +1,142 @@
+//! A new event, as it is inserted.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::result::Error;
+use jaas_core::store::{Claim, EventState, Lease};
+use jaas_core::telemetry::TraceContext;
+use jaas_core::{Delivery, SessionId, Timestamp};
+
+use super::column::{indexed, text, trace};
+use crate::schema::jaas_events;
+
+/// How many bytes go into one commit at most, unless a single event is larger. Servers refuse statements beyond some size.
+pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// A new event, owning what the writer needs after the request is gone.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = jaas_events, treat_none_as_default_value = false)]
+pub(crate) struct NewEvent {
+    pub(crate) endpoint: String,
+    pub(crate) idempotency_key: String,
+    pub(crate) event_type: String,
+    pub(crate) session_id: Option<String>,
+    pub(crate) fqn: String,
+    pub(crate) occurred_at: i64,
+    pub(crate) received_at: i64,
+    pub(crate) body: Vec<u8>,
+    pub(crate) body_hash: Vec<u8>,
+    pub(crate) trace_context: Option<String>,
+    pub(crate) ordering_key: String,
+    pub(crate) place: i64,
+    state: &'static str,
+    completed: &'static str,
+    pub(crate) due_at: i64,
+    /// The worker it is claimed for with the insert, if there is one.
+    #[diesel(skip_insertion)]
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+    pub(crate) claimant: Option<Claimant>,
+}
+
+impl From<Delivery> for NewEvent {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            endpoint: delivery.endpoint.to_string(),
+            occurred_at: delivery.occurred_at().as_millis(),
+            received_at: delivery.received_at.as_millis(),
+            body: delivery.body().to_vec(),
+            body_hash: delivery.body_hash().to_vec(),
+            trace_context: delivery.trace.as_ref().map(TraceContext::to_string),
+            ordering_key: ordering_key(&delivery),
+            place: delivery.occurred_at().as_millis(),
+            state: EventState::Waiting.as_str(),
+            completed: "",
+            due_at: delivery.received_at.as_millis(),
+            claimant: None,
+            idempotency_key: delivery.envelope.idempotency_key.into_string(),
+            event_type: delivery.envelope.event_type,
+            session_id: delivery.envelope.session_id.map(SessionId::into_string),
+            fqn: indexed(delivery.envelope.fqn.into_string()),
+        }
+    }
+}
+
+impl NewEvent {
+    /// What is unique to the event.
+    pub(crate) fn key(&self) -> (&str, &str) {
+        (&self.endpoint, &self.idempotency_key)
+    }
+
+    /// An event to try whether events can be stored. Each endpoint has a name, so no event of a sender has its key. Two probes
+    /// have different keys, or they would wait for each other.
+    pub(crate) fn probe() -> QueryResult<Self> {
+        let key = RandomState::new().hash_one(std::thread::current().id());
+        // With characters that only a database in UTF-8 takes.
+        let (kind, room) = ('\u{2713}', '\u{1f44b}');
+        let body = format!(r#"{{"idempotencyKey":"{key:x}","eventType":"{kind}","fqn":"{room}"}}"#);
+        let delivery = Delivery::read("", Timestamp::from_millis(0), body.into());
+        delivery.map(Self::from).map_err(|unreadable| Error::QueryBuilderError(Box::new(unreadable.reason)))
+    }
+
+    /// Whether the event is a [`probe`](Self::probe).
+    pub(crate) fn is_probe(&self) -> bool {
+        self.endpoint.is_empty()
+    }
+
+    /// Its claim, given with the insert.
+    #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code))]
+    pub(crate) fn claim(&self, lease: Lease) -> Claim {
+        let received_at = Timestamp::from_millis(self.received_at);
+        let mut claim = Claim::new(lease, self.endpoint.as_str().into(), received_at, self.body.clone());
+        claim.trace = trace(self.trace_context.as_deref());
+        claim
+    }
+}
+
+/// A worker of this process that has room for an event.
+#[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "postgres"), allow(dead_code))]
+pub(crate) struct Claimant {
+    pub(crate) worker: Arc<str>,
+    pub(crate) lease: Duration,
+    /// The fence of the claim: a number that no other first claim of the event has, so that this claim can be told from
+    /// others when the answer to the insert is lost.
+    pub(crate) fence: i64,
+}
+
+/// A row that was inserted, and its claim if it was asked for and given.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Inserted {
+    pub(crate) lease: Option<Lease>,
+}
+
+/// The key that is common to the events that run one after the other: those of the session, or this event alone.
+fn ordering_key(delivery: &Delivery) -> String {
+    use std::fmt::Write as _;
+    match &delivery.envelope.session_id {
+        Some(session) => ordering_key_of(session),
+        None => delivery.body_hash().iter().fold(String::from("e"), |mut key, byte| {
+            // Writing into a text cannot fail.
+            let _ = write!(key, "{byte:02x}");
+            key
+        }),
+    }
+}
+
+/// The ordering key of a session.
+pub(crate) fn ordering_key_of(session: &SessionId) -> String {
+    format!("s{}", text(session.as_str()))
+}
+
+/// The endpoints of events, each once, and their keys. They find the events by the index, and perhaps events of another
+/// endpoint with the same key.
+pub(crate) fn endpoints_and_keys<'e>(
+    events: impl Iterator<Item = &'e NewEvent>,
+) -> (Vec<&'e str>, Vec<&'e str>) {
+    let (endpoints, keys): (BTreeSet<&str>, Vec<&str>) = events.map(NewEvent::key).unzip();
+    (endpoints.into_iter().collect(), keys)
+}

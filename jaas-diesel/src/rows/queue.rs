@@ -1,0 +1,67 @@
+//! A queue: the events of a session that wait, and the event that runs.
+
+use diesel::prelude::*;
+use diesel::sql_types;
+
+use crate::schema::jaas_queues;
+
+/// A row of `jaas_queues` that is locked.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = jaas_queues)]
+pub(crate) struct QueueRow {
+    pub(crate) ordering_key: String,
+    pub(crate) due_at: i64,
+    pub(crate) head_place: i64,
+    pub(crate) event_id: Option<i64>,
+    pub(crate) fence: i64,
+    pub(crate) worker: Option<String>,
+    pub(crate) phase: i16,
+    pub(crate) suspect_turn: Option<i16>,
+}
+
+impl QueueRow {
+    /// The queue when nothing runs in it.
+    pub(crate) fn waiting(self, due_at: i64, suspect: bool) -> Self {
+        Self {
+            due_at,
+            event_id: None,
+            fence: 0,
+            worker: None,
+            phase: if suspect { Phase::Suspect } else { Phase::Waiting } as i16,
+            suspect_turn: None,
+            ..self
+        }
+    }
+}
+
+/// The columns of a [`QueueRow`].
+pub(crate) type QueueColumns = (
+    sql_types::Text,
+    sql_types::BigInt,
+    sql_types::BigInt,
+    sql_types::Nullable<sql_types::BigInt>,
+    sql_types::BigInt,
+    sql_types::Nullable<sql_types::Text>,
+    sql_types::SmallInt,
+    sql_types::Nullable<sql_types::SmallInt>,
+);
+
+/// What is going on in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Its events wait.
+    Waiting = 0,
+    /// Its events wait, and the one at its head has crashed before.
+    Suspect = 1,
+    /// One of its events runs.
+    Running = 2,
+}
+
+/// An event that now waits in a queue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    /// The key of the queue.
+    pub(crate) key: &'a str,
+    pub(crate) due_at: i64,
+    pub(crate) place: i64,
+}
