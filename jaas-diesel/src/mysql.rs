@@ -7,14 +7,12 @@ mod accept;
 #[path = "shared/admin.rs"]
 mod admin;
 mod dialect;
-#[path = "shared/lending.rs"]
-mod lending;
 #[path = "shared/migrations.rs"]
 mod migrations;
 #[path = "shared/queries/mod.rs"]
 mod queries;
 mod queues;
-#[path = "shared/server.rs"]
+#[path = "shared/server/mod.rs"]
 mod server;
 #[path = "shared/settings.rs"]
 mod settings;
@@ -22,8 +20,6 @@ mod settings;
 mod settings_table;
 #[path = "shared/store.rs"]
 mod store;
-#[path = "shared/transaction.rs"]
-mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;

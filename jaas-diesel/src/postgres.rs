@@ -8,14 +8,12 @@ mod accept;
 mod admin;
 mod complete;
 mod dialect;
-#[path = "shared/lending.rs"]
-mod lending;
 #[path = "shared/migrations.rs"]
 mod migrations;
 #[path = "shared/queries/mod.rs"]
 mod queries;
 mod queues;
-#[path = "shared/server.rs"]
+#[path = "shared/server/mod.rs"]
 mod server;
 #[path = "shared/settings.rs"]
 mod settings;
@@ -24,8 +22,6 @@ mod settings_table;
 #[path = "shared/store.rs"]
 mod store;
 mod tls;
-#[path = "shared/transaction.rs"]
-mod transaction;
 
 use std::convert::Infallible;
 use std::sync::Arc;

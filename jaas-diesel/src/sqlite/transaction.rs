@@ -17,17 +17,17 @@ pub(super) struct Run {
     /// What to complete with it; without it, the transaction is rolled back.
     pub(super) completing: Option<(Lease, Step, Now)>,
     pub(super) work: TxWork<Connection>,
-    pub(super) answer: oneshot::Sender<Result<Ran, StoreError>>,
+    pub(super) caller: oneshot::Sender<Result<Ran, StoreError>>,
 }
 
 /// What a handler returned, and the claim of the session's next event.
 pub(super) type Ran = (HandlerResult, Option<Claim>);
 
 impl Run {
-    /// Answers the caller, and gives the connection back unless it may still be in a transaction.
+    /// Sends the caller the result, and gives the connection back unless it may still be in a transaction.
     pub(super) async fn in_transaction(self, mut connection: Connection) -> Option<Connection> {
         const OPERATION: &str = "run a handler in a transaction";
-        let Self { completing, work, answer: mut asker } = self;
+        let Self { completing, work, mut caller } = self;
         let begun = connection
             .spawn_blocking(|connection| {
                 AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")?;
@@ -35,13 +35,13 @@ impl Run {
             })
             .await;
         if let Err(error) = begun {
-            let _ = asker.send(Err(unavailable(OPERATION, error)));
+            let _ = caller.send(Err(unavailable(OPERATION, error)));
             return None;
         }
         let result = tokio::select! {
             result = work(&mut connection) => result,
             // The worker has cut the handler off; the connection is dropped, and SQLite rolls back.
-            () = asker.closed() => return None,
+            () = caller.closed() => return None,
         };
         let (result, back) = match (result, completing) {
             (Ok(handled), Some((lease, step, now))) => {
@@ -66,7 +66,7 @@ impl Run {
             }
             (result, _) => (Ok((result, None)), rolled_back(connection).await),
         };
-        let _ = asker.send(result);
+        let _ = caller.send(result);
         back
     }
 }

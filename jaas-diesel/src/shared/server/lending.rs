@@ -1,4 +1,4 @@
-//! Connections of the pool, and which of them go back to it. A module of each backend on a server, like `queries`.
+//! Connections of the pool, and which of them go back to it. `Connection` is that of the backend that compiles this file.
 
 use std::time::Duration;
 
@@ -10,25 +10,25 @@ use jaas_core::store::StoreError;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use super::dialect::Connection;
+use super::super::dialect::Connection;
 use crate::error::{not_in_time, unavailable};
 
-/// How long a connection of the pool is waited for before one more is asked for. A pool that could not connect tells nobody
-/// who waits, and does not try again for them: without this, they would wait on long after the database is back.
+/// How long a call waits for a connection of the pool before it asks for one more. A pool that could not connect does not
+/// notify those who wait, nor does it try again for them: without this, they would wait long after the database is back.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Takes a connection out of the pool, within the limit.
+/// Takes a connection out of the pool, within the timeout.
 pub(super) async fn lend(
     pool: &Pool<Connection>,
     tasks: &TaskTracker,
     operation: &str,
-    limit: Duration,
+    timeout: Duration,
 ) -> Result<PooledConnection<'static, Connection>, StoreError> {
-    let deadline = Instant::now() + limit;
+    let deadline = Instant::now() + timeout;
     let mut asked = FuturesUnordered::new();
     loop {
-        // In a task, so that it is not cut off while the pool asks the server whether the connection still lives: the answer
-        // would be left to be read by the next one. Whoever comes too late gives its connection back.
+        // In a task, so that it is not cut off while the pool asks the server whether the connection still lives: the next
+        // statement would read the answer. A task that comes too late gives its connection back.
         let pool = pool.clone();
         asked.push(tasks.spawn(async move { pool.get_owned().await }));
         match timeout_at(deadline.min(Instant::now() + ASK_AGAIN), asked.next()).await {
@@ -37,14 +37,14 @@ pub(super) async fn lend(
             Ok(Some(Err(ended))) => return Err(unavailable(operation, ended)),
             Ok(Some(Ok(Err(RunError::TimedOut))) | None) | Err(_) if Instant::now() < deadline => {}
             Ok(Some(Ok(Err(RunError::TimedOut))) | None) | Err(_) => {
-                return Err(not_in_time(operation, limit));
+                return Err(not_in_time(operation, timeout));
             }
         }
     }
 }
 
-/// A connection whose work may be cut off. Unless it is told that all was [answered](Self::answered), it does not go back to
-/// the pool: what is left unread on it would be taken for the answer to what is asked next.
+/// A connection whose work may be cut off. Unless all was [answered](Self::answered), the connection does not go back to the
+/// pool: the next statement would take what is left unread on it for its answer.
 pub(super) struct Lent {
     connection: PooledConnection<'static, Connection>,
     answered: bool,

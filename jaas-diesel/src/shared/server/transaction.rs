@@ -1,4 +1,4 @@
-//! Running a handler inside a transaction of a database server. A module of each such backend, like `queries`.
+//! Running a handler inside a transaction. `Connection` and `dialect` are those of the backend that compiles this file.
 
 use std::ops::DerefMut;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use diesel_async::{AsyncConnection, SimpleAsyncConnection as _, TransactionManag
 use jaas_core::HandlerResult;
 use jaas_core::store::{Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time;
 
-use super::dialect::{self, Connection};
+use super::super::dialect::{self, Connection};
 use crate::error::{not_committed, not_in_time, unavailable};
 use crate::now::Now;
 use crate::rows::Success;
@@ -19,57 +19,57 @@ pub(super) const OPERATION: &str = "run a handler in a transaction";
 type Transactions = <Connection as AsyncConnection>::TransactionManager;
 
 /// What a handler returned, and the claim of the session's next event.
-pub(super) type Ran = (HandlerResult, Option<Claim>);
+pub(in super::super) type Ran = (HandlerResult, Option<Claim>);
 
 /// A handler to be run in a transaction.
 pub(super) struct Run {
     /// What to complete with it; without it, the transaction is rolled back.
     pub(super) completing: Option<(Lease, Step, Now)>,
     pub(super) work: TxWork<Connection>,
-    pub(super) answer: oneshot::Sender<Result<Ran, StoreError>>,
+    pub(super) caller: oneshot::Sender<Result<Ran, StoreError>>,
 }
 
 impl Run {
     /// Runs the work and completes the step, together or not at all.
-    pub(super) async fn on(self, mut lent: impl DerefMut<Target = Connection>, limit: Duration) {
+    pub(super) async fn on(self, mut lent: impl DerefMut<Target = Connection>, timeout: Duration) {
         let connection: &mut Connection = &mut lent;
-        let Self { completing, work, mut answer } = self;
-        if answer.is_closed() {
+        let Self { completing, work, mut caller } = self;
+        if caller.is_closed() {
             return;
         }
-        let late = |_| not_in_time(OPERATION, limit);
-        let begun = timeout(limit, begin(connection)).await.map_err(late);
+        let late = |_| not_in_time(OPERATION, timeout);
+        let begun = time::timeout(timeout, begin(connection)).await.map_err(late);
         if let Err(error) = begun.and_then(|begun| begun.map_err(|error| unavailable(OPERATION, error))) {
             // The next one on this connection would fail as well.
             Transactions::transaction_manager_status_mut(connection).set_in_error();
-            let _ = answer.send(Err(error));
+            let _ = caller.send(Err(error));
             return;
         }
         let handled = tokio::select! {
             result = work(connection) => result,
             // The worker has cut the handler off. A connection in a transaction is not used again, and the database rolls
             // back.
-            () = answer.closed() => return,
+            () = caller.closed() => return,
         };
         let result = match (handled, completing) {
             (Ok(handled), Some((lease, step, now))) => {
                 let success = Success::new(lease, &step, &handled);
-                match timeout(limit, complete(connection, &success, now)).await {
+                match time::timeout(timeout, complete(connection, &success, now)).await {
                     Ok(Ok(next)) => Ok((Ok(handled), next)),
                     Ok(Err(error)) => {
-                        rolled_back(connection, limit).await;
+                        rolled_back(connection, timeout).await;
                         Err(error)
                     }
                     Err(elapsed) => Err(late(elapsed)),
                 }
             }
             (Ok(handled), None) => {
-                rolled_back(connection, limit).await;
+                rolled_back(connection, timeout).await;
                 Ok((Ok(handled), None))
             }
             (Err(failed), _) => {
-                rolled_back(connection, limit).await;
-                match timeout(limit, dialect::check_writable(connection)).await {
+                rolled_back(connection, timeout).await;
+                match time::timeout(timeout, dialect::check_writable(connection)).await {
                     // Nothing is wrong with the handler, and the next one on this connection would fail as well.
                     Ok(Err(error)) if dialect::is_read_only(&error) => {
                         Transactions::transaction_manager_status_mut(connection).set_in_error();
@@ -79,7 +79,7 @@ impl Run {
                 }
             }
         };
-        let _ = answer.send(result);
+        let _ = caller.send(result);
     }
 }
 
@@ -127,8 +127,8 @@ async fn still_ours(connection: &mut Connection) -> Result<(), StoreError> {
 
 /// Rolls back however deep the handler left its own transactions. When that fails, the connection is not used again,
 /// and the database rolls back.
-async fn rolled_back(connection: &mut Connection, limit: Duration) {
-    let _ = timeout(limit, async {
+async fn rolled_back(connection: &mut Connection, timeout: Duration) {
+    let _ = time::timeout(timeout, async {
         while let Ok(Some(_)) = Transactions::transaction_manager_status_mut(connection).transaction_depth() {
             if Transactions::rollback_transaction(connection).await.is_err() {
                 break;

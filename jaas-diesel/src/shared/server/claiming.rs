@@ -1,0 +1,91 @@
+//! Claiming events. `Store`, `Connection` and `dialect` are those of the backend that compiles this file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::QueryResult;
+use diesel_async::pooled_connection::bb8::Pool;
+use jaas_core::store::{Burial, Claim, ClaimRequest, Lease, StoreError};
+use tokio::sync::watch;
+
+use super::super::dialect::{self, Connection};
+use super::super::{Store, queries};
+use super::connecting::limited;
+use super::{TRIES, give_back_at, wake};
+use crate::group::Commit;
+use crate::now::Now;
+
+impl Store {
+    pub(in super::super) async fn claim_events(
+        &self,
+        request: ClaimRequest,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.limited(Claiming::OPERATION, self.shared.claims.ask(request)).await
+    }
+}
+
+/// Claims events.
+pub(super) struct Claiming {
+    pub(super) pool: Pool<Connection>,
+    pub(super) timeout: Duration,
+    pub(super) callers_time: bool,
+    pub(super) wakeups: Arc<watch::Sender<u64>>,
+}
+
+/// Burials that were committed. They are reported also when the claim fails after them, or its timeout drops it.
+struct Buried(Vec<Burial>);
+
+impl Drop for Buried {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Burial::report);
+    }
+}
+
+impl Commit for Claiming {
+    type Connection = Connection;
+    type Item = ClaimRequest;
+    type Answer = Vec<Claim>;
+
+    const OPERATION: &'static str = "claim events";
+
+    // So that what a claim has got does not depend on how the next claim ends.
+    const MAX_ITEMS: usize = 1;
+
+    async fn connect(&self) -> Result<Connection, StoreError> {
+        limited(&self.pool, self.timeout).await
+    }
+
+    async fn commit(
+        &mut self,
+        connection: &mut Connection,
+        requests: &mut [ClaimRequest],
+        _: bool,
+    ) -> QueryResult<Vec<Vec<Claim>>> {
+        let mut claims = Vec::with_capacity(requests.len());
+        for request in requests {
+            let now = if self.callers_time { Now::given(request.now) } else { Now::of_the_database() };
+            let mut tries = 1;
+            let rows = loop {
+                let mut buried = Buried(Vec::new());
+                match queries::claim(connection, request, now, &mut buried.0).await {
+                    Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => tries += 1,
+                    result => break result?,
+                }
+            };
+            claims.push(rows);
+        }
+        Ok(claims)
+    }
+
+    async fn abandoned(&mut self, connection: &mut Connection, claims: Vec<Vec<Claim>>) -> QueryResult<()> {
+        // No worker would renew claims whose caller no longer waits for them.
+        let leases: Vec<Lease> = claims.iter().flatten().map(|claim| claim.lease).collect();
+        queries::give_back(connection, &leases, give_back_at(self.callers_time)).await?;
+        wake(&self.wakeups);
+        Ok(())
+    }
+
+    fn is_lost(error: &diesel::result::Error) -> bool {
+        dialect::is_lost(error)
+    }
+}

@@ -1,0 +1,161 @@
+//! How the calls of a store get to the writing thread and to the reading connection.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use diesel::{QueryResult, SqliteConnection};
+use jaas_core::Timestamp;
+use jaas_core::store::{
+    Accepted, Claim, ClaimRequest, HandOver, Lease, Step, StoreError, StoreErrorKind, TxWork,
+};
+use tokio::sync::{oneshot, watch};
+
+use super::dialect::answer;
+use super::transaction::Ran;
+use super::writer::{Claimed, Command, Wake};
+use super::{Connection, SqliteStore, queries};
+use crate::error::{closed, not_in_time, unavailable};
+use crate::now::Now;
+use crate::rows::{NewEvent, NewQuarantined, Success};
+
+/// What `asked!` does.
+impl SqliteStore {
+    /// Queues a write and waits for its commit.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        wake: Wake,
+        write: impl FnMut(&mut SqliteConnection) -> QueryResult<Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (command, result) = Command::write(operation, wake, write);
+        self.limited(operation, async {
+            self.shared.writer.send(command).await?;
+            done(operation, result).await
+        })
+        .await
+    }
+
+    /// Runs a query on the reading connection.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.shared.writer.is_closed() {
+            return Err(closed(operation));
+        }
+        let reader = self.shared.reader.clone();
+        let open = self.shared.open.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let mut slot = lock(&reader);
+            let mut connection = match slot.take() {
+                Some(connection) => connection,
+                None => open.reader()?,
+            };
+            let result = read(&mut connection).map_err(|error| unavailable(operation, error));
+            // A connection that failed is not used again; the next query opens another.
+            if result.is_ok() {
+                *slot = Some(connection);
+            }
+            result
+        });
+        self.limited(operation, async { task.await.map_err(|error| unavailable(operation, error))? }).await
+    }
+
+    async fn limited<T>(
+        &self,
+        operation: &str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let timeout = self.shared.timeout;
+        tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(not_in_time(operation, timeout)))
+    }
+}
+
+/// What `shared/store.rs` and `shared/admin.rs` do without `asked!`.
+impl SqliteStore {
+    /// Stores an event in the next group; refuses it when the queue is full.
+    pub(super) async fn store_event(&self, event: NewEvent) -> Result<Accepted, StoreError> {
+        const OPERATION: &str = "store the event";
+        let (command, result) = Command::accept(OPERATION, event);
+        self.shared.writer.try_send(command)?;
+        self.limited(OPERATION, done(OPERATION, result)).await
+    }
+
+    /// Keeps a body; refuses it when the queue is full.
+    pub(super) async fn keep_unreadable(&self, body: NewQuarantined) -> Result<(), StoreError> {
+        const OPERATION: &str = "quarantine the body";
+        let (command, result) = Command::write(OPERATION, Wake::Nobody, move |connection| {
+            answer(queries::quarantine(connection, &body)).map(Ok)
+        });
+        self.shared.writer.try_send(command)?;
+        self.limited(OPERATION, done(OPERATION, result)).await
+    }
+
+    pub(super) async fn claim_events(&self, request: ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+        const OPERATION: &str = "claim events";
+        let (command, result) = Command::claim(OPERATION, move |connection| {
+            let mut buried = Vec::new();
+            let claims = answer(queries::claim(connection, &request, Now::given(request.now), &mut buried))?;
+            Ok(Claimed { claims, buried })
+        });
+        let claimed = self.limited(OPERATION, async {
+            self.shared.writer.send(command).await?;
+            done(OPERATION, result).await
+        });
+        claimed.await.map(Claimed::reported)
+    }
+
+    /// Records a success; returns the claim of the session's next event.
+    pub(super) async fn record_success(
+        &self,
+        success: Success,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, StoreError> {
+        self.write("complete the event", Wake::Nobody, move |connection| {
+            answer(queries::complete(connection, &success, Now::given(now)))
+        })
+        .await
+    }
+
+    /// Runs work in a transaction, and completes what is to be completed with the same commit. Without that, the transaction
+    /// is rolled back.
+    pub(super) async fn in_transaction(
+        &self,
+        completing: Option<(Lease, Step, Now)>,
+        work: TxWork<Connection>,
+    ) -> Result<Ran, StoreError> {
+        const OPERATION: &str = "run a handler in a transaction";
+        let (command, result) = Command::run(completing, work);
+        self.limited(OPERATION, self.shared.writer.send(command)).await?;
+        done(OPERATION, result).await
+    }
+
+    /// Does nothing: with one writing thread a claim costs less than it would save.
+    pub(super) fn offer(&self, _: HandOver) {}
+
+    /// The time is the caller's: all processes of one file are on one machine and share its clock.
+    pub(super) fn now(&self, callers: Timestamp) -> Now {
+        Now::given(callers)
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.shared.writer.wakeups()
+    }
+}
+
+/// The slot is empty while a query runs, so a query that panicked has left nothing half-done in it.
+pub(super) fn lock<T>(slot: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The result of a command, once the writing thread has sent it.
+async fn done<T>(operation: &str, result: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+    result.await.unwrap_or_else(|_| {
+        Err(StoreError::new(
+            StoreErrorKind::Unavailable,
+            format!(
+                "cannot {operation}: it was cut off; the store was closed meanwhile, or the work panicked"
+            ),
+        ))
+    })
+}

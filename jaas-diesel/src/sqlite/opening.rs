@@ -1,0 +1,130 @@
+//! Opening a store in a file, and its migrations.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::SqliteConnection;
+use jaas_core::store::StoreError;
+
+use super::connection::Open;
+use super::dialect::answer;
+use super::writer::Writer;
+use super::{Shared, SqliteStore, migrations};
+use crate::error::unavailable;
+use crate::migrations::{Migration, MigrationError};
+
+/// Opens a [`SqliteStore`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct SqliteStoreBuilder {
+    path: PathBuf,
+    queue: usize,
+    time_limit: Duration,
+    max_pages: Option<u32>,
+    migrate: bool,
+}
+
+impl SqliteStoreBuilder {
+    pub(super) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            queue: 1024,
+            time_limit: Duration::from_secs(5),
+            max_pages: None,
+            migrate: true,
+        }
+    }
+
+    /// How many writes may wait; a delivery beyond that gets a 503. Defaults to 1024.
+    pub fn queue(mut self, writes: usize) -> Self {
+        self.queue = writes;
+        self
+    }
+
+    /// How long a call may wait for the database before it is
+    /// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable). Handlers' transactions are not limited by it.
+    /// Defaults to 5 s.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// How many pages of 4096 bytes the file may have; beyond that the store is
+    /// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable) as on a full disk. Defaults to SQLite's own
+    /// maximum.
+    pub fn max_pages(mut self, pages: u32) -> Self {
+        self.max_pages = Some(pages);
+        self
+    }
+
+    /// Whether [`open`](Self::open) applies pending migrations. Otherwise it fails while there are some, and you
+    /// apply them with [`apply_migrations`](Self::apply_migrations). Defaults to `true`.
+    pub fn migrate(mut self, migrate: bool) -> Self {
+        self.migrate = migrate;
+        self
+    }
+
+    /// Opens the file, creating it if needed, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or written, a migration fails, or the tables were made by a newer version.
+    pub async fn open(self) -> Result<SqliteStore, StoreError> {
+        let open = Open::new(self.path, self.time_limit, self.max_pages)?;
+        let migrate = self.migrate;
+        let (connection, ()) = on_new(&open, move |connection| {
+            if migrate {
+                answer(migrations::apply(connection)).map(drop)
+            } else {
+                answer(migrations::check(connection))
+            }
+        })
+        .await?;
+        let writer = Writer::start(open.clone(), connection, self.queue.max(1))?;
+        Ok(SqliteStore {
+            shared: Arc::new(Shared { open, timeout: self.time_limit, writer, reader: Arc::default() }),
+        })
+    }
+
+    /// Applies pending migrations; returns them. Processes that do so at the same time take turns.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or written, a migration fails, or the tables were made by a newer version.
+    pub async fn apply_migrations(&self) -> Result<Vec<Migration>, StoreError> {
+        self.migrations_on_new(|connection| answer(migrations::apply(connection))).await
+    }
+
+    /// Lists every migration that this version knows, in order.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or the tables were made by a newer version.
+    pub async fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
+        self.migrations_on_new(|connection| answer(migrations::list(connection))).await
+    }
+
+    /// Reverts the migration applied last, and returns it. **What its tables hold is gone.**
+    ///
+    /// # Errors
+    /// When the file cannot be opened or written, a migration fails, or the tables were made by a newer version.
+    pub async fn revert_migration(&self) -> Result<Option<Migration>, StoreError> {
+        self.migrations_on_new(|connection| answer(migrations::revert(connection))).await
+    }
+
+    async fn migrations_on_new<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut SqliteConnection) -> Result<T, MigrationError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let open = Open::new(self.path.clone(), self.time_limit, self.max_pages)?;
+        Ok(on_new(&open, work).await?.1)
+    }
+}
+
+/// Does this on a new connection, outside the runtime; returns both.
+async fn on_new<T: Send + 'static>(
+    open: &Open,
+    work: impl Fn(&mut SqliteConnection) -> Result<T, MigrationError> + Send + 'static,
+) -> Result<(SqliteConnection, T), StoreError> {
+    let open = open.clone();
+    let opened = tokio::task::spawn_blocking(move || open.writer_after(work));
+    opened.await.map_err(|error| unavailable("open the database", error))?
+}

@@ -1,0 +1,184 @@
+//! What the writing thread is asked to do, and what it commits together.
+
+use diesel::{QueryResult, SqliteConnection};
+use jaas_core::store::{Accepted, Burial, Claim, Lease, Step, StoreError, TxWork};
+use tokio::sync::oneshot;
+
+use super::super::dialect::answer;
+use super::super::transaction::{Ran, Run};
+use super::super::{Connection, queries};
+use crate::error::{closed, unavailable};
+use crate::now::Now;
+use crate::rows::NewEvent;
+
+/// What the thread is asked to do.
+pub(in super::super) enum Command {
+    Accept(Box<Accept>),
+    Write(Box<dyn Write>),
+    Run(Box<Run>),
+}
+
+/// Which workers a committed write concerns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Wake {
+    Workers,
+    Nobody,
+}
+
+/// What a claim has done.
+pub(in super::super) struct Claimed {
+    pub(in super::super) claims: Vec<Claim>,
+    pub(in super::super) buried: Vec<Burial>,
+}
+
+impl Claimed {
+    /// Reports the dead letters, now that they are committed; returns the claims.
+    pub(in super::super) fn reported(self) -> Vec<Claim> {
+        self.buried.iter().for_each(Burial::report);
+        self.claims
+    }
+}
+
+impl Command {
+    pub(in super::super) fn accept(
+        operation: &'static str,
+        event: NewEvent,
+    ) -> (Self, oneshot::Receiver<Result<Accepted, StoreError>>) {
+        let (caller, result) = oneshot::channel();
+        (Self::Accept(Box::new(Accept { operation, event, caller })), result)
+    }
+
+    pub(in super::super) fn write<T: Send + 'static>(
+        operation: &'static str,
+        wake: Wake,
+        write: impl FnMut(&mut SqliteConnection) -> QueryResult<Result<T, StoreError>> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
+        let (caller, result) = oneshot::channel();
+        let leases = |_| Vec::new();
+        let for_caller_only = false;
+        let closure = Closure { operation, wake, write, for_caller_only, leases, done: None, caller };
+        (Self::Write(Box::new(closure)), result)
+    }
+
+    /// A write whose result holds leases. No worker would renew or give them back once the caller no longer waits.
+    pub(in super::super) fn claim(
+        operation: &'static str,
+        mut claim: impl FnMut(&mut SqliteConnection) -> QueryResult<Claimed> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<Claimed, StoreError>>) {
+        let (caller, result) = oneshot::channel();
+        let write = move |connection: &mut SqliteConnection| claim(connection).map(Ok);
+        let leases = |claimed: Claimed| claimed.reported().iter().map(|claim| claim.lease).collect();
+        let (wake, for_caller_only) = (Wake::Nobody, true);
+        let closure = Closure { operation, wake, write, for_caller_only, leases, done: None, caller };
+        (Self::Write(Box::new(closure)), result)
+    }
+
+    pub(in super::super) fn run(
+        completing: Option<(Lease, Step, Now)>,
+        work: TxWork<Connection>,
+    ) -> (Self, oneshot::Receiver<Result<Ran, StoreError>>) {
+        let (caller, result) = oneshot::channel();
+        (Self::Run(Box::new(Run { completing, work, caller })), result)
+    }
+}
+
+/// An event to be stored.
+pub(in super::super) struct Accept {
+    operation: &'static str,
+    event: NewEvent,
+    caller: oneshot::Sender<Result<Accepted, StoreError>>,
+}
+
+/// One write of a group. It can be tried again alone when the group fails.
+pub(in super::super) trait Write: Send {
+    fn wake(&self) -> Wake;
+    fn apply(&mut self, connection: &mut SqliteConnection) -> QueryResult<()>;
+    /// Sends the caller the result; returns the leases in it when the caller no longer waits for them.
+    fn finish(self: Box<Self>, committed: Result<(), &str>) -> Vec<Lease>;
+}
+
+struct Closure<T, F> {
+    operation: &'static str,
+    wake: Wake,
+    write: F,
+    /// Whether the write is not begun once the caller no longer waits.
+    for_caller_only: bool,
+    leases: fn(T) -> Vec<Lease>,
+    done: Option<Result<T, StoreError>>,
+    caller: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Write for Closure<T, F>
+where
+    T: Send,
+    F: FnMut(&mut SqliteConnection) -> QueryResult<Result<T, StoreError>> + Send,
+{
+    fn wake(&self) -> Wake {
+        self.wake
+    }
+
+    fn apply(&mut self, connection: &mut SqliteConnection) -> QueryResult<()> {
+        if !(self.for_caller_only && self.caller.is_closed()) {
+            self.done = Some((self.write)(connection)?);
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), &str>) -> Vec<Lease> {
+        let operation = self.operation;
+        let result = match committed {
+            Ok(()) => self.done.unwrap_or_else(|| Err(closed(operation))),
+            Err(error) => Err(unavailable(operation, error)),
+        };
+        match self.caller.send(result) {
+            // The caller no longer waits.
+            Err(Ok(result)) => (self.leases)(result),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What is committed together.
+#[derive(Default)]
+pub(super) struct Group {
+    pub(super) accepts: Vec<Accept>,
+    pub(super) writes: Vec<Box<dyn Write>>,
+}
+
+impl Group {
+    pub(super) fn len(&self) -> usize {
+        self.accepts.len() + self.writes.len()
+    }
+
+    /// Each command as a group.
+    pub(super) fn split(self) -> impl Iterator<Item = Self> {
+        let accepts =
+            self.accepts.into_iter().map(|accept| Self { accepts: vec![accept], writes: Vec::new() });
+        let writes = self.writes.into_iter().map(|write| Self { accepts: Vec::new(), writes: vec![write] });
+        accepts.chain(writes)
+    }
+
+    pub(super) fn apply(&mut self, connection: &mut SqliteConnection) -> QueryResult<Vec<Accepted>> {
+        let events: Vec<&NewEvent> = self.accepts.iter().map(|accept| &accept.event).collect();
+        let outcomes = answer(queries::accept(connection, &events, true))?;
+        self.writes.iter_mut().try_for_each(|write| write.apply(connection))?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.accepted).collect())
+    }
+
+    /// Whether there is something new to run.
+    pub(super) fn wakes(&self, outcomes: &[Accepted]) -> bool {
+        outcomes.contains(&Accepted::New) || self.writes.iter().any(|write| write.wake() == Wake::Workers)
+    }
+
+    /// Sends each caller its result; returns the leases whose callers no longer wait for them.
+    pub(super) fn finish(self, committed: Result<&[Accepted], &str>) -> Vec<Lease> {
+        for (index, accept) in self.accepts.into_iter().enumerate() {
+            let _ = accept.caller.send(match committed {
+                Ok(outcomes) => outcomes.get(index).copied().ok_or_else(|| closed(accept.operation)),
+                Err(error) => Err(unavailable(accept.operation, error)),
+            });
+        }
+        let committed = committed.map(drop);
+        self.writes.into_iter().flat_map(|write| write.finish(committed)).collect()
+    }
+}
