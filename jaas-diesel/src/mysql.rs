@@ -68,6 +68,9 @@ pub type Pool = diesel_async::pooled_connection::bb8::Pool<Connection>;
 ///   `autocommit` on, `completion_type` `NO_CHAIN`, no `EMPTY_STRING_IS_NULL` and `ORACLE` in `sql_mode`, no `sql_select_limit`,
 ///   no `sql_safe_updates`, `unique_checks` on; transactions are `READ COMMITTED`. With a pool of yours,
 ///   [`open`](MysqlStoreBuilder::open) fails when they do not fit.
+/// - **Locks of tables**: on a connection of the store's own pool, the server waits for a table that another session locks or
+///   changes for 60 s, or for the [`time_limit`](MysqlStoreBuilder::time_limit) if that is longer. It does not wait longer than
+///   the store on those that accept, claim and complete.
 /// - **Binary log**: with `binlog_format = STATEMENT` the store does not open, because the server would refuse every event.
 /// - **Statements that change tables** commit by themselves: a transactional handler must not use them.
 /// - **Connections**: besides those of the pool, the store holds three of its own: to accept, to claim and to complete.
@@ -120,7 +123,7 @@ impl MysqlStoreBuilder {
     }
 }
 
-/// A pool of the store's own.
+/// The store's own pool.
 struct Own {
     url: String,
     max_size: u32,
@@ -129,18 +132,18 @@ struct Own {
 impl Own {
     // Like its counterpart for PostgreSQL, which has to read files.
     #[allow(clippy::unused_async)]
-    async fn pool(&self, limit: Duration) -> Result<Pool, StoreError> {
+    async fn pool(&self, timeout: Duration) -> Result<Pool, StoreError> {
         let url = to_the_address(&self.url);
         // The error of the parser names the part, and not what stands there.
         let checked = mysql_async::Opts::from_url(&url);
         checked.map_err(|error| unavailable("parse the address of the MySQL database", error))?;
         let mut manager = ManagerConfig::default();
-        manager.custom_setup = Box::new(|url| connect(url).boxed());
+        manager.custom_setup = Box::new(move |url| connect(url, timeout).boxed());
         manager.recycling_method = RecyclingMethod::Verified;
         let manager = AsyncDieselConnectionManager::new_with_config(url, manager);
         Ok(Pool::builder()
             .max_size(self.max_size)
-            .connection_timeout(limit)
+            .connection_timeout(timeout)
             .retry_connection(false)
             .build_unchecked(manager))
     }
@@ -157,12 +160,20 @@ fn to_the_address(url: &str) -> String {
     format!("{url}{separator}prefer_socket=false")
 }
 
-async fn connect(url: &str) -> diesel::ConnectionResult<Connection> {
+/// How long a statement of a handler may wait for a table that another session changes or locks. A call of the store may wait
+/// as long on the server if it is dropped meanwhile.
+const TABLE_LOCKS: Duration = Duration::from_secs(60);
+
+async fn connect(url: &str, timeout: Duration) -> diesel::ConnectionResult<Connection> {
     let mut connection = Connection::establish(url).await?;
-    // A process that is stopped in the middle of a transaction must not hold up the others for ever. MySQL does not know
+    // A process that is stopped in the middle of a transaction must not hold up the others forever. MySQL does not know
     // this setting of MariaDB's.
     let _ = connection.batch_execute("SET SESSION idle_transaction_timeout = 60").await;
-    dialect::prepare(&mut connection).await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    let prepared = async {
+        dialect::prepare(&mut connection).await?;
+        dialect::limit_table_locks(&mut connection, timeout.max(TABLE_LOCKS)).await
+    };
+    prepared.await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
 }
 

@@ -14,7 +14,7 @@ use jaas_core::Handled;
 use jaas_core::store::{Accepted, EventAdmin as _, EventState, EventStore as _, StoreError, StoreErrorKind};
 
 use self::servers::{
-    Server, Settings, event, on_both_servers, on_server, repeated, request, step, works_again,
+    Mysql, Server, Settings, event, on_both_servers, on_server, repeated, request, step, works_again,
 };
 
 const LIMIT: Duration = Duration::from_millis(300);
@@ -30,6 +30,11 @@ on_both_servers! {
 on_server! { on_postgres: Postgres;
     a_claim_that_was_not_in_time_holds_no_event
     an_event_handed_over_too_late_is_not_held
+}
+
+on_server! { on_mysql: Mysql;
+    the_server_stops_waiting_for_a_table_when_the_store_does
+    statements_on_the_pool_wait_for_a_table_for_a_minute_or_as_long_as_a_call
 }
 
 async fn not_in_time<T: Debug>(call: &str, answer: impl Future<Output = Result<T, StoreError>>) {
@@ -228,5 +233,34 @@ async fn an_event_handed_over_too_late_is_not_held<S: Server>(database: &S) {
     if handed_over.try_recv().is_err() {
         let claims = store.claim(&request(1)).await.expect("claimed");
         assert_eq!(claims.len(), 1, "held for nobody: {:?}", event(&store, "k").await);
+    }
+}
+
+async fn the_server_stops_waiting_for_a_table_when_the_store_does(database: &Mysql) {
+    const WAITING: &str = "SELECT count(*) FROM information_schema.processlist \
+                           WHERE db = DATABASE() AND state = 'Waiting for table metadata lock'";
+    let store = database.open_with(Settings::time_limit(LIMIT)).await;
+    let claim = servers::claimed(&store, "running").await;
+    let mut other = database.connection().await;
+    lock::<Mysql>(&mut other, &["jaas_events", "jaas_queues"]).await;
+    let (request, step, now) = (request(1), step(), servers::now());
+    tokio::join!(
+        not_in_time("accept", store.accept(repeated("k"))),
+        not_in_time("claim", store.claim(&request)),
+        not_in_time("complete", store.complete(claim.lease, &step, &Handled::Done, now)),
+        database.becomes(WAITING, 3),
+    );
+    // The tables are still locked.
+    database.becomes(WAITING, 0).await;
+    unlock::<Mysql>(&mut other).await;
+    works_again(&store, "after", Duration::from_secs(2)).await;
+}
+
+async fn statements_on_the_pool_wait_for_a_table_for_a_minute_or_as_long_as_a_call(database: &Mysql) {
+    for (time_limit, wanted) in [(1, 60), (90, 90)] {
+        let store = database.open_with(Settings::time_limit(Duration::from_secs(time_limit))).await;
+        let mut connection = store.pool().get().await.expect("a connection");
+        let limit = "SELECT CAST(@@SESSION.lock_wait_timeout AS SIGNED)";
+        assert_eq!(Mysql::number(&mut connection, limit).await.expect("asked"), wanted);
     }
 }

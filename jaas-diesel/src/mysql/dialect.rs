@@ -178,11 +178,11 @@ pub(super) async fn prepare(connection: &mut AsyncMysqlConnection) -> QueryResul
         .await
 }
 
-/// Lifts the server's limits of time: the store has its own, and a migration has none.
+/// Lifts the limits of time on the server: the store has its own, and a migration has none.
 pub(super) async fn lift_limits(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
     // MySQL does not know this setting of MariaDB's.
     let _ = connection.batch_execute("SET SESSION max_statement_time = 0").await;
-    Ok(())
+    connection.batch_execute("SET SESSION lock_wait_timeout = DEFAULT").await
 }
 
 /// Fails when the sessions of a pool are not as the statements need them, or the server refuses to write what they do into its
@@ -272,13 +272,25 @@ pub(super) async fn check_tables(connection: &mut AsyncMysqlConnection) -> Query
     Err(Error::QueryBuilderError(why.into()))
 }
 
-/// Lets the server give up what the store will not wait for, where it can: locks of rows.
+/// Has the server stop waiting when the store does, where it can: for locks of rows and of tables.
 pub(super) async fn limit_statements(
     connection: &mut AsyncMysqlConnection,
-    limit: Duration,
+    timeout: Duration,
 ) -> QueryResult<()> {
-    let limit = limit.as_secs().max(1);
-    connection.batch_execute(&format!("SET SESSION innodb_lock_wait_timeout = {limit}")).await
+    let seconds = timeout.as_secs().max(1);
+    let limits = format!("SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}");
+    connection.batch_execute(&limits).await
+}
+
+/// Has the server wait for the lock of a table no longer than this. Its default is a day, or a year, and it does not notice
+/// that the store has left the connection. A shorter setting of the server's stays.
+pub(super) async fn limit_table_locks(
+    connection: &mut AsyncMysqlConnection,
+    timeout: Duration,
+) -> QueryResult<()> {
+    let seconds = timeout.as_secs();
+    let limit = format!("SET SESSION lock_wait_timeout = LEAST(@@SESSION.lock_wait_timeout, {seconds})");
+    connection.batch_execute(&limit).await
 }
 
 /// Nothing needs to be planned otherwise.
