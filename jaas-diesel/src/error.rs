@@ -35,10 +35,10 @@ pub(crate) fn closed(operation: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Closed, format!("cannot {operation}: the store was closed"))
 }
 
-/// The database did not answer within the time limit.
-pub(crate) fn not_in_time(operation: &str, limit: std::time::Duration) -> StoreError {
+/// The database did not answer within the timeout.
+pub(crate) fn not_in_time(operation: &str, timeout: std::time::Duration) -> StoreError {
     StoreError::new(
         StoreErrorKind::Unavailable,
-        format!("cannot {operation}: the database did not answer within {limit:?}"),
+        format!("cannot {operation}: the database did not answer within {timeout:?}"),
     )
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel::QueryResult;
 use jaas_core::store::{StoreError, StoreErrorKind};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::{self, Instant};
 
 use crate::error::{not_in_time, unavailable};
 use crate::rows::MAX_BYTES;
@@ -15,7 +15,7 @@ use crate::rows::MAX_BYTES;
 pub(crate) trait Commit: Send + 'static {
     type Connection: Send;
     type Item: Send;
-    type Answer: Send;
+    type Outcome: Send;
 
     /// What it is doing, for errors.
     const OPERATION: &'static str;
@@ -30,19 +30,19 @@ pub(crate) trait Commit: Send + 'static {
 
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, StoreError>> + Send;
 
-    /// Commits items and answers each, in their order. With `again`, an earlier try may have been committed.
+    /// Commits items; returns the outcome of each, in their order. With `again`, an earlier try may have been committed.
     fn commit(
         &mut self,
         connection: &mut Self::Connection,
         items: &mut [Self::Item],
         again: bool,
-    ) -> impl Future<Output = QueryResult<Vec<Self::Answer>>> + Send;
+    ) -> impl Future<Output = QueryResult<Vec<Self::Outcome>>> + Send;
 
-    /// Takes back answers that nobody was there to take.
+    /// Takes back outcomes whose callers no longer wait for them.
     fn abandoned(
         &mut self,
         _: &mut Self::Connection,
-        _: Vec<Self::Answer>,
+        _: Vec<Self::Outcome>,
     ) -> impl Future<Output = QueryResult<()>> + Send {
         std::future::ready(Ok(()))
     }
@@ -51,7 +51,7 @@ pub(crate) trait Commit: Send + 'static {
     fn is_lost(error: &diesel::result::Error) -> bool;
 }
 
-type Asked<C> = (<C as Commit>::Item, oneshot::Sender<Result<<C as Commit>::Answer, StoreError>>);
+type Asked<C> = (<C as Commit>::Item, oneshot::Sender<Result<<C as Commit>::Outcome, StoreError>>);
 
 /// The way to the task that commits.
 pub(crate) struct Group<C: Commit> {
@@ -59,15 +59,11 @@ pub(crate) struct Group<C: Commit> {
 }
 
 impl<C: Commit> Group<C> {
-    /// A group with room for so many items, and the future that commits them. It ends when the group is closed or
+    /// A group with room for this many items, and the future that commits them. It ends when the group is closed or
     /// dropped and what was queued is done.
-    pub(crate) fn new(
-        commit: C,
-        room: usize,
-        time_limit: Duration,
-    ) -> (Self, impl Future<Output = ()> + Send) {
+    pub(crate) fn new(commit: C, room: usize, timeout: Duration) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, asked) = mpsc::channel(room);
-        let task = Task { commit, connection: None, time_limit };
+        let task = Task { commit, connection: None, timeout };
         (Self { queue: Mutex::new(Some(queue)) }, task.until_closed(asked))
     }
 
@@ -80,24 +76,24 @@ impl<C: Commit> Group<C> {
     pub(crate) fn try_ask(
         &self,
         item: C::Item,
-    ) -> Result<oneshot::Receiver<Result<C::Answer, StoreError>>, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        self.sender()?.try_send((item, answer)).map_err(|error| match error {
+    ) -> Result<oneshot::Receiver<Result<C::Outcome, StoreError>>, StoreError> {
+        let (caller, outcome) = oneshot::channel();
+        self.sender()?.try_send((item, caller)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::new(
                 StoreErrorKind::Overloaded,
                 format!("cannot {}: as much is waiting for the database as may queue", C::OPERATION),
             ),
             mpsc::error::TrySendError::Closed(_) => crate::error::closed(C::OPERATION),
         })?;
-        Ok(answered)
+        Ok(outcome)
     }
 
-    /// Queues an item when there is room, and waits for its answer.
-    pub(crate) async fn ask(&self, item: C::Item) -> Result<C::Answer, StoreError> {
-        let (answer, answered) = oneshot::channel();
+    /// Queues an item when there is room, and waits for its outcome.
+    pub(crate) async fn ask(&self, item: C::Item) -> Result<C::Outcome, StoreError> {
+        let (caller, outcome) = oneshot::channel();
         let closed = |_| crate::error::closed(C::OPERATION);
-        self.sender()?.send((item, answer)).await.map_err(closed)?;
-        answered.await.unwrap_or_else(|_| Err(crate::error::closed(C::OPERATION)))
+        self.sender()?.send((item, caller)).await.map_err(closed)?;
+        outcome.await.unwrap_or_else(|_| Err(crate::error::closed(C::OPERATION)))
     }
 
     /// Takes nothing more.
@@ -109,12 +105,12 @@ impl<C: Commit> Group<C> {
 struct Task<C: Commit> {
     commit: C,
     connection: Option<C::Connection>,
-    time_limit: Duration,
+    timeout: Duration,
 }
 
 /// Why a group was not committed.
 enum Failure {
-    /// There is no connection, or no answer in time.
+    /// There is no connection, or the database has not answered in time.
     Unreachable(StoreError),
     /// The connection was lost on the way.
     Lost(diesel::result::Error),
@@ -134,11 +130,11 @@ impl<C: Commit> Task<C> {
                     first || bytes <= MAX_BYTES
                 });
                 let fitting = fitting.count();
-                let (items, answers) = asked.drain(..fitting).unzip();
-                self.all(items, answers).await;
+                let (items, callers) = asked.drain(..fitting).unzip();
+                self.all(items, callers).await;
             }
-            // Those who were answered may have the next item at hand. Let them queue it, or the next group has one item
-            // and everybody else waits for it.
+            // The callers of this group may have the next item at hand. Let them queue it, or the next group has one item and
+            // all others wait for it.
             let mut queued = 0;
             loop {
                 tokio::task::yield_now().await;
@@ -154,7 +150,7 @@ impl<C: Commit> Task<C> {
     async fn all(
         &mut self,
         mut items: Vec<C::Item>,
-        answers: Vec<oneshot::Sender<Result<C::Answer, StoreError>>>,
+        callers: Vec<oneshot::Sender<Result<C::Outcome, StoreError>>>,
     ) {
         let mut committed = self.together(&mut items, false).await;
         if let Err(Failure::Lost(_)) = committed {
@@ -164,41 +160,41 @@ impl<C: Commit> Task<C> {
         }
         let failed = match committed {
             Ok(committed) => {
-                let sent = answers.into_iter().zip(committed).map(|(answer, done)| answer.send(Ok(done)));
+                let sent = callers.into_iter().zip(committed).map(|(caller, done)| caller.send(Ok(done)));
                 let abandoned: Vec<_> = sent.filter_map(|sent| sent.err()?.ok()).collect();
                 return self.abandoned(abandoned).await;
             }
             // A server ends the connection on which a statement comes that is too large for it.
             Err(Failure::Refused(_) | Failure::Lost(_)) if items.len() > 1 => {
-                return self.singly(items, answers).await;
+                return self.singly(items, callers).await;
             }
             Err(failure) => error::<C>(failure),
         };
-        for answer in answers {
-            let _ = answer.send(Err(StoreError::new(failed.kind(), failed.to_string())));
+        for caller in callers {
+            let _ = caller.send(Err(StoreError::new(failed.kind(), failed.to_string())));
         }
     }
 
-    /// Commits one item after the other, so that one that cannot be stored does not take its neighbours with it. When the
-    /// database cannot be reached, or the time limit is over, the rest fails.
+    /// Commits one item after the other, so that an item that cannot be stored does not take its neighbours with it. When
+    /// the database cannot be reached, or the timeout is over, the rest fails.
     async fn singly(
         &mut self,
         items: Vec<C::Item>,
-        answers: Vec<oneshot::Sender<Result<C::Answer, StoreError>>>,
+        callers: Vec<oneshot::Sender<Result<C::Outcome, StoreError>>>,
     ) {
-        let end = Instant::now() + self.time_limit;
+        let end = Instant::now() + self.timeout;
         let mut given_up: Option<StoreError> = None;
-        for (mut item, answer) in items.into_iter().zip(answers) {
+        for (mut item, caller) in items.into_iter().zip(callers) {
             if given_up.is_none() && Instant::now() >= end {
-                given_up = Some(not_in_time(C::OPERATION, self.time_limit));
+                given_up = Some(not_in_time(C::OPERATION, self.timeout));
             }
             if let Some(why) = &given_up {
-                let _ = answer.send(Err(StoreError::new(why.kind(), why.to_string())));
+                let _ = caller.send(Err(StoreError::new(why.kind(), why.to_string())));
                 continue;
             }
             let committed = self.together(std::slice::from_mut(&mut item), true).await;
-            let _ = answer.send(match committed.map(|mut answers| answers.pop()) {
-                Ok(Some(answer)) => Ok(answer),
+            let _ = caller.send(match committed.map(|mut outcomes| outcomes.pop()) {
+                Ok(Some(outcome)) => Ok(outcome),
                 Ok(None) => Err(crate::error::closed(C::OPERATION)),
                 Err(Failure::Unreachable(why)) => {
                     let error = StoreError::new(why.kind(), why.to_string());
@@ -210,29 +206,29 @@ impl<C: Commit> Task<C> {
         }
     }
 
-    async fn abandoned(&mut self, answers: Vec<C::Answer>) {
-        let Some(connection) = self.connection.as_mut().filter(|_| !answers.is_empty()) else { return };
-        let taken_back = timeout(self.time_limit, self.commit.abandoned(connection, answers)).await;
+    async fn abandoned(&mut self, outcomes: Vec<C::Outcome>) {
+        let Some(connection) = self.connection.as_mut().filter(|_| !outcomes.is_empty()) else { return };
+        let taken_back = time::timeout(self.timeout, self.commit.abandoned(connection, outcomes)).await;
         if !matches!(taken_back, Ok(Ok(()))) {
             self.connection = None;
         }
     }
 
-    async fn together(&mut self, items: &mut [C::Item], again: bool) -> Result<Vec<C::Answer>, Failure> {
-        let late = || Failure::Unreachable(not_in_time(C::OPERATION, self.time_limit));
+    async fn together(&mut self, items: &mut [C::Item], again: bool) -> Result<Vec<C::Outcome>, Failure> {
+        let late = || Failure::Unreachable(not_in_time(C::OPERATION, self.timeout));
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => timeout(self.time_limit, self.commit.connect())
+            None => time::timeout(self.timeout, self.commit.connect())
                 .await
                 .map_err(|_| late())?
                 .map_err(Failure::Unreachable)?,
         };
         // A connection that did not answer in time is dropped, and with it what it was doing.
-        let committed = timeout(self.time_limit, self.commit.commit(&mut connection, items, again)).await;
-        match committed.map_err(|_| Failure::Unreachable(not_in_time(C::OPERATION, self.time_limit)))? {
-            Ok(answers) => {
+        let committed = time::timeout(self.timeout, self.commit.commit(&mut connection, items, again)).await;
+        match committed.map_err(|_| Failure::Unreachable(not_in_time(C::OPERATION, self.timeout)))? {
+            Ok(outcomes) => {
                 self.connection = Some(connection);
-                Ok(answers)
+                Ok(outcomes)
             }
             Err(error) if C::is_lost(&error) => Err(Failure::Lost(error)),
             Err(error) => {

@@ -1,7 +1,7 @@
 //! The inbox in PostgreSQL.
 //!
 //! Any number of processes share it. Each accepts with group commit on a connection of its own, claims with `FOR UPDATE
-//! SKIP LOCKED`, and is told by `NOTIFY` of what others accepted.
+//! SKIP LOCKED`, and learns by `NOTIFY` what others accepted.
 
 mod accept;
 #[path = "shared/admin.rs"]
@@ -129,7 +129,7 @@ impl PostgresStoreBuilder {
     }
 }
 
-/// A pool of the store's own.
+/// The store's own pool.
 struct Own {
     url: String,
     max_size: u32,
@@ -137,7 +137,7 @@ struct Own {
 }
 
 impl Own {
-    async fn pool(&self, limit: Duration) -> Result<Pool, StoreError> {
+    async fn pool(&self, timeout: Duration) -> Result<Pool, StoreError> {
         const OPERATION: &str = "parse the address of the PostgreSQL database";
         // The parser names the parameter and the place, and not what is there.
         let mut config: tokio_postgres::Config = self
@@ -145,9 +145,9 @@ impl Own {
             .parse()
             .map_err(|error: tokio_postgres::Error| unavailable(OPERATION, with_cause(&error)))?;
         if config.get_connect_timeout().is_none() {
-            // For each host: the last one must have its turn within the limit when the others do not answer.
+            // For each host: the last host must have its turn within the timeout when the others do not answer.
             let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
-            config.connect_timeout(limit / u32::try_from(hosts).unwrap_or(1).max(1));
+            config.connect_timeout(timeout / u32::try_from(hosts).unwrap_or(1).max(1));
         }
         let tls = tls::connector(&config, self.roots.clone()).await?;
         let mut manager = ManagerConfig::default();
@@ -167,7 +167,7 @@ impl Own {
         let manager = AsyncDieselConnectionManager::new_with_config("", manager);
         Ok(Pool::builder()
             .max_size(self.max_size)
-            .connection_timeout(limit)
+            .connection_timeout(timeout)
             .retry_connection(false)
             .build_unchecked(manager))
     }
@@ -194,7 +194,7 @@ async fn connect(
             Connection::try_from_client_and_connection(client, connection).await?
         }
     };
-    // A process that is stopped in the middle of a transaction must not hold up the others for ever.
+    // A process that is stopped in the middle of a transaction must not hold up the others forever.
     connection
         .batch_execute("SET idle_in_transaction_session_timeout = '60s'")
         .await
@@ -202,23 +202,23 @@ async fn connect(
     Ok(connection)
 }
 
-/// Where stores tell those of other processes that there is work.
+/// The channel on which stores notify those of other processes of work.
 const CHANNEL: &str = "jaas_events";
 
-/// At most so often is told that something was accepted: telling takes a lock that all who tell share.
-const TELL_EVERY: Duration = Duration::from_millis(5);
+/// The least time between two notifications: each takes a lock that all notifiers share.
+const NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Tells other processes what this store accepts, and wakes the workers of this one when another tells. Goes on for
-/// ever; while there is no connection, workers find out when they poll.
-async fn listen(pool: Pool, limit: Duration, accepted: Arc<Notify>, wakeups: Arc<watch::Sender<u64>>) {
+/// Notifies other processes of what this store accepts, and wakes the workers of this process when another notifies it. Never
+/// returns; while there is no connection, workers find events when they poll.
+async fn listen(pool: Pool, timeout: Duration, accepted: Arc<Notify>, wakeups: Arc<watch::Sender<u64>>) {
     const AGAIN: Duration = Duration::from_secs(1);
     let wake = || wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
     loop {
-        match listening(&pool, limit).await {
+        match listening(&pool, timeout).await {
             Ok(connection) => {
-                // What was told meanwhile was not heard.
+                // A notification that came meanwhile was lost.
                 wake();
-                let Err(error) = tell_and_hear(connection, limit, &accepted, wake).await;
+                let Err(error) = exchange(connection, timeout, &accepted, wake).await;
                 tracing::debug!(target: target::STORE, %error, "the connection that listens for new events was lost");
             }
             Err(error) => {
@@ -229,60 +229,60 @@ async fn listen(pool: Pool, limit: Duration, accepted: Arc<Notify>, wakeups: Arc
     }
 }
 
-async fn tell_and_hear(
+async fn exchange(
     mut connection: Connection,
-    limit: Duration,
+    timeout: Duration,
     accepted: &Notify,
     wake: impl Fn(),
 ) -> Result<Infallible, StoreError> {
     const OPERATION: &str = "listen for new events";
-    let mut told_at = Instant::now();
+    let mut notified_at = Instant::now();
     let mut own_backend = None;
     loop {
-        let tell = {
+        let accepts = {
             let mut notifications = std::pin::pin!(connection.notifications_stream());
-            let tell = async {
-                tokio::time::sleep_until(told_at + TELL_EVERY).await;
+            let due = async {
+                tokio::time::sleep_until(notified_at + NOTIFY_INTERVAL).await;
                 accepted.notified().await;
             };
             tokio::select! {
                 heard = notifications.next() => {
                     let heard = heard.ok_or_else(|| unavailable(OPERATION, "the connection was closed"))?;
                     let heard = heard.map_err(|error| unavailable(OPERATION, error))?;
-                    // What this store has accepted its workers know.
+                    // The workers of this process know what this store has accepted.
                     if own_backend != Some(heard.process_id) {
                         wake();
                     }
                     false
                 }
-                () = tell => true,
+                () = due => true,
             }
         };
-        if tell {
-            told_at = Instant::now();
-            let tell = async {
+        if accepts {
+            notified_at = Instant::now();
+            let notify = async {
                 if own_backend.is_none() {
                     let backend = diesel::select(sql::<Integer>("pg_backend_pid()"));
                     own_backend = Some(backend.get_result::<i32>(&mut connection).await?);
                 }
                 connection.batch_execute(&format!("NOTIFY {CHANNEL}")).await
             };
-            tokio::time::timeout(limit, tell)
+            tokio::time::timeout(timeout, notify)
                 .await
-                .map_err(|_| not_in_time(OPERATION, limit))?
+                .map_err(|_| not_in_time(OPERATION, timeout))?
                 .map_err(|error| unavailable(OPERATION, error))?;
         }
     }
 }
 
-async fn listening(pool: &Pool, limit: Duration) -> Result<Connection, StoreError> {
+async fn listening(pool: &Pool, timeout: Duration) -> Result<Connection, StoreError> {
     const OPERATION: &str = "listen for new events";
-    let mut connection = dedicated(pool, limit).await?;
-    // Nothing that is told is worth waiting for the disk.
+    let mut connection = dedicated(pool, timeout).await?;
+    // No notification is worth waiting for the disk.
     let listen = format!("SET synchronous_commit = off; LISTEN {CHANNEL}");
-    tokio::time::timeout(limit, connection.batch_execute(&listen))
+    tokio::time::timeout(timeout, connection.batch_execute(&listen))
         .await
-        .map_err(|_| not_in_time(OPERATION, limit))?
+        .map_err(|_| not_in_time(OPERATION, timeout))?
         .map_err(|error| unavailable(OPERATION, error))?;
     Ok(connection)
 }

@@ -1,4 +1,6 @@
-//! Looking and repairing. A module of each backend, like `queries`.
+//! [`EventAdmin`]: looking and repairing. Each backend compiles this file as a module: `Store` is its store (`SqliteStore`,
+//! `PostgresStore`, `MysqlStore`), `asked!` its way to the database, and a `connection` in it what its `dialect` calls
+//! `Connection`.
 
 use async_trait::async_trait;
 use jaas_core::store::{

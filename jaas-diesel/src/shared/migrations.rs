@@ -1,6 +1,7 @@
-//! Applying, listing and reverting migrations. A module of each backend, like `queries`.
+//! Applying, listing and reverting migrations. Each backend compiles this file as a module: `dialect` is its `dialect.rs`,
+//! and `Connection` the connection that it names there, which blocks on SQLite.
 //!
-//! Which migrations were applied is kept in a table of our own. Diesel's `__diesel_schema_migrations` belongs to the
+//! `jaas_migrations` holds which migrations were applied. Diesel's `__diesel_schema_migrations` belongs to the
 //! application: a foreign version in it breaks `diesel migration revert`.
 
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _};
@@ -10,9 +11,9 @@ use super::dialect::{self, Connection, RunQueryDsl as _, SCRIPTS};
 use crate::migrations::{Migration, MigrationError};
 use crate::schema::jaas_migrations::dsl;
 
-/// Applies what has not been applied; answers that. Processes that start at once take turns.
+/// Applies the migrations that are pending; returns them. Processes that start at the same time take turns.
 pub(super) async fn apply(connection: &mut Connection) -> Result<Vec<Migration>, MigrationError> {
-    // Looked at without the lock first: most starts have nothing to do and must wait for nobody.
+    // Without the lock first: most starts have nothing to do and must not wait for another process.
     if list(connection).await?.iter().all(|migration| migration.applied_at.is_some()) {
         return Ok(Vec::new());
     }
@@ -63,7 +64,7 @@ pub(super) async fn check(connection: &mut Connection) -> Result<(), MigrationEr
     }
 }
 
-/// Reverts the migration applied last, with all that its tables hold; answers it.
+/// Reverts the migration applied last, with all that its tables hold; returns it.
 pub(super) async fn revert(connection: &mut Connection) -> Result<Option<Migration>, MigrationError> {
     dialect::exclusively!(connection, {
         let migrations = list(connection).await?;

@@ -1,4 +1,6 @@
-//! The statements about settings, and the store as a log of their records. A module of each backend, like `queries`.
+//! The statements about settings, and the store as a log of their records. Each backend compiles this file as a module:
+//! `Store` is its store, `dialect` its `dialect.rs`, and `Connection` the connection that it names there, which blocks on
+//! SQLite.
 
 use async_trait::async_trait;
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult, SelectableHelper as _};

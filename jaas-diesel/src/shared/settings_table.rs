@@ -1,4 +1,5 @@
-//! The table of settings, as a provider. A module of each backend, like `queries`.
+//! The table of settings, as a provider. Each backend compiles this file as a module: `Store` is its store, and `asked!` its
+//! way to the database.
 
 use std::fmt;
 
@@ -14,8 +15,8 @@ use crate::settings::{Key, NewSettings, SettingsRow, TableRow};
 
 /// The table `jaas_settings`: settings by meeting, and a default row, to be changed while everything runs.
 ///
-/// A row stands for `<AppID>/<room>`, or for a `<room>` of any tenant. Names are compared as
-/// [`Fqn::same_room`](jaas_core::Fqn::same_room) does. As a [`SettingsProvider`] it answers the row of the meeting, or else
+/// A row is for `<AppID>/<room>`, or for a `<room>` of any tenant. Names are compared as
+/// [`Fqn::same_room`](jaas_core::Fqn::same_room) does. As a [`SettingsProvider`] it returns the row of the meeting, or else
 /// that of its room for any tenant, or else the default row; without that, [`NoSettings`].
 ///
 /// Get it from the store: `store.settings_table()`. Cloning is cheap.
@@ -75,7 +76,7 @@ impl SettingsTable {
         self.delete_row(key).await?.then_some(()).ok_or_else(not_found)
     }
 
-    /// The row of this meeting itself; what it would be answered is told by [`decide`](Self::decide).
+    /// The row of this meeting itself. [`decide`](Self::decide) returns the settings that the meeting would get.
     ///
     /// # Errors
     /// When the table cannot be read.
@@ -93,7 +94,7 @@ impl SettingsTable {
         self.put_row(NewSettings::new(Key::DEFAULT, "", settings)?).await
     }
 
-    /// Deletes the default row: meetings without a row have [`NoSettings`] then, and the failure policy answers.
+    /// Deletes the default row: meetings without a row have [`NoSettings`] then, and the failure policy decides.
     ///
     /// # Errors
     /// [`NotFound`](StoreErrorKind::NotFound) when there is none.
@@ -111,7 +112,7 @@ impl SettingsTable {
         page_of(rows, page, |row: &SettingsRow| row.id)
     }
 
-    /// What this meeting is answered: by its row, by that of its room for any tenant, or by the default row.
+    /// The settings that this meeting gets: from its row, from that of its room for any tenant, or from the default row.
     ///
     /// # Errors
     /// When the table cannot be read, and [`Corrupt`](StoreErrorKind::Corrupt) when the row that decides was written by

@@ -1,9 +1,9 @@
-//! The [`EventStore`]: receiving and working. Each backend compiles this file as a module of its own, so `Store` is its
-//! store (`SqliteStore`, `PostgresStore`, `MysqlStore`) and `Connection` is what its transactional handlers get. In
-//! `queries` and `asked!`, `connection` is what the backend's `dialect` calls `Connection`.
+//! [`EventStore`]: receiving and working. Each backend compiles this file as a module: `Store` is its store (`SqliteStore`,
+//! `PostgresStore`, `MysqlStore`), `Connection` what its transactional handlers get, `asked!` its way to the database, and a
+//! `connection` in it what its `dialect` calls `Connection`.
 //!
-//! What has a way of its own to the database is a method of the backend's store: `store_event`, `keep_unreadable`,
-//! `claim_events`, `record_success`, `in_transaction` and `offer`, in `shared/server` and in `sqlite/calls.rs`.
+//! What takes another way to the database is a method of each store, in `shared/server` and in `sqlite/calls.rs`:
+//! `store_event`, `keep_unreadable`, `claim_events`, `record_success`, `in_transaction`, `offer`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use jaas_core::store::{
 };
 use tokio::sync::{oneshot, watch};
 
-use super::dialect::answer;
+use super::dialect::polled;
 use super::transaction::Ran;
 use super::writer::{Claimed, Command, Wake};
 use super::{Connection, SqliteStore, queries};
@@ -85,7 +85,7 @@ impl SqliteStore {
     pub(super) async fn keep_unreadable(&self, body: NewQuarantined) -> Result<(), StoreError> {
         const OPERATION: &str = "quarantine the body";
         let (command, result) = Command::write(OPERATION, Wake::Nobody, move |connection| {
-            answer(queries::quarantine(connection, &body)).map(Ok)
+            polled(queries::quarantine(connection, &body)).map(Ok)
         });
         self.shared.writer.try_send(command)?;
         self.limited(OPERATION, done(OPERATION, result)).await
@@ -95,7 +95,7 @@ impl SqliteStore {
         const OPERATION: &str = "claim events";
         let (command, result) = Command::claim(OPERATION, move |connection| {
             let mut buried = Vec::new();
-            let claims = answer(queries::claim(connection, &request, Now::given(request.now), &mut buried))?;
+            let claims = polled(queries::claim(connection, &request, Now::given(request.now), &mut buried))?;
             Ok(Claimed { claims, buried })
         });
         let claimed = self.limited(OPERATION, async {
@@ -112,7 +112,7 @@ impl SqliteStore {
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
         self.write("complete the event", Wake::Nobody, move |connection| {
-            answer(queries::complete(connection, &success, Now::given(now)))
+            polled(queries::complete(connection, &success, Now::given(now)))
         })
         .await
     }

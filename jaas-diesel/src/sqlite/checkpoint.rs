@@ -13,10 +13,10 @@ use jaas_core::telemetry::target;
 use super::connection::Open;
 use crate::error::unavailable;
 
-/// At least so long from one checkpoint to the next.
+/// The least time from one checkpoint to the next.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A log of more pages, 64 MiB, begins anew before the next commit.
+/// A log of more pages, 64 MiB, begins again before the next commit.
 const MAX_PAGES: i64 = 16 * 1024;
 
 /// The way to the thread; it ends when this is dropped.
@@ -38,15 +38,15 @@ impl Checkpoints {
         Ok(Self { due: Some(due), pages, thread: Some(thread) })
     }
 
-    /// Tells that something was committed.
+    /// Notifies the thread that something was committed.
     pub(super) fn committed(&self) {
         if let Some(due) = &self.due {
-            // One is enough.
+            // One notification is enough.
             let _ = due.try_send(());
         }
     }
 
-    /// Begins the log anew when it has become long, because under load there is always a commit after the last page that
+    /// Begins the log again when it has become long, because under load there is always a commit after the last page that
     /// the thread has moved. Most pages are moved by then, so this takes little.
     pub(super) fn shorten(&self, connection: &mut SqliteConnection) {
         if self.pages.load(Ordering::Relaxed) > MAX_PAGES

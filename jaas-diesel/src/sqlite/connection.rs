@@ -24,11 +24,7 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) fn new(
-        path: PathBuf,
-        time_limit: Duration,
-        max_pages: Option<u32>,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn new(path: PathBuf, timeout: Duration, max_pages: Option<u32>) -> Result<Self, StoreError> {
         let refuse = |why: &str| {
             StoreError::new(
                 StoreErrorKind::Unavailable,
@@ -44,8 +40,8 @@ impl Open {
         }
         let max_pages =
             max_pages.map(|pages| format!("PRAGMA max_page_count = {pages};")).unwrap_or_default();
-        // Shorter than the limit of the calls, so that a lock held by another process shows as such.
-        let busy = time_limit / 2;
+        // Shorter than the timeout of the calls, so that a lock held by another process shows as such.
+        let busy = timeout / 2;
         let pragmas = format!(
             "PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0; \
              {max_pages}",
@@ -81,7 +77,7 @@ impl Open {
         self.connect(|connection| connection.batch_execute("PRAGMA query_only = ON"))
     }
 
-    /// A connection that may write, after this was done with it. Processes that start at once take turns.
+    /// A connection that may write, after this was done with it. Processes that start at the same time take turns.
     pub(super) fn writer_after<T>(
         &self,
         work: impl Fn(&mut SqliteConnection) -> Result<T, MigrationError>,

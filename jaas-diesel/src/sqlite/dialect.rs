@@ -15,8 +15,8 @@ pub(super) type Connection = SqliteConnection;
 
 pub(super) const SCRIPTS: &[Script] = scripts!("sqlite");
 
-/// Diesel's methods as the shared queries call them. They block, on the thread that owns the connection, and what
-/// they answer is ready.
+/// Diesel's methods as the shared queries call them. They block, on the thread that owns the connection, and return a future
+/// that is ready.
 pub(super) trait RunQueryDsl: Sized {
     fn execute(self, connection: &mut SqliteConnection) -> Ready<QueryResult<usize>>
     where
@@ -43,12 +43,12 @@ pub(super) trait RunQueryDsl: Sized {
 
 impl<T> RunQueryDsl for T {}
 
-/// What a shared query answers. It waits for nothing here, so asking once is enough.
-pub(super) fn answer<T, E: From<diesel::result::Error>>(
+/// What a shared query returns. Nothing in it waits here, so one poll is enough.
+pub(super) fn polled<T, E: From<diesel::result::Error>>(
     query: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     match pin!(query).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
+        Poll::Ready(result) => result,
         Poll::Pending => {
             Err(diesel::result::Error::QueryBuilderError("a query on SQLite waited for something".into())
                 .into())
@@ -56,7 +56,7 @@ pub(super) fn answer<T, E: From<diesel::result::Error>>(
     }
 }
 
-/// Has events of a state looked up by the index of states, in its order.
+/// Looks events of a state up by the index of states, in its order.
 pub(super) fn of_state(state: &'static str) -> String {
     format!("INDEXED BY jaas_events_by_state WHERE state = '{state}'")
 }
@@ -76,7 +76,7 @@ macro_rules! atomically {
 macro_rules! inside {
     ($connection:ident, $body:block) => {
         diesel::Connection::transaction($connection, |$connection| {
-            $crate::sqlite::dialect::answer(async { $body })
+            $crate::sqlite::dialect::polled(async { $body })
         })
     };
 }
@@ -85,7 +85,7 @@ macro_rules! inside {
 macro_rules! exclusively {
     ($connection:ident, $body:block) => {
         $connection.exclusive_transaction(|$connection| {
-            $crate::sqlite::dialect::answer(async {
+            $crate::sqlite::dialect::polled(async {
                 $crate::sqlite::dialect::create_migrations($connection)?;
                 $body
             })
@@ -93,11 +93,11 @@ macro_rules! exclusively {
     };
 }
 
-/// Asks the reading connection or the writing thread; what is captured is cloned.
+/// Runs a query on the reading connection or on the writing thread. What is captured is cloned.
 macro_rules! asked {
     (read, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
         $(let $captured = $captured.clone();)*
-        let read = move |$connection: &mut diesel::SqliteConnection| $crate::sqlite::dialect::answer($query);
+        let read = move |$connection: &mut diesel::SqliteConnection| $crate::sqlite::dialect::polled($query);
         $store.read($operation, read).await
     }};
     (write, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {
@@ -109,7 +109,7 @@ macro_rules! asked {
     ($wake:ident, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
         $(let $captured = $captured.clone();)*
         let write = move |$connection: &mut diesel::SqliteConnection| {
-            $crate::sqlite::dialect::answer($query).map(Ok)
+            $crate::sqlite::dialect::polled($query).map(Ok)
         };
         $store.write($operation, $crate::sqlite::writer::Wake::$wake, write).await
     }};
@@ -122,7 +122,7 @@ macro_rules! locked {
     };
 }
 
-/// The columns that tell that a row exists already.
+/// The columns by which a row exists already.
 macro_rules! conflict_target {
     ($($column:expr),*) => {
         ($($column),*)

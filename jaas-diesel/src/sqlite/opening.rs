@@ -8,7 +8,7 @@ use diesel::SqliteConnection;
 use jaas_core::store::StoreError;
 
 use super::connection::Open;
-use super::dialect::answer;
+use super::dialect::polled;
 use super::writer::Writer;
 use super::{Shared, SqliteStore, migrations};
 use crate::error::unavailable;
@@ -74,9 +74,9 @@ impl SqliteStoreBuilder {
         let migrate = self.migrate;
         let (connection, ()) = on_new(&open, move |connection| {
             if migrate {
-                answer(migrations::apply(connection)).map(drop)
+                polled(migrations::apply(connection)).map(drop)
             } else {
-                answer(migrations::check(connection))
+                polled(migrations::check(connection))
             }
         })
         .await?;
@@ -91,7 +91,7 @@ impl SqliteStoreBuilder {
     /// # Errors
     /// When the file cannot be opened or written, a migration fails, or the tables were made by a newer version.
     pub async fn apply_migrations(&self) -> Result<Vec<Migration>, StoreError> {
-        self.migrations_on_new(|connection| answer(migrations::apply(connection))).await
+        self.migrations_on_new(|connection| polled(migrations::apply(connection))).await
     }
 
     /// Lists every migration that this version knows, in order.
@@ -99,7 +99,7 @@ impl SqliteStoreBuilder {
     /// # Errors
     /// When the file cannot be opened, or the tables were made by a newer version.
     pub async fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
-        self.migrations_on_new(|connection| answer(migrations::list(connection))).await
+        self.migrations_on_new(|connection| polled(migrations::list(connection))).await
     }
 
     /// Reverts the migration applied last, and returns it. **What its tables hold is gone.**
@@ -107,7 +107,7 @@ impl SqliteStoreBuilder {
     /// # Errors
     /// When the file cannot be opened or written, a migration fails, or the tables were made by a newer version.
     pub async fn revert_migration(&self) -> Result<Option<Migration>, StoreError> {
-        self.migrations_on_new(|connection| answer(migrations::revert(connection))).await
+        self.migrations_on_new(|connection| polled(migrations::revert(connection))).await
     }
 
     async fn migrations_on_new<T: Send + 'static>(

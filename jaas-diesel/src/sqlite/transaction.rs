@@ -6,7 +6,7 @@ use jaas_core::HandlerResult;
 use jaas_core::store::{Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
 use tokio::sync::oneshot;
 
-use super::dialect::answer;
+use super::dialect::polled;
 use super::{Connection, queries};
 use crate::error::{not_committed, unavailable};
 use crate::now::Now;
@@ -51,7 +51,7 @@ impl Run {
                         if let Err(error) = still_ours(connection) {
                             return Ok(Err(error));
                         }
-                        let completed = answer(queries::complete(connection, &success, now))?;
+                        let completed = polled(queries::complete(connection, &success, now))?;
                         if completed.is_ok() {
                             AnsiTransactionManager::commit_transaction(connection)?;
                         }

@@ -1,4 +1,5 @@
-//! Taking responsibility for what was delivered.
+//! Taking responsibility for what was delivered. `Connection` and `dialect` are those of the backend that compiles this
+//! file.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -24,12 +25,11 @@ pub(in super::super) async fn accept(
     events: &[&NewEvent],
     callers_time: bool,
 ) -> QueryResult<Vec<Outcome>> {
-    // The first of each key is inserted. Whether the key was free is told by the insert itself, never by an
-    // earlier select.
+    // The first of each key is inserted. The insert itself shows whether the key was free, never an earlier select.
     let mut seen = HashSet::with_capacity(events.len());
     let mut firsts: Vec<&NewEvent> =
         events.iter().copied().filter(|event| seen.insert(event.key())).collect();
-    // Everybody in the same order, or two groups with the same sessions or keys would wait for each other.
+    // All in the same order, or two groups with the same sessions or keys would wait for each other.
     firsts.sort_by_key(|event| (event.session_id.as_deref(), event.occurred_at, event.key()));
     let place: HashMap<(&str, &str), usize> =
         firsts.iter().enumerate().map(|(place, event)| (event.key(), place)).collect();
@@ -112,7 +112,7 @@ pub(in super::super) async fn quarantine(
     })
 }
 
-/// Makes events wait that were claimed with their insert, when nobody has got that claim.
+/// Makes events wait that were claimed with their insert, when no worker has got that claim.
 #[allow(dead_code)] // in the backends that have no such claims
 pub(in super::super) async fn unclaim_new(
     connection: &mut Connection,

@@ -1,4 +1,4 @@
-//! Taking work, and keeping it.
+//! Taking work, and keeping it. `Connection` and `dialect` are those of the backend that compiles this file.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ const MAX_EXPIRED: i64 = 256;
 /// How much of a worker's name is kept.
 const MAX_WORKER_CHARS: usize = 255;
 
-/// Claims sessions, each with the event to run. What was given up for its crashes is added to `buried`, to be reported once
-/// it is committed.
+/// Claims sessions, each with the event to run. Adds to `buried` the events that became dead letters for their crashes, to be
+/// reported once they are committed.
 pub(in super::super) async fn claim(
     connection: &mut Connection,
     request: &ClaimRequest,

@@ -1,4 +1,5 @@
-//! How many rows there are, kept with each change, so that nothing has to be counted.
+//! How many rows there are, kept with each change, so that nothing has to be counted. `Connection` and `dialect` are those
+//! of the backend that compiles this file.
 
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult};
 use jaas_core::Timestamp;
@@ -21,7 +22,7 @@ pub(in super::super) fn slot(row: i64) -> i16 {
     i16::try_from(row.rem_euclid(SLOTS)).unwrap_or(0)
 }
 
-/// A row that no writer has to do with: what is tried and taken back holds up nobody there.
+/// A row that no other writer changes: what is tried and taken back holds up no writer there.
 const SLOT_OF_PROBES: i16 = SLOTS as i16;
 
 /// The row of a count for a group of new events.
@@ -48,7 +49,7 @@ pub(in super::super) async fn count(
         }
     }
     sums.retain(|(_, sum)| *sum != 0);
-    // Everybody in the same order, or two would wait for each other.
+    // All in the same order, or two transactions would wait for each other.
     sums.sort_unstable();
     if sums.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Listing what is stored.
+//! Listing what is stored. `Connection` and `dialect` are those of the backend that compiles this file.
 
 use diesel::dsl::{count_star, exists, max, min, not, sql};
 use diesel::prelude::{
@@ -100,7 +100,7 @@ macro_rules! paged {
     }};
 }
 
-/// One row more than the page holds, to tell whether there is another page.
+/// One row more than the page holds, which shows whether there is another page.
 pub(in super::super) async fn events(
     connection: &mut Connection,
     query: &EventQuery,

@@ -1,8 +1,9 @@
 //! The SQL that the three databases have in common, as functions over a connection.
 //!
-//! This file and its modules are a module of each backend, so that one text is compiled for each connection type. What
-//! differs comes from the backend's `dialect`. The order in which rows are locked is the same everywhere: bodies in
-//! quarantine, queues by their keys, then events, then counts.
+//! Each backend compiles this folder as a module, so that there is one text for all connection types. `Connection` is the
+//! connection that the backend's `dialect` names: an `SqliteConnection`, which blocks, an `AsyncPgConnection` or an
+//! `AsyncMysqlConnection`. What differs between backends comes from `dialect`, too. The order in which rows are locked is the
+//! same everywhere: bodies in quarantine, queues by their keys, then events, then counts.
 
 mod accept;
 mod claim;
@@ -49,8 +50,8 @@ macro_rules! state_is {
 }
 use state_is;
 
-/// Commits a row as it was, which a database refuses that can only be read, waits for a lost standby, or whose disk is full.
-/// Then stores an event as it is accepted, and takes it back.
+/// Commits a row as it was. A database that can only be read, waits for a lost standby, or has a full disk refuses that. Then
+/// stores an event as `accept` does, and takes it back.
 pub(super) async fn ping(connection: &mut Connection) -> QueryResult<()> {
     use crate::schema::jaas_migrations::dsl;
     dialect::prepare(connection).await?;
@@ -69,7 +70,7 @@ async fn tried(connection: &mut Connection, probe: &NewEvent) -> QueryResult<()>
     })
 }
 
-/// One row more than the page holds, to tell whether there is another page.
+/// One row more than the page holds, which shows whether there is another page.
 pub(super) fn one_more(page: PageRequest) -> i64 {
     page.clamped_limit() as i64 + 1
 }

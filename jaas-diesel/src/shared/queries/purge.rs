@@ -1,4 +1,4 @@
-//! Deleting what need not be kept.
+//! Deleting what need not be kept. `Connection` and `dialect` are those of the backend that compiles this file.
 
 use diesel::prelude::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, QueryResult};
 use jaas_core::Timestamp;

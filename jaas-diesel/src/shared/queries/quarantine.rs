@@ -1,4 +1,5 @@
-//! Accepting what was quarantined and can be parsed now.
+//! Accepting what was quarantined and can be parsed now. `Connection` and `dialect` are those of the backend that compiles
+//! this file.
 
 use std::collections::HashSet;
 

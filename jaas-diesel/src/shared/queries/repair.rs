@@ -1,4 +1,5 @@
-//! What operators do to events: replay, discard, erase, and what is noted of it.
+//! What operators do to events: replay, discard, erase, and what is noted of it. `Connection` and `dialect` are those of
+//! the backend that compiles this file.
 
 use diesel::dsl::{case_when, exists, not, sql};
 use diesel::prelude::{

@@ -1,4 +1,5 @@
-//! Recording how the run of an event ended, and going on in its session.
+//! Recording how the run of an event ended, and going on in its session. `Connection` and `dialect` are those of the
+//! backend that compiles this file.
 
 use std::collections::HashMap;
 
@@ -111,7 +112,7 @@ pub(super) fn next(freed: Vec<Freed>, heads: Vec<HeadRow>, now: i64) -> Next {
         };
         let suspect = head.crashes > 0;
         let Some((wanted, worker)) = wanted.filter(|_| !suspect || suspects_turn) else {
-            // One that has waited longer stays in front.
+            // A queue that has waited longer stays in front.
             let due_at = if queue.event_id.is_none() { queue.due_at.min(now) } else { now };
             next.changed.push(queue.waiting(due_at, suspect));
             continue;
@@ -271,7 +272,7 @@ pub(in super::super) async fn fail(
     })
 }
 
-/// Lets an event that was passed hold back others again, which may all happen later: nobody looks before the place that its
+/// Lets an event that was passed hold back others again, which may all happen later: no query looks before the place that its
 /// queue begins with.
 async fn hold_again(connection: &mut Connection, event: i64, queue: &mut QueueRow) -> QueryResult<()> {
     use jaas_events::dsl;
@@ -285,7 +286,7 @@ async fn hold_again(connection: &mut Connection, event: i64, queue: &mut QueueRo
     Ok(())
 }
 
-/// Notes how the event that ran in a queue ended.
+/// Records how the event that ran in a queue ended.
 pub(super) async fn record_attempt(
     connection: &mut Connection,
     queue: &QueueRow,

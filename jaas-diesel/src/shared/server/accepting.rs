@@ -86,7 +86,7 @@ impl Accepting {
 impl Commit for Accepting {
     type Connection = Connection;
     type Item = NewEvent;
-    type Answer = Accepted;
+    type Outcome = Accepted;
 
     const OPERATION: &'static str = "store the event";
 

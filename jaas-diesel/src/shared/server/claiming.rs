@@ -44,7 +44,7 @@ impl Drop for Buried {
 impl Commit for Claiming {
     type Connection = Connection;
     type Item = ClaimRequest;
-    type Answer = Vec<Claim>;
+    type Outcome = Vec<Claim>;
 
     const OPERATION: &'static str = "claim events";
 

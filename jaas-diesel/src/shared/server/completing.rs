@@ -36,7 +36,7 @@ pub(super) struct Completing {
 impl Commit for Completing {
     type Connection = Connection;
     type Item = (Success, Timestamp);
-    type Answer = Result<Option<Claim>, StoreError>;
+    type Outcome = Result<Option<Claim>, StoreError>;
 
     const OPERATION: &'static str = "complete the event";
 

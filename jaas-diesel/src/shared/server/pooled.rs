@@ -76,8 +76,7 @@ impl Store {
         let (caller, ran) = oneshot::channel();
         let run = Run { completing, work, caller };
         let store = self.clone();
-        // In a task, so that nothing on the connection is cut off with the caller: an answer that nobody has read would be
-        // left on it.
+        // In a task, so that nothing on the connection is cut off with the caller, which would leave an unread answer on it.
         self.shared.tasks.spawn(async move {
             match store.connection(OPERATION).await {
                 Ok(connection) => run.on(connection, store.shared.timeout).await,

@@ -4,7 +4,7 @@ use diesel::{QueryResult, SqliteConnection};
 use jaas_core::store::{Accepted, Burial, Claim, Lease, Step, StoreError, TxWork};
 use tokio::sync::oneshot;
 
-use super::super::dialect::answer;
+use super::super::dialect::polled;
 use super::super::transaction::{Ran, Run};
 use super::super::{Connection, queries};
 use crate::error::{closed, unavailable};
@@ -160,7 +160,7 @@ impl Group {
 
     pub(super) fn apply(&mut self, connection: &mut SqliteConnection) -> QueryResult<Vec<Accepted>> {
         let events: Vec<&NewEvent> = self.accepts.iter().map(|accept| &accept.event).collect();
-        let outcomes = answer(queries::accept(connection, &events, true))?;
+        let outcomes = polled(queries::accept(connection, &events, true))?;
         self.writes.iter_mut().try_for_each(|write| write.apply(connection))?;
         Ok(outcomes.into_iter().map(|outcome| outcome.accepted).collect())
     }

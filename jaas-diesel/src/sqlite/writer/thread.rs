@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::super::checkpoint::Checkpoints;
 use super::super::connection::Open;
-use super::super::dialect::answer;
+use super::super::dialect::polled;
 use super::super::files::Opened;
 use super::super::transaction::Run;
 use super::super::{Connection, queries};
@@ -142,7 +142,7 @@ impl Writing {
         let given_back = self.with_connection(|connection| {
             let now = Now::given(Timestamp::from_millis(0));
             connection
-                .immediate_transaction(|connection| answer(queries::give_back(connection, abandoned, now)))
+                .immediate_transaction(|connection| polled(queries::give_back(connection, abandoned, now)))
         });
         match given_back {
             Ok(()) => self.wake_workers(),
