@@ -14,6 +14,7 @@ mod queries;
 mod queues;
 #[path = "shared/server/mod.rs"]
 mod server;
+mod session;
 #[path = "shared/settings.rs"]
 mod settings;
 #[path = "shared/settings_table.rs"]
