@@ -10,7 +10,7 @@ pub(crate) fn unavailable(
     StoreError::new(StoreErrorKind::Unavailable, format!("cannot {operation}")).with_source(source)
 }
 
-/// A commit that failed for what the handler wrote will fail again; one that failed for the disk may not.
+/// A commit that failed for what the handler wrote will fail again; a commit that failed for the disk may not.
 pub(crate) fn not_committed(operation: &str, error: diesel::result::Error) -> StoreError {
     use diesel::result::DatabaseErrorKind as Kind;
     use diesel::result::Error;

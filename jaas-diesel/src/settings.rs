@@ -1,4 +1,4 @@
-//! Rows of the settings tables, and how they become what is told.
+//! Rows of the settings tables, and the values that they become.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ pub struct SettingsRow {
     pub id: RowId,
     /// The meeting, as it was given; `None` for the default row.
     pub fqn: Option<Fqn>,
-    /// Its settings, or why they cannot be read, which only somebody who writes the table by hand can bring about.
+    /// Its settings, or why they cannot be parsed: then the row was written by hand.
     pub settings: Result<MeetingSettings, SettingsError>,
 }
 
-/// What tells one row from another: tenant and room, as they are compared. Both are empty for the default.
+/// What is unique to a row: tenant and room, as they are compared. Both are empty for the default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) tenant: String,
@@ -32,13 +32,13 @@ pub(crate) struct Key {
 impl Key {
     pub(crate) const DEFAULT: Self = Self { tenant: String::new(), room: String::new() };
 
-    /// The key under which this meeting would stand.
+    /// The key of this meeting's row.
     pub(crate) fn of(fqn: &Fqn) -> Self {
         let tenant = fqn.app_id().map(str::to_lowercase).unwrap_or_default();
         Self { tenant: text(&tenant), room: text(&fqn.room_key()) }
     }
 
-    /// The same, if a row can stand there.
+    /// The same, if there can be a row for it.
     pub(crate) fn to_write(fqn: &Fqn) -> Result<Self, StoreError> {
         let key = Self::of(fqn);
         let refused = |why: String| Err(StoreError::new(StoreErrorKind::Refused, why));
@@ -110,7 +110,7 @@ impl TableRow {
         &self.room
     }
 
-    /// Whether tenant and room are not those of the name that the row was given: somebody wrote it by hand.
+    /// Whether tenant and room are not those of the name that the row has: then the row was written by hand.
     pub(crate) fn is_misplaced(&self) -> bool {
         self.key() != Key::of(&Fqn::new(self.fqn.as_str()))
     }

@@ -59,7 +59,7 @@ impl SettingsTable {
         if is_there { Ok(()) } else { Err(not_found()) }
     }
 
-    /// Adds a row, or changes the one that is there.
+    /// Adds a row, or changes the row that is there.
     ///
     /// # Errors
     /// [`Refused`](StoreErrorKind::Refused) when the meeting has no room or its name is too long.

@@ -118,7 +118,7 @@ impl Open {
         Ok(connection)
     }
 
-    /// Fails when the file is not the one that was opened first.
+    /// Fails when the file at the path is not the file that was opened first.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         self.files.get().map_or(Ok(()), |files| files.database.check())
     }
