@@ -1,5 +1,6 @@
 //! A transactional handler runs on a thread of the store's, and yet inside its span and under the caller's subscriber; and an
-//! event's trace survives the process.
+//! event's trace survives the process. A binary of its own, because tests on other threads that listen to nothing could
+//! silence its lines.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::expect_used)]
 

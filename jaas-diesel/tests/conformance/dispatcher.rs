@@ -1,6 +1,4 @@
 //! An inbox over the SQLite store keeps the contract of every dispatcher.
-#![cfg(feature = "sqlite")]
-#![allow(clippy::expect_used)]
 
 use std::sync::Arc;
 

@@ -1,9 +1,4 @@
 //! Many events that a store on a server commits together.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,7 +6,7 @@ use std::time::Duration;
 use jaas_core::store::{Accepted, EventAdmin as _, EventStore as _, PageRequest, StoreErrorKind};
 use jaas_core::{Delivery, Timestamp};
 
-use self::servers::{Server, Settings, joined_at, on_both_servers, on_server, repeated};
+use crate::servers::{Server, Settings, joined_at, on_both_servers, on_server, repeated};
 
 on_both_servers! {
     of_many_repetitions_at_once_one_is_new_and_conflicts_are_listed_once

@@ -1,11 +1,4 @@
 //! What becomes of an event when the server commits and its answer never arrives.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/proxy.rs"]
-mod proxy;
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,10 +9,10 @@ use jaas_core::{Handled, Handlers};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use self::proxy::{Cut, Proxy};
-use self::servers::{
-    Postgres, Server, Settings, event, in_transaction, is_done, key_of, on_both_servers, plain, repeated,
-    worker,
+use crate::proxy::{Cut, Proxy};
+use crate::servers::{
+    self, Postgres, Server, Settings, event, in_transaction, is_done, key_of, on_both_servers, plain,
+    repeated, worker,
 };
 
 on_both_servers! {
@@ -171,7 +164,7 @@ async fn a_handler_whose_completion_was_not_answered_is_listed_once<S: Server>(d
 
 #[tokio::test]
 async fn a_hand_over_whose_commit_was_not_answered_is_claimable_at_once() {
-    let database = server_or_return!(Postgres);
+    let database = crate::server_or_return!(Postgres);
     let (store, proxy) = open(&database).await;
     let (to, mut claims) = HandOver::new("w", Arc::new(Semaphore::new(4)), Duration::from_secs(15));
     to.set_open(true);

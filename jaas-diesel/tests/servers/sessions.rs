@@ -1,9 +1,4 @@
 //! What the store's sessions rely on, whatever the defaults of the server and of a pool are.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +9,7 @@ use futures_util::FutureExt as _;
 use jaas_core::store::{Accepted, EventStore as _, StoreErrorKind};
 use jaas_diesel::{MysqlStore, PostgresStore};
 
-use self::servers::{Mysql, Postgres, Server as _, in_time, repeated};
+use crate::servers::{Mysql, Postgres, Server as _, in_time, repeated};
 
 /// A pool whose sessions are set up with this.
 async fn pool_with(url: String, setup: &'static str) -> Pool<AsyncMysqlConnection> {
@@ -34,7 +29,7 @@ async fn pool_with(url: String, setup: &'static str) -> Pool<AsyncMysqlConnectio
 
 #[tokio::test]
 async fn a_pool_whose_sessions_do_not_fit_is_refused_with_the_reason() {
-    let database = server_or_return!(Mysql);
+    let database = crate::server_or_return!(Mysql);
     in_time(async {
         for (setup, reason) in [
             ("SET SESSION autocommit = 0", "autocommit is off"),
@@ -61,7 +56,7 @@ async fn a_pool_whose_sessions_do_not_fit_is_refused_with_the_reason() {
 
 #[tokio::test]
 async fn a_stricter_isolation_by_default_refuses_no_event() {
-    let database = server_or_return!(Postgres);
+    let database = crate::server_or_return!(Postgres);
     in_time(async {
         let strict = format!("{}%20-c%20default_transaction_isolation=serializable", database.address());
         let stores = [
@@ -87,7 +82,7 @@ async fn a_stricter_isolation_by_default_refuses_no_event() {
 
 #[tokio::test]
 async fn a_server_that_became_read_only_is_left_for_one_that_can_be_written() {
-    let database = server_or_return!(Postgres);
+    let database = crate::server_or_return!(Postgres);
     in_time(async {
         let name = format!("jaas_read_only_{}", std::process::id());
         database.execute(&format!("CREATE DATABASE {name}")).await;

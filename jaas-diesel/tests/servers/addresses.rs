@@ -1,11 +1,4 @@
 //! Events go to the server that the address names, and to no other.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/own_servers.rs"]
-mod own_servers;
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,8 +8,8 @@ use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use jaas_core::store::{Accepted, EventStore as _};
 use jaas_diesel::{MysqlStore, PostgresStore, mysql, postgres};
 
-use self::own_servers::{CERTIFICATE, Kind, OwnServer};
-use self::servers::{Mysql, Postgres, Server as _, Settings, in_time, repeated, works_again};
+use crate::own_servers::{CERTIFICATE, Kind, OwnServer};
+use crate::servers::{Mysql, Postgres, Server as _, Settings, in_time, repeated, works_again};
 
 const EVENTS: &str = "SELECT count(*) FROM jaas_events";
 const TABLES: &str = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'app'";
@@ -114,7 +107,7 @@ async fn events_in(server: &OwnServer) -> Option<i64> {
 
 #[tokio::test]
 async fn a_host_that_does_not_answer_leaves_time_for_the_next() {
-    let database = server_or_return!(Postgres);
+    let database = crate::server_or_return!(Postgres);
     in_time(async {
         let (silent, _held) = nobody_takes_connections();
         let (scheme, rest) = database.address().split_once("://").map(own).expect("a scheme");

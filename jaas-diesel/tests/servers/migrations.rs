@@ -1,13 +1,8 @@
 //! Migrations on servers: listed, applied, reverted, by several at once, and refused.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use jaas_core::store::{Accepted, EventAdmin as _, EventStore as _, StoreErrorKind};
 
-use self::servers::{Postgres, Server, Settings, now, on_both_servers, repeated};
+use crate::servers::{self, Postgres, Server, Settings, now, on_both_servers, repeated};
 
 on_both_servers! {
     migrations_are_listed_applied_and_applied_again
@@ -116,7 +111,7 @@ async fn the_applications_own_list_of_migrations_is_left_alone<S: Server>(databa
 
 #[tokio::test]
 async fn stores_in_two_schemas_of_one_database_do_not_see_each_other() {
-    let (one, other) = (server_or_return!(Postgres), server_or_return!(Postgres));
+    let (one, other) = (crate::server_or_return!(Postgres), crate::server_or_return!(Postgres));
     let stores = [one.open().await, other.open().await];
     stores[0].accept(repeated("k")).await.expect("accepted");
     assert_eq!(stores[1].stats().await.expect("counted"), jaas_core::store::StoreStats::default());

@@ -1,9 +1,4 @@
 //! Calls to a store on a server that nobody waits for to the end.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
@@ -13,8 +8,8 @@ use jaas_core::Handled;
 use jaas_core::store::{Accepted, EventAdmin as _, EventState, EventStore as _};
 use tokio::time::timeout;
 
-use self::servers::{
-    Server, Settings, event, joined, on_both_servers, on_server, repeated, request, step, work,
+use crate::servers::{
+    self, Server, Settings, event, joined, on_both_servers, on_server, repeated, request, step, work,
 };
 
 on_both_servers! {

@@ -1,13 +1,4 @@
 //! A server that became read-only is left for the one that can be written.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/own_servers.rs"]
-mod own_servers;
-#[path = "support/proxy.rs"]
-mod proxy;
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::fmt::Debug;
 use std::io::Write as _;
@@ -17,10 +8,10 @@ use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
 use jaas_core::store::{EventStore as _, Lease, StoreError, StoreErrorKind};
 use jaas_core::{Handled, HandlerResult};
 
-use self::own_servers::{Kind, OwnServer};
-use self::proxy::Proxy;
-use self::servers::{
-    Mysql, Postgres, Server, Settings, in_time, insert, repeated, request, step, work, works_again,
+use crate::own_servers::{Kind, OwnServer};
+use crate::proxy::Proxy;
+use crate::servers::{
+    self, Mysql, Postgres, Server, Settings, in_time, insert, repeated, request, step, work, works_again,
 };
 
 /// After a server that can be written is behind the address, the store works within this time.

@@ -1,10 +1,5 @@
 //! Each store does what the reference store does: random sequences of calls are made to both, and after each call their
 //! answers and what they hold are compared.
-#![cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/server.rs"]
-mod server;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -19,6 +14,8 @@ use jaas_core::{Delivery, Handled, Timestamp};
 use jaas_diesel::{MysqlStore, PostgresStore, SqliteStore};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
+
+use crate::server;
 
 /// One call.
 #[derive(Debug, Clone)]

@@ -1,9 +1,4 @@
 //! What a store on a server does when the server ends its connections.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,9 +7,9 @@ use jaas_core::store::{Accepted, EventState, EventStore as _, HandOver, StoreErr
 use jaas_core::{Backoff, Handled, Handlers};
 use tokio::sync::Semaphore;
 
-use self::servers::{
-    Postgres, Server, Settings, event, inserting, is_done, joined, key_of, on_both_servers, plain, repeated,
-    request, step, work, worker, works_again,
+use crate::servers::{
+    self, Postgres, Server, Settings, event, inserting, is_done, joined, key_of, on_both_servers, plain,
+    repeated, request, step, work, worker, works_again,
 };
 
 const LIMIT: Duration = Duration::from_secs(2);
@@ -133,7 +128,7 @@ async fn a_claimed_event_is_completed_after_the_connections_were_lost(database: 
 
 #[tokio::test]
 async fn a_repeated_delivery_on_a_lost_connection_does_not_take_back_a_running_event() {
-    let database = server_or_return!(Postgres);
+    let database = crate::server_or_return!(Postgres);
     let store = database.open_with(Settings::time_limit(LIMIT)).await;
     let (to, mut claims) = HandOver::new("w", Arc::new(Semaphore::new(4)), Duration::from_secs(15));
     to.set_open(true);
@@ -152,7 +147,7 @@ async fn a_repeated_delivery_on_a_lost_connection_does_not_take_back_a_running_e
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_handed_over_while_connections_die_wait_no_longer_than_their_lease() {
     const LEASE: Duration = Duration::from_millis(800);
-    let database = server_or_return!(Postgres);
+    let database = crate::server_or_return!(Postgres);
     let store = database.open_with(Settings::time_limit(LIMIT)).await;
     let handlers = Handlers::new().plain("plain", plain(|_| async { Ok(Handled::Done) }));
     let worker = worker(&store, handlers).lease(LEASE).max_crashes(20).build().expect("built").spawn();

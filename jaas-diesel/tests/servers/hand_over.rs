@@ -1,9 +1,4 @@
 //! Events that a PostgreSQL store gives straight to a worker as it accepts them, and what it tells other processes.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,8 +9,9 @@ use jaas_diesel::PostgresStore;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use self::servers::{
-    Postgres, Server, Settings, event, is_done, joined, on_server, plain, repeated, request, step, worker,
+use crate::servers::{
+    self, Postgres, Server, Settings, event, is_done, joined, on_server, plain, repeated, request, step,
+    worker,
 };
 
 on_server! { on_postgres: Postgres;

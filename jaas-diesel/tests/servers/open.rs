@@ -1,9 +1,4 @@
 //! Opening a store on a server: addresses, pools, TLS, and what is said when it fails.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +8,8 @@ use jaas_core::Handled;
 use jaas_core::store::{Accepted, EventState, EventStore as _, StoreErrorKind};
 use jaas_diesel::{MysqlStore, PostgresStore};
 
-use self::servers::{
-    Mysql, Postgres, Server, Settings, event, on_both_servers, repeated, request, step, work,
+use crate::servers::{
+    self, Mysql, Postgres, Server, Settings, event, on_both_servers, repeated, request, step, work,
 };
 
 /// Of an authority that has signed nothing here.
@@ -107,7 +102,7 @@ macro_rules! shares_a_pool {
     ($name:ident, $Server:ident, $Store:ident, $module:ident) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            let database = server_or_return!($Server);
+            let database = crate::server_or_return!($Server);
             database.execute($Server::TABLES).await;
             let manager =
                 AsyncDieselConnectionManager::<jaas_diesel::$module::Connection>::new(database.address());
@@ -161,7 +156,7 @@ async fn encrypted(database: &Postgres) -> (i64, i64) {
 
 #[tokio::test]
 async fn postgres_is_encrypted_when_it_can_be_unless_the_address_rules_it_out() {
-    let database = server_or_return!(Postgres);
+    let database = crate::server_or_return!(Postgres);
     let has_tls = database.ask("SELECT (current_setting('ssl') = 'on')::INT::BIGINT").await == 1;
     for (mode, wanted) in [("", has_tls), ("&sslmode=prefer", has_tls), ("&sslmode=disable", false)] {
         let store = PostgresStore::open(format!("{}{mode}", database.address())).await.expect("opened");
@@ -175,7 +170,7 @@ async fn postgres_is_encrypted_when_it_can_be_unless_the_address_rules_it_out() 
 
 #[tokio::test]
 async fn postgres_with_a_certificate_that_nobody_trusts_is_refused() {
-    let database = server_or_return!(Postgres);
+    let database = crate::server_or_return!(Postgres);
     let require = format!("{}&sslmode=require", database.address());
     let error = PostgresStore::open(&*require).await.expect_err("not trusted").to_string();
     assert!(error.contains("certificate") || error.contains("TLS"), "{error}");
@@ -195,7 +190,7 @@ async fn postgres_with_a_certificate_that_nobody_trusts_is_refused() {
 #[tokio::test]
 async fn postgres_with_a_certificate_of_the_given_authority_is_trusted() {
     use diesel_async::RunQueryDsl as _;
-    let database = server_or_return!(Postgres);
+    let database = crate::server_or_return!(Postgres);
     let mut connection = database.connection().await;
     let file = "SELECT pg_read_file(current_setting('ssl_cert_file')) AS pem";
     // Only an administrator may read it, and only if there is one.
@@ -222,7 +217,7 @@ struct Pem {
 
 #[tokio::test]
 async fn mysql_that_must_be_encrypted_and_cannot_be_is_refused() {
-    let database = server_or_return!(Mysql);
+    let database = crate::server_or_return!(Mysql);
     let has_tls = "SELECT count(*) FROM information_schema.global_variables \
                    WHERE variable_name = 'HAVE_SSL' AND variable_value = 'YES'";
     if database.ask(has_tls).await > 0 {

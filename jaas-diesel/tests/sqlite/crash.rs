@@ -1,7 +1,5 @@
 //! What a process that is killed leaves behind. Each test starts this same test binary again as the process that is
 //! killed, with the database's path in `JAAS_CRASH_CHILD`.
-#![cfg(all(feature = "sqlite", unix))]
-#![allow(missing_docs, clippy::expect_used)]
 
 use std::env;
 use std::future::pending;
@@ -138,7 +136,7 @@ fn run(test: &str, child: impl AsyncFnOnce(SqliteStore), parent: impl AsyncFnOnc
     .expect("created");
     drop(connection);
     let process = Command::new(env::current_exe().expect("a path"))
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .args([&format!("crash::{test}"), "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, &path)
         .stdout(Stdio::piped())
         .spawn()

@@ -1,6 +1,4 @@
 //! The SQLite store keeps the contract of every event store.
-#![cfg(feature = "sqlite")]
-#![allow(missing_docs, clippy::expect_used)]
 
 use diesel::{Connection as _, ExpressionMethods as _, QueryDsl as _, SqliteConnection};
 use jaas_core::Handled;

@@ -1,16 +1,11 @@
 //! A store on a server is ready only while it could accept an event.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::time::{Duration, Instant};
 
 use diesel_async::SimpleAsyncConnection as _;
 use jaas_core::store::{Accepted, EventStore as _, StoreErrorKind};
 
-use self::servers::{Server, Settings, on_both_servers, repeated};
+use crate::servers::{Server, Settings, on_both_servers, repeated};
 
 on_both_servers! {
     while_a_table_is_locked_the_store_is_not_ready

@@ -1,9 +1,4 @@
 //! The MySQL store keeps the contract of every event store.
-#![cfg(feature = "mysql")]
-#![allow(missing_docs, clippy::expect_used)]
-
-#[path = "support/server.rs"]
-mod server;
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
@@ -11,6 +6,8 @@ use jaas_core::Handled;
 use jaas_diesel::MysqlStore;
 use jaas_diesel::mysql::Connection;
 use jaas_testkit::conformance::{DurableHarness, Harness, Written};
+
+use crate::server;
 
 diesel::table! {
     effects (id) {

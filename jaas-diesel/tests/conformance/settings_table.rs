@@ -1,9 +1,4 @@
 //! The table of settings does the same on every database.
-#![allow(missing_docs, clippy::expect_used)]
-
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-#[path = "support/server.rs"]
-mod server;
 
 /// One text for all of them, because each has a type of its own.
 macro_rules! table_tests {

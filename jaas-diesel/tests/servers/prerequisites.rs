@@ -1,11 +1,4 @@
 //! A store does not open on a database that could not hold what is sent, and says what to do.
-#![cfg(all(feature = "postgres", feature = "mysql", unix))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/own_servers.rs"]
-mod own_servers;
-#[path = "support/servers.rs"]
-mod servers;
 
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
@@ -13,8 +6,8 @@ use jaas_core::store::{Accepted, EventStore as _, StoreError, StoreErrorKind};
 use jaas_core::{Delivery, Timestamp};
 use jaas_diesel::{MysqlStore, PostgresStore, mysql, postgres};
 
-use self::own_servers::{Kind, OwnServer};
-use self::servers::{Mysql, Postgres, Server, Settings, in_time, joined_at, on_server, url};
+use crate::own_servers::{Kind, OwnServer};
+use crate::servers::{Mysql, Postgres, Server, Settings, in_time, joined_at, on_server, url};
 
 on_server! { on_mysql: Mysql;
     an_address_without_a_database_is_refused

@@ -1,9 +1,4 @@
 //! What handlers can do to the transaction that a store on a server gives them.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::time::Duration;
 
@@ -13,9 +8,9 @@ use diesel_async::{
 use jaas_core::store::{EventState, EventStore, StoreErrorKind};
 use jaas_core::{Handled, HandlerError, HandlerResult, Handlers};
 
-use self::servers::{
-    Answer, Server, Settings, event, event_when, in_transaction, is_done, key_of, on_both_servers, on_server,
-    repeated, step, work, worker,
+use crate::servers::{
+    self, Answer, Server, Settings, event, event_when, in_transaction, is_done, key_of, on_both_servers,
+    on_server, repeated, step, work, worker,
 };
 
 on_both_servers! {

@@ -1,9 +1,4 @@
 //! Awkward values in a store on a server.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::time::Duration;
 
@@ -13,7 +8,7 @@ use jaas_core::store::{
 };
 use jaas_core::{Delivery, Timestamp};
 
-use self::servers::{Server, Settings, event, joined_at, now, on_both_servers, repeated, request};
+use crate::servers::{self, Server, Settings, event, joined_at, now, on_both_servers, repeated, request};
 
 on_both_servers! {
     keys_are_compared_byte_for_byte

@@ -1,8 +1,4 @@
 //! The worker on the SQLite store: what a handler writes and the event's completion are one.
-#![cfg(feature = "sqlite")]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +12,7 @@ use jaas_diesel::SqliteStore;
 use jaas_diesel::sqlite::Connection;
 use tokio::sync::Semaphore;
 
-use self::support::{
+use crate::support::{
     Answer, Folder, effects_in, event, event_when, in_transaction, insert, inserting, is_done, joined,
     joined_with, key_of, plain, settled, worker,
 };
@@ -378,7 +374,7 @@ async fn a_handler_that_waits_for_its_own_store_does_not_hang() {
 fn g3_effects_exist_exactly_once() {
     const EVENTS: usize = 500;
     const SESSIONS: usize = 50;
-    support::on_several_threads(async {
+    crate::support::on_several_threads(async {
         let folder = Folder::new();
         // Two stores on one file wait for each other's locks as two processes do.
         let stores = [folder.open_with_tables().await, folder.open().await];

@@ -1,11 +1,4 @@
 //! What the SQLite store answers when the disk, the file, the lock or the caller let it down.
-#![cfg(feature = "sqlite")]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[cfg(unix)]
-#[path = "../../jaas-core/tests/support/lines.rs"]
-mod lines;
-mod support;
 
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
@@ -24,8 +17,8 @@ use jaas_diesel::sqlite::Connection;
 use tokio::sync::Semaphore;
 
 #[cfg(unix)]
-use self::lines::Lines;
-use self::support::{Folder, event, event_when, insert, joined, joined_with, now};
+use crate::lines::Lines;
+use crate::support::{Folder, event, event_when, insert, joined, joined_with, now};
 
 /// Most of a page, so that few events fill a file.
 fn large(key: &str) -> Delivery {
@@ -646,7 +639,7 @@ async fn g1_commits_are_flushed_to_the_disk_before_they_are_answered() {
             for (pragma, wanted) in [("synchronous", 2), ("foreign_keys", 1)] {
                 let query = diesel::sql_query(format!("SELECT {pragma} AS number FROM pragma_{pragma}"));
                 let number =
-                    diesel_async::RunQueryDsl::get_result::<support::Number>(query, tx).await?.number;
+                    diesel_async::RunQueryDsl::get_result::<crate::support::Number>(query, tx).await?.number;
                 assert_eq!(number, wanted, "{pragma} on the connection that handlers write through");
             }
             Ok(Handled::Done)
@@ -658,7 +651,7 @@ async fn g1_commits_are_flushed_to_the_disk_before_they_are_answered() {
 
 #[test]
 fn g1_many_callers_at_once_store_every_event() {
-    support::on_several_threads(async {
+    crate::support::on_several_threads(async {
         let folder = Folder::new();
         let store = folder.open().await;
         accept_many(&store, 2000).await;

@@ -1,9 +1,4 @@
 //! What a store on a server answers while somebody else holds a lock, and afterwards.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -13,8 +8,8 @@ use diesel_async::SimpleAsyncConnection as _;
 use jaas_core::Handled;
 use jaas_core::store::{Accepted, EventAdmin as _, EventState, EventStore as _, StoreError, StoreErrorKind};
 
-use self::servers::{
-    Mysql, Server, Settings, event, on_both_servers, on_server, repeated, request, step, works_again,
+use crate::servers::{
+    self, Mysql, Server, Settings, event, on_both_servers, on_server, repeated, request, step, works_again,
 };
 
 const LIMIT: Duration = Duration::from_millis(300);

@@ -1,9 +1,4 @@
 //! Processes whose clocks differ, on one database of a server.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +7,7 @@ use std::time::{Duration, Instant};
 use jaas_core::store::{EventState, EventStore as _, Failure};
 use jaas_core::{Delivery, Handled, Handlers, Timestamp};
 
-use self::servers::{Server, event, is_done, now, on_both_servers, plain, repeated, request, worker};
+use crate::servers::{self, Server, event, is_done, now, on_both_servers, plain, repeated, request, worker};
 
 on_both_servers! {
     a_worker_whose_clock_is_ahead_takes_over_no_live_work

@@ -1,11 +1,6 @@
 //! The servers that tests start themselves.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
-#[path = "support/own_servers.rs"]
-mod own_servers;
-
-use self::own_servers::{Kind, OwnServer};
+use crate::own_servers::{Kind, OwnServer};
 
 #[tokio::test]
 async fn a_postgres_is_gone_when_its_test_panics() {

@@ -1,9 +1,4 @@
 //! The end of a store on a server.
-#![cfg(all(feature = "postgres", feature = "mysql"))]
-#![allow(missing_docs, clippy::expect_used, clippy::panic)]
-
-#[path = "support/servers.rs"]
-mod servers;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -16,7 +11,7 @@ use jaas_core::store::{
 };
 use jaas_core::{Delivery, Handled, Received, Unreadable};
 
-use self::servers::{Server, Settings, event, now, on_both_servers, repeated, request, step, work};
+use crate::servers::{self, Server, Settings, event, now, on_both_servers, repeated, request, step, work};
 
 on_both_servers! {
     closing_finishes_what_is_queued

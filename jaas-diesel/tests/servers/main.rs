@@ -1,0 +1,30 @@
+//! Stores on PostgreSQL and on MySQL or MariaDB: what each does that the contract of every store leaves open, and what it
+//! answers when the server, the network or the caller lets it down.
+#![cfg(all(feature = "postgres", feature = "mysql"))]
+#![allow(missing_docs, clippy::expect_used, clippy::panic)]
+
+mod addresses;
+mod clocks;
+mod close;
+mod connection_loss;
+mod dropped_futures;
+mod groups;
+mod hand_over;
+mod lost_answers;
+mod migrations;
+mod misuse;
+mod open;
+#[path = "../support/own_servers.rs"]
+mod own_servers;
+mod own_servers_end;
+#[cfg(unix)]
+mod prerequisites;
+#[path = "../support/proxy.rs"]
+mod proxy;
+mod readiness;
+mod read_only;
+#[path = "../support/servers.rs"]
+mod servers;
+mod sessions;
+mod time_limit;
+mod values;
