@@ -1,6 +1,6 @@
 //! The book in this folder, as far as a computer can read it: `cargo test` compiles every Rust example of its pages, and
-//! runs those that can run. `tests/book` reads the rest: other languages, links, the table of contents, and the page
-//! "Getting started", which it does as a newcomer would.
+//! runs those that can run. `tests/book` reads the rest: other languages, links and the table of contents.
+//! `tests/getting_started.rs` does what the page "Getting started" says, as a newcomer would.
 //!
 //! A page with Rust in it needs a line here; a test says so.
 

@@ -2,7 +2,6 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod blocks;
-mod getting_started;
 mod links;
 mod markdown;
 mod summary;
