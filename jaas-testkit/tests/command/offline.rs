@@ -10,7 +10,7 @@ use crate::support::{SECRET, jaas, run};
 
 #[tokio::test]
 async fn verify_names_the_mistakes_of_every_vector() {
-    let file: Value = serde_json::from_str(include_str!("../doctor/vectors.json")).expect("JSON");
+    let file: Value = serde_json::from_str(include_str!("../doubles/doctor.json")).expect("JSON");
     for vector in file["vectors"].as_array().expect("a list") {
         let text = |value: &Value| value.as_str().expect("a string").to_owned();
         let mut args: Vec<String> = ["--json", "verify", "--body", "-"].map(str::to_owned).to_vec();

@@ -1,5 +1,4 @@
 //! Every event can be built, changed, and turned into what a test needs.
-#![allow(clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;

@@ -1,14 +1,12 @@
 //! What is refused, with which status, and that refusing costs neither memory nor reading on.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{PATH, Server, chunk, event, head, signature_header, signed, signed_with};
 use async_trait::async_trait;
 use jaas_actix::Webhook;
 use jaas_core::store::MemoryStore;
 use jaas_core::{Auth, DispatchError, Dispatcher, Disposition, Inbox, Received, Receiver};
-use support::{PATH, Server, chunk, event, head, signature_header, signed, signed_with};
 
 const LIMIT: usize = 64 * 1024;
 

@@ -1,7 +1,4 @@
 //! Settings questions over HTTP.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +9,7 @@ use jaas_core::store::MemoryStore;
 use jaas_core::{Auth, Inbox, Receiver, Timestamp};
 use std::sync::Arc;
 
-use self::support::{PATH, Response, SECRET, Server, signature_header, signed};
+use crate::support::{self, PATH, Response, SECRET, Server, signature_header, signed};
 
 const SETTINGS: &str = "/webhooks/settings";
 const NOW: Timestamp = Timestamp::from_secs(1_760_000_000);

@@ -1,9 +1,7 @@
 //! Genuine deliveries are answered 200 and kept, whatever is in them.
 
-mod support;
-
+use crate::support::{Server, chunk, event, head, signature_header, signed, signed_with};
 use futures_util::future::join_all;
-use support::{Server, chunk, event, head, signature_header, signed, signed_with};
 
 #[actix_web::test]
 async fn a_genuine_event_is_stored_byte_for_byte() {

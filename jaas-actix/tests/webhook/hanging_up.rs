@@ -1,14 +1,12 @@
 //! Senders that go away at a bad moment.
 
-mod support;
-
 use std::future::pending;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
+use crate::support::{Server, event, head, signed, until};
 use async_trait::async_trait;
 use jaas_core::{DispatchError, Dispatcher, Disposition, Received};
-use support::{Server, event, head, signed, until};
 use tokio::sync::Notify;
 
 #[actix_web::test]

@@ -1,9 +1,5 @@
 //! What is answered to those who watch the process.
 
-#![allow(clippy::expect_used)]
-
-mod support;
-
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +8,8 @@ use std::time::Duration;
 use jaas_actix::Health;
 use jaas_core::store::{EventStore as _, MemoryStore};
 use jaas_core::{Delivery, DispatchError, Dispatcher, Disposition, Received, Timestamp};
-use support::{Server, event, signed};
+
+use crate::support::{Server, event, signed};
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n")

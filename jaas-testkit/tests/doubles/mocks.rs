@@ -1,5 +1,4 @@
 //! A mock method for every event, and mocks that say what is wrong.
-#![allow(clippy::expect_used, clippy::panic)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -1,5 +1,4 @@
 //! The dispatcher that is made for tests: its answers, its script, and what its assertions say.
-#![allow(clippy::expect_used, clippy::panic)]
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -165,7 +164,7 @@ async fn delivering_until_it_is_taken_ends() {
     let message = panic_in(fake.deliver_until_taken(event::room_created())).await;
     assert!(message.starts_with("not taken 20 times, at last:"), "{message}");
     assert!(message.contains("MockEventHandler::room_created("), "{message}");
-    assert!(message.contains("tests/fake.rs"), "{message}");
+    assert!(message.contains("doubles/fake.rs"), "{message}");
 }
 
 #[tokio::test]

@@ -1,5 +1,4 @@
 //! The dispatchers keep the contract of every dispatcher, and so does the one that is made for tests.
-#![allow(clippy::expect_used)]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,4 @@
 //! The signature doctor finds each known mistake in a signature made with it.
-#![allow(clippy::expect_used)]
 
 use std::collections::BTreeSet;
 
@@ -7,7 +6,7 @@ use jaas_core::Timestamp;
 use jaas_testkit::doctor::{Diagnosis, Doctor, Mistake};
 use serde_json::Value;
 
-const VECTORS: &str = include_str!("vectors.json");
+const VECTORS: &str = include_str!("doctor.json");
 
 struct Vector {
     case: String,

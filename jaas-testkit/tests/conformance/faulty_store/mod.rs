@@ -1,5 +1,4 @@
 //! The store that fails: it keeps the contract when it does not, and what relies on it survives when it does.
-#![allow(clippy::expect_used, clippy::panic)]
 
 mod faults;
 mod survival;
