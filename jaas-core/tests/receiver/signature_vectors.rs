@@ -1,8 +1,5 @@
 //! The signature's golden vectors, from 8x8's documentation and derived from it.
 
-// `clippy.toml` allows these in test functions; the helpers beside them are tests as well.
-#![allow(clippy::expect_used, clippy::panic)]
-
 use jaas_core::Timestamp;
 use jaas_core::signature::{self, Secret, SignatureError, Tolerance, Verified};
 use serde_json::Value;

@@ -1,10 +1,5 @@
 //! Handlers called inside the request: what is answered, what is remembered, what is run again.
 
-// `clippy.toml` allows these in test functions; the helpers beside them are tests as well.
-#![allow(clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +15,7 @@ use jaas_testkit::{Recorder, fixture};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use self::support::{Gate, NOW, SECRET, another_body, deliver, event, receiver};
+use crate::support::{Gate, NOW, SECRET, another_body, deliver, event, receiver};
 
 const HANDLED: Reply = Reply::Received(Disposition::Handled);
 const IGNORED: Reply = Reply::Received(Disposition::Ignored);

@@ -1,6 +1,5 @@
 //! The question JaaS asks before each meeting, and how it is answered: always, in time, and with nothing JaaS would
 //! misread.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 mod cache;
 mod desk;

@@ -1,10 +1,5 @@
 //! What a receiver decides and replies, over the in-memory inbox.
 
-// `clippy.toml` allows these in test functions; the helpers beside them are tests as well.
-#![allow(clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,7 +16,7 @@ use jaas_core::{
 use jaas_testkit::{ManualClock, Signer, fixture};
 use tokio::time::Instant;
 
-use self::support::{Gate, NOW, SECRET, another_body, deliver, event, receiver, signed};
+use crate::support::{Gate, NOW, SECRET, another_body, deliver, event, receiver, signed};
 
 const OTHER_SECRET: &str = "whsec_ffffffffffffffffffffffffffffffff";
 const VALUE: &str = "Bearer 1234";
