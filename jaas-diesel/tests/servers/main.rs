@@ -21,8 +21,8 @@ mod own_servers_end;
 mod prerequisites;
 #[path = "../support/proxy.rs"]
 mod proxy;
-mod readiness;
 mod read_only;
+mod readiness;
 #[path = "../support/servers.rs"]
 mod servers;
 mod sessions;
