@@ -41,13 +41,15 @@ impl Delivery {
         received_at: Timestamp,
         body: Bytes,
     ) -> Result<Self, Unreadable> {
-        let endpoint = endpoint.into();
         match Envelope::read(&body) {
-            Ok(envelope) => {
-                Ok(Self { endpoint, received_at, envelope, attempt: 1, trace: None, body: Body(body) })
-            }
-            Err(reason) => Err(Unreadable { endpoint, received_at, reason, body: Body(body) }),
+            Ok(envelope) => Ok(Self::new(endpoint.into(), received_at, envelope, body)),
+            Err(reason) => Err(Unreadable::new(endpoint, received_at, reason, body)),
         }
+    }
+
+    /// A body whose envelope is parsed.
+    pub(crate) fn new(endpoint: Arc<str>, received_at: Timestamp, envelope: Envelope, body: Bytes) -> Self {
+        Self { endpoint, received_at, envelope, attempt: 1, trace: None, body: Body(body) }
     }
 
     /// The same delivery as a later run of the handler.

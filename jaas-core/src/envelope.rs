@@ -1,14 +1,16 @@
 //! The common fields around every event.
 
-use std::fmt;
+mod fields;
+
 use std::ops::Range;
 
-use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+pub(crate) use self::fields::Fields;
 use crate::event::EventKind;
+use crate::id::{AppId, CustomerId, Fqn, IdempotencyKey, SessionId};
 use crate::lenient::{self, Field, Undecoded};
-use crate::{AppId, CustomerId, Fqn, IdempotencyKey, SessionId, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// The longest `idempotencyKey`, `eventType` and `sessionId` that is stored, in bytes. Every store must keep
 /// strings of this length apart. Nothing is ever cut: a longer key or type makes the envelope unreadable, and a
@@ -64,17 +66,11 @@ impl Envelope {
     /// When the body is not a JSON object, or `eventType` or `idempotencyKey` is missing, no string, empty, longer
     /// than [`MAX_INDEXED_BYTES`], or holds U+0000, which not every database can store.
     pub fn read(body: &[u8]) -> Result<Self, EnvelopeError> {
-        #[cfg(test)]
-        tests::READS.with(|reads| reads.set(reads.get() + 1));
-        let body = std::str::from_utf8(body).map_err(|e| EnvelopeError::NotUtf8 { at: e.valid_up_to() })?;
-        let text = lenient::without_bom(body);
-        if !text.trim_ascii_start().starts_with('{') {
-            return Err(EnvelopeError::NotAnObject);
-        }
-        let mut json = serde_json::Deserializer::from_str(text);
-        let fields = json.deserialize_map(FieldsVisitor).map_err(|error| EnvelopeError::not_json(&error))?;
-        json.end().map_err(|error| EnvelopeError::not_json(&error))?;
+        Self::decode(&Fields::parse(body)?)
+    }
 
+    /// Decodes the common fields of a body that is parsed.
+    pub(crate) fn decode(fields: &Fields<'_>) -> Result<Self, EnvelopeError> {
         let event_type = required("eventType", fields.event_type)?;
         let mut undecoded = Undecoded::default();
         let mut text = |name, raw: Option<&RawValue>, fits: fn(&String) -> bool| {
@@ -99,7 +95,7 @@ impl Envelope {
             session_id: session_id.map(SessionId::new),
             fqn,
             timestamp,
-            data: fields.data.map(|raw| range_within(body, raw.get())),
+            data: fields.data.map(|raw| range_within(fields.text, raw.get())),
             undecoded: undecoded.fields().into(),
         })
     }
@@ -195,58 +191,9 @@ impl EnvelopeError {
     }
 }
 
-#[derive(Default)]
-struct RawFields<'a> {
-    idempotency_key: Option<&'a RawValue>,
-    event_type: Option<&'a RawValue>,
-    app_id: Option<&'a RawValue>,
-    customer_id: Option<&'a RawValue>,
-    session_id: Option<&'a RawValue>,
-    fqn: Option<&'a RawValue>,
-    timestamp: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = RawFields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    // By hand because a derived struct refuses a repeated key, and real bodies repeat `appId`.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = RawFields::default();
-        while let Some(lenient::Key(key)) = map.next_key()? {
-            let raw = Some(map.next_value()?);
-            match &*key {
-                "idempotencyKey" => fields.idempotency_key = raw,
-                "eventType" => fields.event_type = raw,
-                "appId" => fields.app_id = raw,
-                "customerId" => fields.customer_id = raw,
-                "sessionId" => fields.session_id = raw,
-                "fqn" => fields.fqn = raw,
-                "timestamp" => fields.timestamp = raw,
-                "data" => fields.data = raw,
-                _ => {}
-            }
-        }
-        Ok(fields)
-    }
-}
-
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::cell::Cell;
-
+mod tests {
     use super::*;
-
-    thread_local! {
-        /// How many envelopes this thread has read: what accepting costs is a promise.
-        pub(crate) static READS: Cell<u32> = const { Cell::new(0) };
-    }
 
     fn read(body: &str) -> Result<Envelope, EnvelopeError> {
         Envelope::read(body.as_bytes())

@@ -71,4 +71,8 @@ const _: () = {
     shared_between_threads::<Worker<store::MemoryStore>>();
     shared_between_threads::<WorkerHandle>();
     shared_between_threads::<Delivery>();
+    fn moves_between_threads(_: impl Send) {}
+    let _ = |receiver: &'static Receiver, body| {
+        moves_between_threads(receiver.receive(Credentials::default(), body));
+    };
 };

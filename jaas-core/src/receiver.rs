@@ -1,9 +1,11 @@
 //! From a request to a reply, whatever the web framework.
 
 mod counts;
+mod incoming;
 mod question;
 mod refusals;
 
+use std::cell::LazyCell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +18,13 @@ use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span};
 
 use self::counts::Counts;
+use self::incoming::Incoming;
 use self::question::Arrivals;
 use self::refusals::Refusals;
 use crate::auth::{Auth, AuthError, Credentials};
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
-use crate::delivery::{Delivery, Received, Unreadable};
+use crate::delivery::Received;
 use crate::dispatcher::Dispatcher;
 use crate::envelope::MAX_INDEXED_BYTES;
 use crate::head::RequestHead;
@@ -195,39 +198,56 @@ impl Receiver {
             // What cannot be taken now may still be a question.
             (turn, _) => turn,
         };
+        let bytes = body.len();
         // What proves a request genuine proves nothing of a body that is gone, and the reason would name the secret.
         if let Some(declared) = declared.filter(|bytes| *bytes > 0 && body.is_empty()) {
-            return self.refuse_unproven(path, AuthError::BodyMissing { declared }, credentials, &body);
+            let of_settings = path == Path::Settings;
+            return self.refuse_unproven(
+                AuthError::BodyMissing { declared },
+                credentials,
+                bytes,
+                of_settings,
+            );
         }
         let now = self.clock.now();
-        let proven = self.auth.check(credentials, &body, now);
+        let of_events = self.auth.check(credentials, &body, now);
         let own_auth = self.settings.as_ref().and_then(SettingsDesk::auth);
-        let asked = |body: &[u8]| own_auth.map_or(proven, |auth| auth.check(credentials, body, now));
+        let signed = body.clone();
+        let of_questions =
+            LazyCell::new(|| own_auth.map_or(of_events, |auth| auth.check(credentials, &signed, now)));
         // Bytes that nothing proves genuine are not looked at any further.
-        if let Err(reason) = proven
-            && let Err(of_question) = asked(&body)
+        if let Err(of_events) = of_events
+            && let Err(of_questions) = *of_questions
         {
-            let reason = if path == Path::Settings { of_question } else { reason };
-            return self.refuse_unproven(path, reason, credentials, &body);
+            let reason = if path == Path::Settings { of_questions } else { of_events };
+            let asks = path == Path::Settings || question::looks_like_one(&body);
+            return self.refuse_unproven(reason, credentials, bytes, asks);
         }
-        let read = Delivery::read(self.endpoint.clone(), now, body);
-        if question::is_one(&read, path) {
-            let body = question::body_of(&read);
-            match &self.settings {
-                Some(desk) => {
-                    // Its place among the events is for an event.
-                    drop(turn);
-                    return self.answer(desk, path, asked(body), credentials, now, body.clone()).await;
-                }
-                None => self.warn_of_no_desk(),
+        let received = match (Incoming::parse(self.endpoint.clone(), now, body, path), &self.settings) {
+            (Incoming::Question(question), Some(desk)) => {
+                // Its place among the events is for an event.
+                drop(turn);
+                let proven = *of_questions;
+                return match proven {
+                    Ok(proof) => self.answer(desk, question.request, proof, credentials, now).await,
+                    Err(reason) => self.refuse_unproven(reason, credentials, bytes, true),
+                };
+            }
+            (Incoming::Question(question), None) => {
+                self.warn_of_no_desk();
+                question.without_desk
+            }
+            (Incoming::Event(delivery), _) => Received::Event(delivery),
+            (Incoming::Unreadable(unreadable), _) => Received::Unreadable(unreadable),
+        };
+        match of_events {
+            Ok(proof) => self.counts.authentic(proof, now),
+            Err(reason) => {
+                return self.refuse_unproven(reason, credentials, bytes, path == Path::Settings);
             }
         }
-        match proven {
-            Ok(proof) => self.counts.authentic(proof, now),
-            Err(reason) => return self.refuse_unproven(path, reason, credentials, question::body_of(&read)),
-        }
         let reply = match turn {
-            Ok(_turn) => self.dispatch(read, request.trace, &request.span).await,
+            Ok(_turn) => self.dispatch(received, request.trace, &request.span).await,
             Err(reply) => reply,
         };
         self.counts.accepted(&reply, request.began.elapsed());
@@ -245,22 +265,17 @@ impl Receiver {
         })
     }
 
-    async fn dispatch(
-        &self,
-        read: Result<Delivery, Unreadable>,
-        trace: Option<TraceContext>,
-        around: &Span,
-    ) -> Reply {
+    async fn dispatch(&self, received: Received, trace: Option<TraceContext>, around: &Span) -> Reply {
         let endpoint = &*self.endpoint;
-        let received = match read {
-            Ok(delivery) => {
+        let received = match received {
+            Received::Event(delivery) => {
                 let (key, event_type) = (&delivery.envelope.idempotency_key, &delivery.envelope.event_type);
                 let (key, event_type) = (Escaped(key), Escaped(event_type));
                 around.record("key", display(key)).record("event_type", display(event_type));
                 tracing::debug!(target: target::DELIVERY, endpoint, %event_type, %key, "authentic");
                 Received::Event(delivery.with_trace(trace))
             }
-            Err(unreadable) => {
+            Received::Unreadable(unreadable) => {
                 let reason = &unreadable.reason;
                 tracing::warn!(target: target::DELIVERY, endpoint, reason = %Escaped(reason), "authentic, but no readable envelope; going to quarantine");
                 Received::Unreadable(unreadable)
@@ -291,14 +306,14 @@ impl Receiver {
 
     fn refuse_unproven(
         &self,
-        path: Path,
         reason: AuthError,
         credentials: Credentials<'_>,
-        body: &[u8],
+        bytes: usize,
+        is_question: bool,
     ) -> Reply {
-        tracing::warn!(target: target::DELIVERY, endpoint = %self.endpoint, bytes = body.len(), %reason, "refused");
+        tracing::warn!(target: target::DELIVERY, endpoint = %self.endpoint, bytes, %reason, "refused");
         telemetry::REFUSED.add(1, [self.endpoint.clone().into(), reason.as_str().into()]);
-        if path == Path::Settings || question::looks_like_one(body) {
+        if is_question {
             self.questions.refused(&self.endpoint, credentials);
         }
         Reply::Unauthorized
@@ -409,34 +424,5 @@ impl fmt::Debug for ReceiverBuilder {
             .field("time_limit", &self.time_limit)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Timestamp;
-    use crate::envelope::tests::READS;
-    use crate::inbox::Inbox;
-    use crate::reply::Disposition;
-    use crate::signature::{Secret, sign};
-    use crate::store::MemoryStore;
-
-    #[tokio::test]
-    async fn accepting_costs_one_parse_of_the_envelope_and_none_of_the_data() {
-        const NOW: Timestamp = Timestamp::from_secs(1_760_000_000);
-        let auth = Auth::signature(["s"]).expect("good");
-        let inbox = Inbox::new(Arc::new(MemoryStore::new()));
-        let receiver = Receiver::builder("main", auth, inbox).clock(|| NOW).build().expect("good");
-        // Any attempt to read this data as numbers or text would fail.
-        let body = Bytes::from_static(
-            br#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","data":{"conference":1e999,"x":"\ud800"}}"#,
-        );
-        let signature = sign(&Secret::new("s").expect("good"), NOW, &body);
-        READS.set(0);
-        let credentials = Credentials { signature: Some(&signature), authorization: None };
-        let reply = receiver.receive(credentials, body).await;
-        assert_eq!(reply, Reply::Received(Disposition::Stored));
-        assert_eq!(READS.get(), 1);
     }
 }

@@ -33,7 +33,7 @@ pub use self::meeting::{MeetingSettings, MeetingSettingsBuilder};
 pub use self::policy::FailurePolicy;
 pub use self::provider::{Chain, Fixed, NoSettings, SettingsProvider, chain};
 pub use self::record::{SettingsFailure, SettingsLog, SettingsQuery, SettingsRecord, SettingsSource};
-pub(crate) use self::request::is_question;
 pub use self::request::{EVENT_TYPE, NotAQuestion, SettingsRequest};
+pub(crate) use self::request::{asked_about, is_question};
 pub use self::rules::{RoomRules, RulesError, RulesErrorKind};
 pub use self::value::{HideDisplayName, LobbyType, MaxOccupants, Passcode, Transcriber};

@@ -3,66 +3,37 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use bytes::Bytes;
-
-use super::{Path, Receiver};
-use crate::Timestamp;
-use crate::auth::{AuthError, Credentials, Proof};
-use crate::delivery::{Delivery, Unreadable};
-use crate::envelope::EnvelopeError;
+use super::Receiver;
+use crate::auth::{Credentials, Proof};
+use crate::envelope::Fields;
 use crate::reply::Reply;
-use crate::settings::{self, SettingsDesk, SettingsRequest};
+use crate::settings::{self, NotAQuestion, SettingsDesk, SettingsRequest};
 use crate::telemetry::{self, target};
+use crate::timestamp::Timestamp;
 
 /// A question is a few hundred bytes. Nothing longer is looked at before it is known to be genuine.
 const MAX_LOOKED_AT: usize = 4096;
 
-/// Whether what was read is a question. On the path of the settings everything is that is no event.
-pub(super) fn is_one(read: &Result<Delivery, Unreadable>, path: Path) -> bool {
-    match read {
-        Ok(delivery) => delivery.envelope.event_type == settings::EVENT_TYPE,
-        Err(_) if path == Path::Settings => true,
-        // What is no JSON object is not parsed again.
-        Err(unreadable) => {
-            use EnvelopeError::{NotAnObject, NotJson, NotUtf8};
-            let is_object = !matches!(unreadable.reason, NotUtf8 { .. } | NotAnObject | NotJson { .. });
-            is_object && settings::is_question(unreadable.body())
-        }
-    }
-}
-
-/// Whether a body that was refused would have been a question.
+/// Whether a body that nothing proves genuine would be a question.
 pub(super) fn looks_like_one(body: &[u8]) -> bool {
-    body.len() <= MAX_LOOKED_AT && settings::is_question(body)
-}
-
-pub(super) fn body_of(read: &Result<Delivery, Unreadable>) -> &Bytes {
-    match read {
-        Ok(delivery) => delivery.body(),
-        Err(unreadable) => unreadable.body(),
-    }
+    body.len() <= MAX_LOOKED_AT && Fields::parse(body).is_ok_and(|fields| settings::is_question(&fields))
 }
 
 impl Receiver {
-    /// Answers a question, if it is proven.
+    /// Answers a question that is proven genuine.
     pub(super) async fn answer(
         &self,
         desk: &SettingsDesk,
-        path: Path,
-        asked: Result<Proof, AuthError>,
+        request: Result<SettingsRequest, NotAQuestion>,
+        proof: Proof,
         credentials: Credentials<'_>,
         now: Timestamp,
-        body: Bytes,
     ) -> Reply {
-        let proof = match asked {
-            Ok(proof) => proof,
-            Err(reason) => return self.refuse_unproven(path, reason, credentials, &body),
-        };
         if desk.auth().is_none() {
             self.counts.authentic(proof, now);
         }
         self.questions.accepted(&self.endpoint, credentials);
-        match SettingsRequest::read(self.endpoint.clone(), now, body) {
+        match request {
             Ok(request) => desk.answer(request).await,
             Err(why) => desk.answer_unreadable(self.endpoint.clone(), now, &why),
         }

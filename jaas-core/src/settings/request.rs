@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::de::{DeserializeOwned, Deserializer as _, MapAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::delivery::Body;
+use crate::envelope::Fields;
+use crate::id::Fqn;
 use crate::lenient;
-use crate::{Fqn, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// The `eventType` of a question that has one (seen).
 pub const EVENT_TYPE: &str = "SETTINGS_PROVISIONING";
@@ -69,13 +71,12 @@ impl SettingsRequest {
         received_at: Timestamp,
         body: Bytes,
     ) -> Result<Self, NotAQuestion> {
-        let fields = Fields::read(&body).ok_or(NotAQuestion::NotAnObject)?;
-        if !fields.is_asked()? {
-            return Err(NotAQuestion::HasAKey);
-        }
-        let fqn = fields.fqn.and_then(|raw| lenient::string(raw.get()));
-        let fqn = fqn.filter(|fqn| !fqn.contains('\0')).ok_or(NotAQuestion::NoFqn)?;
-        Ok(Self { endpoint: endpoint.into(), received_at, fqn: Fqn::new(fqn), body: body.into() })
+        let fqn = asked_about(&Fields::parse(&body).map_err(|_| NotAQuestion::NotAnObject)?)?;
+        Ok(Self::new(endpoint.into(), received_at, fqn, body))
+    }
+
+    pub(crate) fn new(endpoint: Arc<str>, received_at: Timestamp, fqn: Fqn, body: Bytes) -> Self {
+        Self { endpoint, received_at, fqn, body: body.into() }
     }
 
     /// The room as it was spelt: what stands in `fqn` after the first `/`.
@@ -114,70 +115,40 @@ impl fmt::Debug for SettingsRequest {
     }
 }
 
-/// Whether a body is a question, also one that does not say which meeting it is about.
-pub(crate) fn is_question(body: &[u8]) -> bool {
-    Fields::read(body).is_some_and(|fields| {
-        fields.is_asked().is_ok_and(|asked| asked) && (fields.fqn.is_some() || fields.event_type.is_some())
-    })
+/// Whether this is a question, also one that does not say which meeting it is about.
+pub(crate) fn is_question(fields: &Fields<'_>) -> bool {
+    is_asked(fields).is_ok_and(|asked| asked) && (fields.fqn.is_some() || fields.event_type.is_some())
 }
 
-#[derive(Default)]
-struct Fields<'a> {
-    event_type: Option<&'a RawValue>,
-    idempotency_key: Option<&'a RawValue>,
-    fqn: Option<&'a RawValue>,
+/// Whether this is a question by its type, or by having neither type nor key.
+fn is_asked(fields: &Fields<'_>) -> Result<bool, NotAQuestion> {
+    let given = |raw: Option<&RawValue>| raw.is_some_and(|raw| !matches!(raw.get(), "null" | "\"\""));
+    if given(fields.event_type) {
+        let event_type = fields.event_type.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        return match event_type {
+            Some(event_type) if event_type == EVENT_TYPE => Ok(true),
+            _ => Err(NotAQuestion::AnotherType),
+        };
+    }
+    Ok(!given(fields.idempotency_key))
 }
 
-impl<'a> Fields<'a> {
-    fn read(body: &'a [u8]) -> Option<Self> {
-        let body = lenient::without_bom(std::str::from_utf8(body).ok()?);
-        let mut json = serde_json::Deserializer::from_str(body);
-        let fields = json.deserialize_map(FieldsVisitor).ok()?;
-        json.end().ok()?;
-        Some(fields)
+/// The meeting that is asked about.
+pub(crate) fn asked_about(fields: &Fields<'_>) -> Result<Fqn, NotAQuestion> {
+    if !is_asked(fields)? {
+        return Err(NotAQuestion::HasAKey);
     }
-
-    /// Whether this is a question by its type, or by having neither type nor key.
-    fn is_asked(&self) -> Result<bool, NotAQuestion> {
-        let given = |raw: Option<&RawValue>| raw.is_some_and(|raw| !matches!(raw.get(), "null" | "\"\""));
-        if given(self.event_type) {
-            let event_type = self.event_type.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-            return match event_type {
-                Some(event_type) if event_type == EVENT_TYPE => Ok(true),
-                _ => Err(NotAQuestion::AnotherType),
-            };
-        }
-        Ok(!given(self.idempotency_key))
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(lenient::Key(key)) = map.next_key()? {
-            let raw = Some(map.next_value()?);
-            match &*key {
-                "eventType" => fields.event_type = raw,
-                "idempotencyKey" => fields.idempotency_key = raw,
-                "fqn" => fields.fqn = raw,
-                _ => {}
-            }
-        }
-        Ok(fields)
-    }
+    let fqn = fields.fqn.and_then(|raw| lenient::string(raw.get()));
+    fqn.filter(|fqn| !fqn.contains('\0')).map(Fqn::new).ok_or(NotAQuestion::NoFqn)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_one(body: &str) -> bool {
+        Fields::parse(body.as_bytes()).is_ok_and(|fields| is_question(&fields))
+    }
 
     fn read(body: &str) -> Result<String, NotAQuestion> {
         let request = SettingsRequest::read("main", Timestamp::from_secs(0), body.to_owned().into());
@@ -196,7 +167,7 @@ mod tests {
             r#"{"\ud800":1,"fqn":"a/r"}"#,
         ] {
             assert_eq!(read(body).as_deref(), Ok("a/r"), "{body}");
-            assert!(is_question(body.as_bytes()), "{body}");
+            assert!(is_one(body), "{body}");
         }
         for fqn in ["room", "a/b/c", "A/B%2Fc", "a/", "a/\u{1f600}", "a/%zz"] {
             let body = serde_json::json!({ "fqn": fqn }).to_string();
@@ -206,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_is_no_question_says_why() {
-        for (body, why, is_one) in [
+        for (body, why, asks) in [
             ("", NotAQuestion::NotAnObject, false),
             ("[]", NotAQuestion::NotAnObject, false),
             ("{} {}", NotAQuestion::NotAnObject, false),
@@ -220,7 +191,7 @@ mod tests {
             (r#"{"idempotencyKey":"k","fqn":"a/r"}"#, NotAQuestion::HasAKey, false),
         ] {
             assert_eq!(read(body), Err(why), "{body}");
-            assert_eq!(is_question(body.as_bytes()), is_one, "{body}");
+            assert_eq!(is_one(body), asks, "{body}");
         }
     }
 

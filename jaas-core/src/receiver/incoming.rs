@@ -1,0 +1,92 @@
+//! What a request carries.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Path;
+use crate::delivery::{Delivery, Received, Unreadable};
+use crate::envelope::{Envelope, Fields};
+use crate::settings::{self, NotAQuestion, SettingsRequest};
+use crate::timestamp::Timestamp;
+
+/// The body of an authentic request, by what it is.
+pub(super) enum Incoming {
+    Event(Delivery),
+    Question(Box<Question>),
+    Unreadable(Unreadable),
+}
+
+/// What a settings desk answers.
+pub(super) struct Question {
+    /// On the path of the settings also what does not say which meeting is meant.
+    pub(super) request: Result<SettingsRequest, NotAQuestion>,
+    /// What the same body is to a receiver that has no desk.
+    pub(super) without_desk: Received,
+}
+
+impl Incoming {
+    /// Parses a body, once.
+    pub(super) fn parse(endpoint: Arc<str>, now: Timestamp, body: Bytes, path: Path) -> Self {
+        let fields = Fields::parse(&body);
+        let envelope = match &fields {
+            Ok(fields) => Envelope::decode(fields),
+            Err(reason) => Err(reason.clone()),
+        };
+        let asks =
+            (path == Path::Settings && envelope.is_err()) || fields.as_ref().is_ok_and(settings::is_question);
+        let asked_about = asks.then(|| match &fields {
+            Ok(fields) => settings::asked_about(fields),
+            Err(_) => Err(NotAQuestion::NotAnObject),
+        });
+        let request = asked_about
+            .map(|fqn| fqn.map(|fqn| SettingsRequest::new(endpoint.clone(), now, fqn, body.clone())));
+        let received = match envelope {
+            Ok(envelope) => Received::Event(Delivery::new(endpoint, now, envelope, body)),
+            Err(reason) => Received::Unreadable(Unreadable::new(endpoint, now, reason, body)),
+        };
+        match (request, received) {
+            (Some(request), without_desk) => Self::Question(Box::new(Question { request, without_desk })),
+            (None, Received::Event(delivery)) => Self::Event(delivery),
+            (None, Received::Unreadable(unreadable)) => Self::Unreadable(unreadable),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(body: &'static str, path: Path) -> Incoming {
+        Incoming::parse("main".into(), Timestamp::from_secs(0), Bytes::from_static(body.as_bytes()), path)
+    }
+
+    #[test]
+    fn the_data_of_an_event_is_not_parsed() {
+        // Any attempt to read this data as numbers or text would fail.
+        let body =
+            r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","data":{"conference":1e999,"x":"\ud800"}}"#;
+        for path in [Path::Events, Path::Settings] {
+            assert!(matches!(parse(body, path), Incoming::Event(_)));
+        }
+    }
+
+    #[test]
+    fn on_the_path_of_settings_all_that_is_not_an_event_is_a_question() {
+        for body in ["", "[]", "{", "{}", r#"{"idempotencyKey":"k"}"#, r#"{"eventType":"X"}"#] {
+            assert!(matches!(parse(body, Path::Events), Incoming::Unreadable(_)), "{body}");
+            let Incoming::Question(question) = parse(body, Path::Settings) else { panic!("{body}") };
+            assert!(question.request.is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_question_is_still_what_a_receiver_without_a_desk_keeps() {
+        let Incoming::Question(question) = parse(r#"{"fqn":"a/r"}"#, Path::Events) else { panic!("asked") };
+        assert_eq!(question.request.expect("a question").fqn, "a/r");
+        assert!(matches!(question.without_desk, Received::Unreadable(_)));
+        let body = r#"{"fqn":"a/r","eventType":"SETTINGS_PROVISIONING","idempotencyKey":"k"}"#;
+        let Incoming::Question(question) = parse(body, Path::Events) else { panic!("asked") };
+        assert!(matches!(question.without_desk, Received::Event(_)));
+    }
+}
