@@ -11,8 +11,8 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use crate::delivery::Delivery;
-use crate::event::{Event, EventHandler};
-use crate::handler::{Context, Handled, HandlerError, HandlerResult, Next};
+use crate::event::Event;
+use crate::handler::{Context, EventHandler, Handled, HandlerError, HandlerResult, Next};
 use crate::telemetry::{self, name, target};
 
 /// Which handler is run, for those who watch.

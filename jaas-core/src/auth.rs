@@ -4,9 +4,9 @@ use std::fmt;
 
 use hmac::Mac as _;
 
-use crate::Timestamp;
 use crate::signature::{self, Secret, SecretError, SignatureError, Tolerance, Verified};
 use crate::telemetry::target;
+use crate::timestamp::Timestamp;
 
 /// How an endpoint tells genuine requests from forged ones. There is no way to switch it off.
 ///

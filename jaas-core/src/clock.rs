@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// Tells the current time. The receiver and the worker ask their clock and nothing else, so a test can
 /// move time by hand.

@@ -7,12 +7,11 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
-use crate::Timestamp;
 use crate::envelope::{Envelope, EnvelopeError};
-use crate::event::{Event, EventHandler};
-use crate::handler::{Context, HandlerResult};
+use crate::event::Event;
 use crate::lenient::{self, Undecoded};
 use crate::telemetry::TraceContext;
+use crate::timestamp::Timestamp;
 
 /// One event as it was delivered: the envelope, the raw bytes, and where and when they came.
 #[derive(Debug, Clone)]
@@ -127,19 +126,6 @@ impl Delivery {
         let mut undecoded = Undecoded::of(self.envelope.undecoded());
         let event = Event::read_within(self.envelope.kind, self.data(), &mut undecoded);
         (event, undecoded)
-    }
-
-    /// Gives the event to a handler as the worker does: decodes it and calls
-    /// [`any_event`](EventHandler::any_event). In unit tests, the shortest way to call a handler.
-    ///
-    /// # Errors
-    /// What the handler returns.
-    pub async fn handle<Tx: Send>(
-        &self,
-        handler: &(impl EventHandler<Tx> + ?Sized),
-        tx: &mut Tx,
-    ) -> HandlerResult {
-        handler.any_event(&mut Context::new(self, tx), &self.event()).await
     }
 
     /// When the event happened: its `timestamp`, or the time of receipt when it has none.
@@ -285,7 +271,7 @@ impl std::fmt::Debug for Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HandlerError, Next};
+    use crate::handler::{HandlerError, Next};
 
     #[test]
     fn what_data_cannot_be_read_as_is_told_without_its_values_and_is_permanent() {

@@ -1,7 +1,7 @@
 //! The events JaaS sends: their kinds, their payloads, and the one table both come from.
 //!
 //! 8x8 calls its own list "some of" the events, and it grows. What this version does not know reaches
-//! [`EventHandler::unknown`] and is never an error.
+//! [`EventHandler::unknown`](crate::EventHandler::unknown) and is never an error.
 //!
 //! Wire facts in this module's docs say how they are known: *documented* (8x8's pages), *asserted by
 //! jitsi-meet's tests*, *seen in jitsi-meet's client*, *seen in the sender's modules* (its published Prosody
@@ -44,8 +44,6 @@ mod usage;
 
 use std::fmt;
 
-use async_trait::async_trait;
-
 pub use self::document::*;
 pub use self::feedback::*;
 pub use self::live_stream::*;
@@ -59,7 +57,6 @@ pub use self::stats::*;
 pub use self::telephony::*;
 pub use self::transcript::*;
 pub use self::usage::*;
-use crate::handler::{Context, Handled, HandlerResult};
 pub use crate::lenient::DecodeError;
 use crate::lenient::{Decode, Undecoded, Write};
 
@@ -187,7 +184,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Why an event is given to [`EventHandler::unknown`] instead of its own method.
+/// Why an event is given to [`EventHandler::unknown`](crate::EventHandler::unknown) instead of its own method.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnknownReason {
@@ -201,7 +198,7 @@ pub enum UnknownReason {
 
 /// An event that could not be given to a method of its own.
 ///
-/// The envelope is in the context as for any event; [`Context::data`] has the raw `data`.
+/// The envelope is in the context as for any event; [`Context::data`](crate::Context::data) has the raw `data`.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct UnknownEvent<'a> {
@@ -309,134 +306,6 @@ macro_rules! define_events {
                     Self::Unknown(_) => EventKind::Unknown,
                 }
             }
-
-            /// Calls the handler method of this event, past [`EventHandler::any_event`].
-            ///
-            /// # Errors
-            /// What the handler returns.
-            pub async fn dispatch<Tx: Send, H>(&self, handler: &H, cx: &mut Context<'_, Tx>) -> HandlerResult
-            where
-                H: EventHandler<Tx> + ?Sized,
-            {
-                match self {
-                    $(Self::$Event(payload) => handler.$method(cx, payload).await,)*
-                    Self::Unknown(reason) => {
-                        let delivery = cx.delivery();
-                        let event = UnknownEvent { event_type: &delivery.envelope.event_type, reason };
-                        handler.unknown(cx, &event).await
-                    }
-                }
-            }
-        }
-
-        /// What an application does when events arrive: one method per event type. Implement those you care
-        /// about.
-        ///
-        /// # What the framework promises
-        /// - Only authentic events arrive here.
-        /// - **Order**: within a session, events waiting at the same time are run one at a time, earliest
-        ///   `timestamp` first. An event that arrives late is still late: `PARTICIPANT_JOINED` can come before
-        ///   `ROOM_CREATED` (documented).
-        /// - **How often**: mounted with [`Handlers::transactional`](crate::Handlers::transactional), what a
-        ///   method writes through [`Context::tx`] is committed together with the event's completion or not at
-        ///   all, so its rows exist once. Everything else a method does (e-mails, HTTP calls, rows written
-        ///   over another connection, and anything mounted with [`Handlers::plain`](crate::Handlers::plain))
-        ///   happens *at least* once: a crash between the effect and the completion repeats it.
-        /// - A method that returns an error, panics or exceeds its time limit is run again later, until it
-        ///   succeeds or the event is dead-lettered; see [`HandlerError`](crate::HandlerError).
-        ///
-        /// # What the implementor owes
-        /// - Tolerate running twice for effects outside `tx`, keyed by
-        ///   [`idempotency_key`](crate::Envelope::idempotency_key).
-        /// - Do not block the thread.
-        /// - Expect fields to be absent.
-        ///
-        /// # Choosing `Tx`
-        /// `Tx` is the store's transaction. Implement `EventHandler` (that is, `EventHandler<()>`) when you do
-        /// not need one: such a handler runs on every store. Implement `EventHandler<SomeConnection>` to write
-        /// in the transaction that completes the event; the compiler then only lets you mount it on a store
-        /// that has such transactions.
-        ///
-        /// Methods left out answer [`Handled::Ignored`], so what was not handled can be found and replayed
-        /// when you implement the method.
-        ///
-        /// ```
-        /// use async_trait::async_trait;
-        /// use jaas_core::event::RecordingUploaded;
-        /// use jaas_core::{Context, EventHandler, Handled, HandlerResult};
-        ///
-        /// struct Archive;
-        ///
-        /// #[async_trait]
-        /// impl EventHandler for Archive {
-        ///     async fn recording_uploaded(&self, cx: &mut Context<'_>, event: &RecordingUploaded) -> HandlerResult {
-        ///         let link = event.pre_authenticated_link.as_ref().ok_or("a recording without a link")?;
-        ///         println!("room {:?} was recorded: {} bytes of link", cx.envelope().fqn.room(), link.expose().len());
-        ///         Ok(Handled::Done)
-        ///     }
-        /// }
-        /// ```
-        #[diagnostic::on_unimplemented(
-            message = "`{Self}` does not implement `EventHandler<{Tx}>`",
-            note = "a handler without a transaction implements `EventHandler` and is mounted with `Handlers::plain`",
-            note = "a handler that writes through `cx.tx()` implements `EventHandler<TheStoresConnection>` and is mounted with `Handlers::transactional`"
-        )]
-        #[async_trait]
-        pub trait EventHandler<Tx: Send = ()>: Send + Sync + 'static {
-            /// Every event, whatever its type. The provided method calls the event's own method; override it for
-            /// what concerns all events, such as an audit log, call [`Event::dispatch`] to go on, and return what it
-            /// answers.
-            ///
-            /// # Errors
-            /// As of every method: what [`HandlerError`](crate::HandlerError) says is done next.
-            async fn any_event(&self, cx: &mut Context<'_, Tx>, event: &Event) -> HandlerResult {
-                event.dispatch(self, cx).await
-            }
-
-            $(
-                #[doc = $doc]
-                #[doc = concat!("\n\nCalled for `", $wire, "`. What 8x8 documents of it is on [its page](https://developer.8x8.com/jaas/docs/webhooks-payload); the [payload](", stringify!($Event), ") says what is known of its fields, and how:\n\n", $Event!())]
-                async fn $method(&self, cx: &mut Context<'_, Tx>, event: &$Event) -> HandlerResult {
-                    let _ = (cx, event);
-                    Ok(Handled::unimplemented())
-                }
-            )*
-
-            /// An event without a method of its own: a type this version does not know, or a known type whose
-            /// `data` has the wrong shape.
-            ///
-            /// Called for every `eventType` not in [`EventKind::ALL`]. The raw data is in [`Context::data`].
-            ///
-            /// The provided method ignores the event. For data that does not decode, its note says what did not, and the
-            /// log has warned: look for such events among the ignored ones of their type, and replay them with a version that
-            /// decodes them, or with this method. To make dead letters of them instead, return
-            /// `Err(HandlerError::permanent(event.reason.clone()))` for [`UnknownReason::Data`].
-            async fn unknown(&self, cx: &mut Context<'_, Tx>, event: &UnknownEvent<'_>) -> HandlerResult {
-                let _ = cx;
-                Ok(Handled::unknown(event.reason))
-            }
-        }
-
-        define_events!(@forward Box [$($Event $method,)*]);
-        define_events!(@forward std::sync::Arc [$($Event $method,)*]);
-    };
-    (@forward $($Pointer:ident)::+ [$($Event:ident $method:ident,)*]) => {
-        /// Forwards every method.
-        #[async_trait]
-        impl<Tx: Send, H: EventHandler<Tx> + ?Sized> EventHandler<Tx> for $($Pointer)::+<H> {
-            async fn any_event(&self, cx: &mut Context<'_, Tx>, event: &Event) -> HandlerResult {
-                (**self).any_event(cx, event).await
-            }
-
-            $(
-                async fn $method(&self, cx: &mut Context<'_, Tx>, event: &$Event) -> HandlerResult {
-                    (**self).$method(cx, event).await
-                }
-            )*
-
-            async fn unknown(&self, cx: &mut Context<'_, Tx>, event: &UnknownEvent<'_>) -> HandlerResult {
-                (**self).unknown(cx, event).await
-            }
         }
     };
 }
@@ -448,8 +317,6 @@ impl fmt::Display for EventKind {
         f.write_str(self.as_str())
     }
 }
-
-const _: fn(&dyn EventHandler<()>) = |_| {};
 
 #[cfg(test)]
 mod tests {

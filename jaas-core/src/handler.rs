@@ -1,15 +1,157 @@
-//! What a handler method is given and what it answers.
+//! What an application does when events arrive: the trait, what its methods are given, and what they return.
+
+mod error;
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::fmt;
-use std::time::Duration;
 
+use async_trait::async_trait;
 use serde::de::DeserializeOwned;
+
+pub use self::error::{HandlerError, Next};
 
 use crate::delivery::{DataError, Delivery};
 use crate::envelope::Envelope;
-use crate::event::UnknownReason;
+use crate::event::*;
+
+/// Defines the trait from the table of events: a method for each, dispatch to it, and forwarding.
+macro_rules! define_handler {
+    ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {
+        /// What an application does when events arrive: one method per event type. Implement those you care
+        /// about.
+        ///
+        /// # What the framework promises
+        /// - Only authentic events arrive here.
+        /// - **Order**: within a session, events waiting at the same time are run one at a time, earliest
+        ///   `timestamp` first. An event that arrives late is still late: `PARTICIPANT_JOINED` can come before
+        ///   `ROOM_CREATED` (documented).
+        /// - **How often**: mounted with [`Handlers::transactional`](crate::Handlers::transactional), what a
+        ///   method writes through [`Context::tx`] is committed together with the event's completion or not at
+        ///   all, so its rows exist once. Everything else a method does (e-mails, HTTP calls, rows written
+        ///   over another connection, and anything mounted with [`Handlers::plain`](crate::Handlers::plain))
+        ///   happens *at least* once: a crash between the effect and the completion repeats it.
+        /// - A method that returns an error, panics or exceeds its time limit is run again later, until it
+        ///   succeeds or the event is dead-lettered; see [`HandlerError`](crate::HandlerError).
+        ///
+        /// # What the implementor owes
+        /// - Tolerate running twice for effects outside `tx`, keyed by
+        ///   [`idempotency_key`](crate::Envelope::idempotency_key).
+        /// - Do not block the thread.
+        /// - Expect fields to be absent.
+        ///
+        /// # Choosing `Tx`
+        /// `Tx` is the store's transaction. Implement `EventHandler` (that is, `EventHandler<()>`) when you do
+        /// not need one: such a handler runs on every store. Implement `EventHandler<SomeConnection>` to write
+        /// in the transaction that completes the event; the compiler then only lets you mount it on a store
+        /// that has such transactions.
+        ///
+        /// Methods left out answer [`Handled::Ignored`], so what was not handled can be found and replayed
+        /// when you implement the method.
+        ///
+        /// ```
+        /// use async_trait::async_trait;
+        /// use jaas_core::event::RecordingUploaded;
+        /// use jaas_core::{Context, EventHandler, Handled, HandlerResult};
+        ///
+        /// struct Archive;
+        ///
+        /// #[async_trait]
+        /// impl EventHandler for Archive {
+        ///     async fn recording_uploaded(&self, cx: &mut Context<'_>, event: &RecordingUploaded) -> HandlerResult {
+        ///         let link = event.pre_authenticated_link.as_ref().ok_or("a recording without a link")?;
+        ///         println!("room {:?} was recorded: {} bytes of link", cx.envelope().fqn.room(), link.expose().len());
+        ///         Ok(Handled::Done)
+        ///     }
+        /// }
+        /// ```
+        #[diagnostic::on_unimplemented(
+            message = "`{Self}` does not implement `EventHandler<{Tx}>`",
+            note = "a handler without a transaction implements `EventHandler` and is mounted with `Handlers::plain`",
+            note = "a handler that writes through `cx.tx()` implements `EventHandler<TheStoresConnection>` and is mounted with `Handlers::transactional`"
+        )]
+        #[async_trait]
+        pub trait EventHandler<Tx: Send = ()>: Send + Sync + 'static {
+            /// Every event, whatever its type. The provided method calls the event's own method; override it for
+            /// what concerns all events, such as an audit log, call [`Event::dispatch`] to go on, and return what it
+            /// answers.
+            ///
+            /// # Errors
+            /// As of every method: what [`HandlerError`](crate::HandlerError) says is done next.
+            async fn any_event(&self, cx: &mut Context<'_, Tx>, event: &Event) -> HandlerResult {
+                event.dispatch(self, cx).await
+            }
+
+            $(
+                #[doc = $doc]
+                #[doc = concat!("\n\nCalled for `", $wire, "`. What 8x8 documents of it is on [its page](https://developer.8x8.com/jaas/docs/webhooks-payload); the [payload](crate::event::", stringify!($Event), ") says what is known of its fields, and how:\n\n", $Event!())]
+                async fn $method(&self, cx: &mut Context<'_, Tx>, event: &$Event) -> HandlerResult {
+                    let _ = (cx, event);
+                    Ok(Handled::unimplemented())
+                }
+            )*
+
+            /// An event without a method of its own: a type this version does not know, or a known type whose
+            /// `data` has the wrong shape.
+            ///
+            /// Called for every `eventType` not in [`EventKind::ALL`]. The raw data is in [`Context::data`].
+            ///
+            /// The provided method ignores the event. For data that does not decode, its note says what did not, and the
+            /// log has warned: look for such events among the ignored ones of their type, and replay them with a version that
+            /// decodes them, or with this method. To make dead letters of them instead, return
+            /// `Err(HandlerError::permanent(event.reason.clone()))` for [`UnknownReason::Data`].
+            async fn unknown(&self, cx: &mut Context<'_, Tx>, event: &UnknownEvent<'_>) -> HandlerResult {
+                let _ = cx;
+                Ok(Handled::unknown(event.reason))
+            }
+        }
+
+        define_handler!(@forward Box [$($Event $method,)*]);
+        define_handler!(@forward std::sync::Arc [$($Event $method,)*]);
+
+        impl Event {
+            /// Calls the handler method of this event, past [`EventHandler::any_event`].
+            ///
+            /// # Errors
+            /// What the handler returns.
+            pub async fn dispatch<Tx: Send, H>(&self, handler: &H, cx: &mut Context<'_, Tx>) -> HandlerResult
+            where
+                H: EventHandler<Tx> + ?Sized,
+            {
+                match self {
+                    $(Self::$Event(payload) => handler.$method(cx, payload).await,)*
+                    Self::Unknown(reason) => {
+                        let delivery = cx.delivery();
+                        let event = UnknownEvent { event_type: &delivery.envelope.event_type, reason };
+                        handler.unknown(cx, &event).await
+                    }
+                }
+            }
+        }
+    };
+    (@forward $($Pointer:ident)::+ [$($Event:ident $method:ident,)*]) => {
+        /// Forwards every method.
+        #[async_trait]
+        impl<Tx: Send, H: EventHandler<Tx> + ?Sized> EventHandler<Tx> for $($Pointer)::+<H> {
+            async fn any_event(&self, cx: &mut Context<'_, Tx>, event: &Event) -> HandlerResult {
+                (**self).any_event(cx, event).await
+            }
+
+            $(
+                async fn $method(&self, cx: &mut Context<'_, Tx>, event: &$Event) -> HandlerResult {
+                    (**self).$method(cx, event).await
+                }
+            )*
+
+            async fn unknown(&self, cx: &mut Context<'_, Tx>, event: &UnknownEvent<'_>) -> HandlerResult {
+                (**self).unknown(cx, event).await
+            }
+        }
+    };
+}
+
+for_each_event!(define_handler);
+
+const _: fn(&dyn EventHandler<()>) = |_| {};
 
 /// What a handler method knows about the event besides its payload, and the transaction it may write in.
 ///
@@ -126,105 +268,17 @@ impl Handled {
     }
 }
 
-/// A failed run of a handler, and what to do next.
-///
-/// `?` turns any error into "retry": the event is run again after a growing back-off, until the attempts are
-/// used up and it becomes a dead letter. (Only of a [`DataError`] it makes a permanent failure.)
-///
-/// ```
-/// use jaas_core::{HandlerError, HandlerResult, Handled};
-/// use std::time::Duration;
-///
-/// fn pick_a_shard(room: &str) -> HandlerResult {
-///     let number: u32 = room.parse()?; // retried
-///     match number {
-///         0..10 => Ok(Handled::Done),
-///         10 => Err(HandlerError::retry_after(Duration::from_secs(60), "shard 10 is being moved")),
-///         _ => Err(HandlerError::permanent("no such shard")),
-///     }
-/// }
-/// # assert_eq!(pick_a_shard("7"), Ok(Handled::Done));
-/// # assert!(pick_a_shard("x").is_err());
-/// ```
-pub struct HandlerError {
-    next: Next,
-    source: Box<dyn Error + Send + Sync>,
-}
-
-/// What to do after a failed run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Next {
-    /// Run again after the usual back-off.
-    Retry,
-    /// Run again no sooner than this; the worker waits no longer than its back-off's maximum.
-    RetryAfter(Duration),
-    /// Nothing is gained by another run: the event becomes a dead letter. While another handler of it asks for a retry it
-    /// is run again, though, and this handler with it.
-    DeadLetter,
-}
-
-impl HandlerError {
-    /// A failure that another attempt may get past; what `?` makes of an error.
-    pub fn retry(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { next: Next::Retry, source: source.into() }
-    }
-
-    /// A failure that another attempt may get past, but no sooner than `delay`, or the longest wait of the worker's
-    /// [`Backoff`](crate::Backoff) if that is shorter.
-    pub fn retry_after(delay: Duration, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { next: Next::RetryAfter(delay), source: source.into() }
-    }
-
-    /// A failure that no other attempt would get past. The event becomes a dead letter, unless another handler of it asks for
-    /// a retry: then it is run again first, and this handler with it; see [`Handlers`](crate::Handlers).
-    pub fn permanent(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { next: Next::DeadLetter, source: source.into() }
-    }
-
-    /// What to do next.
-    pub fn next(&self) -> Next {
-        self.next
-    }
-
-    /// What went wrong.
-    pub fn source(&self) -> &(dyn Error + Send + Sync + 'static) {
-        &*self.source
-    }
-}
-
-// `HandlerError` is not an `Error` itself, which is what lets `?` convert every error into it.
-impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for HandlerError {
-    fn from(source: E) -> Self {
-        let source = source.into();
-        // Stored data does not change, so what it cannot be read as today it cannot be read as tomorrow.
-        let next = if source.is::<DataError>() { Next::DeadLetter } else { Next::Retry };
-        Self { next, source }
-    }
-}
-
-/// The error and its sources, outermost first, separated by `: `.
-impl fmt::Display for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.source)?;
-        let mut cause = self.source.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HandlerError").field("next", &self.next).field("source", &self.source).finish()
-    }
-}
-
-/// Compares what to do next and the message.
-impl PartialEq for HandlerError {
-    fn eq(&self, other: &Self) -> bool {
-        self.next == other.next && self.to_string() == other.to_string()
+impl Delivery {
+    /// Gives the event to a handler as the worker does: decodes it and calls
+    /// [`any_event`](EventHandler::any_event). In unit tests, the shortest way to call a handler.
+    ///
+    /// # Errors
+    /// What the handler returns.
+    pub async fn handle<Tx: Send>(
+        &self,
+        handler: &(impl EventHandler<Tx> + ?Sized),
+        tx: &mut Tx,
+    ) -> HandlerResult {
+        handler.any_event(&mut Context::new(self, tx), &self.event()).await
     }
 }

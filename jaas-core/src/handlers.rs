@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub use self::rehearse::Rehearsed;
 use crate::config::ConfigError;
-use crate::event::EventHandler;
+use crate::handler::EventHandler;
 
 /// The handlers that see every event, each under a name.
 ///

@@ -3,6 +3,9 @@
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+
+use crate::lenient::{Field, Fields, Undecoded, WriteFields};
 
 /// Defines newtypes around the string as it came on the wire.
 macro_rules! string_id {
@@ -291,6 +294,35 @@ impl fmt::Display for Room {
             Self::Main => f.write_str("main room"),
             Self::Breakout { id: Some(id) } => write!(f, "breakout room {id}"),
             Self::Breakout { id: None } => f.write_str("breakout room"),
+        }
+    }
+}
+
+impl Fields for Room {
+    fn set(&mut self, key: &str, raw: &str, undecoded: &mut Undecoded) -> bool {
+        match key {
+            "isBreakout" => {
+                let is_breakout = undecoded.checked("isBreakout", raw, bool::read(raw));
+                if is_breakout == Some(true) && !self.is_breakout() {
+                    *self = Self::Breakout { id: None };
+                }
+            }
+            "breakoutRoomId" => {
+                if let Some(id) = undecoded.checked("breakoutRoomId", raw, Field::read(raw)) {
+                    *self = Self::Breakout { id: Some(id) };
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl WriteFields for Room {
+    fn write_fields(&self, into: &mut Map<String, Value>) {
+        into.insert("isBreakout".to_owned(), self.is_breakout().into());
+        if let Some(id) = self.breakout_id() {
+            into.insert("breakoutRoomId".to_owned(), id.as_str().into());
         }
     }
 }

@@ -93,26 +93,6 @@ pub(crate) trait Fields {
     fn set(&mut self, key: &str, raw: &str, undecoded: &mut Undecoded) -> bool;
 }
 
-impl Fields for crate::Room {
-    fn set(&mut self, key: &str, raw: &str, undecoded: &mut Undecoded) -> bool {
-        match key {
-            "isBreakout" => {
-                let is_breakout = undecoded.checked("isBreakout", raw, bool::read(raw));
-                if is_breakout == Some(true) && !self.is_breakout() {
-                    *self = Self::Breakout { id: None };
-                }
-            }
-            "breakoutRoomId" => {
-                if let Some(id) = undecoded.checked("breakoutRoomId", raw, Field::read(raw)) {
-                    *self = Self::Breakout { id: Some(id) };
-                }
-            }
-            _ => return false,
-        }
-        true
-    }
-}
-
 /// A whole payload, read from the raw `data` of an event.
 pub(crate) trait Decode: Sized {
     fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError>;
@@ -221,12 +201,6 @@ impl Field for i64 {
                 .contains(&number)
                 .then_some(number as i64)
         })
-    }
-}
-
-impl Field for crate::Timestamp {
-    fn read(raw: &str) -> Option<Self> {
-        i64::read(raw).map(Self::from_millis)
     }
 }
 
@@ -413,7 +387,7 @@ impl<'de> Deserialize<'de> for LossyString {
 #[allow(unreachable_pub)]
 mod tests {
     use super::*;
-    use crate::{Room, UserId};
+    use crate::id::{Room, UserId};
 
     payload! {
         /// A sample.
@@ -555,7 +529,7 @@ mod tests {
 
     #[test]
     fn the_room_does_not_depend_on_the_order_of_its_two_fields() {
-        let id = Some(crate::BreakoutRoomId::new("b1"));
+        let id = Some(crate::id::BreakoutRoomId::new("b1"));
         for raw in [
             r#"{"isBreakout":true,"breakoutRoomId":"b1"}"#,
             r#"{"breakoutRoomId":"b1","isBreakout":"true"}"#,

@@ -11,6 +11,7 @@ mod delivery;
 mod direct;
 mod dispatcher;
 mod envelope;
+#[macro_use] // The tables of fields, for the docs of the handler methods.
 pub mod event;
 mod file_name;
 mod handler;
@@ -42,9 +43,8 @@ pub use self::delivery::{Body, DataError, Delivery, Received, Unreadable};
 pub use self::direct::{Direct, DirectBuilder};
 pub use self::dispatcher::{DispatchError, Dispatcher};
 pub use self::envelope::{Envelope, EnvelopeError, MAX_INDEXED_BYTES};
-pub use self::event::EventHandler;
 pub use self::file_name::file_name;
-pub use self::handler::{Context, Handled, HandlerError, HandlerResult, Next};
+pub use self::handler::{Context, EventHandler, Handled, HandlerError, HandlerResult, Next};
 pub use self::handlers::{Handlers, Rehearsed};
 pub use self::head::RequestHead;
 pub use self::id::{

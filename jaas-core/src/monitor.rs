@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use crate::Timestamp;
 use crate::background::Background;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
 use crate::store::{EventAdmin, EventState, StoreStats};
 use crate::telemetry::{self, target};
+use crate::timestamp::Timestamp;
 
 /// Looks from time to time how many events are in which state and how old the oldest are, and sets the gauges
 /// `jaas_queue_events` and `jaas_queue_oldest_seconds`; see [`METRICS`](telemetry::METRICS). One process that does so is

@@ -157,9 +157,11 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
+    use crate::delivery::Delivery;
+    use crate::handler::Handled;
     use crate::signature::Tolerance;
     use crate::store::{ClaimRequest, EventState, EventStore as _, Keep, MemoryStore, Step};
-    use crate::{Delivery, Handled, Timestamp};
+    use crate::timestamp::Timestamp;
 
     const DAY: i64 = 24 * 60 * 60 * 1000;
 

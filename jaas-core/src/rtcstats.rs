@@ -39,6 +39,7 @@ mod async_reader;
 mod decompress;
 mod entry;
 mod error;
+mod held;
 mod keyed;
 mod lines;
 mod machine;

@@ -14,7 +14,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// The name of the signature header.
 pub const HEADER: &str = "x-jaas-signature";

@@ -8,6 +8,7 @@ mod history;
 mod memory;
 mod methods;
 mod order;
+mod page;
 mod record;
 mod retention;
 mod work;
@@ -26,17 +27,17 @@ pub use self::history::{
 };
 pub use self::memory::MemoryStore;
 pub use self::order::{Head, SessionOrder, Turn};
+pub use self::page::{Page, PageRequest, RowId};
 pub use self::record::{
-    Conflict, EventQuery, EventState, Page, PageRequest, QuarantineReplay, Quarantined, RowId, StateStats,
-    StoreStats, StoredEvent,
+    Conflict, EventQuery, EventState, QuarantineReplay, Quarantined, StateStats, StoreStats, StoredEvent,
 };
 pub use self::retention::{Keep, Purged, Retention, RetentionBuilder};
 pub use self::work::{
     Accepted, Claim, ClaimRequest, Completion, Failure, Lease, NextClaim, NextDue, Step, TxWork,
 };
-use crate::Timestamp;
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
+use crate::timestamp::Timestamp;
 
 /// The inbox: a durable set of events with one row per idempotency key, and the work that is left to do.
 ///

@@ -4,6 +4,9 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::lenient::{Field, Write};
 
 /// A point in time in **milliseconds** since the Unix epoch: the unit of `timestamp` and of every other
 /// time in a JaaS body. (Only the `t` of the signature header counts seconds.)
@@ -149,6 +152,18 @@ impl TryFrom<Timestamp> for time::OffsetDateTime {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} lies outside the calendar library's range")]
 pub struct OutOfRange(pub Timestamp);
+
+impl Field for Timestamp {
+    fn read(raw: &str) -> Option<Self> {
+        i64::read(raw).map(Self::from_millis)
+    }
+}
+
+impl Write for Timestamp {
+    fn write(&self) -> Option<Value> {
+        Some(self.as_millis().into())
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ mod pace;
 mod process;
 mod run;
 mod session;
+mod turn;
 
 use std::fmt;
 use std::future::Future;

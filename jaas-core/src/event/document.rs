@@ -1,7 +1,9 @@
 //! Files that participants share in a meeting.
 
+use crate::id::UserId;
 use crate::lenient::payload;
-use crate::{Link, Personal, Timestamp, UserId};
+use crate::private::{Link, Personal};
+use crate::timestamp::Timestamp;
 
 payload! {
     /// Somebody shared a file.

@@ -1,7 +1,8 @@
 //! What participants thought of the meeting.
 
+use crate::id::UserId;
 use crate::lenient::payload;
-use crate::{Personal, UserId};
+use crate::private::Personal;
 
 payload! {
     /// Somebody rated the meeting or commented on it.

@@ -1,6 +1,6 @@
 //! Live streams.
 
-use crate::Jid;
+use crate::id::Jid;
 use crate::lenient::payload;
 
 payload! {

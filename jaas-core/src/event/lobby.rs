@@ -1,7 +1,7 @@
 //! People who wait in the lobby.
 
 use super::participant::{DisconnectReason, Participant};
-use crate::Room;
+use crate::id::Room;
 use crate::lenient::payload;
 
 payload! {

@@ -1,7 +1,8 @@
 //! Participants who came, left, or changed something.
 
+use crate::id::{Jid, ParticipantId, Room, UserId};
 use crate::lenient::{open_enum, payload};
-use crate::{Jid, ParticipantId, Personal, Room, UserId};
+use crate::private::Personal;
 
 payload! {
     /// Who a participant is: what joining, leaving and the lobby events have in common.
@@ -196,8 +197,8 @@ impl ParticipantLeft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BreakoutRoomId;
     use crate::event::Payload as _;
+    use crate::id::BreakoutRoomId;
 
     #[test]
     fn moderator_is_read_from_a_bool_and_from_a_string() {

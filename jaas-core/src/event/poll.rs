@@ -1,7 +1,8 @@
 //! Polls and their answers.
 
+use crate::id::{Jid, ParticipantId, PollId, Room, UserId};
 use crate::lenient::payload;
-use crate::{Jid, ParticipantId, Personal, PollId, Room, UserId};
+use crate::private::Personal;
 
 payload! {
     /// Somebody asked a question.

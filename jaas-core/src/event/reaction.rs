@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
+use crate::id::{Jid, UserId};
 use crate::lenient::{self, Decode, DecodeError, Undecoded, Write, open_enum, payload};
-use crate::{Jid, Personal, Timestamp, UserId};
+use crate::private::Personal;
+use crate::timestamp::Timestamp;
 
 payload! {
     /// A participant reacted, once or several times within a short while.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::id::{Jid, RecordingSessionId, UserId};
 use crate::lenient::payload;
-use crate::{Jid, Link, Personal, RecordingSessionId, Timestamp, UserId};
+use crate::private::{Link, Personal};
+use crate::timestamp::Timestamp;
 
 payload! {
     /// A recording began.

@@ -1,7 +1,7 @@
 //! Rooms that opened and closed.
 
+use crate::id::{Jid, Room};
 use crate::lenient::payload;
-use crate::{Jid, Room};
 
 payload! {
     /// A room opened: the main room of a meeting, or one of its breakout rooms.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::id::{Jid, ParticipantId, UserId};
 use crate::lenient::{self, Decode, DecodeError, Undecoded, Write, payload};
-use crate::{Jid, Link, ParticipantId, Personal, UserId};
+use crate::private::{Link, Personal};
 
 /// How long each participant spoke.
 ///

@@ -1,8 +1,9 @@
 //! Phones and SIP devices in a meeting.
 
 use super::participant::DisconnectReason;
+use crate::id::{Jid, ParticipantId, Room};
 use crate::lenient::{open_enum, payload};
-use crate::{Jid, ParticipantId, Personal, Room};
+use crate::private::Personal;
 
 payload! {
     /// A SIP device called in and is in the meeting.

@@ -1,7 +1,8 @@
 //! What was said and written: transcriptions and the chat.
 
+use crate::id::{Jid, ParticipantId, Room, UserId};
 use crate::lenient::payload;
-use crate::{Jid, Link, ParticipantId, Personal, Room, UserId};
+use crate::private::{Link, Personal};
 
 payload! {
     /// Transcription began: the transcriber entered the room.

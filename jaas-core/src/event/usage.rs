@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::telephony::CallDirection;
+use crate::id::{CustomerId, ParticipantId, Room, UserId};
 use crate::lenient::{self, Decode, DecodeError, Undecoded, Write, payload};
-use crate::{CustomerId, ParticipantId, Personal, Room, UserId};
+use crate::private::Personal;
 
 /// Devices joined that count as monthly active users.
 ///

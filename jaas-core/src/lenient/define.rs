@@ -78,7 +78,8 @@ macro_rules! payload {
     )*};
     (@has_a_row struct $Name:ident) => {};
     (@has_a_row event $Name:ident) => {
-        const _: $crate::event::EventKind = <$Name as $crate::event::Payload>::KIND;
+        // Those of `event`, below which the payloads are.
+        const _: super::EventKind = <$Name as super::Payload>::KIND;
     };
 }
 pub(crate) use payload;

@@ -2,8 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Room, Timestamp};
-
 /// A value that can be written as JSON; `None` when there is nothing to write.
 pub(crate) trait Write {
     fn write(&self) -> Option<Value>;
@@ -26,15 +24,6 @@ impl<T: Write> Write for Vec<T> {
     }
 }
 
-impl WriteFields for Room {
-    fn write_fields(&self, into: &mut Map<String, Value>) {
-        into.insert("isBreakout".to_owned(), self.is_breakout().into());
-        if let Some(id) = self.breakout_id() {
-            into.insert("breakoutRoomId".to_owned(), id.as_str().into());
-        }
-    }
-}
-
 impl Write for String {
     fn write(&self) -> Option<Value> {
         Some(self.as_str().into())
@@ -50,11 +39,5 @@ impl Write for bool {
 impl Write for i64 {
     fn write(&self) -> Option<Value> {
         Some((*self).into())
-    }
-}
-
-impl Write for Timestamp {
-    fn write(&self) -> Option<Value> {
-        Some(self.as_millis().into())
     }
 }

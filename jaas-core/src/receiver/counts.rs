@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use metrics::Key;
 
-use crate::Timestamp;
 use crate::auth::Proof;
 use crate::reply::Reply;
 use crate::telemetry::{ACCEPT_SECONDS, AUTHENTIC, DELIVERIES, SIGNATURE_AGE_SECONDS};
+use crate::timestamp::Timestamp;
 
 pub(super) struct Counts {
     /// By what was answered: of the requests, and of the time to accept.

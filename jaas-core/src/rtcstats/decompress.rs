@@ -3,12 +3,13 @@
 use super::DEFAULT_MAX_HELD;
 use super::entry::{Entry, EntryKind};
 use super::error::{RtcstatsError, RtcstatsErrorKind};
+use super::held::{Held, Slot};
 use super::keyed::{Keyed, Names};
 use super::members::Members;
 use super::report::Report;
 use super::snapshot::Snapshot;
-use crate::Timestamp;
 use crate::lenient::Field as _;
+use crate::timestamp::Timestamp;
 
 /// What a field, a report and a connection are counted as, beside their text; a connection with its summary.
 const FIELD_SIZE: usize = 120;
@@ -156,37 +157,6 @@ struct Connection {
     pass: u64,
     /// It was forgotten, because it was too large.
     lost: bool,
-}
-
-/// The place of a report.
-#[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) held: Held,
-    /// The last entry it was in.
-    pass: u64,
-}
-
-#[derive(Debug)]
-pub(super) enum Held {
-    Report(Report),
-    /// What is no object, as raw JSON.
-    Plain(Box<str>),
-}
-
-impl Slot {
-    pub(super) fn report(&self) -> Option<&Report> {
-        match &self.held {
-            Held::Report(report) => Some(report),
-            Held::Plain(_) => None,
-        }
-    }
-
-    fn size(&self) -> usize {
-        match &self.held {
-            Held::Report(report) => report.size(),
-            Held::Plain(raw) => raw.len(),
-        }
-    }
 }
 
 impl State {

@@ -8,8 +8,8 @@ use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::{RtcstatsError, RtcstatsErrorKind};
-use crate::Timestamp;
 use crate::lenient::{self, Field as _, Key};
+use crate::timestamp::Timestamp;
 
 /// One entry: something that happened in the participant's browser. `Debug` shows neither data nor names.
 #[derive(Clone)]

@@ -7,8 +7,8 @@ use std::io;
 use serde::de::DeserializeOwned;
 
 use super::keyed::Keyed;
-use crate::Timestamp;
 use crate::lenient::{Field, open_enum, string};
+use crate::timestamp::Timestamp;
 
 /// All fields of one report, as W3C's `RTCStats` and what extends it. Fields are kept as raw JSON and read when asked for,
 /// leniently: a number in a text counts, and what has another type than expected is `None`.

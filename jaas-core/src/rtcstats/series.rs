@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::report::Report;
 use super::snapshot::Snapshot;
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// Follows a field: of every report that has it, its value in each snapshot.
 ///

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::io;
 
-use super::decompress::{Held, Slot};
+use super::held::{Held, Slot};
 use super::keyed::Keyed;
 use super::report::{Report, write_object};
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// The complete statistics of one peer connection at one moment, as W3C's `RTCStatsReport`: reports by id. It looks into
 /// its [`Decompressor`](super::Decompressor); clone the reports you want to keep.

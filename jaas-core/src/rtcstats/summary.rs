@@ -12,7 +12,7 @@ use super::keyed::Keyed;
 use super::reader::Reader;
 use super::report::MediaKind;
 use super::spread::Spread;
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// A statistics file in a few numbers: for each connection how long, and for sound and picture, sent and received, how much
 /// was lost, jitter, round trip, bitrate. `Display` prints a table of them.

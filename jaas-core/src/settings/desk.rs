@@ -20,9 +20,10 @@ use super::recorder::Recorder;
 use super::request::SettingsRequest;
 use super::value::Passcode;
 use crate::auth::Auth;
+use crate::id::Fqn;
 use crate::reply::Reply;
 use crate::telemetry::{self, Escaped, target};
-use crate::{Fqn, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// Asks a [`SettingsProvider`] and answers JaaS: with what the provider says, or, when that fails or takes too long, with
 /// what the [`FailurePolicy`] says. Give it to [`ReceiverBuilder::settings`](crate::ReceiverBuilder::settings).

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 pub use self::builder::MeetingSettingsBuilder;
 use super::error::{SettingsError, SettingsErrorKind};
 use super::value::{HideDisplayName, LobbyType, MaxOccupants, Passcode, Transcriber};
-use crate::Personal;
+use crate::private::Personal;
 
 /// What a meeting starts with: the answer JaaS asks for before each one.
 ///

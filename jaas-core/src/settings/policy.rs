@@ -6,8 +6,8 @@ use hmac::Mac as _;
 
 use super::meeting::MeetingSettings;
 use super::value::{LobbyType, Passcode};
-use crate::Fqn;
 use crate::config::ConfigError;
+use crate::id::Fqn;
 use crate::signature;
 
 /// What the desk answers when the provider fails, panics, takes too long, has no settings for the room, or when too much

@@ -156,7 +156,7 @@ impl<A: SettingsProvider, B: SettingsProvider> SettingsProvider for Chain<A, B> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Timestamp;
+    use crate::timestamp::Timestamp;
 
     struct Fails(HandlerError);
 

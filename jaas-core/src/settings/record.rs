@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::id::Fqn;
 use crate::store::{Keep, Page, PageRequest, RowId, StoreError};
-use crate::{Fqn, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// Where an answer came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

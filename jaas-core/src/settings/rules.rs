@@ -14,8 +14,8 @@ use self::pattern::Pattern;
 use super::meeting::MeetingSettings;
 use super::provider::{NoSettings, SettingsProvider};
 use super::request::SettingsRequest;
-use crate::Fqn;
 use crate::handler::HandlerError;
+use crate::id::Fqn;
 use crate::lenient::without_bom;
 
 /// Settings by room pattern; the first rule that matches decides.

@@ -8,7 +8,8 @@ use super::{
     StoredEvent, TxWork,
 };
 use crate::handler::HandlerResult;
-use crate::{SessionId, Timestamp};
+use crate::id::SessionId;
+use crate::timestamp::Timestamp;
 
 /// What operators need of an inbox: to list, count, replay, discard, erase and purge.
 ///

@@ -1,8 +1,8 @@
 //! Telling of events that a store gave up by itself.
 
 use super::RowId;
-use crate::IdempotencyKey;
 use crate::event::EventKind;
+use crate::id::IdempotencyKey;
 use crate::telemetry::{self, Escaped, GivenUp, Outcome, target};
 
 /// An event that a store gave up in [`claim`](super::EventStore::claim), because it crashed too often.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{PageRequest, RowId};
-use crate::{IdempotencyKey, Timestamp};
+use crate::id::IdempotencyKey;
+use crate::timestamp::Timestamp;
 
 /// How an attempt ended that did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

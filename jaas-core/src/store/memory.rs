@@ -22,8 +22,9 @@ use super::{
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
+use crate::id::SessionId;
 use crate::telemetry::TraceContext;
-use crate::{SessionId, Timestamp};
+use crate::timestamp::Timestamp;
 
 /// Keeps events in memory: the plainest statement of what a store does, and a fast one for tests. Everything
 /// is gone when the process ends, so it does not keep the promise that *acked means committed*.

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
-use crate::{SessionId, Timestamp};
+use crate::id::SessionId;
+use crate::timestamp::Timestamp;
 
 /// Passes the asynchronous methods of [`EventStore`] to a macro: the operation's name, the method, its arguments and what
 /// it returns. The second argument is the type of work in a transaction.

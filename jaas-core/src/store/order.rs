@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::RowId;
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// How events of one session follow each other. Events of different sessions run in parallel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

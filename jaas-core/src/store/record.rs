@@ -3,32 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Accepted, DeadLetterKey};
+use super::{Accepted, DeadLetterKey, PageRequest, RowId};
+use crate::delivery::Body;
+use crate::id::{Fqn, IdempotencyKey, SessionId};
 use crate::telemetry::TraceContext;
-use crate::{Body, Fqn, IdempotencyKey, SessionId, Timestamp};
-
-/// A row of a store. Rows are numbered in the order they were stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct RowId(i64);
-
-impl RowId {
-    /// The row of this number.
-    pub const fn new(number: i64) -> Self {
-        Self(number)
-    }
-
-    /// The row's number.
-    pub const fn get(self) -> i64 {
-        self.0
-    }
-}
-
-impl fmt::Display for RowId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use crate::timestamp::Timestamp;
 
 /// Where an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,62 +167,6 @@ impl EventQuery {
     /// Whether nothing but the page is set, so that every event matches.
     pub fn is_empty(&self) -> bool {
         *self == Self { page: self.page, ..Self::default() }
-    }
-}
-
-/// Which page of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageRequest {
-    /// Rows that follow this one; from the first when `None`.
-    pub after: Option<RowId>,
-    /// How many rows at most, 1 to 1000. Defaults to 100.
-    pub limit: u32,
-    /// Whether the newest row comes first, and older ones follow it. Defaults to `false`.
-    pub newest_first: bool,
-}
-
-impl PageRequest {
-    /// The largest page.
-    pub const MAX_LIMIT: u32 = 1000;
-
-    /// The first page with the default number of rows.
-    pub const fn first() -> Self {
-        Self { after: None, limit: 100, newest_first: false }
-    }
-
-    /// The first page from the newest row on, with the default number of rows.
-    pub const fn newest() -> Self {
-        Self { newest_first: true, ..Self::first() }
-    }
-
-    /// The limit within its bounds.
-    pub fn clamped_limit(self) -> usize {
-        self.limit.clamp(1, Self::MAX_LIMIT) as usize
-    }
-}
-
-impl Default for PageRequest {
-    fn default() -> Self {
-        Self::first()
-    }
-}
-
-/// One page of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
-    /// The rows.
-    pub items: Vec<T>,
-    /// Where the next page starts; `None` on the last one.
-    pub next: Option<RowId>,
-}
-
-impl<T> Page<T> {
-    /// Cuts a page out of rows read with a limit of one more than the page holds.
-    pub fn from_rows(mut rows: Vec<T>, limit: usize, id: impl Fn(&T) -> RowId) -> Self {
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next = if more { rows.last().map(id) } else { None };
-        Self { items: rows, next }
     }
 }
 

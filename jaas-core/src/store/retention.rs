@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::EventState;
-use crate::Timestamp;
 use crate::config::ConfigError;
 use crate::signature::Tolerance;
+use crate::timestamp::Timestamp;
 
 /// How long rows of one kind are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

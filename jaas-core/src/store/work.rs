@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{RowId, SessionOrder};
-use crate::Timestamp;
 use crate::delivery::Body;
 use crate::handler::{Handled, HandlerResult};
 use crate::telemetry::TraceContext;
+use crate::timestamp::Timestamp;
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

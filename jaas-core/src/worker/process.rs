@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::instrument::WithSubscriber as _;
 use tracing::{Instrument as _, Span};
 
-use super::session::Turn;
+use super::turn::Turn;
 use crate::attempt::{self, Watched};
 use crate::backoff::Backoff;
 use crate::clock::Clock;

@@ -17,15 +17,16 @@ use tracing::{Instrument as _, Span};
 use super::ahead::Ahead;
 use super::held::Held;
 use super::pace::Pace;
-use super::session::{Ended, Session, Turn};
+use super::session::{Ended, Session};
+use super::turn::Turn;
 use super::{Stopped, Worker};
-use crate::Timestamp;
 use crate::backoff::Backoff;
 use crate::envelope::Envelope;
 use crate::store::{
     Claim, ClaimRequest, EventStore, HandOver, HandedOver, Lease, NextClaim, NextDue, StoreError,
 };
 use crate::telemetry::{self, Escaped, name, target};
+use crate::timestamp::Timestamp;
 
 /// How long handlers that are cut off may take to reach their next await.
 const CUT_OFF: Duration = Duration::from_secs(5);

@@ -14,10 +14,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::held::{Held, RunId};
-use super::pace::Pace;
+use super::held::RunId;
 use super::process::{Done, Failed, Process, Ran, log_unrecorded};
-use crate::store::{Claim, Completion, EventStore, Lease, NextClaim, StoreError};
+use super::turn::Turn;
+use crate::store::{Claim, Completion, EventStore, Lease, StoreError};
 use crate::telemetry::target;
 
 /// How many events are listed behind a claim at most.
@@ -29,23 +29,6 @@ const MOST_FOLLOWING_IN_A_CROWD: usize = 8;
 /// How long after it was read a list of what follows is of use. Events that other processes accept meanwhile may be passed,
 /// even if they happened earlier.
 const RECENT: Duration = Duration::from_millis(20);
-
-/// What the run of a session knows of the worker around it.
-pub(super) struct Turn<'a> {
-    pub(super) run: RunId,
-    pub(super) next: NextClaim,
-    pub(super) pace: &'a Pace,
-    pub(super) held: &'a Held,
-    pub(super) began: Instant,
-}
-
-impl Turn<'_> {
-    /// Whether to claim the session's next event with the settling of this one, and how.
-    pub(super) fn next(&self, following: usize) -> Option<NextClaim> {
-        let next = NextClaim { following, ..self.next };
-        Some(next).filter(|_| self.pace.goes_on(self.began.elapsed()))
-    }
-}
 
 /// How the run of a session ended.
 pub(super) struct Ended {

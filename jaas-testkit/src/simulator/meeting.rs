@@ -21,7 +21,6 @@ use bytes::Bytes;
 use jaas_core::event::Reaction;
 use jaas_core::{AppId, Delivery, SessionId, Timestamp};
 
-pub use self::breakout::Breakout;
 pub use self::call::Call;
 pub use self::document::Document;
 pub use self::lobby::Waiting;
@@ -89,6 +88,10 @@ pub struct Meeting {
     artifacts: Vec<Artifact>,
     ratings: Vec<u8>,
 }
+
+/// A breakout room of a meeting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Breakout(usize);
 
 /// A reaction for the list at the end.
 #[derive(Debug, Clone)]

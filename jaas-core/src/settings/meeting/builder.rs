@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{MeetingSettings, Values};
-use crate::Personal;
+use crate::private::Personal;
 use crate::settings::error::SettingsError;
 use crate::settings::value::{HideDisplayName, LobbyType, MaxOccupants, Passcode, Transcriber};
 

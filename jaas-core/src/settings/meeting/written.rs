@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::{MeetingSettings, Values};
-use crate::Personal;
+use crate::private::Personal;
 use crate::settings::error::{SettingsError, SettingsErrorKind};
 use crate::settings::value::{HideDisplayName, LobbyType, MaxOccupants, Passcode, Transcriber};
 

@@ -180,7 +180,7 @@ pub(super) fn from_toml(name: &str, text: &str) -> Result<RoomRules, RulesError>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Fqn;
+    use crate::id::Fqn;
 
     fn lobby_of(rules: &RoomRules, fqn: &str) -> Option<Option<bool>> {
         rules.of(&Fqn::new(fqn)).map(MeetingSettings::lobby_enabled)

@@ -1,12 +1,12 @@
 //! Taking responsibility for what was delivered.
 
 use super::rows::{ConflictRow, Row, Rows, cut, key};
-use crate::Timestamp;
 use crate::delivery::{Delivery, Unreadable};
 use crate::store::{
     Accepted, AuditAction, AuditNote, Conflict, PageRequest, QuarantineReplay, Quarantined, StoreError,
     StoreErrorKind, StoredEvent,
 };
+use crate::timestamp::Timestamp;
 
 /// Fails when there is no room for one more.
 pub(super) fn check_room(used: usize, capacity: usize) -> Result<(), StoreError> {

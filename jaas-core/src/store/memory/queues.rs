@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::Timestamp;
 use crate::store::{Lease, RowId, StoredEvent};
+use crate::timestamp::Timestamp;
 
 /// Whose events are run one after the other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::queues::{Phase, Queue, QueueKey, Queues};
-use crate::Timestamp;
 use crate::handler::Handled;
 use crate::settings::SettingsRecord;
 use crate::store::{
@@ -13,6 +12,7 @@ use crate::store::{
     Conflict, EventQuery, EventState, Head, Keep, Lease, NextClaim, Page, PageRequest, Quarantined,
     Retention, RowId, SessionOrder, Step, StoreError, StoredEvent, Turn, crash_note,
 };
+use crate::timestamp::Timestamp;
 
 pub(super) type Key = (Arc<str>, String);
 

@@ -5,9 +5,9 @@ use async_trait::async_trait;
 use super::MemoryStore;
 use super::intake::check_room;
 use super::rows::cut;
-use crate::Timestamp;
 use crate::settings::{SettingsLog, SettingsQuery, SettingsRecord};
 use crate::store::{Keep, Page, RowId, StoreError};
+use crate::timestamp::Timestamp;
 
 #[async_trait]
 impl SettingsLog for MemoryStore {
@@ -54,7 +54,7 @@ impl SettingsLog for MemoryStore {
 }
 
 fn matches(query: &SettingsQuery, record: &SettingsRecord) -> bool {
-    let same_room = |fqn: &crate::Fqn| match fqn.app_id() {
+    let same_room = |fqn: &crate::id::Fqn| match fqn.app_id() {
         Some(_) => fqn.same_room(&record.fqn),
         None => fqn.room_key() == record.fqn.room_key(),
     };

@@ -6,13 +6,9 @@ use jaas_core::BreakoutRoomId;
 use jaas_core::event::DisconnectReason;
 use serde_json::json;
 
-use super::Meeting;
 use super::presence::Presence;
+use super::{Breakout, Meeting};
 use crate::event;
-
-/// A breakout room of a meeting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Breakout(usize);
 
 #[derive(Debug, Clone)]
 pub(super) struct State {

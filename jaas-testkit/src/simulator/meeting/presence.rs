@@ -5,8 +5,7 @@ use std::time::Duration;
 use jaas_core::event::{DisconnectReason, EventKind};
 use jaas_core::{BreakoutRoomId, Jid, ParticipantId, Personal, Timestamp, UserId};
 
-use super::Meeting;
-use super::breakout::Breakout;
+use super::{Breakout, Meeting};
 use crate::event;
 use crate::simulator::facts::Stay;
 use crate::simulator::person::{Claim, Person};

@@ -1,0 +1,110 @@
+//! How a run of a handler failed.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use crate::delivery::DataError;
+
+/// A failed run of a handler, and what to do next.
+///
+/// `?` turns any error into "retry": the event is run again after a growing back-off, until the attempts are
+/// used up and it becomes a dead letter. (Only of a [`DataError`] it makes a permanent failure.)
+///
+/// ```
+/// use jaas_core::{HandlerError, HandlerResult, Handled};
+/// use std::time::Duration;
+///
+/// fn pick_a_shard(room: &str) -> HandlerResult {
+///     let number: u32 = room.parse()?; // retried
+///     match number {
+///         0..10 => Ok(Handled::Done),
+///         10 => Err(HandlerError::retry_after(Duration::from_secs(60), "shard 10 is being moved")),
+///         _ => Err(HandlerError::permanent("no such shard")),
+///     }
+/// }
+/// # assert_eq!(pick_a_shard("7"), Ok(Handled::Done));
+/// # assert!(pick_a_shard("x").is_err());
+/// ```
+pub struct HandlerError {
+    next: Next,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+/// What to do after a failed run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Next {
+    /// Run again after the usual back-off.
+    Retry,
+    /// Run again no sooner than this; the worker waits no longer than its back-off's maximum.
+    RetryAfter(Duration),
+    /// Nothing is gained by another run: the event becomes a dead letter. While another handler of it asks for a retry it
+    /// is run again, though, and this handler with it.
+    DeadLetter,
+}
+
+impl HandlerError {
+    /// A failure that another attempt may get past; what `?` makes of an error.
+    pub fn retry(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { next: Next::Retry, source: source.into() }
+    }
+
+    /// A failure that another attempt may get past, but no sooner than `delay`, or the longest wait of the worker's
+    /// [`Backoff`](crate::Backoff) if that is shorter.
+    pub fn retry_after(delay: Duration, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { next: Next::RetryAfter(delay), source: source.into() }
+    }
+
+    /// A failure that no other attempt would get past. The event becomes a dead letter, unless another handler of it asks for
+    /// a retry: then it is run again first, and this handler with it; see [`Handlers`](crate::Handlers).
+    pub fn permanent(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { next: Next::DeadLetter, source: source.into() }
+    }
+
+    /// What to do next.
+    pub fn next(&self) -> Next {
+        self.next
+    }
+
+    /// What went wrong.
+    pub fn source(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.source
+    }
+}
+
+// `HandlerError` is not an `Error` itself, which is what lets `?` convert every error into it.
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for HandlerError {
+    fn from(source: E) -> Self {
+        let source = source.into();
+        // Stored data does not change, so what it cannot be read as today it cannot be read as tomorrow.
+        let next = if source.is::<DataError>() { Next::DeadLetter } else { Next::Retry };
+        Self { next, source }
+    }
+}
+
+/// The error and its sources, outermost first, separated by `: `.
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.source)?;
+        let mut cause = self.source.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerError").field("next", &self.next).field("source", &self.source).finish()
+    }
+}
+
+/// Compares what to do next and the message.
+impl PartialEq for HandlerError {
+    fn eq(&self, other: &Self) -> bool {
+        self.next == other.next && self.to_string() == other.to_string()
+    }
+}
