@@ -60,7 +60,15 @@ impl Backoff {
     }
 
     /// The wait after the `failures`th failure (from 1); `seed` chooses the random part.
-    pub(crate) fn delay(&self, failures: u32, seed: u64) -> Duration {
+    ///
+    /// ```
+    /// use jaas_core::Backoff;
+    /// use std::time::Duration;
+    ///
+    /// let wait = Backoff::default().delay(3, 7);
+    /// assert!(wait >= Duration::from_secs(4) && wait <= Duration::from_secs(8));
+    /// ```
+    pub fn delay(&self, failures: u32, seed: u64) -> Duration {
         ExponentialBuilder::new()
             .with_min_delay(self.first)
             .with_max_delay(self.max)
@@ -68,10 +76,14 @@ impl Backoff {
             .with_jitter()
             .with_jitter_seed(seed ^ u64::from(failures).rotate_left(32))
             .build()
-            .nth(failures.saturating_sub(1) as usize)
+            // So many doublings lead from a nanosecond beyond every maximum; the waits are counted up one by one.
+            .nth(failures.saturating_sub(1).min(MOST_DOUBLINGS) as usize)
             .unwrap_or(self.max)
     }
 }
+
+/// After so many the wait no longer grows.
+const MOST_DOUBLINGS: u32 = 100;
 
 #[cfg(test)]
 mod tests {
@@ -81,7 +93,7 @@ mod tests {
     fn the_wait_doubles_up_to_the_maximum_and_has_a_random_part() {
         let backoff = Backoff::default();
         for seed in 0..50 {
-            for (failures, base) in [(1, 1), (2, 2), (5, 16), (13, 3600), (1000, 3600)] {
+            for (failures, base) in [(1, 1), (2, 2), (5, 16), (13, 3600), (1000, 3600), (u32::MAX, 3600)] {
                 let delay = backoff.delay(failures, seed);
                 assert!(
                     delay >= Duration::from_secs(base) && delay <= Duration::from_secs(2 * base),

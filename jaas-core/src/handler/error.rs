@@ -68,7 +68,7 @@ impl HandlerError {
     }
 
     /// What went wrong.
-    pub fn source(&self) -> &(dyn Error + Send + Sync + 'static) {
+    pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.source
     }
 }

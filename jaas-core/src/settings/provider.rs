@@ -92,7 +92,7 @@ pub struct NoSettings;
 
 /// Whether a provider had none for the room.
 pub(crate) fn has_none(error: &HandlerError) -> bool {
-    error.source().is::<NoSettings>()
+    error.error().is::<NoSettings>()
 }
 
 /// Answers the same for every room.

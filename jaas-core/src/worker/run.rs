@@ -21,11 +21,10 @@ use super::session::{Ended, Session};
 use super::turn::Turn;
 use super::{Stopped, Worker};
 use crate::backoff::Backoff;
-use crate::envelope::Envelope;
 use crate::store::{
     Claim, ClaimRequest, EventStore, HandOver, HandedOver, Lease, NextClaim, NextDue, StoreError,
 };
-use crate::telemetry::{self, Escaped, name, target};
+use crate::telemetry::{self, name, target};
 use crate::timestamp::Timestamp;
 
 /// How long handlers that are cut off may take to reach their next await.
@@ -412,17 +411,10 @@ fn log_lost(lease: Lease, message: &'static str) {
     tracing::warn!(target: target::WORK, event = %lease.event, fence = lease.fence, "{message}");
 }
 
-/// Logs which events were claimed, inside the span of their claim.
+/// Logs which events were claimed, inside the span of their claim. The span of the run with the same event and fence has the
+/// key: the envelope is parsed there.
 fn log_claims(claims: &[Claim]) {
-    if !tracing::enabled!(target: target::WORK, tracing::Level::DEBUG) {
-        return;
-    }
-    for Claim { lease, body, .. } in claims {
-        // Parsed here for this line alone; the run of the event parses it again.
-        let envelope = Envelope::read(body).ok();
-        let key = envelope
-            .as_ref()
-            .map(|envelope| tracing::field::display(Escaped(envelope.idempotency_key.as_str())));
-        tracing::debug!(target: target::WORK, event = %lease.event, fence = lease.fence, key, "claimed");
+    for Claim { lease, .. } in claims {
+        tracing::debug!(target: target::WORK, event = %lease.event, fence = lease.fence, "claimed");
     }
 }

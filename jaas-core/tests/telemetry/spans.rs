@@ -111,7 +111,7 @@ async fn every_field_has_its_value() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_key_leads_from_the_delivery_over_accept_and_claim_to_the_handler() {
+async fn one_key_leads_from_the_delivery_to_the_handler_and_row_and_fence_to_the_claim() {
     let lines = stored_and_handled("done-1").await;
     let spans = lines.spans();
     let around = |name: &str| &spans[only(&spans, name).parent.expect("it is in another")];
@@ -119,7 +119,10 @@ async fn one_key_leads_from_the_delivery_over_accept_and_claim_to_the_handler() 
     assert_eq!(field(around("jaas.handle"), "key"), "done-1");
     let claimed: Vec<_> = lines.lines().into_iter().filter(|line| line.text.contains(" claimed ")).collect();
     assert_eq!(claimed.len(), 1);
-    assert_eq!(claimed[0].fields["key"], "done-1");
+    let run = only(&spans, "jaas.event");
+    for name in ["event", "fence"] {
+        assert_eq!(claimed[0].fields[name], field(run, name), "{name}");
+    }
     let claim = &spans[claimed[0].span.expect("inside of the claim")];
     assert_eq!(
         (claim.metadata.name(), field(claim, "claimed"), field(claim, "worker")),
@@ -179,7 +182,7 @@ async fn every_line_has_one_of_the_targets_and_those_about_one_event_are_for_deb
     assert!(lines.len() > 3, "{lines:?}");
     for line in lines.iter().filter(|line| line.target != "app") {
         assert!(targets.contains(&&*line.target), "{line:?}");
-        let about_one_event = line.fields.contains_key("key");
+        let about_one_event = ["key", "event"].iter().any(|name| line.fields.contains_key(*name));
         assert_eq!(line.text.starts_with("DEBUG"), about_one_event, "{line:?}");
     }
     assert!(SPANS.iter().all(|span| span.level <= Level::DEBUG && targets.contains(&span.target)));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use jaas_core::{Backoff, Timestamp};
+use jaas_core::Timestamp;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
@@ -81,7 +81,7 @@ pub(super) async fn run(sender: &Sender, target: &dyn Target, bodies: &[Bytes]) 
             over += 1;
         } else if delivery.attempts < sender.backoff.max_failures {
             report.retries += 1;
-            let wait = wait(&sender.backoff, delivery.attempts, &mut delivery.dice);
+            let wait = sender.backoff.delay(delivery.attempts, delivery.dice.next());
             due.push(Reverse((Instant::now() + wait, done.delivery)));
         } else {
             over += 1;
@@ -143,15 +143,6 @@ async fn attempt(sender: &Sender, target: &dyn Target, body: &Bytes, delivery: u
     Done { delivery, outcome, took: began.elapsed() }
 }
 
-/// The wait after the `failures`th failure, from 1.
-fn wait(backoff: &Backoff, failures: u32, dice: &mut Dice) -> Duration {
-    let doubled =
-        2u32.checked_pow(failures - 1).map_or(backoff.max, |factor| backoff.first.saturating_mul(factor));
-    let wait = doubled.min(backoff.max);
-    let random = dice.between(0..=u64::try_from(wait.as_millis()).unwrap_or(u64::MAX - 1));
-    wait.saturating_add(Duration::from_millis(random))
-}
-
 /// The SHA-256 of all bodies in the order they are sent, each with its length before it.
 fn fingerprint<'a>(bodies: impl Iterator<Item = &'a Bytes>) -> String {
     let mut hash = Sha256::new();
@@ -160,20 +151,4 @@ fn fingerprint<'a>(bodies: impl Iterator<Item = &'a Bytes>) -> String {
         hash.update(body);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_double_up_to_the_longest_with_a_random_part_on_top() {
-        let backoff = Backoff::default().first(Duration::from_secs(1)).max(Duration::from_secs(5));
-        let mut dice = Dice::new(1);
-        for (failures, least) in [(1, 1), (2, 2), (3, 4), (4, 5), (40, 5), (u32::MAX, 5)] {
-            let waited = wait(&backoff, failures, &mut dice);
-            let least = Duration::from_secs(least);
-            assert!(least <= waited && waited <= least * 2, "{waited:?} after {failures}");
-        }
-    }
 }
