@@ -11,6 +11,8 @@ mod order;
 mod page;
 mod record;
 mod retention;
+mod storable;
+pub mod tools;
 mod work;
 
 use std::time::Duration;
@@ -19,14 +21,13 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 pub use self::admin::EventAdmin;
-pub use self::burial::Burial;
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::hand_over::{HandOver, HandedOver, Slot};
 pub use self::history::{
     Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, DeadLetterGroup, DeadLetterKey,
 };
 pub use self::memory::MemoryStore;
-pub use self::order::{Head, SessionOrder, Turn};
+pub use self::order::SessionOrder;
 pub use self::page::{Page, PageRequest, RowId};
 pub use self::record::{
     Conflict, EventQuery, EventState, QuarantineReplay, Quarantined, StateStats, StoreStats, StoredEvent,
@@ -126,7 +127,7 @@ pub trait EventStore: Send + Sync + 'static {
     ///   crash is, so that what was merely running beside the culprit does not share its fate.
     /// - `claim_buries_an_event_that_crashed_too_often`: after `request.max_crashes` crashes the event becomes
     ///   dead with a note that says so, and is not claimed. Once that is committed, the store reports it with
-    ///   [`Burial::report`].
+    ///   [`Burial::report`](tools::Burial::report).
     /// - `claim_is_safe_for_many_at_once`: of any number of concurrent claims, by any number of stores on the
     ///   same database, no two hold the same event or two events of one session.
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError>;
@@ -291,9 +292,4 @@ async fn complete_one_by_one<S: EventStore + ?Sized>(
         held = claim.as_ref().map(|claim| claim.lease);
     }
     Ok(claim)
-}
-
-/// What a store notes on an event that it buries for its crashes.
-pub fn crash_note(crashes: u32) -> String {
-    format!("given up: {crashes} times the process ended, or its lease ran out, while a handler was running")
 }

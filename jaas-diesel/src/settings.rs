@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use jaas_core::settings::{MeetingSettings, SettingsError, SettingsFailure, SettingsRecord, SettingsSource};
+use jaas_core::store::tools::MAX_INDEXED_BYTES;
 use jaas_core::store::{RowId, StoreError, StoreErrorKind};
-use jaas_core::{Fqn, MAX_INDEXED_BYTES, Timestamp};
+use jaas_core::{Fqn, Timestamp};
 
 use crate::rows::{indexed, text, unknown};
 use crate::schema::{jaas_settings, jaas_settings_records};

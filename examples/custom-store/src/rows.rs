@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use jaas_core::store::tools::Burial;
 use jaas_core::store::*;
 use jaas_core::{Body, Timestamp};
 use redb::{ReadableTable, TableDefinition, TableHandle as _, WriteTransaction};

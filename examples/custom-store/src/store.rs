@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jaas_core::store::tools::Burial;
 use jaas_core::store::*;
 use jaas_core::{Delivery, Handled, HandlerResult, Timestamp, Unreadable};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, StorageError, WriteTransaction};

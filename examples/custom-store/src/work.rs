@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jaas_core::store::tools::{Burial, Head, Turn, crash_note};
 use jaas_core::store::*;
 use jaas_core::{Delivery, Handled, Timestamp, Unreadable};
 use redb::ReadableTable as _;

@@ -5,9 +5,8 @@ use diesel::upsert::excluded;
 use diesel::{ExpressionMethods as _, OptionalExtension as _, QueryDsl as _};
 use diesel_async::RunQueryDsl as _;
 use jaas_core::event::{Participant, ParticipantJoined, ParticipantLeft, RoomDestroyed};
-use jaas_core::{
-    Context, EventHandler, Handled, HandlerError, HandlerResult, MAX_INDEXED_BYTES, Room, SessionId, storable,
-};
+use jaas_core::store::tools::{MAX_INDEXED_BYTES, storable};
+use jaas_core::{Context, EventHandler, Handled, HandlerError, HandlerResult, Room, SessionId};
 
 use crate::database::Connection;
 use crate::rooms::{edges as dsl, endings, rooms};

@@ -13,10 +13,9 @@ use diesel::upsert::excluded;
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _, SimpleAsyncConnection as _};
 use jaas_core::event::{Event, Participant, ParticipantJoined, ParticipantLeft, RoomDestroyed};
+use jaas_core::store::tools::{MAX_INDEXED_BYTES, storable};
 use jaas_core::telemetry::Escaped;
-use jaas_core::{
-    Context, EventHandler, Handled, HandlerResult, MAX_INDEXED_BYTES, Room, SessionId, Timestamp, storable,
-};
+use jaas_core::{Context, EventHandler, Handled, HandlerResult, Room, SessionId, Timestamp};
 use jaas_diesel::sqlite::Connection;
 
 diesel::table! {

@@ -11,9 +11,8 @@ use async_trait::async_trait;
 use diesel::ExpressionMethods as _;
 use diesel_async::RunQueryDsl as _;
 use jaas_core::event::{Event, Participant, ParticipantJoined, ParticipantLeft, RoomDestroyed};
-use jaas_core::{
-    Context, EventHandler, Handled, HandlerResult, MAX_INDEXED_BYTES, Room, SessionId, Timestamp, storable,
-};
+use jaas_core::store::tools::{MAX_INDEXED_BYTES, storable};
+use jaas_core::{Context, EventHandler, Handled, HandlerResult, Room, SessionId, Timestamp};
 
 use super::{Connection, SAME_EDGE, SAME_SESSION};
 use crate::schema::{edges, endings, handled};

@@ -47,3 +47,8 @@ impl Burial {
         telemetry::ended(kind, Outcome::Dead(GivenUp::Crashed), *attempts);
     }
 }
+
+/// What a store notes on an event that it buries for its crashes.
+pub fn crash_note(crashes: u32) -> String {
+    format!("given up: {crashes} times the process ended, or its lease ran out, while a handler was running")
+}

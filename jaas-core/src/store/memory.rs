@@ -14,11 +14,12 @@ use tokio::sync::watch;
 
 use self::intake::check_room;
 use self::rows::{ConflictRow, Row, Rows, cut, purge_rows};
+use super::burial::Burial;
 use super::{
-    Accepted, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Burial, Claim,
-    ClaimRequest, Completion, Conflict, DeadLetterGroup, DeadLetterKey, EventAdmin, EventQuery, EventState,
-    EventStore, Failure, HandOver, Lease, NextClaim, NextDue, Page, PageRequest, Purged, QuarantineReplay,
-    Quarantined, Retention, RowId, StateStats, Step, StoreError, StoreStats, StoredEvent, TxWork,
+    Accepted, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Claim, ClaimRequest,
+    Completion, Conflict, DeadLetterGroup, DeadLetterKey, EventAdmin, EventQuery, EventState, EventStore,
+    Failure, HandOver, Lease, NextClaim, NextDue, Page, PageRequest, Purged, QuarantineReplay, Quarantined,
+    Retention, RowId, StateStats, Step, StoreError, StoreStats, StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};

@@ -22,7 +22,7 @@ use crate::timestamp::Timestamp;
 /// it returns. The second argument is the type of work in a transaction.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! event_store_methods {
+macro_rules! __event_store_methods {
     ($callback:ident, $work:ident<$($tx:tt)*) => {
         $callback! {
             Accept accept(delivery: Delivery) -> [Result<Accepted, StoreError>];
@@ -48,7 +48,7 @@ macro_rules! event_store_methods {
 /// Passes the methods of [`EventAdmin`] to a macro, in the same form, after what is to stand before them.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! event_admin_methods {
+macro_rules! __event_admin_methods {
     ($callback:ident $(with $before:tt)?, $work:ident<$($tx:tt)*) => {
         $callback! {
             $($before)?
@@ -76,6 +76,10 @@ macro_rules! event_admin_methods {
         }
     };
 }
+
+// Their own names are in `tools` alone.
+pub use __event_admin_methods as event_admin_methods;
+pub use __event_store_methods as event_store_methods;
 
 macro_rules! forward_working {
     ($($op:ident $method:ident($($arg:ident: $type:ty),*) -> [$result:ty];)*) => {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use jaas_core::{Delivery, EnvelopeError, MAX_INDEXED_BYTES, Unreadable};
+use jaas_core::store::tools::MAX_INDEXED_BYTES;
+use jaas_core::{Delivery, EnvelopeError, Unreadable};
 
 use crate::reading::RECEIVED_AT;
 

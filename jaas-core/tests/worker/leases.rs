@@ -118,7 +118,7 @@ async fn g5_an_event_that_crashes_its_worker_too_often_is_a_dead_letter() {
     let _worker = world.worker(&calm).max_crashes(3).build().expect("built").spawn();
     let event = world.settled("k").await;
     assert_eq!((event.state, event.crashes, event.failures), (EventState::Dead, 3, 0));
-    assert_eq!(event.note, Some(jaas_core::store::crash_note(3)));
+    assert_eq!(event.note, Some(jaas_core::store::tools::crash_note(3)));
     world.is_done("harmless").await;
     assert_eq!(calm.keys(), ["harmless"]);
 }

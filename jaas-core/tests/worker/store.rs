@@ -144,5 +144,5 @@ macro_rules! admin {
     };
 }
 
-jaas_core::event_store_methods!(working, TxWork<()>);
-jaas_core::event_admin_methods!(admin, TxWork<()>);
+jaas_core::store::tools::event_store_methods!(working, TxWork<()>);
+jaas_core::store::tools::event_admin_methods!(admin, TxWork<()>);

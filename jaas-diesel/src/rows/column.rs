@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jaas_core::MAX_INDEXED_BYTES;
+use jaas_core::store::tools::MAX_INDEXED_BYTES;
 use jaas_core::store::{StoreError, StoreErrorKind};
 use jaas_core::telemetry::TraceContext;
 

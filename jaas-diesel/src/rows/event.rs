@@ -1,7 +1,8 @@
 //! A stored event.
 
 use diesel::prelude::*;
-use jaas_core::store::{Burial, EventState, RowId, StoreError, StoredEvent};
+use jaas_core::store::tools::Burial;
+use jaas_core::store::{EventState, RowId, StoreError, StoredEvent};
 use jaas_core::{Fqn, IdempotencyKey, SessionId, Timestamp};
 
 use super::column::{count, names, trace, unknown};

@@ -3,7 +3,8 @@
 use diesel::prelude::*;
 use diesel::sql_types;
 use jaas_core::Timestamp;
-use jaas_core::store::{Claim, Head, Lease, NextClaim, RowId, SessionOrder, Turn};
+use jaas_core::store::tools::{Head, Turn};
+use jaas_core::store::{Claim, Lease, NextClaim, RowId, SessionOrder};
 
 use super::column::{count, names, trace};
 

@@ -35,7 +35,7 @@ pub async fn claim_buries_an_event_that_crashed_too_often<H: Harness>() {
     let event = store.only().await;
     assert_eq!((event.state, event.crashes, event.failures), (EventState::Dead, 2, 0));
     assert_eq!(event.settled_at, Some(at(30_000)));
-    assert_eq!(event.note, Some(jaas_core::store::crash_note(2)));
+    assert_eq!(event.note, Some(jaas_core::store::tools::crash_note(2)));
 }
 
 pub async fn dead_letters_are_grouped_by_type_and_error<H: Harness>() {

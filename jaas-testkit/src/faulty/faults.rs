@@ -10,7 +10,7 @@ use super::Fate;
 /// Makes the list of operations of the methods of the two traits, which it is given one after the other.
 macro_rules! operations {
     ($($op:ident $method:ident($($args:tt)*) -> $result:tt;)*) => {
-        jaas_core::event_admin_methods!(operations with { $($op,)* }, TxWork<()>);
+        jaas_core::store::tools::event_admin_methods!(operations with { $($op,)* }, TxWork<()>);
     };
     ({ $($op:ident,)* } $($admin:ident $method:ident($($args:tt)*) -> $result:tt;)*) => {
         /// An operation of an [`EventStore`](jaas_core::store::EventStore) or an
@@ -25,7 +25,7 @@ macro_rules! operations {
     };
 }
 
-jaas_core::event_store_methods!(operations, TxWork<()>);
+jaas_core::store::tools::event_store_methods!(operations, TxWork<()>);
 
 /// How an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

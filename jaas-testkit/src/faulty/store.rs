@@ -70,5 +70,5 @@ macro_rules! admin {
     };
 }
 
-jaas_core::event_store_methods!(working, TxWork<Self::Tx>);
-jaas_core::event_admin_methods!(admin, TxWork<Self::Tx>);
+jaas_core::store::tools::event_store_methods!(working, TxWork<Self::Tx>);
+jaas_core::store::tools::event_admin_methods!(admin, TxWork<Self::Tx>);

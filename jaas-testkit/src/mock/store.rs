@@ -18,7 +18,7 @@ use tokio::sync::watch;
 /// Makes the mock of the methods of the two traits, which it is given one after the other.
 macro_rules! mock_store {
     ($($op:ident $method:ident($($args:tt)*) -> [$($result:tt)*];)*) => {
-        jaas_core::event_admin_methods!(mock_store with { $($method($($args)*) -> [$($result)*];)* }, TxWork<()>);
+        jaas_core::store::tools::event_admin_methods!(mock_store with { $($method($($args)*) -> [$($result)*];)* }, TxWork<()>);
     };
     (
         { $($method:ident($($args:tt)*) -> [$($result:tt)*];)* }
@@ -76,4 +76,4 @@ macro_rules! mock_store {
     };
 }
 
-jaas_core::event_store_methods!(mock_store, TxWork<()>);
+jaas_core::store::tools::event_store_methods!(mock_store, TxWork<()>);

@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::queues::{Phase, Queue, QueueKey, Queues};
 use crate::handler::Handled;
 use crate::settings::SettingsRecord;
+use crate::store::burial::{Burial, crash_note};
+use crate::store::order::{Head, Turn};
 use crate::store::{
-    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Burial, Claim, ClaimRequest, Completion,
-    Conflict, EventQuery, EventState, Head, Keep, Lease, NextClaim, Page, PageRequest, Quarantined,
-    Retention, RowId, SessionOrder, Step, StoreError, StoredEvent, Turn, crash_note,
+    Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Claim, ClaimRequest, Completion, Conflict,
+    EventQuery, EventState, Keep, Lease, NextClaim, Page, PageRequest, Quarantined, Retention, RowId,
+    SessionOrder, Step, StoreError, StoredEvent,
 };
 use crate::timestamp::Timestamp;
 

@@ -6,7 +6,8 @@ use diesel::QueryResult;
 use diesel::dsl::{exists, min};
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 use jaas_core::Timestamp;
-use jaas_core::store::{AttemptOutcome, Burial, Claim, ClaimRequest, Lease, NextClaim, NextDue, crash_note};
+use jaas_core::store::tools::{Burial, crash_note};
+use jaas_core::store::{AttemptOutcome, Claim, ClaimRequest, Lease, NextClaim, NextDue};
 
 use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically};
 use super::counts::{count, slot};

@@ -7,7 +7,8 @@ use diesel::QueryResult;
 use diesel::dsl::case_when;
 use diesel::prelude::QueryDsl as _;
 use diesel::prelude::{ExpressionMethods as _, TextExpressionMethods as _};
-use jaas_core::store::{AttemptOutcome, Claim, Failure, Lease, NextClaim, SessionOrder, StoreError, Turn};
+use jaas_core::store::tools::Turn;
+use jaas_core::store::{AttemptOutcome, Claim, Failure, Lease, NextClaim, SessionOrder, StoreError};
 use jaas_core::{Handled, Timestamp};
 
 use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically};

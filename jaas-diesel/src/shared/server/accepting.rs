@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel_async::pooled_connection::bb8::Pool;
-use jaas_core::MAX_INDEXED_BYTES;
+use jaas_core::store::tools::MAX_INDEXED_BYTES;
 use jaas_core::store::{Accepted, HandOver, Slot, StoreError, StoreErrorKind};
 use tokio::sync::{Notify, watch};
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel_async::pooled_connection::bb8::Pool;
-use jaas_core::store::{Burial, Claim, ClaimRequest, Lease, StoreError};
+use jaas_core::store::tools::Burial;
+use jaas_core::store::{Claim, ClaimRequest, Lease, StoreError};
 use tokio::sync::watch;
 
 use super::super::dialect::{self, Connection};

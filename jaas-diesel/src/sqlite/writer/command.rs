@@ -1,7 +1,8 @@
 //! What the writing thread is asked to do, and what it commits together.
 
 use diesel::{QueryResult, SqliteConnection};
-use jaas_core::store::{Accepted, Burial, Claim, Lease, Step, StoreError, TxWork};
+use jaas_core::store::tools::Burial;
+use jaas_core::store::{Accepted, Claim, Lease, Step, StoreError, TxWork};
 use tokio::sync::oneshot;
 
 use super::super::dialect::polled;

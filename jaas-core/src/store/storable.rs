@@ -6,16 +6,16 @@ use std::borrow::Cow;
 /// longer than `max_bytes` in UTF-8 is cut between two characters.
 ///
 /// The envelope's `idempotencyKey`, `eventType` and `sessionId` are storable already, up to
-/// [`MAX_INDEXED_BYTES`](crate::MAX_INDEXED_BYTES). All else in an event (participant ids, room names, people's names, claims
+/// [`MAX_INDEXED_BYTES`](super::tools::MAX_INDEXED_BYTES). All else in an event (participant ids, room names, people's names, claims
 /// of a JWT) can be any text of any length. Written to a column as it is, one odd text makes the handler fail each time, and
 /// its event a dead letter.
 ///
 /// `max_bytes` is the size of the column in bytes; of a `VARCHAR(n)`, which counts characters, `n` fits always. For the columns
-/// of a key take [`MAX_INDEXED_BYTES`](crate::MAX_INDEXED_BYTES): an index entry is limited too. Texts that differ only behind the
+/// of a key take [`MAX_INDEXED_BYTES`](super::tools::MAX_INDEXED_BYTES): an index entry is limited too. Texts that differ only behind the
 /// cut, or in U+0000, become the same.
 ///
 /// ```
-/// use jaas_core::{MAX_INDEXED_BYTES, storable};
+/// use jaas_core::store::tools::{MAX_INDEXED_BYTES, storable};
 ///
 /// assert_eq!(storable("p\0q", MAX_INDEXED_BYTES), "p\u{fffd}q");
 /// assert_eq!(storable("Zoë", 3), "Zo");

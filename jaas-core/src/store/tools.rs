@@ -1,0 +1,9 @@
+//! For those who write a store, and for handlers that write events into tables: what fits a column, and what the stores of
+//! this project share.
+
+pub use super::burial::{Burial, crash_note};
+#[doc(hidden)]
+pub use super::methods::{event_admin_methods, event_store_methods};
+pub use super::order::{Head, Turn};
+pub use super::storable::storable;
+pub use crate::envelope::MAX_INDEXED_BYTES;
