@@ -104,9 +104,9 @@ impl Open {
         &self,
         prepare: impl FnOnce(&mut SqliteConnection) -> diesel::QueryResult<()>,
     ) -> Result<SqliteConnection, StoreError> {
-        // SQLite would make a new file.
         self.check()?;
-        let mut connection = SqliteConnection::establish(&self.url).map_err(|error| self.failed(error))?;
+        let url = if self.files.get().is_some() { url_of_existing(&self.url) } else { self.url.clone() };
+        let mut connection = SqliteConnection::establish(&url).map_err(|error| self.failed(error))?;
         connection.batch_execute(&self.pragmas).map_err(|error| self.failed(error))?;
         prepare(&mut connection).map_err(|error| self.failed(error))?;
         if self.files.get().is_none() {
@@ -133,8 +133,47 @@ impl Open {
     }
 }
 
+/// The same file, which SQLite is not to create: it may have been moved away since it was looked at, and the log of a new
+/// database would take the place of its log.
+fn url_of_existing(url: &str) -> String {
+    // A URI says by itself how it is opened. Elsewhere than on Unix a path is not a URI as it is.
+    if url.starts_with("file:") || !cfg!(unix) {
+        return url.to_owned();
+    }
+    let path = url.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("file:{path}?mode=rw")
+}
+
 #[derive(diesel::QueryableByName)]
 struct JournalMode {
     #[diesel(sql_type = diesel::sql_types::Text)]
     journal_mode: String,
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_gone_is_not_created_again_whatever_its_name() {
+        let folder = std::env::temp_dir().join(format!("jaas-existing-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for name in ["plain.sqlite", "100%?a#b c&d=é.sqlite"] {
+            let path = folder.join(name);
+            let open = Open::new(path.clone(), Duration::from_secs(1), None).expect("a name");
+            let first = open.writer().expect("created");
+            drop(open.writer().expect("opened again"));
+            drop(first);
+            std::fs::remove_file(&path).expect("deleted");
+            let url = url_of_existing(path.to_str().expect("UTF-8"));
+            let opened = SqliteConnection::establish(&url).and_then(|mut connection| {
+                connection
+                    .batch_execute("PRAGMA journal_mode = WAL")
+                    .map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))
+            });
+            opened.expect_err("it is not there");
+            assert!(!path.exists(), "{name}");
+        }
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
 }
