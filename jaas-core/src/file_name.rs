@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 /// How long a name is at most, in bytes.
 const MAX_BYTES: usize = 64;
 
-/// How much of a text that is no name is kept, for people.
+/// How much of a text that is not a safe name is kept, so that people recognize it.
 const KEPT: usize = 30;
 
 /// A file name for any text of an event: safe, at most 64 bytes, and different for different texts.

@@ -13,7 +13,7 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) enum Held {
     Report(Report),
-    /// What is no object, as raw JSON.
+    /// A value that is not an object, as raw JSON.
     Plain(Box<str>),
 }
 

@@ -44,6 +44,7 @@ pub(crate) trait Meter {
 /// Does what a receiver and a worker do, in a filled inbox that is as it was when this ends but for a few events.
 pub(crate) async fn hot_road<S: EventAdmin + Clone>(store: &S, meter: &mut impl Meter, round: &str) {
     accepting(store, meter, round).await;
+    meter.call("ping", 1, store.ping()).await;
     going_on(store, meter).await;
     several_at_once(store, meter).await;
     after_a_crash(store, meter).await;
