@@ -42,7 +42,7 @@ use jaas_core::telemetry::{Escaped, target};
 pub struct Health {
     live_path: String,
     ready_path: String,
-    deadline: Duration,
+    timeout: Duration,
     live: Vec<Check>,
     ready: Vec<Check>,
 }
@@ -59,7 +59,7 @@ impl Health {
         Self {
             live_path: "/livez".to_owned(),
             ready_path: "/readyz".to_owned(),
-            deadline: Duration::from_secs(2),
+            timeout: Duration::from_secs(2),
             live: Vec::new(),
             ready: Vec::new(),
         }
@@ -79,13 +79,13 @@ impl Health {
 
     /// How long each readiness check may take before it counts as failed. They run at the same time, so this
     /// bounds the answer too. Defaults to 2 s.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
     /// Makes readiness depend on this. The check runs on a worker thread and must not block it; its future is
-    /// dropped at the deadline.
+    /// dropped at the timeout.
     pub fn check<F, Fut, E>(mut self, name: impl Into<Arc<str>>, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -143,21 +143,21 @@ impl Health {
 
     /// What to give to `App::configure` or `Scope::configure`.
     pub fn config(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
-        let Self { live_path, ready_path, deadline, live, ready } = self.clone();
+        let Self { live_path, ready_path, timeout, live, ready } = self.clone();
         move |app| {
-            app.service(probe(&live_path, live.into(), deadline));
-            app.service(probe(&ready_path, ready.into(), deadline));
+            app.service(probe(&live_path, live.into(), timeout));
+            app.service(probe(&ready_path, ready.into(), timeout));
         }
     }
 }
 
-fn probe(path: &str, checks: Arc<[Check]>, deadline: Duration) -> actix_web::Resource {
-    let handler = move || answer(checks.clone(), deadline);
+fn probe(path: &str, checks: Arc<[Check]>, timeout: Duration) -> actix_web::Resource {
+    let handler = move || answer(checks.clone(), timeout);
     web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler))
 }
 
-async fn answer(checks: Arc<[Check]>, deadline: Duration) -> HttpResponse {
-    let succeeded = join_all(checks.iter().map(|check| check.succeeds(deadline))).await;
+async fn answer(checks: Arc<[Check]>, timeout: Duration) -> HttpResponse {
+    let succeeded = join_all(checks.iter().map(|check| check.succeeds(timeout))).await;
     let failed: Vec<&str> =
         checks.iter().zip(succeeded).filter(|(_, well)| !well).map(|(check, _)| &*check.name).collect();
     let mut response =
@@ -193,10 +193,10 @@ impl Check {
         Self::new(name, run)
     }
 
-    async fn succeeds(&self, deadline: Duration) -> bool {
-        let result = match tokio::time::timeout(deadline, (self.run)()).await {
+    async fn succeeds(&self, timeout: Duration) -> bool {
+        let result = match tokio::time::timeout(timeout, (self.run)()).await {
             Ok(result) => result,
-            Err(_) => Err(format!("no answer within {deadline:?}")),
+            Err(_) => Err(format!("no answer within {timeout:?}")),
         };
         let was_failing = self.failing.swap(result.is_err(), Ordering::Relaxed);
         match &result {

@@ -45,7 +45,7 @@ pub struct Webhook {
     path: String,
     settings_path: Option<String>,
     max_body: usize,
-    body_time_limit: Duration,
+    body_timeout: Duration,
     max_bytes_in_flight: usize,
     in_flight: Account,
 }
@@ -62,7 +62,7 @@ impl Webhook {
             path: "/webhooks/jaas".to_owned(),
             settings_path: None,
             max_body: 1024 * 1024,
-            body_time_limit: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(10),
             max_bytes_in_flight: 64 * 1024 * 1024,
             in_flight: Account::default(),
         }
@@ -76,7 +76,7 @@ impl Webhook {
     }
 
     /// A path for settings questions alone, should they be registered with a URL of their own. The receiver's
-    /// [desk](jaas_core::ReceiverBuilder::settings) answers them on the events' path in any case. Defaults to none.
+    /// [settings service](jaas_core::ReceiverBuilder::settings) answers them on the events' path in any case. Defaults to none.
     pub fn settings_at(mut self, path: impl Into<String>) -> Self {
         self.settings_path = Some(path.into());
         self
@@ -90,8 +90,8 @@ impl Webhook {
 
     /// How long the whole body may take to arrive, counted from the end of the head; a slower one is answered
     /// 408. Defaults to 10 s.
-    pub fn body_time_limit(mut self, limit: Duration) -> Self {
-        self.body_time_limit = limit;
+    pub fn body_timeout(mut self, limit: Duration) -> Self {
+        self.body_timeout = limit;
         self
     }
 
@@ -147,7 +147,7 @@ async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut paylo
     let mut held = webhook.in_flight.open(webhook.max_bytes_in_flight.max(webhook.max_body));
     let declared = declared(&request);
     let reading = body::read(&mut payload, declared, webhook.max_body, &mut held);
-    let body = match tokio::time::timeout(webhook.body_time_limit, reading).await {
+    let body = match tokio::time::timeout(webhook.body_timeout, reading).await {
         Ok(Ok(body)) => body,
         Ok(Err(NotRead::Refused(reply))) => return webhook.refuse(reply, payload),
         Ok(Err(NotRead::Broken(error))) => {

@@ -12,7 +12,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::delivery::Delivery;
 use crate::event::Event;
-use crate::handler::{Context, EventHandler, Handled, HandlerError, HandlerResult, Next};
+use crate::handler::{Context, EventHandler, Handled, HandlerError, HandlerResult, Retry};
 use crate::telemetry::{self, name, target};
 
 /// Which handler is run, for those who watch.
@@ -67,7 +67,7 @@ fn outcome(result: &HandlerResult) -> &'static str {
     match result {
         Ok(Handled::Done) => "done",
         Ok(Handled::Ignored(_)) => "ignored",
-        Err(error) if error.next() == Next::DeadLetter => "permanent",
+        Err(error) if error.when_to_retry() == Retry::Never => "permanent",
         Err(_) => "retry",
     }
 }

@@ -107,17 +107,17 @@ impl Auth {
         credentials: Credentials<'_>,
         body: &[u8],
         now: Timestamp,
-    ) -> Result<Proof, AuthError> {
+    ) -> Result<AuthMethod, AuthError> {
         let signature = |secrets: &[Secret]| {
             let header = credentials.signature.ok_or(AuthError::SignatureMissing)?;
             let verified = signature::verify(header, body, secrets, now, self.tolerance);
             let Verified { secret, signed_at } = verified.map_err(AuthError::Signature)?;
-            Ok(Proof::Signature { secret, signed_at })
+            Ok(AuthMethod::Signature { secret, signed_at })
         };
         let authorization = |values: &[Secret]| {
             let sent = credentials.authorization.ok_or(AuthError::AuthorizationMissing)?;
             if any_equals(values, sent) {
-                Ok(Proof::Authorization)
+                Ok(AuthMethod::Authorization)
             } else {
                 Err(AuthError::AuthorizationMismatch)
             }
@@ -162,7 +162,7 @@ fn any_equals(values: &[Secret], sent: &str) -> bool {
 /// What proved a request genuine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Proof {
+pub enum AuthMethod {
     /// A signature made with the secret of this index, in the order they were given. When the old one of a rotation
     /// has not been used for as long as your tolerance, it can go.
     Signature {

@@ -4,59 +4,64 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 
-/// How long to wait after each failure, and when to give up.
+/// How long to wait after each failure, and after how many failures an event becomes a dead letter.
 ///
-/// The wait doubles with every failure from `first` up to `max`, and a random part of up to the same length is
-/// added, so that events that failed together do not return together.
+/// The wait doubles with each failure, from the initial delay up to the maximum. A random part of up to the same length is
+/// added, so that events that failed together do not run again together.
 ///
 /// ```
 /// use jaas_core::Backoff;
 /// use std::time::Duration;
 ///
 /// // For a handler whose work is worth nothing after a quarter of an hour.
-/// let impatient = Backoff::default().first(Duration::from_millis(200)).max(Duration::from_secs(60)).max_failures(12);
-/// assert_eq!(Backoff::default().max, Duration::from_secs(3600));
-/// # let _ = impatient;
+/// let impatient = Backoff::default()
+///     .initial_delay(Duration::from_millis(200))
+///     .max_delay(Duration::from_secs(60))
+///     .max_failures(12);
+/// assert!(impatient.is_exhausted(12) && !Backoff::default().is_exhausted(12));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
+#[must_use]
 pub struct Backoff {
-    /// The wait after the first failure. Defaults to 1 s.
-    pub first: Duration,
-    /// The longest wait, before the random part is added, and the longest that
-    /// [`HandlerError::retry_after`](crate::HandlerError::retry_after) can ask for. Defaults to 1 h.
-    pub max: Duration,
-    /// After how many failures an event becomes a dead letter. Defaults to 20, which is 8 to 16 hours:
-    /// well inside the 24 hours after which a recording is deleted for good.
-    pub max_failures: u32,
+    initial_delay: Duration,
+    pub(crate) max_delay: Duration,
+    max_failures: u32,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { first: Duration::from_secs(1), max: Duration::from_secs(60 * 60), max_failures: 20 }
+        Self {
+            initial_delay: Duration::from_secs(1),
+            max_delay: Duration::from_secs(60 * 60),
+            max_failures: 20,
+        }
     }
 }
 
 impl Backoff {
-    /// Sets the wait after the first failure. Defaults to 1 s.
-    #[must_use]
-    pub const fn first(mut self, first: Duration) -> Self {
-        self.first = first;
+    /// The wait after the first failure. Defaults to 1 s.
+    pub const fn initial_delay(mut self, delay: Duration) -> Self {
+        self.initial_delay = delay;
         self
     }
 
-    /// Sets the longest wait. Defaults to 1 h.
-    #[must_use]
-    pub const fn max(mut self, max: Duration) -> Self {
-        self.max = max;
+    /// The longest wait, before the random part is added, and the longest wait that
+    /// [`HandlerError::retry_after`](crate::HandlerError::retry_after) can ask for. Defaults to 1 h.
+    pub const fn max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay = delay;
         self
     }
 
-    /// Sets the number of failures after which an event is given up. Defaults to 20.
-    #[must_use]
-    pub const fn max_failures(mut self, max_failures: u32) -> Self {
-        self.max_failures = max_failures;
+    /// The number of failures after which an event becomes a dead letter. Defaults to 20, which is 8 to 16 hours: well
+    /// inside the 24 hours after which a recording is deleted for good.
+    pub const fn max_failures(mut self, failures: u32) -> Self {
+        self.max_failures = failures;
         self
+    }
+
+    /// Whether this many failures are as many as are allowed.
+    pub const fn is_exhausted(&self, failures: u32) -> bool {
+        failures >= self.max_failures
     }
 
     /// The wait after the `failures`th failure (from 1); `seed` chooses the random part.
@@ -70,15 +75,15 @@ impl Backoff {
     /// ```
     pub fn delay(&self, failures: u32, seed: u64) -> Duration {
         ExponentialBuilder::new()
-            .with_min_delay(self.first)
-            .with_max_delay(self.max)
+            .with_min_delay(self.initial_delay)
+            .with_max_delay(self.max_delay)
             .without_max_times()
             .with_jitter()
             .with_jitter_seed(seed ^ u64::from(failures).rotate_left(32))
             .build()
             // So many doublings lead from a nanosecond beyond every maximum; the waits are counted up one by one.
             .nth(failures.saturating_sub(1).min(MOST_DOUBLINGS) as usize)
-            .unwrap_or(self.max)
+            .unwrap_or(self.max_delay)
     }
 }
 

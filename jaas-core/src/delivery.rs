@@ -35,12 +35,12 @@ impl Delivery {
     ///
     /// # Errors
     /// The same bytes with the reason, when they have no readable envelope.
-    pub fn read(
+    pub fn parse(
         endpoint: impl Into<Arc<str>>,
         received_at: Timestamp,
         body: Bytes,
     ) -> Result<Self, Unreadable> {
-        match Envelope::read(&body) {
+        match Envelope::parse(&body) {
             Ok(envelope) => Ok(Self::new(endpoint.into(), received_at, envelope, body)),
             Err(reason) => Err(Unreadable::new(endpoint, received_at, reason, body)),
         }
@@ -103,7 +103,7 @@ impl Delivery {
 
     /// Decodes the typed payload.
     pub fn event(&self) -> Event {
-        Event::read(self.envelope.kind, self.data())
+        Event::parse(self.envelope.kind, self.data())
     }
 
     /// The wire names of known fields, of the envelope and of `data`, whose values were neither null nor empty and did not
@@ -113,7 +113,7 @@ impl Delivery {
     /// use jaas_core::{Delivery, Timestamp};
     ///
     /// let body = r#"{"idempotencyKey":"k","eventType":"FEEDBACK","timestamp":"soon","data":{"rating":"good"}}"#;
-    /// let delivery = Delivery::read("main", Timestamp::from_secs(1_760_000_000), body.into())?;
+    /// let delivery = Delivery::parse("main", Timestamp::from_secs(1_760_000_000), body.into())?;
     /// assert_eq!(delivery.undecoded_fields(), ["timestamp", "rating"]);
     /// # Ok::<(), jaas_core::Unreadable>(())
     /// ```
@@ -124,7 +124,7 @@ impl Delivery {
     /// Decodes the typed payload, and tells what did not fit.
     pub(crate) fn decoded(&self) -> (Event, Undecoded) {
         let mut undecoded = Undecoded::of(self.envelope.undecoded());
-        let event = Event::read_within(self.envelope.kind, self.data(), &mut undecoded);
+        let event = Event::parse_within(self.envelope.kind, self.data(), &mut undecoded);
         (event, undecoded)
     }
 
@@ -172,20 +172,20 @@ impl Unreadable {
 
 /// What passed authentication.
 #[derive(Debug, Clone)]
-pub enum Received {
+pub enum Incoming {
     /// A readable event.
     Event(Delivery),
     /// Bytes without a readable envelope.
     Unreadable(Unreadable),
 }
 
-impl From<Delivery> for Received {
+impl From<Delivery> for Incoming {
     fn from(delivery: Delivery) -> Self {
         Self::Event(delivery)
     }
 }
 
-impl From<Unreadable> for Received {
+impl From<Unreadable> for Incoming {
     fn from(unreadable: Unreadable) -> Self {
         Self::Unreadable(unreadable)
     }
@@ -271,24 +271,24 @@ impl std::fmt::Debug for Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handler::{HandlerError, Next};
+    use crate::handler::{HandlerError, Retry};
 
     #[test]
     fn what_data_cannot_be_read_as_is_told_without_its_values_and_is_permanent() {
         let body = r#"{"idempotencyKey":"k","eventType":"X","data":{"name":"Ada"}}"#;
-        let delivery = Delivery::read("main", Timestamp::from_secs(0), body.into()).expect("readable");
+        let delivery = Delivery::parse("main", Timestamp::from_secs(0), body.into()).expect("readable");
         let error =
             delivery.data_as::<std::collections::BTreeMap<String, u32>>().expect_err("a name is no number");
         assert!(error.to_string().contains("line 1") && !error.to_string().contains("Ada"), "{error}");
-        assert_eq!(HandlerError::from(error).next(), Next::DeadLetter);
-        assert_eq!(HandlerError::from("anything else").next(), Next::Retry);
+        assert_eq!(HandlerError::from(error).when_to_retry(), Retry::Never);
+        assert_eq!(HandlerError::from("anything else").when_to_retry(), Retry::Backoff);
     }
 
     #[test]
     fn half_a_surrogate_pair_in_a_name_costs_nothing_but_itself() {
         let body =
             r#"{"\ud800":1,"idempotencyKey":"k","eventType":"X","data":{"a":{"\udfff":1,"b":"Ada\ud83d"}}}"#;
-        let delivery = Delivery::read("main", Timestamp::from_secs(0), body.into()).expect("readable");
+        let delivery = Delivery::parse("main", Timestamp::from_secs(0), body.into()).expect("readable");
         let data: serde_json::Value = delivery.data_as().expect("read");
         assert_eq!(data, serde_json::json!({"a": {"\u{fffd}": 1, "b": "Ada\u{fffd}"}}));
     }

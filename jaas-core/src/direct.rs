@@ -16,12 +16,12 @@ use tracing::{Instrument as _, Span};
 use self::dedup::{Begun, Dedup, Finished, Key};
 use crate::attempt::{self, Watched};
 use crate::config::ConfigError;
-use crate::delivery::{Delivery, Received, Unreadable};
+use crate::delivery::{Delivery, Incoming, Unreadable};
 use crate::dispatcher::{DispatchError, Dispatcher};
-use crate::handler::{Handled, HandlerError, Next};
+use crate::handler::{Handled, HandlerError, Retry};
 use crate::handlers::{Handlers, Mode};
 use crate::reply::Disposition;
-use crate::telemetry::{self, Escaped, GivenUp, Outcome, name, target};
+use crate::telemetry::{self, DeadReason, Escaped, Outcome, name, target};
 
 /// How many unreadable bodies, and how many conflicts, are kept to be looked at.
 const KEPT: usize = 64;
@@ -63,7 +63,7 @@ pub struct Direct {
 
 struct Shared {
     handlers: Handlers,
-    time_limit: Duration,
+    timeout: Duration,
     dedup: Mutex<Dedup>,
     quarantine: Mutex<VecDeque<Unreadable>>,
     conflicts: Mutex<VecDeque<Delivery>>,
@@ -72,7 +72,7 @@ struct Shared {
 impl Direct {
     /// Starts a dispatcher for these handlers.
     pub fn builder(handlers: Handlers) -> DirectBuilder {
-        DirectBuilder { handlers, capacity: 100_000, concurrency: 256, time_limit: Duration::from_secs(8) }
+        DirectBuilder { handlers, capacity: 100_000, concurrency: 256, timeout: Duration::from_secs(8) }
     }
 
     /// The last 64 different unreadable bodies, oldest first.
@@ -95,10 +95,10 @@ impl Direct {
 
 #[async_trait]
 impl Dispatcher for Direct {
-    async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError> {
+    async fn dispatch(&self, received: Incoming) -> Result<Disposition, DispatchError> {
         let delivery = match received {
-            Received::Event(delivery) => delivery,
-            Received::Unreadable(unreadable) => {
+            Incoming::Event(delivery) => delivery,
+            Incoming::Unreadable(unreadable) => {
                 let same = |kept: &Unreadable| kept.body() == unreadable.body();
                 keep(&self.shared.quarantine, same, unreadable.clone());
                 return Ok(Disposition::Quarantined);
@@ -189,7 +189,7 @@ impl Shared {
         {
             let (Mode::Plain(handler) | Mode::Transactional(handler)) = &mounted.handler;
             let watched = Watched::new(&mounted.name, mounted.handler.as_str());
-            let limit = mounted.time_limit.unwrap_or(self.time_limit);
+            let limit = mounted.timeout.unwrap_or(self.timeout);
             match attempt::run(watched, &**handler, &delivery, &event, &mut (), limit).await {
                 Ok(Handled::Done) => {
                     disposition = Disposition::Handled;
@@ -203,13 +203,13 @@ impl Shared {
             tracing::error!(
                 target: target::WORK, endpoint = %delivery.endpoint, event_type = %Escaped(&delivery.envelope.event_type),
                 key = %Escaped(&delivery.envelope.idempotency_key), attempt = delivery.attempt,
-                %handler, next = ?error.next(), error = %Escaped(attempt::error_text(error)), "handler failed",
+                %handler, next = ?error.when_to_retry(), error = %Escaped(attempt::error_text(error)), "handler failed",
             );
         }
-        let retry = failures.iter().filter_map(|(_, error)| match error.next() {
-            Next::Retry => Some(RETRY_AFTER),
-            Next::RetryAfter(delay) => Some(delay),
-            Next::DeadLetter => None,
+        let retry = failures.iter().filter_map(|(_, error)| match error.when_to_retry() {
+            Retry::Backoff => Some(RETRY_AFTER),
+            Retry::After(delay) => Some(delay),
+            Retry::Never => None,
         });
         let ended = |outcome| telemetry::ended(delivery.envelope.kind, outcome, delivery.attempt);
         if let Some(retry_after) = retry.max() {
@@ -219,7 +219,7 @@ impl Shared {
         }
         guard.finish(Finished::Settled);
         if !failures.is_empty() {
-            ended(Outcome::Dead(GivenUp::Permanent));
+            ended(Outcome::Dead(DeadReason::Permanent));
             return Ok(Disposition::Failed);
         }
         ended(if disposition == Disposition::Handled { Outcome::Handled } else { Outcome::Ignored });
@@ -262,7 +262,7 @@ pub struct DirectBuilder {
     handlers: Handlers,
     capacity: usize,
     concurrency: usize,
-    time_limit: Duration,
+    timeout: Duration,
 }
 
 impl DirectBuilder {
@@ -279,8 +279,8 @@ impl DirectBuilder {
     }
 
     /// How long one run of one handler may take. Defaults to 8 s, below the receiver's 10 s.
-    pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = limit;
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
         self
     }
 
@@ -290,13 +290,13 @@ impl DirectBuilder {
     /// When there is no handler, two have the same name, or a limit is zero.
     pub fn build(self) -> Result<Direct, ConfigError> {
         self.handlers.check()?;
-        if self.capacity == 0 || self.concurrency == 0 || self.time_limit.is_zero() {
-            return Err(ConfigError::new("capacity, concurrency and time_limit must not be zero"));
+        if self.capacity == 0 || self.concurrency == 0 || self.timeout.is_zero() {
+            return Err(ConfigError::new("capacity, concurrency and timeout must not be zero"));
         }
         Ok(Direct {
             shared: Arc::new(Shared {
                 handlers: self.handlers,
-                time_limit: self.time_limit,
+                timeout: self.timeout,
                 dedup: Mutex::new(Dedup::new(self.capacity)),
                 quarantine: Mutex::default(),
                 conflicts: Mutex::default(),

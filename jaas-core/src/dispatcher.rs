@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::delivery::Received;
+use crate::delivery::Incoming;
 use crate::reply::Disposition;
 
 /// Takes responsibility for what passed authentication. [`Inbox`](crate::Inbox) stores it for a worker;
@@ -35,13 +35,13 @@ pub trait Dispatcher: Send + Sync + 'static {
     ///   zero.
     /// - `dispatch_loses_and_doubles_nothing_when_the_sender_hangs_up`: whenever its future is dropped, copies that come
     ///   later are taken, or are duplicates of what was.
-    async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError>;
+    async fn dispatch(&self, received: Incoming) -> Result<Disposition, DispatchError>;
 }
 
 /// Forwards, so a dispatcher can be shared by several receivers.
 #[async_trait]
 impl<D: Dispatcher + ?Sized> Dispatcher for Arc<D> {
-    async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError> {
+    async fn dispatch(&self, received: Incoming) -> Result<Disposition, DispatchError> {
         (**self).dispatch(received).await
     }
 }

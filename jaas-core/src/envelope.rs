@@ -56,7 +56,7 @@ impl Envelope {
     /// use jaas_core::Envelope;
     ///
     /// let body = br#"{"idempotencyKey":"k-1","eventType":"ROOM_CREATED","fqn":"vpaas-magic-cookie-1/math","data":{}}"#;
-    /// let envelope = Envelope::read(body)?;
+    /// let envelope = Envelope::parse(body)?;
     /// assert_eq!(envelope.kind, EventKind::RoomCreated);
     /// assert_eq!(envelope.app_id.as_ref().unwrap(), &"vpaas-magic-cookie-1");
     /// # Ok::<(), jaas_core::EnvelopeError>(())
@@ -65,7 +65,7 @@ impl Envelope {
     /// # Errors
     /// When the body is not a JSON object, or `eventType` or `idempotencyKey` is missing, no string, empty, longer
     /// than [`MAX_INDEXED_BYTES`], or holds U+0000, which not every database can store.
-    pub fn read(body: &[u8]) -> Result<Self, EnvelopeError> {
+    pub fn parse(body: &[u8]) -> Result<Self, EnvelopeError> {
         Self::decode(&Fields::parse(body)?)
     }
 
@@ -85,7 +85,7 @@ impl Envelope {
         let customer_id = text("customerId", fields.customer_id, |_| true).map(CustomerId::new);
         let timestamp = fields
             .timestamp
-            .and_then(|raw| undecoded.checked("timestamp", raw.get(), Timestamp::read(raw.get())));
+            .and_then(|raw| undecoded.checked("timestamp", raw.get(), Timestamp::parse(raw.get())));
         Ok(Self {
             idempotency_key: IdempotencyKey::new(required("idempotencyKey", fields.idempotency_key)?),
             kind: EventKind::from_wire(&event_type),
@@ -195,23 +195,23 @@ impl EnvelopeError {
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> Result<Envelope, EnvelopeError> {
-        Envelope::read(body.as_bytes())
+    fn parse(body: &str) -> Result<Envelope, EnvelopeError> {
+        Envelope::parse(body.as_bytes())
     }
 
     #[test]
     fn a_repeated_app_id_is_read_and_the_tenant_in_fqn_decides() {
-        let envelope = read(r#"{"appId":"a","idempotencyKey":"k","eventType":"X","appId":"b","fqn":"c/r"}"#)
+        let envelope = parse(r#"{"appId":"a","idempotencyKey":"k","eventType":"X","appId":"b","fqn":"c/r"}"#)
             .expect("readable");
         assert_eq!(envelope.app_id, Some(AppId::new("c")));
         let envelope =
-            read(r#"{"appId":"a","idempotencyKey":"k","eventType":"X","fqn":"r"}"#).expect("readable");
+            parse(r#"{"appId":"a","idempotencyKey":"k","eventType":"X","fqn":"r"}"#).expect("readable");
         assert_eq!(envelope.app_id, Some(AppId::new("a")));
     }
 
     #[test]
     fn odd_common_fields_are_absent() {
-        let envelope = read(
+        let envelope = parse(
             r#"{"idempotencyKey":"k","eventType":"X","sessionId":"a\u0000","timestamp":"soon","fqn":"b\u0000","customerId":{},"appId":true}"#,
         )
         .expect("readable");
@@ -238,17 +238,17 @@ mod tests {
             (b"{\"eventType\":\"X\",\"idempotencyKey\":1}", "`idempotencyKey` is not a string"),
             (long.as_bytes(), "`idempotencyKey` is 300 bytes long, and at most 255 can be stored"),
         ] {
-            assert_eq!(Envelope::read(body).expect_err("unreadable").to_string(), reason);
+            assert_eq!(Envelope::parse(body).expect_err("unreadable").to_string(), reason);
         }
     }
 
     #[test]
     fn data_is_found_byte_for_byte() {
         let body = r#"{"idempotencyKey":"k","eventType":"X","data": {"a" : 1e999, "a":2} , "z":1}"#;
-        let range = read(body).expect("readable").data_range().expect("data");
+        let range = parse(body).expect("readable").data_range().expect("data");
         assert_eq!(&body[range], r#"{"a" : 1e999, "a":2}"#);
         let behind_a_mark = format!("\u{feff} {body}");
-        let range = read(&behind_a_mark).expect("readable").data_range().expect("data");
+        let range = parse(&behind_a_mark).expect("readable").data_range().expect("data");
         assert_eq!(&behind_a_mark[range], r#"{"a" : 1e999, "a":2}"#);
     }
 
@@ -259,13 +259,13 @@ mod tests {
             "[".repeat(100_000),
             "]".repeat(100_000)
         );
-        assert!(read(&body).is_ok());
+        assert!(parse(&body).is_ok());
     }
 
     proptest::proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(body: Vec<u8>) {
-            let _ = Envelope::read(&body);
+            let _ = Envelope::parse(&body);
         }
     }
 }

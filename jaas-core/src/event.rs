@@ -254,7 +254,7 @@ macro_rules! define_events {
                 const KIND: EventKind = EventKind::$Event;
 
                 fn decode(data: &str) -> Result<Self, DecodeError> {
-                    Decode::read_data(data, &mut Undecoded::default())
+                    Decode::parse_data(data, &mut Undecoded::default())
                 }
 
                 fn encode(&self) -> String {
@@ -268,7 +268,7 @@ macro_rules! define_events {
         /// ```
         /// use jaas_core::event::{Event, EventKind};
         ///
-        /// match Event::read(EventKind::Feedback, r#"{"rating":5}"#) {
+        /// match Event::parse(EventKind::Feedback, r#"{"rating":5}"#) {
         ///     Event::Feedback(feedback) => assert_eq!(feedback.rating, Some(5)),
         ///     Event::Unknown(reason) => panic!("{reason}"),
         ///     _ => {}
@@ -284,13 +284,13 @@ macro_rules! define_events {
 
         impl Event {
             /// Reads the payload of an event of this kind; what cannot be read is [`Unknown`](Self::Unknown).
-            pub fn read(kind: EventKind, data: &str) -> Self {
-                Self::read_within(kind, data, &mut Undecoded::default())
+            pub fn parse(kind: EventKind, data: &str) -> Self {
+                Self::parse_within(kind, data, &mut Undecoded::default())
             }
 
-            pub(crate) fn read_within(kind: EventKind, data: &str, undecoded: &mut Undecoded) -> Self {
+            pub(crate) fn parse_within(kind: EventKind, data: &str, undecoded: &mut Undecoded) -> Self {
                 match kind {
-                    $(EventKind::$Event => match Decode::read_data(data, undecoded) {
+                    $(EventKind::$Event => match Decode::parse_data(data, undecoded) {
                         Ok(payload) => Self::$Event(payload),
                         Err(error) => Self::Unknown(UnknownReason::Data(error)),
                     },)*
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn data_of_the_wrong_shape_is_unknown_with_the_reason() {
-        let Event::Unknown(reason) = Event::read(EventKind::RoomCreated, "\"text\"") else {
+        let Event::Unknown(reason) = Event::parse(EventKind::RoomCreated, "\"text\"") else {
             panic!("unknown")
         };
         assert_eq!(reason.to_string(), "`data` is a string, where an object was expected");

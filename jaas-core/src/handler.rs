@@ -8,7 +8,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
-pub use self::error::{HandlerError, Next};
+pub use self::error::{HandlerError, Retry};
 
 use crate::delivery::{DataError, Delivery};
 use crate::envelope::Envelope;

@@ -43,7 +43,7 @@ pub(crate) struct Mounted<Tx> {
     pub(crate) name: Arc<str>,
     pub(crate) handler: Mode<Tx>,
     /// How long one run may take; `None` leaves it to who runs it.
-    pub(crate) time_limit: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 pub(crate) enum Mode<Tx> {
@@ -88,9 +88,9 @@ impl<Tx: Send + 'static> Handlers<Tx> {
     }
 
     /// How long one run of the handler with this name, which was added before, may take. Defaults to the worker's
-    /// [`handler_time_limit`](crate::WorkerBuilder::handler_time_limit) or
-    /// [`transaction_time_limit`](crate::WorkerBuilder::transaction_time_limit); with [`Direct`](crate::Direct) to its
-    /// [`time_limit`](crate::DirectBuilder::time_limit).
+    /// [`handler_timeout`](crate::WorkerBuilder::handler_timeout) or
+    /// [`transaction_timeout`](crate::WorkerBuilder::transaction_timeout); with [`Direct`](crate::Direct) to its
+    /// [`timeout`](crate::DirectBuilder::timeout).
     ///
     /// ```
     /// # use jaas_core::{EventHandler, Handlers};
@@ -101,22 +101,22 @@ impl<Tx: Send + 'static> Handlers<Tx> {
     /// # impl EventHandler for Audit {}
     /// let handlers: Handlers = Handlers::new()
     ///     .plain("archive", Archive)
-    ///     .time_limit("archive", Duration::from_secs(20 * 60))
+    ///     .timeout("archive", Duration::from_secs(20 * 60))
     ///     .plain("audit", Audit);
     /// # let _ = handlers;
     /// ```
     ///
     /// A limit of zero, and a name that no handler has, are errors when the worker is built.
-    pub fn time_limit(mut self, name: &str, limit: Duration) -> Self {
+    pub fn timeout(mut self, name: &str, limit: Duration) -> Self {
         match self.mounted.iter_mut().find(|mounted| *mounted.name == *name) {
-            Some(mounted) => mounted.time_limit = Some(limit),
+            Some(mounted) => mounted.timeout = Some(limit),
             None => self.unknown = Some(name.into()),
         }
         self
     }
 
     fn mount(mut self, name: Arc<str>, handler: Mode<Tx>) -> Self {
-        self.mounted.push(Mounted { name, handler, time_limit: None });
+        self.mounted.push(Mounted { name, handler, timeout: None });
         self
     }
 
@@ -139,7 +139,7 @@ impl<Tx: Send + 'static> Handlers<Tx> {
                     "{name:?} cannot name a handler; use a short plain word"
                 )));
             }
-            if mounted.time_limit.is_some_and(|limit| limit.is_zero()) {
+            if mounted.timeout.is_some_and(|limit| limit.is_zero()) {
                 return Err(ConfigError::new(format!(
                     "the time limit of the handler {name:?} must not be zero"
                 )));

@@ -69,7 +69,7 @@ macro_rules! string_id {
         }
 
         impl $crate::lenient::Field for $Name {
-            fn read(raw: &str) -> Option<Self> {
+            fn parse(raw: &str) -> Option<Self> {
                 $crate::lenient::string(raw).map(Self)
             }
         }
@@ -302,13 +302,13 @@ impl Fields for Room {
     fn set(&mut self, key: &str, raw: &str, undecoded: &mut Undecoded) -> bool {
         match key {
             "isBreakout" => {
-                let is_breakout = undecoded.checked("isBreakout", raw, bool::read(raw));
+                let is_breakout = undecoded.checked("isBreakout", raw, bool::parse(raw));
                 if is_breakout == Some(true) && !self.is_breakout() {
                     *self = Self::Breakout { id: None };
                 }
             }
             "breakoutRoomId" => {
-                if let Some(id) = undecoded.checked("breakoutRoomId", raw, Field::read(raw)) {
+                if let Some(id) = undecoded.checked("breakoutRoomId", raw, Field::parse(raw)) {
                     *self = Self::Breakout { id: Some(id) };
                 }
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::delivery::Received;
+use crate::delivery::Incoming;
 use crate::dispatcher::{DispatchError, Dispatcher};
 use crate::reply::Disposition;
 use crate::store::{Accepted, EventStore, StoreError, StoreErrorKind};
@@ -26,9 +26,9 @@ impl<S: EventStore> Inbox<S> {
 
 #[async_trait]
 impl<S: EventStore> Dispatcher for Inbox<S> {
-    async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError> {
+    async fn dispatch(&self, received: Incoming) -> Result<Disposition, DispatchError> {
         match received {
-            Received::Event(delivery) => {
+            Incoming::Event(delivery) => {
                 let (endpoint, key) = (delivery.endpoint.clone(), delivery.envelope.idempotency_key.clone());
                 match self.store.accept(delivery).await.map_err(|error| not_stored(&error))? {
                     Accepted::New => Ok(Disposition::Stored),
@@ -39,7 +39,7 @@ impl<S: EventStore> Dispatcher for Inbox<S> {
                     }
                 }
             }
-            Received::Unreadable(unreadable) => {
+            Incoming::Unreadable(unreadable) => {
                 self.store.quarantine(unreadable).await.map_err(|error| not_stored(&error))?;
                 Ok(Disposition::Quarantined)
             }

@@ -27,11 +27,11 @@ pub(crate) fn without_bom(text: &str) -> &str {
 
 /// A value that can be read from one raw JSON value; `None` when that is no such value.
 pub(crate) trait Field: Sized {
-    fn read(raw: &str) -> Option<Self>;
+    fn parse(raw: &str) -> Option<Self>;
 
     /// The same, noting which fields inside did not fit. What has no fields inside notes nothing.
-    fn read_within(raw: &str, _: &mut Undecoded) -> Option<Self> {
-        Self::read(raw)
+    fn parse_within(raw: &str, _: &mut Undecoded) -> Option<Self> {
+        Self::parse(raw)
     }
 }
 
@@ -75,7 +75,7 @@ pub(crate) trait Slot {
 
 impl<T: Field> Slot for Option<T> {
     fn fill(&mut self, name: &'static str, raw: &str, undecoded: &mut Undecoded) {
-        let read = T::read_within(raw, undecoded);
+        let read = T::parse_within(raw, undecoded);
         *self = undecoded.checked(name, raw, read);
     }
 }
@@ -95,7 +95,7 @@ pub(crate) trait Fields {
 
 /// A whole payload, read from the raw `data` of an event.
 pub(crate) trait Decode: Sized {
-    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError>;
+    fn parse_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError>;
 }
 
 /// Why `data` could not be read as the payload of its event type.
@@ -127,7 +127,7 @@ fn list<T: Field>(name: &'static str, raw: &str, undecoded: &mut Undecoded) -> R
         Shape::List => {
             let elements: Vec<&RawValue> = serde_json::from_str(raw).map_err(|e| malformed(expected, &e))?;
             let mut element = |raw: &str| {
-                let read = T::read_within(raw, undecoded);
+                let read = T::parse_within(raw, undecoded);
                 undecoded.checked(name, raw, read)
             };
             Ok(elements.into_iter().filter_map(|raw| element(raw.get())).collect())
@@ -145,7 +145,7 @@ pub(crate) fn map<K: From<String> + Ord, V: Field>(
 ) -> Result<BTreeMap<K, V>, DecodeError> {
     let mut map = BTreeMap::new();
     entries(raw, "an object", |key, raw| {
-        let read = V::read_within(raw, undecoded);
+        let read = V::parse_within(raw, undecoded);
         if let Some(value) = undecoded.checked(Undecoded::DATA, raw, read) {
             map.insert(K::from(key.to_owned()), value);
         }
@@ -168,13 +168,13 @@ pub(crate) fn string(raw: &str) -> Option<String> {
 }
 
 impl Field for String {
-    fn read(raw: &str) -> Option<Self> {
+    fn parse(raw: &str) -> Option<Self> {
         string(raw)
     }
 }
 
 impl Field for bool {
-    fn read(raw: &str) -> Option<Self> {
+    fn parse(raw: &str) -> Option<Self> {
         let word = raw.trim_matches('"').trim();
         if word.eq_ignore_ascii_case("true") {
             Some(true)
@@ -188,7 +188,7 @@ impl Field for bool {
 
 /// Whole numbers; fractions are cut off, and a number in a string counts.
 impl Field for i64 {
-    fn read(raw: &str) -> Option<Self> {
+    fn parse(raw: &str) -> Option<Self> {
         let digits = match shape(raw) {
             Shape::Number => raw,
             Shape::String => raw.trim_matches('"').trim(),
@@ -463,7 +463,7 @@ mod tests {
         }
         let noted = |raw: &str| {
             let mut undecoded = Undecoded::default();
-            Around::read_data(raw, &mut undecoded).map(|_| undecoded.0)
+            Around::parse_data(raw, &mut undecoded).map(|_| undecoded.0)
         };
         for (raw, expected) in [
             (
@@ -498,11 +498,11 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_read_from_fractions_and_exponents() {
-        assert_eq!(i64::read("15.9"), Some(15));
-        assert_eq!(i64::read("1.6e12"), Some(1_600_000_000_000));
-        assert_eq!(i64::read("9223372036854775807"), Some(i64::MAX));
-        assert_eq!(i64::read("9223372036854775808"), None);
-        assert_eq!(i64::read("\"x\""), None);
+        assert_eq!(i64::parse("15.9"), Some(15));
+        assert_eq!(i64::parse("1.6e12"), Some(1_600_000_000_000));
+        assert_eq!(i64::parse("9223372036854775807"), Some(i64::MAX));
+        assert_eq!(i64::parse("9223372036854775808"), None);
+        assert_eq!(i64::parse("\"x\""), None);
     }
 
     #[test]
@@ -517,7 +517,7 @@ mod tests {
         assert_eq!(list::<i64>("{ }"), Ok(vec![]));
         assert_eq!(list::<i64>("null"), Ok(vec![]));
         assert_eq!(
-            Sample::read_data("[1]", &mut Undecoded::default()).expect_err("a list").to_string(),
+            Sample::parse_data("[1]", &mut Undecoded::default()).expect_err("a list").to_string(),
             "`data` is a list, where an object was expected"
         );
     }
@@ -549,7 +549,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_is_read_without_a_panic(raw in ".*") {
-            let _ = (string(&raw), bool::read(&raw), i64::read(&raw), list::<i64>(&raw).is_ok(), Sample::read_data(&raw, &mut Undecoded::default()).is_ok());
+            let _ = (string(&raw), bool::parse(&raw), i64::parse(&raw), list::<i64>(&raw).is_ok(), Sample::parse_data(&raw, &mut Undecoded::default()).is_ok());
         }
     }
 }

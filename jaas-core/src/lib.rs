@@ -34,16 +34,16 @@ pub mod telemetry;
 mod timestamp;
 mod worker;
 
-pub use self::auth::{Auth, AuthError, Credentials, Proof};
+pub use self::auth::{Auth, AuthError, AuthMethod, Credentials};
 pub use self::backoff::Backoff;
 pub use self::clock::{Clock, SystemClock};
 pub use self::config::ConfigError;
-pub use self::delivery::{Body, DataError, Delivery, Received, Unreadable};
+pub use self::delivery::{Body, DataError, Delivery, Incoming, Unreadable};
 pub use self::direct::{Direct, DirectBuilder};
 pub use self::dispatcher::{DispatchError, Dispatcher};
 pub use self::envelope::{Envelope, EnvelopeError};
 pub use self::file_name::file_name;
-pub use self::handler::{Context, EventHandler, Handled, HandlerError, HandlerResult, Next};
+pub use self::handler::{Context, EventHandler, Handled, HandlerError, HandlerResult, Retry};
 pub use self::handlers::{Handlers, Rehearsed};
 pub use self::head::RequestHead;
 pub use self::id::{
@@ -56,10 +56,10 @@ pub use self::private::{Link, Personal};
 pub use self::purger::{Purger, PurgerHandle};
 pub use self::receiver::{Receiver, ReceiverBuilder};
 pub use self::reply::{Disposition, Reply};
-#[cfg(any(feature = "chrono", feature = "time"))]
-pub use self::timestamp::OutOfRange;
 pub use self::timestamp::Timestamp;
-pub use self::worker::{Stopped, Worker, WorkerBuilder, WorkerHandle};
+#[cfg(any(feature = "chrono", feature = "time"))]
+pub use self::timestamp::TimestampRangeError;
+pub use self::worker::{StopReport, Worker, WorkerBuilder, WorkerHandle};
 
 const _: () = {
     const fn shared_between_threads<T: Send + Sync>() {}

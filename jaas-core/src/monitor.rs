@@ -35,8 +35,8 @@ use crate::timestamp::Timestamp;
 pub struct Monitor<S> {
     store: S,
     clock: Arc<dyn Clock>,
-    every: Duration,
-    time_limit: Duration,
+    interval: Duration,
+    timeout: Duration,
 }
 
 impl<S: EventAdmin> Monitor<S> {
@@ -45,21 +45,21 @@ impl<S: EventAdmin> Monitor<S> {
         Self {
             store,
             clock: Arc::new(SystemClock),
-            every: Duration::from_secs(15),
-            time_limit: Duration::from_secs(10),
+            interval: Duration::from_secs(15),
+            timeout: Duration::from_secs(10),
         }
     }
 
     /// How long to wait after a look before the next one. A look counts every event in the store, so on a large one take
     /// longer. Defaults to 15 s.
-    pub fn every(mut self, every: Duration) -> Self {
-        self.every = every;
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
         self
     }
 
     /// How long a look may take. Defaults to 10 s.
-    pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = limit;
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
         self
     }
 
@@ -77,7 +77,7 @@ impl<S: EventAdmin> Monitor<S> {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn spawn(self) -> Result<MonitorHandle, ConfigError> {
-        if self.every.is_zero() || self.time_limit.is_zero() {
+        if self.interval.is_zero() || self.timeout.is_zero() {
             return Err(ConfigError::new("the monitor's interval and time limit must not be zero"));
         }
         Ok(MonitorHandle(Background::spawn(self.run())))
@@ -87,10 +87,10 @@ impl<S: EventAdmin> Monitor<S> {
         let gauges = Gauges;
         let mut failing = false;
         loop {
-            let looked = match timeout(self.time_limit, self.store.stats()).await {
+            let looked = match timeout(self.timeout, self.store.stats()).await {
                 Ok(Ok(stats)) => Ok(stats),
                 Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(format!("no answer within {:?}", self.time_limit)),
+                Err(_) => Err(format!("no answer within {:?}", self.timeout)),
             };
             let was_failing = std::mem::replace(&mut failing, looked.is_err());
             match looked {
@@ -106,7 +106,7 @@ impl<S: EventAdmin> Monitor<S> {
                 }
                 Err(_) => {}
             }
-            sleep(self.every).await;
+            sleep(self.interval).await;
         }
     }
 }
@@ -151,8 +151,8 @@ impl Drop for Gauges {
 impl<S> fmt::Debug for Monitor<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Monitor")
-            .field("every", &self.every)
-            .field("time_limit", &self.time_limit)
+            .field("interval", &self.interval)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }

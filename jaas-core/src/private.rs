@@ -41,7 +41,7 @@ impl fmt::Debug for Personal {
 }
 
 impl crate::lenient::Field for Personal {
-    fn read(raw: &str) -> Option<Self> {
+    fn parse(raw: &str) -> Option<Self> {
         crate::lenient::string(raw).map(Self)
     }
 }
@@ -105,7 +105,7 @@ impl fmt::Debug for Link {
 }
 
 impl crate::lenient::Field for Link {
-    fn read(raw: &str) -> Option<Self> {
+    fn parse(raw: &str) -> Option<Self> {
         crate::lenient::string(raw).map(Self)
     }
 }

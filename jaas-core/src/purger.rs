@@ -35,7 +35,7 @@ pub struct Purger<S> {
     store: S,
     retention: Retention,
     clock: Arc<dyn Clock>,
-    every: Duration,
+    interval: Duration,
     batch: u32,
 }
 
@@ -49,14 +49,14 @@ impl<S: EventAdmin> Purger<S> {
             store,
             retention,
             clock: Arc::new(SystemClock),
-            every: Duration::from_secs(60 * 60),
+            interval: Duration::from_secs(60 * 60),
             batch: 500,
         }
     }
 
     /// How long to wait after a purge before the next one. Defaults to 1 h.
-    pub fn every(mut self, every: Duration) -> Self {
-        self.every = every;
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
         self
     }
 
@@ -80,7 +80,7 @@ impl<S: EventAdmin> Purger<S> {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn spawn(self) -> Result<PurgerHandle, ConfigError> {
-        if self.batch == 0 || self.every.is_zero() {
+        if self.batch == 0 || self.interval.is_zero() {
             return Err(ConfigError::new("the purger's batch and interval must not be zero"));
         }
         // It ends between two batches, or in the middle of one, which is then done wholly or not at all.
@@ -90,7 +90,7 @@ impl<S: EventAdmin> Purger<S> {
     async fn run(self) {
         loop {
             self.purge().await;
-            sleep(self.every).await;
+            sleep(self.interval).await;
         }
     }
 
@@ -135,7 +135,7 @@ impl<S> fmt::Debug for Purger<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Purger")
             .field("retention", &self.retention)
-            .field("every", &self.every)
+            .field("interval", &self.interval)
             .finish_non_exhaustive()
     }
 }
@@ -169,7 +169,7 @@ mod tests {
         let body = format!(r#"{{"idempotencyKey":"{key}","eventType":"ROOM_CREATED"}}"#);
         let start = Timestamp::from_millis(0);
         store
-            .accept(Delivery::read("main", start, body.into()).expect("an envelope"))
+            .accept(Delivery::parse("main", start, body.into()).expect("an envelope"))
             .await
             .expect("accepted");
         let claim = store.claim(&ClaimRequest::new("w", start, 1)).await.expect("claimed").remove(0);
@@ -192,7 +192,7 @@ mod tests {
         let retention =
             Retention::builder(Tolerance::default()).events(EventState::Done, Keep::days(2)).build();
         let purger = Purger::new(store.clone(), retention.expect("long enough"))
-            .every(Duration::from_secs(60))
+            .interval(Duration::from_secs(60))
             .batch(2)
             .clock(move || Timestamp::from_millis(clock.load(Ordering::Relaxed)))
             .spawn()

@@ -1,7 +1,7 @@
 //! From a request to a reply, whatever the web framework.
 
 mod counts;
-mod incoming;
+mod parsed;
 mod question;
 mod refusals;
 
@@ -18,18 +18,18 @@ use tracing::field::{Empty, display};
 use tracing::{Instrument as _, Span};
 
 use self::counts::Counts;
-use self::incoming::Incoming;
+use self::parsed::Parsed;
 use self::question::Arrivals;
 use self::refusals::Refusals;
 use crate::auth::{Auth, AuthError, Credentials};
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
-use crate::delivery::Received;
+use crate::delivery::Incoming;
 use crate::dispatcher::Dispatcher;
 use crate::envelope::MAX_INDEXED_BYTES;
 use crate::head::RequestHead;
 use crate::reply::Reply;
-use crate::settings::SettingsDesk;
+use crate::settings::SettingsService;
 use crate::telemetry::{self, Escaped, TraceContext, TracePropagator, name, target};
 
 /// Receives the deliveries of one endpoint: authenticates the raw bytes, reads the envelope, hands both to a
@@ -60,9 +60,9 @@ pub struct Receiver {
     dispatcher: Arc<dyn Dispatcher>,
     clock: Arc<dyn Clock>,
     in_flight: Semaphore,
-    time_limit: Duration,
+    timeout: Duration,
     closed: AtomicBool,
-    settings: Option<SettingsDesk>,
+    settings: Option<SettingsService>,
     questions: Arrivals,
     counts: Counts,
     refusals: Refusals,
@@ -102,7 +102,7 @@ impl Receiver {
             dispatcher: Arc::new(dispatcher),
             clock: Arc::new(SystemClock),
             max_in_flight: 1024,
-            time_limit: Duration::from_secs(10),
+            timeout: Duration::from_secs(10),
             settings: None,
             propagator: None,
         }
@@ -114,13 +114,13 @@ impl Receiver {
     }
 
     /// Takes one `POST` request: its head, or the credentials alone, and its raw body, exactly as it came. A settings
-    /// question among the events is known by its body, and answered by the [`SettingsDesk`] if there is one.
+    /// question among the events is known by its body, and answered by the [`SettingsService`] if there is one.
     pub async fn receive(&self, head: impl Into<RequestHead<'_>>, body: Bytes) -> Reply {
         self.take(Path::Events, head.into(), body).await
     }
 
     /// The same for a path that is registered for settings alone. Here an authentic body that is neither an event nor a
-    /// readable question is answered by the desk's failure policy, and is not put into quarantine: any other answer would
+    /// readable question is answered by the settings service's failure policy, and is not put into quarantine: any other answer would
     /// open a room.
     pub async fn receive_settings(&self, head: impl Into<RequestHead<'_>>, body: Bytes) -> Reply {
         self.take(Path::Settings, head.into(), body).await
@@ -211,7 +211,7 @@ impl Receiver {
         }
         let now = self.clock.now();
         let of_events = self.auth.check(credentials, &body, now);
-        let own_auth = self.settings.as_ref().and_then(SettingsDesk::auth);
+        let own_auth = self.settings.as_ref().and_then(SettingsService::auth);
         let signed = body.clone();
         let of_questions =
             LazyCell::new(|| own_auth.map_or(of_events, |auth| auth.check(credentials, &signed, now)));
@@ -223,22 +223,22 @@ impl Receiver {
             let asks = path == Path::Settings || question::looks_like_one(&body);
             return self.refuse_unproven(reason, credentials, bytes, asks);
         }
-        let received = match (Incoming::parse(self.endpoint.clone(), now, body, path), &self.settings) {
-            (Incoming::Question(question), Some(desk)) => {
+        let received = match (Parsed::parse(self.endpoint.clone(), now, body, path), &self.settings) {
+            (Parsed::Question(question), Some(service)) => {
                 // Its place among the events is for an event.
                 drop(turn);
                 let proven = *of_questions;
                 return match proven {
-                    Ok(proof) => self.answer(desk, question.request, proof, credentials, now).await,
+                    Ok(proof) => self.answer(service, question.request, proof, credentials, now).await,
                     Err(reason) => self.refuse_unproven(reason, credentials, bytes, true),
                 };
             }
-            (Incoming::Question(question), None) => {
-                self.warn_of_no_desk();
-                question.without_desk
+            (Parsed::Question(question), None) => {
+                self.warn_of_no_service();
+                question.without_service
             }
-            (Incoming::Event(delivery), _) => Received::Event(delivery),
-            (Incoming::Unreadable(unreadable), _) => Received::Unreadable(unreadable),
+            (Parsed::Event(delivery), _) => Incoming::Event(delivery),
+            (Parsed::Unreadable(unreadable), _) => Incoming::Unreadable(unreadable),
         };
         match of_events {
             Ok(proof) => self.counts.authentic(proof, now),
@@ -265,25 +265,25 @@ impl Receiver {
         })
     }
 
-    async fn dispatch(&self, received: Received, trace: Option<TraceContext>, around: &Span) -> Reply {
+    async fn dispatch(&self, received: Incoming, trace: Option<TraceContext>, around: &Span) -> Reply {
         let endpoint = &*self.endpoint;
         let received = match received {
-            Received::Event(delivery) => {
+            Incoming::Event(delivery) => {
                 let (key, event_type) = (&delivery.envelope.idempotency_key, &delivery.envelope.event_type);
                 let (key, event_type) = (Escaped(key), Escaped(event_type));
                 around.record("key", display(key)).record("event_type", display(event_type));
                 tracing::debug!(target: target::DELIVERY, endpoint, %event_type, %key, "authentic");
-                Received::Event(delivery.with_trace(trace))
+                Incoming::Event(delivery.with_trace(trace))
             }
-            Received::Unreadable(unreadable) => {
+            Incoming::Unreadable(unreadable) => {
                 let reason = &unreadable.reason;
                 tracing::warn!(target: target::DELIVERY, endpoint, reason = %Escaped(reason), "authentic, but no readable envelope; going to quarantine");
-                Received::Unreadable(unreadable)
+                Incoming::Unreadable(unreadable)
             }
         };
         let span = tracing::info_span!(target: target::DELIVERY, name::ACCEPT, outcome = Empty);
         let dispatched = self.dispatcher.dispatch(received).instrument(span.clone());
-        match tokio::time::timeout(self.time_limit, dispatched).await {
+        match tokio::time::timeout(self.timeout, dispatched).await {
             Ok(Ok(disposition)) => {
                 span.record("outcome", disposition.as_str());
                 self.refusals.taken();
@@ -298,7 +298,7 @@ impl Receiver {
             Err(_) => {
                 span.record("outcome", "timed_out");
                 self.refusals.refused();
-                tracing::warn!(target: target::DELIVERY, endpoint, limit = ?self.time_limit, "not taken in time; answering 503");
+                tracing::warn!(target: target::DELIVERY, endpoint, limit = ?self.timeout, "not taken in time; answering 503");
                 Reply::Unavailable { retry_after: Duration::from_secs(5) }
             }
         }
@@ -340,17 +340,17 @@ pub struct ReceiverBuilder {
     dispatcher: Arc<dyn Dispatcher>,
     clock: Arc<dyn Clock>,
     max_in_flight: usize,
-    time_limit: Duration,
-    settings: Option<SettingsDesk>,
+    timeout: Duration,
+    settings: Option<SettingsService>,
     propagator: Option<Arc<dyn TracePropagator>>,
 }
 
 impl ReceiverBuilder {
-    /// Answers settings questions at this desk, whether they come among the events or on a path of their own. They wait
+    /// Answers settings questions at this settings service, whether they come among the events or on a path of their own. They wait
     /// for nothing that events wait for, and are never answered 503. Defaults to none: a question is then kept like any
     /// other body that is no event, its room opens to everyone, and the log warns.
-    pub fn settings(mut self, desk: SettingsDesk) -> Self {
-        self.settings = Some(desk);
+    pub fn settings(mut self, service: SettingsService) -> Self {
+        self.settings = Some(service);
         self
     }
 
@@ -367,8 +367,8 @@ impl ReceiverBuilder {
     }
 
     /// How long the dispatcher may take before the request is answered 503. Defaults to 10 s.
-    pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = limit;
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
         self
     }
 
@@ -395,8 +395,8 @@ impl ReceiverBuilder {
                 "max_in_flight must be at least 1, or every request is answered 503",
             ));
         }
-        if self.time_limit.is_zero() {
-            return Err(ConfigError::new("time_limit must not be zero, or every request is answered 503"));
+        if self.timeout.is_zero() {
+            return Err(ConfigError::new("timeout must not be zero, or every request is answered 503"));
         }
         Ok(Receiver {
             counts: Counts::new(&self.endpoint, self.auth.secrets()),
@@ -405,7 +405,7 @@ impl ReceiverBuilder {
             dispatcher: self.dispatcher,
             clock: self.clock,
             in_flight: Semaphore::new(self.max_in_flight),
-            time_limit: self.time_limit,
+            timeout: self.timeout,
             closed: AtomicBool::new(false),
             settings: self.settings,
             questions: Arrivals::default(),
@@ -421,7 +421,7 @@ impl fmt::Debug for ReceiverBuilder {
             .field("endpoint", &self.endpoint)
             .field("auth", &self.auth)
             .field("max_in_flight", &self.max_in_flight)
-            .field("time_limit", &self.time_limit)
+            .field("timeout", &self.timeout)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

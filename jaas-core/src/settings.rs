@@ -5,15 +5,14 @@
 //! source). So this hook fails open by nature. Here it cannot do so by accident:
 //!
 //! - [`MeetingSettings`] cannot hold what JaaS would drop, such as a passcode with a letter in it.
-//! - [`SettingsDesk`] asks your [`SettingsProvider`] under a hard deadline, and when it fails a [`FailurePolicy`] answers,
+//! - [`SettingsService`] asks your [`SettingsProvider`] under a hard timeout, and when it fails a [`FailurePolicy`] answers,
 //!   which you have to choose.
 //! - Each answer can leave a [`SettingsRecord`]: what was answered, from which source, and why.
 //!
-//! Give the desk to [`ReceiverBuilder::settings`](crate::ReceiverBuilder::settings). Providers that are there already:
+//! Give the settings service to [`ReceiverBuilder::settings`](crate::ReceiverBuilder::settings). Providers that are there already:
 //! [`Fixed`], [`RoomRules`] (a file of room patterns), [`chain`], [`Cached`]; `jaas-diesel` has a table.
 
 mod cache;
-mod desk;
 mod error;
 mod flight;
 mod meeting;
@@ -24,16 +23,17 @@ mod record;
 mod recorder;
 mod request;
 mod rules;
+mod service;
 mod value;
 
 pub use self::cache::Cached;
-pub use self::desk::{SettingsDesk, SettingsDeskBuilder};
 pub use self::error::{SettingsError, SettingsErrorKind};
 pub use self::meeting::{MeetingSettings, MeetingSettingsBuilder};
 pub use self::policy::FailurePolicy;
-pub use self::provider::{Chain, Fixed, NoSettings, SettingsProvider, chain};
+pub use self::provider::{Chain, Fixed, NoSettingsForRoom, SettingsProvider, chain};
 pub use self::record::{SettingsFailure, SettingsLog, SettingsQuery, SettingsRecord, SettingsSource};
-pub use self::request::{EVENT_TYPE, NotAQuestion, SettingsRequest};
+pub use self::request::{EVENT_TYPE, SettingsRequest, SettingsRequestError};
 pub(crate) use self::request::{asked_about, is_question};
 pub use self::rules::{RoomRules, RulesError, RulesErrorKind};
+pub use self::service::{SettingsService, SettingsServiceBuilder};
 pub use self::value::{HideDisplayName, LobbyType, MaxOccupants, Passcode, Transcriber};

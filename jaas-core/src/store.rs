@@ -1,7 +1,7 @@
 //! Where accepted events are kept until they are handled, and after.
 
 mod admin;
-mod burial;
+mod dead_lettered;
 mod error;
 mod hand_over;
 mod history;
@@ -127,7 +127,7 @@ pub trait EventStore: Send + Sync + 'static {
     ///   crash is, so that what was merely running beside the culprit does not share its fate.
     /// - `claim_buries_an_event_that_crashed_too_often`: after `request.max_crashes` crashes the event becomes
     ///   dead with a note that says so, and is not claimed. Once that is committed, the store reports it with
-    ///   [`Burial::report`](tools::Burial::report).
+    ///   [`DeadLettered::report`](tools::DeadLettered::report).
     /// - `claim_is_safe_for_many_at_once`: of any number of concurrent claims, by any number of stores on the
     ///   same database, no two hold the same event or two events of one session.
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError>;

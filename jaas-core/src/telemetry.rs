@@ -17,7 +17,7 @@ mod spans;
 mod subscriber;
 mod trace;
 
-pub(crate) use self::counting::{GivenUp, Outcome, decoded, ended};
+pub(crate) use self::counting::{DeadReason, Outcome, decoded, ended};
 pub use self::escaped::Escaped;
 pub(crate) use self::metrics::{
     ACCEPT_SECONDS, AUTHENTIC, DEAD_LETTERS, DELIVERIES, EVENT_ATTEMPTS, EVENTS, HANDLER_SECONDS,
@@ -29,4 +29,4 @@ pub use self::metrics::{METRICS, Metric, MetricKind, MetricLabel, describe_metri
 pub use self::spans::{SPANS, SpanInfo, target};
 pub(crate) use self::spans::{name, trace_id};
 pub(crate) use self::subscriber::heard;
-pub use self::trace::{NoTraceContext, TraceContext, TracePropagator};
+pub use self::trace::{TraceContext, TraceContextError, TracePropagator};

@@ -124,10 +124,10 @@ impl From<chrono::DateTime<chrono::Utc>> for Timestamp {
 /// `None` in chrono's own terms: the time lies outside what chrono can show.
 #[cfg(feature = "chrono")]
 impl TryFrom<Timestamp> for chrono::DateTime<chrono::Utc> {
-    type Error = OutOfRange;
+    type Error = TimestampRangeError;
 
     fn try_from(at: Timestamp) -> Result<Self, Self::Error> {
-        Self::from_timestamp_millis(at.0).ok_or(OutOfRange(at))
+        Self::from_timestamp_millis(at.0).ok_or(TimestampRangeError(at))
     }
 }
 
@@ -140,10 +140,10 @@ impl From<time::OffsetDateTime> for Timestamp {
 
 #[cfg(feature = "time")]
 impl TryFrom<Timestamp> for time::OffsetDateTime {
-    type Error = OutOfRange;
+    type Error = TimestampRangeError;
 
     fn try_from(at: Timestamp) -> Result<Self, Self::Error> {
-        Self::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000).map_err(|_| OutOfRange(at))
+        Self::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000).map_err(|_| TimestampRangeError(at))
     }
 }
 
@@ -151,11 +151,11 @@ impl TryFrom<Timestamp> for time::OffsetDateTime {
 #[cfg(any(feature = "chrono", feature = "time"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} lies outside the calendar library's range")]
-pub struct OutOfRange(pub Timestamp);
+pub struct TimestampRangeError(pub Timestamp);
 
 impl Field for Timestamp {
-    fn read(raw: &str) -> Option<Self> {
-        i64::read(raw).map(Self::from_millis)
+    fn parse(raw: &str) -> Option<Self> {
+        i64::parse(raw).map(Self::from_millis)
     }
 }
 

@@ -84,7 +84,7 @@ impl<S: EventStore> Worker<S> {
     ///
     /// When this future is dropped instead, running handlers are cut off and their events are run again, here or
     /// elsewhere, when their leases end.
-    pub async fn run(self, stop: impl Future<Output = Duration> + Send) -> Stopped {
+    pub async fn run(self, stop: impl Future<Output = Duration> + Send) -> StopReport {
         Run::new(self).until(stop).await
     }
 }
@@ -106,12 +106,12 @@ impl<S: EventStore> fmt::Debug for Worker<S> {
 #[must_use = "dropping the handle cuts the worker off"]
 pub struct WorkerHandle {
     stop: Option<oneshot::Sender<Duration>>,
-    task: JoinHandle<Stopped>,
+    task: JoinHandle<StopReport>,
 }
 
 impl WorkerHandle {
     /// Takes nothing new, waits up to `grace` for running handlers, then gives the rest back.
-    pub async fn stop(mut self, grace: Duration) -> Stopped {
+    pub async fn stop(mut self, grace: Duration) -> StopReport {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(grace);
         }
@@ -134,7 +134,7 @@ impl Drop for WorkerHandle {
 /// How a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Stopped {
+pub struct StopReport {
     /// Events that were running when it was told to stop, and finished within the grace period.
     pub drained: usize,
     /// Events that were cut off and given back.

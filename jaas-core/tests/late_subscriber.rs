@@ -43,7 +43,7 @@ async fn tasks_that_were_started_before_the_global_subscriber_are_heard_by_it() 
     let lines = Lines::default();
     tracing::subscriber::set_global_default(lines.subscriber()).expect("the first");
     let body = event::room_created().key("k").body();
-    store.accept(Delivery::read("main", now(), body).expect("an envelope")).await.expect("accepted");
+    store.accept(Delivery::parse("main", now(), body).expect("an envelope")).await.expect("accepted");
     sleep(Duration::from_secs(1)).await;
     assert_eq!(lines.of("app"), ["INFO at work"], "a handler, in a task of the worker's task");
     let said = lines.of("jaas::store");

@@ -36,7 +36,7 @@ async fn a_lost_lease_is_told_once_however_long_its_handler_blocks_its_thread() 
             std::future::pending().await
         }
     });
-    let worker = world.worker(&handler).lease(SECOND / 5).handler_time_limit(HOUR).build();
+    let worker = world.worker(&handler).lease(SECOND / 5).handler_timeout(HOUR).build();
     let worker = worker.expect("built").spawn();
     world.arrives("blocks", None, 0).await;
     handler.wait_for(1).await;

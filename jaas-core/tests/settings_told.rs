@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jaas_core::settings::{
-    Cached, FailurePolicy, Fixed, MeetingSettings, RoomRules, SettingsDesk, SettingsProvider, chain,
+    Cached, FailurePolicy, Fixed, MeetingSettings, RoomRules, SettingsProvider, SettingsService, chain,
 };
 use jaas_core::store::MemoryStore;
 use jaas_core::{Auth, Credentials, Inbox, Receiver, Timestamp};
@@ -127,25 +127,25 @@ async fn trouble_is_told_apart_and_no_passcode_room_or_body_is_told() {
         "panics-zoe" => Script::Panic("a mistake".into()),
         _ => Script::None,
     });
-    let desk = SettingsDesk::builder(provider, FailurePolicy::fail_closed()).passcode_key([7; 32]);
-    let desk = desk.records(MemoryStore::new(), jaas_core::store::Keep::FOREVER).build().expect("good");
+    let service = SettingsService::builder(provider, FailurePolicy::fail_closed()).passcode_key([7; 32]);
+    let service = service.records(MemoryStore::new(), jaas_core::store::Keep::FOREVER).build().expect("good");
     let auth = Auth::signature([SECRET]).expect("good");
     let receiver = Receiver::builder("main", auth, Inbox::new(Arc::new(MemoryStore::new()))).clock(|| NOW);
-    let receiver = receiver.settings(desk.clone()).build().expect("good");
+    let receiver = receiver.settings(service.clone()).build().expect("good");
     let mut passcodes = vec!["918273645".to_owned()];
     for room in ["good-zoe", "good-zoe", "slow-zoe", "broken-zoe", "panics-zoe", "unknown-zoe"] {
         let body = SettingsQuestion::about(&format!("app/{room}")).with("token", "b0dy").body();
         let signed = Signer::new(SECRET).expect("good").sign(NOW, body.clone());
         receiver.receive(signed.credentials(), signed.body.clone()).await;
         let fqn = jaas_core::Fqn::new(format!("app/{room}"));
-        passcodes.push(desk.passcode_when_closed(&fqn).expect("it closes").expose().to_owned());
+        passcodes.push(service.passcode_when_closed(&fqn).expect("it closes").expose().to_owned());
         let forged = Credentials { signature: None, authorization: Some("Bearer t0p") };
         receiver.receive(forged, body.into()).await;
     }
     receiver.receive_settings(Credentials::default(), "x".into()).await;
     let signed = Signer::new(SECRET).expect("good").sign(NOW, "[]");
     receiver.receive_settings(signed.credentials(), signed.body.clone()).await;
-    desk.close().await;
+    service.close().await;
 
     let lines = lines.0.lock().expect("not poisoned").join("\n");
     for hidden in ["zoe", "b0dy", "t0ken", "t0p"].iter().copied().chain(passcodes.iter().map(String::as_str))
@@ -196,7 +196,7 @@ async fn trouble_is_told_apart_and_no_passcode_room_or_body_is_told() {
 }
 
 #[tokio::test]
-async fn without_a_desk_the_log_says_what_to_do() {
+async fn without_a_service_the_log_says_what_to_do() {
     let lines = Lines::default();
     let _logging = tracing::subscriber::set_default(lines.clone());
     let auth = Auth::signature([SECRET]).expect("good");
@@ -230,7 +230,7 @@ fn a_policy_that_closes_rooms_warns_of_rules_without_a_default() {
     ] {
         let lines = Lines::default();
         let _logging = tracing::subscriber::set_default(lines.clone());
-        SettingsDesk::builder(provider, policy.clone()).build().expect("good");
+        SettingsService::builder(provider, policy.clone()).build().expect("good");
         let lines = lines.0.lock().expect("not poisoned").join("\n");
         let warned = lines.starts_with("WARN") && lines.contains("RoomRules::default_settings");
         assert_eq!(warned, warns, "{policy:?}: {lines}");
@@ -243,15 +243,15 @@ async fn records_that_are_lost_are_counted_and_said_once() {
     let _logging = tracing::subscriber::set_default(lines.clone());
     let _counting = metrics::set_default_local_recorder(&counts);
     let provider = ScriptedProvider::of([Script::Answer(MeetingSettings::default())]);
-    let desk = SettingsDesk::builder(provider, FailurePolicy::fail_closed());
+    let service = SettingsService::builder(provider, FailurePolicy::fail_closed());
     let full = Arc::new(MemoryStore::with_capacity(1));
-    let desk = desk.records(full, jaas_core::store::Keep::FOREVER).build().expect("good");
+    let service = service.records(full, jaas_core::store::Keep::FOREVER).build().expect("good");
     for _ in 0..5000 {
-        desk.answer(SettingsQuestion::about("app/r").request()).await;
+        service.answer(SettingsQuestion::about("app/r").request()).await;
     }
     // Some wait for room in a store that has none; trying ends by itself.
     tokio::time::sleep(Duration::from_secs(600)).await;
-    desk.close().await;
+    service.close().await;
     let lost = counts.counted("jaas_settings_records_lost_total");
     assert_eq!(
         lost.iter().map(|(reason, _)| reason.as_str()).collect::<Vec<_>>(),

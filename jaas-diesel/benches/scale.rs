@@ -250,7 +250,7 @@ async fn hot<S: EventAdmin + Clone>(store: &S, session: &str, events: usize) {
         let (store, key, session) = (store.clone(), format!("{run}-{number}"), session.clone());
         async move {
             let body = support::body(&key).replace(&format!("s-{key}"), &session);
-            let delivery = Delivery::read("main", SystemClock.now(), body.into()).unwrap();
+            let delivery = Delivery::parse("main", SystemClock.now(), body.into()).unwrap();
             assert_eq!(store.accept(delivery).await.unwrap(), Accepted::New);
         }
     })
@@ -423,7 +423,7 @@ async fn paced<S: EventAdmin + Clone>(
         let key = format!("{run}-{name}-{number}");
         let session = format!("{name}-{}", number % sessions);
         let body = support::body(&key).replace(&format!("s-{key}"), &session);
-        store.accept(Delivery::read("main", SystemClock.now(), body.into()).unwrap()).await.unwrap();
+        store.accept(Delivery::parse("main", SystemClock.now(), body.into()).unwrap()).await.unwrap();
     }
 }
 
@@ -436,7 +436,7 @@ async fn aging<D: Database>() {
     let keep = Keep::FOREVER.newest(50_000);
     let retention = Retention::builder(brief).events(EventState::Done, keep).build().unwrap();
     let purger =
-        Purger::new(store.clone(), retention).every(Duration::from_secs(1)).batch(1_000).spawn().unwrap();
+        Purger::new(store.clone(), retention).interval(Duration::from_secs(1)).batch(1_000).spawn().unwrap();
     let mut rates = Vec::new();
     for _ in 0..10 {
         let counting = Counting::default();

@@ -70,7 +70,7 @@ pub type Pool = diesel_async::pooled_connection::bb8::Pool<Connection>;
 ///   no `sql_safe_updates`, `unique_checks` on; transactions are `READ COMMITTED`. With a pool of yours,
 ///   [`open`](MysqlStoreBuilder::open) fails when they do not fit.
 /// - **Locks of tables**: on a connection of the store's own pool, the server waits for a table that another session locks or
-///   changes for 60 s, or for the [`time_limit`](MysqlStoreBuilder::time_limit) if that is longer. It does not wait longer than
+///   changes for 60 s, or for the [`timeout`](MysqlStoreBuilder::timeout) if that is longer. It does not wait longer than
 ///   the store on those that accept, claim and complete.
 /// - **Binary log**: with `binlog_format = STATEMENT` the store does not open, because the server would refuse every event.
 /// - **Statements that change tables** commit by themselves: a transactional handler must not use them.

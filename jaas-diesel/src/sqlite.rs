@@ -52,7 +52,7 @@ pub type Connection = SyncConnectionWrapper<SqliteConnection>;
 ///
 /// SQLite has one writer at a time. While a [transactional](jaas_core::Handlers::transactional) handler runs,
 /// nothing else can be written, not even a new event: keep such handlers short, and give the worker a low
-/// [`transaction_time_limit`](jaas_core::WorkerBuilder::transaction_time_limit). Plain handlers hold up nothing.
+/// [`transaction_timeout`](jaas_core::WorkerBuilder::transaction_timeout). Plain handlers hold up nothing.
 ///
 /// Several processes may share the file; they wait for each other's writes.
 ///

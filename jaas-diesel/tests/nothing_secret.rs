@@ -16,7 +16,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jaas_core::Clock as _;
 use jaas_core::event::Event;
-use jaas_core::settings::{Cached, FailurePolicy, MeetingSettings, SettingsDesk, SettingsLog, SettingsQuery};
+use jaas_core::settings::{
+    Cached, FailurePolicy, MeetingSettings, SettingsLog, SettingsQuery, SettingsService,
+};
 use jaas_core::signature::{Secret, Tolerance};
 use jaas_core::store::{
     AttemptQuery, ClaimRequest, EventAdmin, EventQuery, EventState, Failure, Keep, MemoryStore, PageRequest,
@@ -135,7 +137,7 @@ fn nothing_secret_or_personal_is_in_any_log_metric_error_or_debug() {
 fn every_event_is_shown() {
     for fixture in fixture::EVENTS.iter().chain(fixture::CASES) {
         let Some(body) = planted_body(fixture.body, "done-1") else { continue };
-        let delivery = Delivery::read("main", Timestamp::from_secs(0), body.into()).expect("an envelope");
+        let delivery = Delivery::parse("main", Timestamp::from_secs(0), body.into()).expect("an envelope");
         SHOWN.add(&delivery);
         SHOWN.add(&delivery.event());
         SHOWN.add(&delivery.envelope);
@@ -177,10 +179,13 @@ async fn drive<S: EventAdmin + SettingsLog + Clone + Debug>(store: S) {
 
     let handlers = Handlers::new().plain("plain", Talkative).transactional("transactional", Talkative);
     let worker = Worker::builder(store.clone(), handlers)
-        .handler_time_limit(Duration::from_millis(50))
-        .transaction_time_limit(Duration::from_millis(50))
+        .handler_timeout(Duration::from_millis(50))
+        .transaction_timeout(Duration::from_millis(50))
         .backoff(
-            Backoff::default().first(Duration::from_millis(1)).max(Duration::from_millis(2)).max_failures(2),
+            Backoff::default()
+                .initial_delay(Duration::from_millis(1))
+                .max_delay(Duration::from_millis(2))
+                .max_failures(2),
         )
         .poll_interval(Duration::from_millis(20))
         .build()
@@ -193,7 +198,7 @@ async fn drive<S: EventAdmin + SettingsLog + Clone + Debug>(store: S) {
     show_what_is_stored(&store).await;
 
     let handlers = Handlers::new().plain("plain", Talkative);
-    let direct = Direct::builder(handlers).time_limit(Duration::from_millis(50)).build().expect("good");
+    let direct = Direct::builder(handlers).timeout(Duration::from_millis(50)).build().expect("good");
     SHOWN.add(&direct);
     let direct = Arc::new(direct);
     let receiver = Receiver::builder("direct", auth(), direct.clone()).build().expect("good");
@@ -226,7 +231,7 @@ async fn strange_requests(receiver: &Receiver) {
     ] {
         assert_eq!(deliver(receiver, unreadable.clone()).await.status(), 200);
         let read =
-            Delivery::read("main", Timestamp::from_secs(0), unreadable.into()).expect_err("unreadable");
+            Delivery::parse("main", Timestamp::from_secs(0), unreadable.into()).expect_err("unreadable");
         SHOWN.add(&read);
         SHOWN.add_text(&read.reason);
     }
@@ -267,7 +272,7 @@ async fn settled(store: &impl EventAdmin, accepted: u64) {
 async fn crashes<S: EventAdmin + Clone>(store: &S) {
     let now = SystemClock.now();
     let body = planted_body(fixture::EVENTS[2].body, "crash-1").expect("JSON");
-    store.accept(Delivery::read("main", now, body.into()).expect("an envelope")).await.expect("accepted");
+    store.accept(Delivery::parse("main", now, body.into()).expect("an envelope")).await.expect("accepted");
     for minutes in [0, 1, 2] {
         let at = now.saturating_add(Duration::from_secs(60 * minutes));
         let claims = store.claim(&ClaimRequest::new("gone", at, 100)).await.expect("claimed");
@@ -275,7 +280,7 @@ async fn crashes<S: EventAdmin + Clone>(store: &S) {
         SHOWN.add(&claims);
     }
     let body = planted_body(fixture::EVENTS[2].body, "hang-2").expect("JSON");
-    store.accept(Delivery::read("main", now, body.into()).expect("an envelope")).await.expect("accepted");
+    store.accept(Delivery::parse("main", now, body.into()).expect("an envelope")).await.expect("accepted");
     let worker = Worker::builder(store.clone(), Handlers::new().plain("plain", Talkative));
     let worker = worker.lease(Duration::from_millis(300)).build().expect("good").spawn();
     let running = async {
@@ -341,11 +346,11 @@ async fn questions() {
         });
         let log = Arc::new(MemoryStore::new());
         let cached = Cached::new(provider, Duration::ZERO).last_known_good(Duration::from_secs(60));
-        let desk = SettingsDesk::builder(cached, policy).deadline(Duration::from_millis(100));
-        let desk = desk.passcode_key(SECRET).records(log.clone(), Keep::FOREVER).build().expect("good");
-        SHOWN.add(&desk);
+        let service = SettingsService::builder(cached, policy).timeout(Duration::from_millis(100));
+        let service = service.passcode_key(SECRET).records(log.clone(), Keep::FOREVER).build().expect("good");
+        SHOWN.add(&service);
         let receiver = Receiver::builder("main", auth(), Inbox::new(Arc::new(MemoryStore::new())));
-        let receiver = receiver.settings(desk.clone()).build().expect("good");
+        let receiver = receiver.settings(service.clone()).build().expect("good");
         SHOWN.add(&receiver);
         for room in ["good", "fails", "panics", "hangs", "unknown"] {
             let question = SettingsQuestion::about(&format!("app/{PLANTED}-{room}")).with("token", PLANTED);
@@ -359,12 +364,12 @@ async fn questions() {
         let signed =
             Signer::new(SECRET).expect("good").sign(SystemClock.now(), format!("{{\"{PLANTED}\":7}}"));
         receiver.receive_settings(signed.credentials(), signed.body.clone()).await;
-        desk.close().await;
+        service.close().await;
         let records = log.settings_records(&SettingsQuery::default()).await.expect("listed").items;
         assert_eq!(records.len(), 6);
         SHOWN.add(&records);
     }
-    // Without a desk.
+    // Without a settings service.
     let receiver =
         Receiver::builder("main", auth(), Inbox::new(Arc::new(MemoryStore::new()))).build().expect("good");
     deliver(&receiver, SettingsQuestion::about(&format!("app/{PLANTED}")).body()).await;

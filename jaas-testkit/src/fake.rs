@@ -12,11 +12,11 @@ use jaas_core::event::Event;
 use jaas_core::store::MemoryStore;
 use jaas_core::{
     Context, Delivery, Direct, DispatchError, Dispatcher, Disposition, EventHandler, HandlerResult, Handlers,
-    Inbox, Received,
+    Inbox, Incoming,
 };
 use tokio::sync::watch;
 
-pub use self::matches::{Matches, Wanted};
+pub use self::matches::{EventMatcher, Matches};
 use self::script::{Act, Script, Scripted};
 
 /// A dispatcher in memory that answers as the real ones do and remembers everything. Put it behind a receiver to test
@@ -81,7 +81,7 @@ enum Inner {
 #[non_exhaustive]
 pub struct Arrival {
     /// What came.
-    pub received: Received,
+    pub received: Incoming,
     /// What was answered; `None` while it is under way, and for ever when the sender hung up.
     pub answer: Option<Result<Disposition, DispatchError>>,
     /// How the handler's run failed, if it did.
@@ -169,12 +169,12 @@ impl FakeDispatcher {
         Self { shared: Arc::new(Shared { inner, script, arrivals: Mutex::default(), answered }) }
     }
 
-    /// Delivers once: [`dispatch`](Dispatcher::dispatch) for what can be made a [`Received`], such as an
+    /// Delivers once: [`dispatch`](Dispatcher::dispatch) for what can be made a [`Incoming`], such as an
     /// [`EventBuilder`](crate::event::EventBuilder).
     ///
     /// # Errors
     /// When it is answered 503.
-    pub async fn deliver(&self, received: impl Into<Received>) -> Result<Disposition, DispatchError> {
+    pub async fn deliver(&self, received: impl Into<Incoming>) -> Result<Disposition, DispatchError> {
         self.dispatch(received.into()).await
     }
 
@@ -185,7 +185,7 @@ impl FakeDispatcher {
     #[track_caller]
     pub fn deliver_until_taken(
         &self,
-        received: impl Into<Received>,
+        received: impl Into<Incoming>,
     ) -> impl Future<Output = Disposition> + Send {
         const TIMES: usize = 20;
         let received = received.into();
@@ -258,7 +258,7 @@ impl FakeDispatcher {
     /// # Panics
     /// When nothing did, with what came instead and how the nearest of it differs.
     #[track_caller]
-    pub fn assert_received(&self, wanted: impl Into<Wanted>) -> Matches {
+    pub fn assert_received(&self, wanted: impl Into<EventMatcher>) -> Matches {
         let matches = Matches::of(&wanted.into(), self.arrivals());
         matches.assert_any();
         matches
@@ -269,7 +269,7 @@ impl FakeDispatcher {
     /// # Panics
     /// When something did.
     #[track_caller]
-    pub fn assert_not_received(&self, wanted: impl Into<Wanted>) {
+    pub fn assert_not_received(&self, wanted: impl Into<EventMatcher>) {
         Matches::of(&wanted.into(), self.arrivals()).times(0);
     }
 
@@ -277,14 +277,14 @@ impl FakeDispatcher {
         self.shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(&self, received: Received) -> Result<Disposition, DispatchError> {
+    async fn answer(&self, received: Incoming) -> Result<Disposition, DispatchError> {
         match &self.shared.inner {
             Inner::Running(direct) => direct.dispatch(received).await,
             Inner::Recording(inbox) => {
                 let fail = |why| DispatchError::new(why, Duration::from_secs(5));
                 let store = async {
                     let answer = inbox.dispatch(received.clone()).await;
-                    if let (Received::Event(delivery), Ok(Disposition::Stored)) = (&received, &answer) {
+                    if let (Incoming::Event(delivery), Ok(Disposition::Stored)) = (&received, &answer) {
                         self.shared.script.took(delivery);
                     }
                     answer
@@ -297,7 +297,7 @@ impl FakeDispatcher {
 
 #[async_trait]
 impl Dispatcher for FakeDispatcher {
-    async fn dispatch(&self, received: Received) -> Result<Disposition, DispatchError> {
+    async fn dispatch(&self, received: Incoming) -> Result<Disposition, DispatchError> {
         let number = {
             let mut arrivals = self.lock();
             arrivals.push(Arrival { received: received.clone(), answer: None, failure: None });
@@ -305,8 +305,8 @@ impl Dispatcher for FakeDispatcher {
         };
         let mut answer = self.answer(received.clone()).await;
         let failure = match &received {
-            Received::Event(delivery) => self.shared.script.take_failure(delivery),
-            Received::Unreadable(_) => None,
+            Incoming::Event(delivery) => self.shared.script.take_failure(delivery),
+            Incoming::Unreadable(_) => None,
         };
         if let (Err(error), Some(failure)) = (&answer, &failure) {
             answer = Err(DispatchError::new(format!("{error}: {failure}"), error.retry_after()));

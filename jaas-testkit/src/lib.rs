@@ -17,8 +17,8 @@ pub mod simulator;
 pub use mockall;
 
 pub use self::clock::{ManualClock, TokioClock};
-pub use self::fake::{Arrival, FakeDispatcher, Matches, Wanted};
+pub use self::fake::{Arrival, EventMatcher, FakeDispatcher, Matches};
 pub use self::faulty::{Fault, Faults, FaultyStore, Op};
 pub use self::mock::{MockEventHandler, MockEventStore};
-pub use self::recorder::{Recorder, Seen};
+pub use self::recorder::{HandlerCall, Recorder};
 pub use self::signer::{SignedRequest, Signer};

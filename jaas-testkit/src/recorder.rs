@@ -12,7 +12,7 @@ use tokio::sync::watch;
 /// same list.
 ///
 /// ```
-/// use jaas_core::{Delivery, Handlers, Inbox, Dispatcher, Received, Timestamp, Worker, store::MemoryStore};
+/// use jaas_core::{Delivery, Handlers, Inbox, Dispatcher, Incoming, Timestamp, Worker, store::MemoryStore};
 /// use jaas_core::event::EventKind;
 /// use jaas_testkit::{fixture, Recorder};
 /// use std::sync::Arc;
@@ -23,8 +23,8 @@ use tokio::sync::watch;
 /// let worker = Worker::builder(store.clone(), Handlers::new().plain("recorder", recorder.clone())).build()?.spawn();
 ///
 /// let body = fixture::of(EventKind::RoomCreated).body;
-/// let delivery = Delivery::read("main", Timestamp::from_secs(0), body.into()).unwrap();
-/// Inbox::new(store).dispatch(Received::Event(delivery)).await?;
+/// let delivery = Delivery::parse("main", Timestamp::from_secs(0), body.into()).unwrap();
+/// Inbox::new(store).dispatch(Incoming::Event(delivery)).await?;
 ///
 /// let seen = recorder.wait_for(1).await;
 /// assert_eq!(seen[0].event.kind(), EventKind::RoomCreated);
@@ -34,14 +34,14 @@ use tokio::sync::watch;
 /// ```
 #[derive(Clone)]
 pub struct Recorder {
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<HandlerCall>>>,
     count: Arc<watch::Sender<usize>>,
     answer: Arc<dyn Fn(&Delivery) -> HandlerResult + Send + Sync>,
 }
 
 /// One call of a handler method.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct HandlerCall {
     /// The method that was called, by its event; [`EventKind::Unknown`] for `unknown`.
     pub method: EventKind,
     /// The typed event.
@@ -62,13 +62,13 @@ impl Recorder {
     }
 
     /// Everything recorded so far, in order.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<HandlerCall> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until at least `count` calls were recorded, and returns all. Put a time-out around it when the count
     /// may never come.
-    pub async fn wait_for(&self, count: usize) -> Vec<Seen> {
+    pub async fn wait_for(&self, count: usize) -> Vec<HandlerCall> {
         // The sender is ours, so the wait can only end well.
         let _ = self.count.subscribe().wait_for(|seen| *seen >= count).await;
         self.seen()
@@ -77,7 +77,7 @@ impl Recorder {
     fn record(&self, method: EventKind, event: Event, delivery: &Delivery) -> HandlerResult {
         let count = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.push(Seen { method, event, delivery: delivery.clone() });
+            seen.push(HandlerCall { method, event, delivery: delivery.clone() });
             seen.len()
         };
         self.count.send_replace(count);

@@ -51,11 +51,11 @@ pub use self::independence::{Counterexample, Independence};
 pub use self::meeting::{Breakout, Call, Document, Meeting, Poll, Presence, Waiting};
 pub use self::person::Person;
 pub use self::random::Random;
-pub use self::sender::{
-    GivenUp, Latency, Planned, Progress, Report, Sender, SignRepeats, Target, Unanswered,
-};
 #[cfg(feature = "http")]
 pub use self::sender::{HttpError, HttpTarget};
+pub use self::sender::{
+    Latency, NoResponse, Planned, Progress, Report, Sender, SignRepeats, Target, Undelivered,
+};
 
 const _: () = {
     const fn shared_between_threads<T: Send + Sync>() {}

@@ -105,7 +105,7 @@ impl Change {
         replayed.next = page.next;
         for (id, (endpoint, _, first_at, ..)) in page.items {
             let body = body(&self.tables.open_table(BODIES)?, id)?;
-            let Ok(delivery) = Delivery::read(endpoint.clone(), first_at, (*body).clone()) else {
+            let Ok(delivery) = Delivery::parse(endpoint.clone(), first_at, (*body).clone()) else {
                 replayed.unreadable += 1;
                 continue;
             };

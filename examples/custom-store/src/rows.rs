@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use jaas_core::store::tools::Burial;
+use jaas_core::store::tools::DeadLettered;
 use jaas_core::store::*;
 use jaas_core::{Body, Timestamp};
 use redb::{ReadableTable, TableDefinition, TableHandle as _, WriteTransaction};
@@ -145,7 +145,7 @@ pub fn body(bodies: &impl ReadableTable<i64, &'static [u8]>, id: RowId) -> Outco
 pub struct Change {
     pub tables: WriteTransaction,
     /// What was given up because of its crashes, to be reported when that is committed.
-    pub buried: Vec<Burial>,
+    pub dead_letters: Vec<DeadLettered>,
 }
 
 impl Change {

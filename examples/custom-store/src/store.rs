@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jaas_core::store::tools::Burial;
+use jaas_core::store::tools::DeadLettered;
 use jaas_core::store::*;
 use jaas_core::{Delivery, Handled, HandlerResult, Timestamp, Unreadable};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, StorageError, WriteTransaction};
@@ -123,10 +123,10 @@ impl RedbStore {
 }
 
 fn commit<T>(database: &Database, work: impl FnOnce(&mut Change) -> Outcome<T>) -> Outcome<T> {
-    let mut change = Change { tables: database.begin_write()?, buried: Vec::new() };
+    let mut change = Change { tables: database.begin_write()?, dead_letters: Vec::new() };
     let done = work(&mut change)?;
     change.tables.commit()?;
-    change.buried.iter().for_each(Burial::report);
+    change.dead_letters.iter().for_each(DeadLettered::report);
     Ok(done)
 }
 
@@ -253,8 +253,8 @@ impl EventStore for RedbStore {
         self.write(|_| Ok(())).await?;
         self.ask(&self.writers, |database| {
             let body = r#"{"idempotencyKey":"probe","eventType":"PROBE"}"#;
-            let probe = Delivery::read("", Timestamp::from_millis(0), body.into());
-            let change = Change { tables: database.begin_write()?, buried: Vec::new() };
+            let probe = Delivery::parse("", Timestamp::from_millis(0), body.into());
+            let change = Change { tables: database.begin_write()?, dead_letters: Vec::new() };
             change.accept(probe.map_err(|unreadable| unreadable.reason)?)?;
             Ok(change.tables.abort()?)
         })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jaas_core::store::tools::{Burial, Head, Turn, crash_note};
+use jaas_core::store::tools::{DeadLettered, Head, Turn, crash_note};
 use jaas_core::store::*;
 use jaas_core::{Delivery, Handled, Timestamp, Unreadable};
 use redb::ReadableTable as _;
@@ -116,7 +116,13 @@ impl Change {
             let event = &row.event;
             let attempts = event.failures + event.crashes + event.interruptions;
             let key = event.idempotency_key.clone();
-            self.buried.push(Burial::new(event.id, key, &*event.event_type, event.crashes, attempts));
+            self.dead_letters.push(DeadLettered::new(
+                event.id,
+                key,
+                &*event.event_type,
+                event.crashes,
+                attempts,
+            ));
         }
         self.go_on(&row, None, request.now).map(drop)
     }

@@ -144,7 +144,7 @@ pub(crate) fn stays(mut edges: Vec<Edge>) -> Vec<Stay> {
 #[cfg(all(test, not(feature = "postgres")))]
 mod tests {
     use diesel_async::AsyncConnection as _;
-    use jaas_core::Next;
+    use jaas_core::Retry;
     use jaas_testkit::event;
 
     use super::*;
@@ -159,7 +159,7 @@ mod tests {
 
         let joined = event::participant_joined().in_room("Math").named("Ada");
         let refused = joined.handle_in(&Attendance, &mut *connection).await.expect_err("not known");
-        assert_eq!(refused.next(), Next::DeadLetter);
+        assert_eq!(refused.when_to_retry(), Retry::Never);
 
         let room = (rooms::name.eq("math"), rooms::title.eq("Mathematics"));
         diesel::insert_into(rooms::table).values(room).execute(&mut *connection).await.expect("added");

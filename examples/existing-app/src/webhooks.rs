@@ -30,7 +30,7 @@ pub(crate) fn start(store: Store, secrets: &[String]) -> Result<Jaas, Box<dyn Er
     let handlers = Handlers::new().transactional("attendance", Attendance);
     let worker = Worker::builder(store.clone(), handlers)
         .trace_propagator(OpenTelemetry)
-        .transaction_time_limit(Duration::from_secs(5))
+        .transaction_timeout(Duration::from_secs(5))
         // Fewer than the pool has connections, so that the application's routes have some left.
         .concurrency(8)
         .build()?;

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use jaas_core::event::Event;
-use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsDesk};
+use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsService};
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{EventStore as _, Retention};
 use jaas_core::telemetry::Escaped;
@@ -51,9 +51,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     // Nothing of this knows of axum.
     let store = SqliteStore::open(&database).await?;
     let fifty = MeetingSettings::builder().max_occupants(50).build()?;
-    let desk = SettingsDesk::builder(Fixed::new(fifty), FailurePolicy::fail_closed()).build()?;
+    let service = SettingsService::builder(Fixed::new(fifty), FailurePolicy::fail_closed()).build()?;
     let receiver = Receiver::builder("main", Auth::signature(secrets.split(','))?, Inbox::new(store.clone()))
-        .settings(desk.clone())
+        .settings(service.clone())
         .build()?;
     let receiver = Arc::new(receiver);
     let worker = Worker::builder(store.clone(), Handlers::new().plain("log", Log)).build()?.spawn();
@@ -74,7 +74,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     receiver.close();
     let stopped = worker.stop(Duration::from_secs(10)).await;
     purger.stop().await;
-    desk.close().await;
+    service.close().await;
     store.close().await;
     tracing::info!(interrupted = stopped.interrupted, "stopped");
     Ok(())

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Webhook {
     receiver: Arc<Receiver>,
     max_body: usize,
-    body_time_limit: Duration,
+    body_timeout: Duration,
     /// Bytes that may be held at once, by all requests together: anybody can send to a public URL, and the signature can
     /// only be checked once the whole body is there.
     room: Arc<Semaphore>,
@@ -30,8 +30,8 @@ pub struct Webhook {
 impl Webhook {
     /// With bodies of up to 1 MiB, in 10 s, and 64 MiB of them at once.
     pub fn new(receiver: Arc<Receiver>) -> Self {
-        let (max_body, body_time_limit) = (1024 * 1024, Duration::from_secs(10));
-        Self { receiver, max_body, body_time_limit, room: Arc::new(Semaphore::new(64 * max_body)) }
+        let (max_body, body_timeout) = (1024 * 1024, Duration::from_secs(10));
+        Self { receiver, max_body, body_timeout, room: Arc::new(Semaphore::new(64 * max_body)) }
     }
 
     /// How many bytes a body may have.
@@ -43,8 +43,8 @@ impl Webhook {
 
     /// How long the whole body may take to arrive.
     #[must_use]
-    pub fn body_time_limit(mut self, limit: Duration) -> Self {
-        self.body_time_limit = limit;
+    pub fn body_timeout(mut self, limit: Duration) -> Self {
+        self.body_timeout = limit;
         self
     }
 
@@ -75,7 +75,7 @@ impl Webhook {
         // Given back when this returns, however it does.
         let mut held = None;
         let reading = self.read(&head.headers, body, &mut held);
-        let body = match tokio::time::timeout(self.body_time_limit, reading).await {
+        let body = match tokio::time::timeout(self.body_timeout, reading).await {
             Ok(Ok(body)) => body,
             Ok(Err(reply)) => return self.refuse(reply),
             Err(_) => return self.refuse(Reply::TooSlow),

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsDesk};
+use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsService};
 use jaas_core::store::{EventAdmin as _, MemoryStore, PageRequest};
 use jaas_core::{Auth, Inbox, Receiver};
 use jaas_testkit::{Signer, event};
@@ -15,9 +15,9 @@ use tokio::time::timeout;
 /// A receiver over a store in memory, which answers settings questions.
 fn receiver(store: &Arc<MemoryStore>) -> Receiver {
     let twelve = MeetingSettings::builder().max_occupants(12).build().unwrap();
-    let desk = SettingsDesk::builder(Fixed::new(twelve), FailurePolicy::fail_closed()).build().unwrap();
+    let service = SettingsService::builder(Fixed::new(twelve), FailurePolicy::fail_closed()).build().unwrap();
     let auth = Auth::signature([SECRET]).unwrap();
-    Receiver::builder("main", auth, Inbox::new(store.clone())).settings(desk).build().unwrap()
+    Receiver::builder("main", auth, Inbox::new(store.clone())).settings(service).build().unwrap()
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn what_is_too_large_is_refused_before_it_is_read() {
 async fn a_body_that_does_not_come_in_time_is_refused() {
     let store = Arc::new(MemoryStore::new());
     let limit = Duration::from_millis(50);
-    let server = Server::start(receiver(&store), |webhook| webhook.body_time_limit(limit)).await;
+    let server = Server::start(receiver(&store), |webhook| webhook.body_timeout(limit)).await;
     let told = server.raw("POST /webhooks/jaas HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").await;
     assert!(told.starts_with("HTTP/1.1 408") && told.contains("connection: close"), "{told}");
 }

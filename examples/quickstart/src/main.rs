@@ -71,10 +71,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     // … and from the row to the handler.
     attendance::create_tables(&database).await?;
     let handlers = Handlers::new().transactional("attendance", Attendance);
-    let worker = Worker::builder(store.clone(), handlers)
-        .transaction_time_limit(Duration::from_secs(5))
-        .build()?
-        .spawn();
+    let worker =
+        Worker::builder(store.clone(), handlers).transaction_timeout(Duration::from_secs(5)).build()?.spawn();
 
     // Nothing else deletes: settled events go after 30 days, dead letters, conflicts and quarantine after 90.
     let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;

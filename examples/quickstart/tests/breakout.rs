@@ -57,7 +57,7 @@ async fn learned(connection: &mut Connection, events: &[Value]) -> Vec<Stay> {
     connection.batch_execute("BEGIN").await.expect("begun");
     for event in events {
         let body = event.to_string().into();
-        let delivery = Delivery::read("main", Timestamp::from_millis(EIGHT), body).expect("readable");
+        let delivery = Delivery::parse("main", Timestamp::from_millis(EIGHT), body).expect("readable");
         assert_eq!(delivery.handle(&Attendance, connection).await.expect("handled"), Handled::Done);
     }
     let stays = attendance::of_session(connection, "sitting-1").await.expect("read");

@@ -33,7 +33,7 @@ async fn a_simulated_day_is_learned_as_it_happened() {
         .shuffle(0.5)
         .lose_requests(0.02)
         .lose_answers(0.02)
-        .backoff(Backoff::default().first(Duration::from_millis(5)).max_failures(30));
+        .backoff(Backoff::default().initial_delay(Duration::from_millis(5)).max_failures(30));
 
     let report = sender.send(&target, bodies.clone()).await;
     assert!(report.is_complete() && report.refused.is_empty(), "{report:?}");

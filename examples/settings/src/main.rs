@@ -30,7 +30,7 @@ use actix_web::{App, HttpServer};
 use async_trait::async_trait;
 use jaas_actix::{Health, Webhook};
 use jaas_core::event::Event;
-use jaas_core::settings::{FailurePolicy, Passcode, SettingsDesk};
+use jaas_core::settings::{FailurePolicy, Passcode, SettingsService};
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{Keep, Retention};
 use jaas_core::telemetry::Escaped;
@@ -43,7 +43,7 @@ const PATH: &str = "/webhooks/jaas";
 /// Questions may come with the events; this is for an endpoint of their own.
 const SETTINGS_PATH: &str = "/webhooks/settings";
 
-// `#[actix_web::main]` would do as well; there the worker and the desk's provider would share one thread.
+// `#[actix_web::main]` would do as well; there the worker and the settings service's provider would share one thread.
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -81,17 +81,17 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let provider = rooms::provider(vip_passcode()?, file.as_deref().map(Path::new))?;
 
     let store = SqliteStore::open(&database).await?;
-    let mut desk = SettingsDesk::builder(provider, policy()?).records(store.clone(), Keep::days(90));
+    let mut service = SettingsService::builder(provider, policy()?).records(store.clone(), Keep::days(90));
     if let Some(value) = variable("JAAS_AUTHORIZATION")? {
-        desk = desk.auth(Auth::signature_or_authorization(&secrets, [value])?);
+        service = service.auth(Auth::signature_or_authorization(&secrets, [value])?);
     }
-    let desk = desk.build()?;
+    let service = service.build()?;
 
     let auth = Auth::signature(&secrets)?;
-    let receiver = Receiver::builder("main", auth, Inbox::new(store.clone())).settings(desk.clone());
+    let receiver = Receiver::builder("main", auth, Inbox::new(store.clone())).settings(service.clone());
     let receiver = Arc::new(receiver.build()?);
     let worker = Worker::builder(store.clone(), Handlers::new().plain("print", Print)).build()?.spawn();
-    // Nothing else deletes events; the desk deletes its records.
+    // Nothing else deletes events; the settings service deletes its records.
     let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
 
     let webhook = Webhook::new(receiver.clone()).at(PATH).settings_at(SETTINGS_PATH);
@@ -120,7 +120,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     worker.stop(Duration::from_secs(10)).await;
     purger.stop().await;
     // What is still to be recorded, and only then the store.
-    desk.close().await;
+    service.close().await;
     if once {
         writeln!(std::io::stdout(), "\nwhat was recorded:")?;
         demo::records(&store, None).await?;

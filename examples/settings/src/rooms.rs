@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jaas_core::HandlerError;
 use jaas_core::settings::{
-    Fixed, LobbyType, MeetingSettings, NoSettings, Passcode, RoomRules, RulesError, SettingsError,
+    Fixed, LobbyType, MeetingSettings, NoSettingsForRoom, Passcode, RoomRules, RulesError, SettingsError,
     SettingsProvider, SettingsRequest, chain,
 };
 
@@ -35,7 +35,7 @@ impl SettingsProvider for Vip {
                 Ok(settings.with_decided_by("the name ends in -vip"))
             }
             // The next provider of the chain is asked.
-            _ => Err(NoSettings.into()),
+            _ => Err(NoSettingsForRoom.into()),
         }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use self::support::{EVENTS, SETTINGS, SOON, Server, command};
 
-/// The desk's deadline is 1.5 s; JaaS waits 3 s.
+/// The settings service's deadline is 1.5 s; JaaS waits 3 s.
 const DEADLINE: Duration = Duration::from_millis(1500);
 const JAAS_WAITS: Duration = Duration::from_secs(3);
 

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsDesk, SettingsProvider};
+use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsProvider, SettingsService};
 use jaas_testkit::settings::{assert_valid_for_jaas, settings_request};
 use testing::{Calendar, PrivateRooms};
 use tokio::time::Instant;
@@ -41,9 +41,9 @@ async fn a_private_meeting_has_a_lobby() {
 #[tokio::test(start_paused = true)]
 async fn a_calendar_that_hangs_does_not_open_a_private_room() {
     let hanging = PrivateRooms(After(Duration::from_secs(3600)));
-    let desk = SettingsDesk::builder(hanging, FailurePolicy::fail_closed()).build().unwrap();
+    let service = SettingsService::builder(hanging, FailurePolicy::fail_closed()).build().unwrap();
     let asked = Instant::now();
-    let reply = desk.answer(settings_request("app/board")).await;
+    let reply = service.answer(settings_request("app/board")).await;
     assert!(asked.elapsed() <= Duration::from_secs(2), "{:?}", asked.elapsed());
     let answer = assert_valid_for_jaas(&reply);
     assert_eq!(answer["lobbyEnabled"], true);
@@ -53,7 +53,8 @@ async fn a_calendar_that_hangs_does_not_open_a_private_room() {
 #[tokio::test]
 async fn a_calendar_that_fails_is_answered_for_as_was_decided() {
     let open = MeetingSettings::default();
-    let desk = SettingsDesk::builder(PrivateRooms(Broken), FailurePolicy::fallback(open)).build().unwrap();
-    let reply = desk.answer(settings_request("app/board")).await;
+    let service =
+        SettingsService::builder(PrivateRooms(Broken), FailurePolicy::fallback(open)).build().unwrap();
+    let reply = service.answer(settings_request("app/board")).await;
     assert!(assert_valid_for_jaas(&reply).is_empty());
 }

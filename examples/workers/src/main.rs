@@ -110,7 +110,7 @@ async fn serve<S: EventAdmin + Clone>(
         let spawned = Worker::builder(store, handlers)
             .name(name)
             .lease(options.lease)
-            .transaction_time_limit(Duration::from_secs(5))
+            .transaction_timeout(Duration::from_secs(5))
             // Fewer than the store's pool has connections: each handler takes one, and so does renewing leases.
             .concurrency(8)
             .build()?

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::support::{Server, event, head, signed, until};
 use async_trait::async_trait;
-use jaas_core::{DispatchError, Dispatcher, Disposition, Received};
+use jaas_core::{DispatchError, Dispatcher, Disposition, Incoming};
 use tokio::sync::Notify;
 
 #[actix_web::test]
@@ -44,7 +44,7 @@ async fn a_sender_that_resets_while_the_event_is_dispatched_leaves_no_bytes_held
     struct NeverDone(Arc<Notify>);
     #[async_trait]
     impl Dispatcher for NeverDone {
-        async fn dispatch(&self, _: Received) -> Result<Disposition, DispatchError> {
+        async fn dispatch(&self, _: Incoming) -> Result<Disposition, DispatchError> {
             self.0.notify_one();
             pending().await
         }
@@ -65,7 +65,7 @@ async fn a_dispatcher_that_panics_costs_its_connection_only() {
     struct Panicking;
     #[async_trait]
     impl Dispatcher for Panicking {
-        async fn dispatch(&self, _: Received) -> Result<Disposition, DispatchError> {
+        async fn dispatch(&self, _: Incoming) -> Result<Disposition, DispatchError> {
             // Unlike `panic!` this prints nothing.
             resume_unwind(Box::new("on purpose"))
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jaas_actix::Health;
 use jaas_core::store::{EventStore as _, MemoryStore};
-use jaas_core::{Delivery, DispatchError, Dispatcher, Disposition, Received, Timestamp};
+use jaas_core::{Delivery, DispatchError, Dispatcher, Disposition, Incoming, Timestamp};
 
 use crate::support::{Server, event, signed};
 
@@ -18,7 +18,7 @@ fn get(path: &str) -> String {
 #[actix_web::test]
 async fn readiness_names_the_checks_that_fail_or_hang_and_nothing_of_their_errors() {
     let health = Health::new()
-        .deadline(Duration::from_millis(100))
+        .timeout(Duration::from_millis(100))
         .check("well", || async { Ok::<_, String>(()) })
         .check("failing \"one\"", || async { Err("password=hunter2") })
         .check("hanging", pending::<Result<(), String>>);
@@ -49,7 +49,7 @@ async fn readiness_asks_whether_the_store_could_accept_an_event() {
     let store = Arc::new(MemoryStore::with_capacity(1));
     let server = Server::with_health(Health::new().store(store.clone())).await;
     assert_eq!(server.answer(get("/readyz")).await.status, 200);
-    let delivery = Delivery::read("main", Timestamp::from_millis(0), event("k", 200).into());
+    let delivery = Delivery::parse("main", Timestamp::from_millis(0), event("k", 200).into());
     store.accept(delivery.expect("an envelope")).await.expect("accepted");
     let response = server.answer(get("/readyz")).await;
     assert_eq!((response.status, &*response.body), (503, &br#"{"failed":["store"]}"#[..]));
@@ -74,7 +74,7 @@ struct Refuses;
 
 #[async_trait::async_trait]
 impl Dispatcher for Refuses {
-    async fn dispatch(&self, _: Received) -> Result<Disposition, DispatchError> {
+    async fn dispatch(&self, _: Incoming) -> Result<Disposition, DispatchError> {
         Err(DispatchError::new("the table is locked", Duration::from_secs(5)))
     }
 }

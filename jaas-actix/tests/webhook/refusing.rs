@@ -6,7 +6,7 @@ use crate::support::{PATH, Server, chunk, event, head, signature_header, signed,
 use async_trait::async_trait;
 use jaas_actix::Webhook;
 use jaas_core::store::MemoryStore;
-use jaas_core::{Auth, DispatchError, Dispatcher, Disposition, Inbox, Received, Receiver};
+use jaas_core::{Auth, DispatchError, Dispatcher, Disposition, Inbox, Incoming, Receiver};
 
 const LIMIT: usize = 64 * 1024;
 
@@ -108,7 +108,7 @@ async fn an_endless_chunked_body_is_answered_413_at_the_limit_and_cut_off() {
 
 #[actix_web::test]
 async fn a_body_that_trickles_is_answered_408_when_its_time_is_up_and_cut_off() {
-    let server = Server::start(|webhook| webhook.body_time_limit(Duration::from_millis(300))).await;
+    let server = Server::start(|webhook| webhook.body_timeout(Duration::from_millis(300))).await;
     for framing in ["Content-Length: 100\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"] {
         let byte = if framing.starts_with('T') { chunk("x") } else { "x".to_owned() };
         let mut client = server.client().await;
@@ -194,7 +194,7 @@ async fn a_dispatcher_that_fails_is_answered_503_with_the_time_it_asks_for() {
     struct Failing;
     #[async_trait]
     impl Dispatcher for Failing {
-        async fn dispatch(&self, _: Received) -> Result<Disposition, DispatchError> {
+        async fn dispatch(&self, _: Incoming) -> Result<Disposition, DispatchError> {
             Err(DispatchError::new("the disk is full", Duration::from_secs(17)))
         }
     }
@@ -218,8 +218,7 @@ async fn debug_of_what_is_mounted_shows_no_secret() {
 /// connection; nobody waits for that.
 #[actix_web::test]
 async fn a_post_that_asks_for_websocket_is_a_post_and_is_answered_without_waiting() {
-    let server =
-        Server::start(|webhook| webhook.max_body(LIMIT).body_time_limit(Duration::from_secs(60))).await;
+    let server = Server::start(|webhook| webhook.max_body(LIMIT).body_timeout(Duration::from_secs(60))).await;
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
     for (name, request, status) in [
         ("a genuine event", signed_with(upgrade, event("k", 5000)), 200),

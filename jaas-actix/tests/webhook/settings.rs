@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jaas_core::HandlerError;
-use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsDesk, SettingsProvider, SettingsRequest};
+use jaas_core::settings::{
+    FailurePolicy, MeetingSettings, SettingsProvider, SettingsRequest, SettingsService,
+};
 use jaas_core::store::MemoryStore;
 use jaas_core::{Auth, Inbox, Receiver, Timestamp};
 use std::sync::Arc;
@@ -29,10 +31,11 @@ impl SettingsProvider for ByRoom {
 }
 
 fn receiver(policy: FailurePolicy) -> Arc<Receiver> {
-    let desk = SettingsDesk::builder(ByRoom, policy).deadline(Duration::from_millis(200)).build().unwrap();
+    let service =
+        SettingsService::builder(ByRoom, policy).timeout(Duration::from_millis(200)).build().unwrap();
     let inbox = Inbox::new(Arc::new(MemoryStore::new()));
     let receiver = Receiver::builder("main", Auth::signature([SECRET]).unwrap(), inbox).clock(|| NOW);
-    Arc::new(receiver.settings(desk).build().unwrap())
+    Arc::new(receiver.settings(service).build().unwrap())
 }
 
 fn question(path: &str, body: &str) -> String {

@@ -55,7 +55,7 @@ lenient::payload!(@has_a_row event AggregatedReactions);
 lenient::fields_table!(AggregatedReactions: "A list, each element an" AggregatedReaction);
 
 impl Decode for AggregatedReactions {
-    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
+    fn parse_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
         lenient::data_list(data, undecoded).map(Self)
     }
 }

@@ -24,7 +24,7 @@ lenient::payload!(@has_a_row event SpeakerStats);
 lenient::fields_table!(SpeakerStats: "An object of addresses, the value of each a" SpeakerStat);
 
 impl Decode for SpeakerStats {
-    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
+    fn parse_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
         lenient::map(data, undecoded).map(Self)
     }
 }

@@ -24,7 +24,7 @@ lenient::payload!(@has_a_row event Usage);
 lenient::fields_table!(Usage: "A list, each element a" UsageEntry);
 
 impl Decode for Usage {
-    fn read_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
+    fn parse_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError> {
         lenient::data_list(data, undecoded).map(Self)
     }
 }

@@ -27,44 +27,44 @@ use crate::delivery::DataError;
 /// # assert!(pick_a_shard("x").is_err());
 /// ```
 pub struct HandlerError {
-    next: Next,
+    retry: Retry,
     source: Box<dyn Error + Send + Sync>,
 }
 
 /// What to do after a failed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Next {
+pub enum Retry {
     /// Run again after the usual back-off.
-    Retry,
+    Backoff,
     /// Run again no sooner than this; the worker waits no longer than its back-off's maximum.
-    RetryAfter(Duration),
+    After(Duration),
     /// Nothing is gained by another run: the event becomes a dead letter. While another handler of it asks for a retry it
     /// is run again, though, and this handler with it.
-    DeadLetter,
+    Never,
 }
 
 impl HandlerError {
     /// A failure that another attempt may get past; what `?` makes of an error.
     pub fn retry(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { next: Next::Retry, source: source.into() }
+        Self { retry: Retry::Backoff, source: source.into() }
     }
 
     /// A failure that another attempt may get past, but no sooner than `delay`, or the longest wait of the worker's
     /// [`Backoff`](crate::Backoff) if that is shorter.
     pub fn retry_after(delay: Duration, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { next: Next::RetryAfter(delay), source: source.into() }
+        Self { retry: Retry::After(delay), source: source.into() }
     }
 
     /// A failure that no other attempt would get past. The event becomes a dead letter, unless another handler of it asks for
     /// a retry: then it is run again first, and this handler with it; see [`Handlers`](crate::Handlers).
     pub fn permanent(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { next: Next::DeadLetter, source: source.into() }
+        Self { retry: Retry::Never, source: source.into() }
     }
 
     /// What to do next.
-    pub fn next(&self) -> Next {
-        self.next
+    pub fn when_to_retry(&self) -> Retry {
+        self.retry
     }
 
     /// What went wrong.
@@ -78,8 +78,8 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for HandlerError {
     fn from(source: E) -> Self {
         let source = source.into();
         // Stored data does not change, so what it cannot be read as today it cannot be read as tomorrow.
-        let next = if source.is::<DataError>() { Next::DeadLetter } else { Next::Retry };
-        Self { next, source }
+        let retry = if source.is::<DataError>() { Retry::Never } else { Retry::Backoff };
+        Self { retry, source }
     }
 }
 
@@ -98,13 +98,13 @@ impl fmt::Display for HandlerError {
 
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HandlerError").field("next", &self.next).field("source", &self.source).finish()
+        f.debug_struct("HandlerError").field("retry", &self.retry).field("source", &self.source).finish()
     }
 }
 
 /// Compares what to do next and the message.
 impl PartialEq for HandlerError {
     fn eq(&self, other: &Self) -> bool {
-        self.next == other.next && self.to_string() == other.to_string()
+        self.retry == other.retry && self.to_string() == other.to_string()
     }
 }

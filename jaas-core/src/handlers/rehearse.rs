@@ -42,7 +42,7 @@ impl<Tx: Send + 'static> Handlers<Tx> {
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let store = MemoryStore::new();
     /// let body = r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","fqn":"app/room"}"#;
-    /// let delivery = Delivery::read("main", Timestamp::from_millis(0), body.into()).expect("an envelope");
+    /// let delivery = Delivery::parse("main", Timestamp::from_millis(0), body.into()).expect("an envelope");
     /// store.accept(delivery).await?;
     /// let event = store.events(&EventQuery::default()).await?.items[0].id;
     ///
@@ -65,7 +65,7 @@ impl<Tx: Send + 'static> Handlers<Tx> {
         }
         let attempts = stored.failures.saturating_add(stored.crashes).saturating_add(stored.interruptions);
         let body = bytes::Bytes::clone(&stored.body);
-        let delivery = Delivery::read(stored.endpoint, stored.received_at, body).map_err(|unreadable| {
+        let delivery = Delivery::parse(stored.endpoint, stored.received_at, body).map_err(|unreadable| {
             StoreError::new(
                 StoreErrorKind::Corrupt,
                 format!("cannot rehearse event {event}: its body cannot be parsed: {}", unreadable.reason),

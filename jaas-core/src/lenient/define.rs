@@ -58,7 +58,7 @@ macro_rules! payload {
         }
 
         impl $crate::lenient::Decode for $Name {
-            fn read_data(
+            fn parse_data(
                 data: &str,
                 undecoded: &mut $crate::lenient::Undecoded,
             ) -> Result<Self, $crate::lenient::DecodeError> {
@@ -67,11 +67,11 @@ macro_rules! payload {
         }
 
         impl $crate::lenient::Field for $Name {
-            fn read(raw: &str) -> Option<Self> {
-                Self::read_within(raw, &mut $crate::lenient::Undecoded::default())
+            fn parse(raw: &str) -> Option<Self> {
+                Self::parse_within(raw, &mut $crate::lenient::Undecoded::default())
             }
 
-            fn read_within(raw: &str, undecoded: &mut $crate::lenient::Undecoded) -> Option<Self> {
+            fn parse_within(raw: &str, undecoded: &mut $crate::lenient::Undecoded) -> Option<Self> {
                 if raw == "null" { None } else { $crate::lenient::object(raw, undecoded).ok() }
             }
         }
@@ -153,7 +153,7 @@ macro_rules! open_enum {
         }
 
         impl $crate::lenient::Field for $Name {
-            fn read(raw: &str) -> Option<Self> {
+            fn parse(raw: &str) -> Option<Self> {
                 $crate::lenient::string(raw).map(|word| Self::from(word.as_str()))
             }
         }

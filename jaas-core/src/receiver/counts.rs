@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metrics::Key;
 
-use crate::auth::Proof;
+use crate::auth::AuthMethod;
 use crate::reply::Reply;
 use crate::telemetry::{ACCEPT_SECONDS, AUTHENTIC, DELIVERIES, SIGNATURE_AGE_SECONDS};
 use crate::timestamp::Timestamp;
@@ -52,14 +52,14 @@ impl Counts {
         }
     }
 
-    pub(super) fn authentic(&self, proof: Proof, now: Timestamp) {
+    pub(super) fn authentic(&self, proof: AuthMethod, now: Timestamp) {
         let key = match proof {
-            Proof::Signature { secret, signed_at } => {
+            AuthMethod::Signature { secret, signed_at } => {
                 let age = now.as_millis().saturating_sub(signed_at.as_millis()) as f64 / 1000.0;
                 SIGNATURE_AGE_SECONDS.record_in(&self.signature_age, age);
                 self.secrets.get(secret)
             }
-            Proof::Authorization => Some(&self.authorization),
+            AuthMethod::Authorization => Some(&self.authorization),
         };
         if let Some(key) = key {
             AUTHENTIC.add_to(key, 1);

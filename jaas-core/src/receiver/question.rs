@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::Receiver;
-use crate::auth::{Credentials, Proof};
+use crate::auth::{AuthMethod, Credentials};
 use crate::envelope::Fields;
 use crate::reply::Reply;
-use crate::settings::{self, NotAQuestion, SettingsDesk, SettingsRequest};
+use crate::settings::{self, SettingsRequest, SettingsRequestError, SettingsService};
 use crate::telemetry::{self, target};
 use crate::timestamp::Timestamp;
 
@@ -23,27 +23,27 @@ impl Receiver {
     /// Answers a question that is proven genuine.
     pub(super) async fn answer(
         &self,
-        desk: &SettingsDesk,
-        request: Result<SettingsRequest, NotAQuestion>,
-        proof: Proof,
+        service: &SettingsService,
+        request: Result<SettingsRequest, SettingsRequestError>,
+        proof: AuthMethod,
         credentials: Credentials<'_>,
         now: Timestamp,
     ) -> Reply {
-        if desk.auth().is_none() {
+        if service.auth().is_none() {
             self.counts.authentic(proof, now);
         }
         self.questions.accepted(&self.endpoint, credentials);
         match request {
-            Ok(request) => desk.answer(request).await,
-            Err(why) => desk.answer_unreadable(self.endpoint.clone(), now, &why),
+            Ok(request) => service.answer(request).await,
+            Err(why) => service.answer_unreadable(self.endpoint.clone(), now, &why),
         }
     }
 
-    pub(super) fn warn_of_no_desk(&self) {
+    pub(super) fn warn_of_no_service(&self) {
         tracing::warn!(
             target: target::SETTINGS, endpoint = %self.endpoint,
             "JaaS asks for the settings of a meeting, and nobody answers: the room opens without lobby and passcode. Give \
-             the receiver a desk with ReceiverBuilder::settings, or remove SETTINGS_PROVISIONING from this endpoint in the \
+             the receiver a service with ReceiverBuilder::settings, or remove SETTINGS_PROVISIONING from this endpoint in the \
              JaaS console"
         );
     }
@@ -70,7 +70,7 @@ impl Arrivals {
         tracing::warn!(
             target: target::SETTINGS, %endpoint, credentials = arrived.as_str(),
             "a settings question was refused. If JaaS has sent it, the room opens without lobby and passcode: see which \
-             credentials it carries, and choose them with SettingsDeskBuilder::auth"
+             credentials it carries, and choose them with SettingsServiceBuilder::auth"
         );
     }
 }

@@ -121,7 +121,7 @@ impl Decompressor {
             self.state.lose(at);
             return Err(too_much());
         };
-        let stats_at = timestamp.and_then(Timestamp::read);
+        let stats_at = timestamp.and_then(Timestamp::parse);
         let (name, connection) = self.state.connections.item(at);
         Ok(Some(Snapshot {
             connection: (name != NAMELESS).then_some(name),
@@ -387,5 +387,5 @@ fn is_truthy(raw: &str) -> bool {
 
 /// Whether it is the number 0, written in any way.
 fn is_zero(raw: &str) -> bool {
-    raw == "0" || raw.starts_with(['-', '0']) && f64::read(raw) == Some(0.0)
+    raw == "0" || raw.starts_with(['-', '0']) && f64::parse(raw) == Some(0.0)
 }

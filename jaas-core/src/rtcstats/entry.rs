@@ -95,18 +95,18 @@ impl Entry {
     /// [`BrokenLine`](RtcstatsErrorKind::BrokenLine) when it is no JSON list of at least three elements, the first of them a
     /// text. More than five elements are none of its business.
     pub fn parse(line: u64, text: impl Into<Box<str>>) -> Result<Self, RtcstatsError> {
-        Self::read(line, text.into()).map_err(|error| broken(line, &error))
+        Self::from_line(line, text.into()).map_err(|error| broken(line, &error))
     }
 
     /// Like [`parse`](Self::parse), but the error may quote the line.
-    pub(super) fn read(line: u64, text: Box<str>) -> Result<Self, serde_json::Error> {
+    pub(super) fn from_line(line: u64, text: Box<str>) -> Result<Self, serde_json::Error> {
         let elements: Elements<'_> = serde_json::from_str(&text)?;
         // The data is a part of the text, so the distance of the two is where it begins.
         let begin = elements.data.get().as_ptr() as usize - text.as_ptr() as usize;
         let data = begin..begin + elements.data.get().len();
         let (kind, connection) = (EntryKind::from(&*elements.kind.0), lenient::string(elements.connection));
-        let at = elements.at.and_then(|raw| Timestamp::read(raw.get()));
-        let sequence = elements.sequence.and_then(|raw| u64::read(raw.get()));
+        let at = elements.at.and_then(|raw| Timestamp::parse(raw.get()));
+        let sequence = elements.sequence.and_then(|raw| u64::parse(raw.get()));
         Ok(Self { line, kind, connection: connection.map(Into::into), at, sequence, data, text })
     }
 

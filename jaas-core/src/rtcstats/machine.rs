@@ -106,7 +106,7 @@ impl Machine {
                 Ok(text) => {
                     let text = text.into();
                     let number = self.lines.number();
-                    Entry::read(number, text).map_err(|error| entry::broken(number, &error))
+                    Entry::from_line(number, text).map_err(|error| entry::broken(number, &error))
                 }
                 Err(why) => Err(self.broken(why)),
             },
@@ -179,7 +179,7 @@ impl Machine {
         let number = self.lines.number();
         let entry = match rest.as_deref().map(text) {
             None | Some(Ok("")) => None,
-            Some(Ok(text)) => Some(Entry::read(number, text.into())),
+            Some(Ok(text)) => Some(Entry::from_line(number, text.into())),
             Some(Err(why)) if error.is_none() => return self.end(Err(self.broken(why))),
             Some(Err(_)) => None,
         };

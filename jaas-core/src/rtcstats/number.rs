@@ -3,14 +3,14 @@
 use crate::lenient::Field;
 
 impl Field for f64 {
-    fn read(raw: &str) -> Option<Self> {
+    fn parse(raw: &str) -> Option<Self> {
         digits(raw)?.parse().ok().filter(|number: &Self| number.is_finite())
     }
 }
 
 /// Whole numbers; fractions are cut off, and what does not fit is no number.
 impl Field for u64 {
-    fn read(raw: &str) -> Option<Self> {
+    fn parse(raw: &str) -> Option<Self> {
         let digits = digits(raw)?;
         digits.parse().ok().or_else(|| {
             let number: f64 = digits.parse().ok()?;
@@ -21,8 +21,8 @@ impl Field for u64 {
 }
 
 impl Field for u32 {
-    fn read(raw: &str) -> Option<Self> {
-        Self::try_from(u64::read(raw)?).ok()
+    fn parse(raw: &str) -> Option<Self> {
+        Self::try_from(u64::parse(raw)?).ok()
     }
 }
 
@@ -39,16 +39,16 @@ mod tests {
     #[test]
     fn numbers_may_stand_in_texts_and_nothing_else_is_one() {
         assert_eq!(
-            (f64::read("0.25"), f64::read("\"-7\""), f64::read("1e3")),
+            (f64::parse("0.25"), f64::parse("\"-7\""), f64::parse("1e3")),
             (Some(0.25), Some(-7.0), Some(1000.0))
         );
-        assert_eq!((u64::read("18446744073709551615"), u64::read("1.9e3")), (Some(u64::MAX), Some(1900)));
+        assert_eq!((u64::parse("18446744073709551615"), u64::parse("1.9e3")), (Some(u64::MAX), Some(1900)));
         assert_eq!(
-            (u32::read("4294967295"), u32::read("4294967296"), u64::read("-1")),
+            (u32::parse("4294967295"), u32::parse("4294967296"), u64::parse("-1")),
             (Some(u32::MAX), None, None)
         );
         for raw in ["null", "true", "{}", "[1]", "\"\"", "\"inf\"", "\"NaN\"", "1e999", "\"x\"", "\"-inf\""] {
-            assert_eq!((f64::read(raw), u64::read(raw)), (None, None), "{raw}");
+            assert_eq!((f64::parse(raw), u64::parse(raw)), (None, None), "{raw}");
         }
     }
 }

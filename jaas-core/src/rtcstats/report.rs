@@ -72,7 +72,7 @@ macro_rules! fields {
                 $(#[$meta])*
                 #[doc = concat!("\n\nOn the wire: [`", $wire, "`](https://www.w3.org/TR/webrtc-stats/#dom-", $anchor, ").")]
                 pub fn $name(&self) -> Option<$Type> {
-                    self.read($wire)
+                    self.parsed($wire)
                 }
             )*
         }
@@ -143,18 +143,18 @@ fields! {
 impl Report {
     /// Sound or picture. On the wire `kind`, or `mediaType` from older browsers.
     pub fn kind(&self) -> Option<MediaKind> {
-        self.read("kind").or_else(|| self.read("mediaType"))
+        self.parsed("kind").or_else(|| self.parsed("mediaType"))
     }
 
     /// When the fields were measured, in ms since 1970, by the participant's clock. Of a report by the other side: when it
     /// arrived.
     pub fn timestamp(&self) -> Option<f64> {
-        self.read("timestamp")
+        self.parsed("timestamp")
     }
 
     /// When the fields were measured, to the millisecond.
     pub fn at(&self) -> Option<Timestamp> {
-        self.read("timestamp")
+        self.parsed("timestamp")
     }
 
     /// A field as raw JSON.
@@ -164,7 +164,7 @@ impl Report {
 
     /// A field as a number; one in a text counts.
     pub fn number(&self, field: &str) -> Option<f64> {
-        self.read(field)
+        self.parsed(field)
     }
 
     /// A field as text; a number counts, as its digits.
@@ -178,7 +178,7 @@ impl Report {
 
     /// A field as true or false.
     pub fn flag(&self, field: &str) -> Option<bool> {
-        self.read(field)
+        self.parsed(field)
     }
 
     /// All fields as raw JSON, in the order they first came.
@@ -206,8 +206,8 @@ impl Report {
         write_object(&mut into, self.fields(), |raw, into| into.write_all(raw.as_bytes()))
     }
 
-    fn read<T: Field>(&self, field: &str) -> Option<T> {
-        T::read(self.raw(field)?)
+    fn parsed<T: Field>(&self, field: &str) -> Option<T> {
+        T::parse(self.raw(field)?)
     }
 
     /// Whether a field is exactly this raw JSON.

@@ -33,7 +33,7 @@ pub struct Cached<P> {
     provider: P,
     expires_after: Duration,
     last_known_good: Option<Duration>,
-    patience: Duration,
+    timeout: Duration,
     known: Mutex<LastAnswers>,
 }
 
@@ -44,23 +44,23 @@ impl<P: SettingsProvider> Cached<P> {
             provider,
             expires_after,
             last_known_good: None,
-            patience: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
             known: Mutex::new(Recent::new(10_000)),
         }
     }
 
     /// Goes on answering what was answered last, up to `max_age` after that, while the provider fails or does not answer
-    /// within the [patience](Self::patience). A provider that says it has [none](super::NoSettings) for the room has not
+    /// within the [timeout](Self::timeout). A provider that says it has [none](super::NoSettingsForRoom) for the room has not
     /// failed. Defaults to not at all.
     pub fn last_known_good(mut self, max_age: Duration) -> Self {
         self.last_known_good = Some(max_age);
         self
     }
 
-    /// How long to wait for the provider when there is an older answer. It must be shorter than the desk's deadline to be
+    /// How long to wait for the provider when there is an older answer. It must be shorter than the settings service's timeout to be
     /// of use. Defaults to 1 s.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -101,7 +101,7 @@ impl<P: SettingsProvider> SettingsProvider for Cached<P> {
         let asked = self.provider.settings(request);
         let answered = match older {
             None => asked.await,
-            Some(older) => match timeout(self.patience, asked).await {
+            Some(older) => match timeout(self.timeout, asked).await {
                 Ok(Err(error)) if !has_none(&error) => {
                     tracing::warn!(
                         target: target::SETTINGS, error = %Escaped(attempt::error_text(&error)),
@@ -111,7 +111,7 @@ impl<P: SettingsProvider> SettingsProvider for Cached<P> {
                 }
                 Ok(answered) => answered,
                 Err(_) => {
-                    tracing::warn!(target: target::SETTINGS, patience = ?self.patience, "the settings provider is slow; answering what it said before");
+                    tracing::warn!(target: target::SETTINGS, timeout = ?self.timeout, "the settings provider is slow; answering what it said before");
                     return Ok(older);
                 }
             },
@@ -134,7 +134,7 @@ impl<P> fmt::Debug for Cached<P> {
         f.debug_struct("Cached")
             .field("expires_after", &self.expires_after)
             .field("last_known_good", &self.last_known_good)
-            .field("patience", &self.patience)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }

@@ -142,7 +142,7 @@ async fn call(
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(asked)));
     let outcome = match answered {
         Some(Ok(Ok(settings))) => Ok(Arc::new(settings)),
-        Some(Ok(Err(error))) if has_none(&error) => Err(Failed::new(SettingsFailure::NoSettings)),
+        Some(Ok(Err(error))) if has_none(&error) => Err(Failed::new(SettingsFailure::NoSettingsForRoom)),
         Some(Ok(Err(error))) => Err(Failed::saying(SettingsFailure::Failed, attempt::error_text(&error))),
         Some(Err(panic)) => {
             let error = HandlerError::retry(attempt::panic_message(&*panic));

@@ -10,7 +10,7 @@ use crate::config::ConfigError;
 use crate::id::Fqn;
 use crate::signature;
 
-/// What the desk answers when the provider fails, panics, takes too long, has no settings for the room, or when too much
+/// What the settings service answers when the provider fails, panics, takes too long, has no settings for the room, or when too much
 /// is asked at once. There is no default, because each choice gives up something else:
 ///
 /// | policy | the room | who cannot get in |
@@ -49,7 +49,7 @@ impl FailurePolicy {
     /// Answers what the provider answered for this room the last time, if that is no longer than `max_age` ago, and else
     /// what `then` says. That is so also when the provider no longer has settings for the room: what was deleted goes on
     /// until `max_age`, unlike with [`Cached`](super::Cached). It is kept in memory: after a restart nothing is known yet. How many rooms are remembered is
-    /// set by [`remember_rooms`](super::SettingsDeskBuilder::remember_rooms).
+    /// set by [`remember_rooms`](super::SettingsServiceBuilder::remember_rooms).
     pub fn last_known_good(max_age: Duration, then: Self) -> Self {
         Self(Policy::LastKnownGood { max_age, then: Box::new(then.0) })
     }
@@ -58,14 +58,14 @@ impl FailurePolicy {
     /// nobody was told.
     ///
     /// - A room for which the provider has no settings is closed too. So rules without a default close every room that no
-    ///   rule matches; the desk warns of that when it is built.
+    ///   rule matches; the settings service warns of that when it is built.
     /// - Somebody has to let people in, so the meeting needs a participant whose token makes them a moderator. Without
     ///   one nobody gets in.
     /// - The passcode closes the ways around the lobby that a passcode closes, such as dialling in. Whether a moderator is
     ///   asked for it, too, is not published: try it on your tenant.
     /// - A room has the same passcode each time, as long as the process lives; with a
-    ///   [`passcode_key`](super::SettingsDeskBuilder::passcode_key) also after a restart and in every process with that
-    ///   key. So you can tell it to those who ask: [`passcode_when_closed`](super::SettingsDesk::passcode_when_closed).
+    ///   [`passcode_key`](super::SettingsServiceBuilder::passcode_key) also after a restart and in every process with that
+    ///   key. So you can tell it to those who ask: [`passcode_when_closed`](super::SettingsService::passcode_when_closed).
     pub fn fail_closed() -> Self {
         Self(Policy::FailClosed)
     }

@@ -11,13 +11,13 @@ use crate::handler::HandlerError;
 /// Answers which settings a meeting starts with.
 ///
 /// # What you owe the framework
-/// - **Be quick.** JaaS waits about 3 s in all (seen) and then opens the room to everyone. The desk that asks you has a
-///   deadline of its own, 1.5 s unless set otherwise; then your future is dropped, and the
+/// - **Be quick.** JaaS waits about 3 s in all (seen) and then opens the room to everyone. The settings service that asks you has a
+///   timeout, 1.5 s unless set otherwise; then your future is dropped, and the
 ///   failure policy answers. So a future that is dropped in the middle must leave nothing
 ///   half-done.
-/// - **Do not block the thread**: no deadline can end a future that does not wait. Use `tokio::task::spawn_blocking` for
+/// - **Do not block the thread**: no timeout can end a future that does not wait. Use `tokio::task::spawn_blocking` for
 ///   what blocks.
-/// - **Answer for rooms you do not know with an error**, not with empty settings: those open the room. [`NoSettings`] is
+/// - **Answer for rooms you do not know with an error**, not with empty settings: those open the room. [`NoSettingsForRoom`] is
 ///   made for it, and lets a [`chain`] ask the next one.
 ///
 /// # What the framework promises
@@ -28,7 +28,7 @@ use crate::handler::HandlerError;
 /// ```
 /// use async_trait::async_trait;
 /// use jaas_core::HandlerError;
-/// use jaas_core::settings::{MeetingSettings, NoSettings, SettingsProvider, SettingsRequest};
+/// use jaas_core::settings::{MeetingSettings, NoSettingsForRoom, SettingsProvider, SettingsRequest};
 ///
 /// struct Bookings;
 ///
@@ -37,7 +37,7 @@ use crate::handler::HandlerError;
 ///     async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
 ///         match &*request.room_key() {
 ///             "board" => Ok(MeetingSettings::builder().lobby_enabled(true).passcode("4711").build()?),
-///             _ => Err(NoSettings.into()),
+///             _ => Err(NoSettingsForRoom.into()),
 ///         }
 ///     }
 /// }
@@ -47,11 +47,11 @@ pub trait SettingsProvider: Send + Sync + 'static {
     /// The settings of the meeting that is asked about.
     ///
     /// # Errors
-    /// Any error; `?` works. It is answered by the failure policy. [`NoSettings`] says that this provider has none for
+    /// Any error; `?` works. It is answered by the failure policy. [`NoSettingsForRoom`] says that this provider has none for
     /// the room.
     async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError>;
 
-    /// Whether it has settings for every room, as far as that is known without asking. When it has not, the desk warns if
+    /// Whether it has settings for every room, as far as that is known without asking. When it has not, the settings service warns if
     /// its failure policy closes rooms. Defaults to true.
     fn answers_every_room(&self) -> bool {
         true
@@ -88,11 +88,11 @@ const _: fn(&dyn SettingsProvider) = |_| {};
 /// policy answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there are no settings for this room")]
-pub struct NoSettings;
+pub struct NoSettingsForRoom;
 
 /// Whether a provider had none for the room.
 pub(crate) fn has_none(error: &HandlerError) -> bool {
-    error.error().is::<NoSettings>()
+    error.error().is::<NoSettingsForRoom>()
 }
 
 /// Answers the same for every room.
@@ -124,7 +124,7 @@ impl SettingsProvider for Fixed {
     }
 }
 
-/// Asks `first`, and `second` when the first answers [`NoSettings`].
+/// Asks `first`, and `second` when the first answers [`NoSettingsForRoom`].
 ///
 /// Any other error of the first is the chain's: were the second asked then, a table that cannot be reached would let
 /// the default behind it open a protected room.
@@ -163,20 +163,25 @@ mod tests {
     #[async_trait]
     impl SettingsProvider for Fails {
         async fn settings(&self, _: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
-            Err(if has_none(&self.0) { NoSettings.into() } else { HandlerError::retry(self.0.to_string()) })
+            Err(if has_none(&self.0) {
+                NoSettingsForRoom.into()
+            } else {
+                HandlerError::retry(self.0.to_string())
+            })
         }
     }
 
     #[tokio::test]
     async fn a_chain_goes_on_only_when_the_first_has_none_for_the_room() {
-        let request = SettingsRequest::read("main", Timestamp::from_secs(0), r#"{"fqn":"a/r"}"#.into());
+        let request = SettingsRequest::parse("main", Timestamp::from_secs(0), r#"{"fqn":"a/r"}"#.into());
         let request = request.expect("a question");
         let open = || Fixed::new(MeetingSettings::default());
-        let passed = chain(Fails(NoSettings.into()), open()).settings(&request).await;
+        let passed = chain(Fails(NoSettingsForRoom.into()), open()).settings(&request).await;
         assert_eq!(passed.expect("the second answers").decided_by(), Some("fixed"));
         let failed = chain(Fails("the table is gone".into()), open()).settings(&request).await;
         assert!(!has_none(&failed.expect_err("a failure is no absence")));
-        let none = chain(Fails(NoSettings.into()), Fails(NoSettings.into())).settings(&request).await;
+        let none =
+            chain(Fails(NoSettingsForRoom.into()), Fails(NoSettingsForRoom.into())).settings(&request).await;
         assert!(has_none(&none.expect_err("nobody has any")));
     }
 }

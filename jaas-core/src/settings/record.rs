@@ -60,7 +60,7 @@ pub enum SettingsFailure {
     /// It panicked.
     Panicked,
     /// It has no settings for the room.
-    NoSettings,
+    NoSettingsForRoom,
     /// It was not asked, because too much was being asked already.
     Overloaded,
     /// It was not asked, because the question does not say which meeting it is about.
@@ -69,8 +69,14 @@ pub enum SettingsFailure {
 
 impl SettingsFailure {
     /// Every failure.
-    pub const ALL: [Self; 6] =
-        [Self::TimedOut, Self::Failed, Self::Panicked, Self::NoSettings, Self::Overloaded, Self::Unreadable];
+    pub const ALL: [Self; 6] = [
+        Self::TimedOut,
+        Self::Failed,
+        Self::Panicked,
+        Self::NoSettingsForRoom,
+        Self::Overloaded,
+        Self::Unreadable,
+    ];
 
     /// The failure's name, as stored and shown.
     pub const fn as_str(self) -> &'static str {
@@ -78,7 +84,7 @@ impl SettingsFailure {
             Self::TimedOut => "timed_out",
             Self::Failed => "failed",
             Self::Panicked => "panicked",
-            Self::NoSettings => "no_settings",
+            Self::NoSettingsForRoom => "no_settings",
             Self::Overloaded => "overloaded",
             Self::Unreadable => "unreadable",
         }

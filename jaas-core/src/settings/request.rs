@@ -26,10 +26,10 @@ pub const EVENT_TYPE: &str = "SETTINGS_PROVISIONING";
 /// use jaas_core::settings::SettingsRequest;
 ///
 /// let body = br#"{"fqn":"vpaas-magic-cookie-1/Team%20Room","region":"eu"}"#;
-/// let request = SettingsRequest::read("main", Timestamp::from_secs(1_760_000_000), body.as_slice().into())?;
+/// let request = SettingsRequest::parse("main", Timestamp::from_secs(1_760_000_000), body.as_slice().into())?;
 /// assert_eq!((request.room(), &*request.room_key()), ("Team%20Room", "team room"));
 /// assert_eq!(request.field::<String>("region"), Some("eu".to_owned()));
-/// # Ok::<(), jaas_core::settings::NotAQuestion>(())
+/// # Ok::<(), jaas_core::settings::SettingsRequestError>(())
 /// ```
 #[derive(Clone)]
 #[non_exhaustive]
@@ -46,7 +46,7 @@ pub struct SettingsRequest {
 /// Why a body is no settings question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum NotAQuestion {
+pub enum SettingsRequestError {
     /// It is no JSON object.
     #[error("the body is not a JSON object")]
     NotAnObject,
@@ -66,12 +66,12 @@ impl SettingsRequest {
     ///
     /// # Errors
     /// When it is no question.
-    pub fn read(
+    pub fn parse(
         endpoint: impl Into<Arc<str>>,
         received_at: Timestamp,
         body: Bytes,
-    ) -> Result<Self, NotAQuestion> {
-        let fqn = asked_about(&Fields::parse(&body).map_err(|_| NotAQuestion::NotAnObject)?)?;
+    ) -> Result<Self, SettingsRequestError> {
+        let fqn = asked_about(&Fields::parse(&body).map_err(|_| SettingsRequestError::NotAnObject)?)?;
         Ok(Self::new(endpoint.into(), received_at, fqn, body))
     }
 
@@ -121,25 +121,25 @@ pub(crate) fn is_question(fields: &Fields<'_>) -> bool {
 }
 
 /// Whether this is a question by its type, or by having neither type nor key.
-fn is_asked(fields: &Fields<'_>) -> Result<bool, NotAQuestion> {
+fn is_asked(fields: &Fields<'_>) -> Result<bool, SettingsRequestError> {
     let given = |raw: Option<&RawValue>| raw.is_some_and(|raw| !matches!(raw.get(), "null" | "\"\""));
     if given(fields.event_type) {
         let event_type = fields.event_type.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         return match event_type {
             Some(event_type) if event_type == EVENT_TYPE => Ok(true),
-            _ => Err(NotAQuestion::AnotherType),
+            _ => Err(SettingsRequestError::AnotherType),
         };
     }
     Ok(!given(fields.idempotency_key))
 }
 
 /// The meeting that is asked about.
-pub(crate) fn asked_about(fields: &Fields<'_>) -> Result<Fqn, NotAQuestion> {
+pub(crate) fn asked_about(fields: &Fields<'_>) -> Result<Fqn, SettingsRequestError> {
     if !is_asked(fields)? {
-        return Err(NotAQuestion::HasAKey);
+        return Err(SettingsRequestError::HasAKey);
     }
     let fqn = fields.fqn.and_then(|raw| lenient::string(raw.get()));
-    fqn.filter(|fqn| !fqn.contains('\0')).map(Fqn::new).ok_or(NotAQuestion::NoFqn)
+    fqn.filter(|fqn| !fqn.contains('\0')).map(Fqn::new).ok_or(SettingsRequestError::NoFqn)
 }
 
 #[cfg(test)]
@@ -150,8 +150,8 @@ mod tests {
         Fields::parse(body.as_bytes()).is_ok_and(|fields| is_question(&fields))
     }
 
-    fn read(body: &str) -> Result<String, NotAQuestion> {
-        let request = SettingsRequest::read("main", Timestamp::from_secs(0), body.to_owned().into());
+    fn parse(body: &str) -> Result<String, SettingsRequestError> {
+        let request = SettingsRequest::parse("main", Timestamp::from_secs(0), body.to_owned().into());
         request.map(|request| request.fqn.into_string())
     }
 
@@ -166,31 +166,31 @@ mod tests {
             "\u{feff}{\"fqn\":\"a/r\"}",
             r#"{"\ud800":1,"fqn":"a/r"}"#,
         ] {
-            assert_eq!(read(body).as_deref(), Ok("a/r"), "{body}");
+            assert_eq!(parse(body).as_deref(), Ok("a/r"), "{body}");
             assert!(is_one(body), "{body}");
         }
         for fqn in ["room", "a/b/c", "A/B%2Fc", "a/", "a/\u{1f600}", "a/%zz"] {
             let body = serde_json::json!({ "fqn": fqn }).to_string();
-            assert_eq!(read(&body).as_deref(), Ok(fqn));
+            assert_eq!(parse(&body).as_deref(), Ok(fqn));
         }
     }
 
     #[test]
     fn what_is_no_question_says_why() {
         for (body, why, asks) in [
-            ("", NotAQuestion::NotAnObject, false),
-            ("[]", NotAQuestion::NotAnObject, false),
-            ("{} {}", NotAQuestion::NotAnObject, false),
-            ("{}", NotAQuestion::NoFqn, false),
-            (r#"{"fqn":""}"#, NotAQuestion::NoFqn, true),
-            (r#"{"fqn":{}}"#, NotAQuestion::NoFqn, true),
-            (r#"{"fqn":"a\u0000"}"#, NotAQuestion::NoFqn, true),
-            (r#"{"eventType":"SETTINGS_PROVISIONING"}"#, NotAQuestion::NoFqn, true),
-            (r#"{"eventType":"ROOM_CREATED","fqn":"a/r"}"#, NotAQuestion::AnotherType, false),
-            (r#"{"eventType":7,"fqn":"a/r"}"#, NotAQuestion::AnotherType, false),
-            (r#"{"idempotencyKey":"k","fqn":"a/r"}"#, NotAQuestion::HasAKey, false),
+            ("", SettingsRequestError::NotAnObject, false),
+            ("[]", SettingsRequestError::NotAnObject, false),
+            ("{} {}", SettingsRequestError::NotAnObject, false),
+            ("{}", SettingsRequestError::NoFqn, false),
+            (r#"{"fqn":""}"#, SettingsRequestError::NoFqn, true),
+            (r#"{"fqn":{}}"#, SettingsRequestError::NoFqn, true),
+            (r#"{"fqn":"a\u0000"}"#, SettingsRequestError::NoFqn, true),
+            (r#"{"eventType":"SETTINGS_PROVISIONING"}"#, SettingsRequestError::NoFqn, true),
+            (r#"{"eventType":"ROOM_CREATED","fqn":"a/r"}"#, SettingsRequestError::AnotherType, false),
+            (r#"{"eventType":7,"fqn":"a/r"}"#, SettingsRequestError::AnotherType, false),
+            (r#"{"idempotencyKey":"k","fqn":"a/r"}"#, SettingsRequestError::HasAKey, false),
         ] {
-            assert_eq!(read(body), Err(why), "{body}");
+            assert_eq!(parse(body), Err(why), "{body}");
             assert_eq!(is_one(body), asks, "{body}");
         }
     }
@@ -199,14 +199,14 @@ mod tests {
     fn a_further_key_is_read_behind_a_mark_and_beside_an_odd_name() {
         let body = "\u{feff}{\"fqn\":\"a/r\",\"\\ud800\":1,\"region\":\"eu\"}";
         let request =
-            SettingsRequest::read("main", Timestamp::from_secs(0), body.into()).expect("a question");
+            SettingsRequest::parse("main", Timestamp::from_secs(0), body.into()).expect("a question");
         assert_eq!(request.field::<String>("region").as_deref(), Some("eu"));
     }
 
     #[test]
     fn debug_shows_no_body() {
         let request =
-            SettingsRequest::read("main", Timestamp::from_secs(0), r#"{"fqn":"a/r","token":"t0"}"#.into());
+            SettingsRequest::parse("main", Timestamp::from_secs(0), r#"{"fqn":"a/r","token":"t0"}"#.into());
         assert!(!format!("{request:?}").contains("t0"));
     }
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 pub use self::error::{RulesError, RulesErrorKind};
 use self::pattern::Pattern;
 use super::meeting::MeetingSettings;
-use super::provider::{NoSettings, SettingsProvider};
+use super::provider::{NoSettingsForRoom, SettingsProvider};
 use super::request::SettingsRequest;
 use crate::handler::HandlerError;
 use crate::id::Fqn;
@@ -23,8 +23,8 @@ use crate::lenient::without_bom;
 /// A pattern is a room's name, without its tenant, in which `*` stands for any number of characters and `?` for one. A `/`
 /// of the name itself is written `%2F`. Both are compared
 /// percent-decoded and lower-cased, as [`Fqn::room_key`] is. A room that no rule matches has the default; without a default
-/// it has [`NoSettings`](super::NoSettings), and the next provider of a [`chain`](super::chain) answers, or the failure
-/// policy: [`fail_closed`](super::FailurePolicy::fail_closed) then closes every room that no rule matches, and the desk
+/// it has [`NoSettingsForRoom`](super::NoSettingsForRoom), and the next provider of a [`chain`](super::chain) answers, or the failure
+/// policy: [`fail_closed`](super::FailurePolicy::fail_closed) then closes every room that no rule matches, and the settings service
 /// warns of that when it is built.
 ///
 /// In a file, with the keys of the answer:
@@ -200,7 +200,7 @@ impl RoomRules {
 #[async_trait]
 impl SettingsProvider for RoomRules {
     async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
-        self.of(&request.fqn).cloned().ok_or_else(|| NoSettings.into())
+        self.of(&request.fqn).cloned().ok_or_else(|| NoSettingsForRoom.into())
     }
 
     fn answers_every_room(&self) -> bool {

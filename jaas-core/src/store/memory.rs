@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use self::intake::check_room;
 use self::rows::{ConflictRow, Row, Rows, cut, purge_rows};
-use super::burial::Burial;
+use super::dead_lettered::DeadLettered;
 use super::{
     Accepted, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Claim, ClaimRequest,
     Completion, Conflict, DeadLetterGroup, DeadLetterKey, EventAdmin, EventQuery, EventState, EventStore,
@@ -84,8 +84,8 @@ impl EventStore for MemoryStore {
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        let (claims, buried) = self.rows().claim_due(request);
-        buried.iter().for_each(Burial::report);
+        let (claims, dead_letters) = self.rows().claim_due(request);
+        dead_letters.iter().for_each(DeadLettered::report);
         Ok(claims)
     }
 

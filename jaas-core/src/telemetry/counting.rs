@@ -40,12 +40,12 @@ pub(crate) enum Outcome {
     Handled,
     Ignored,
     Retry,
-    Dead(GivenUp),
+    Dead(DeadReason),
 }
 
 /// Why an event was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GivenUp {
+pub(crate) enum DeadReason {
     Permanent,
     Exhausted,
     Crashed,
@@ -63,7 +63,7 @@ impl Outcome {
     }
 }
 
-impl GivenUp {
+impl DeadReason {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Permanent => "permanent",

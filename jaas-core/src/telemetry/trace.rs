@@ -144,15 +144,15 @@ impl fmt::Debug for TraceContext {
 /// A text is no trace context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no W3C trace context: a traceparent, and after a space a tracestate")]
-pub struct NoTraceContext(());
+pub struct TraceContextError(());
 
 impl FromStr for TraceContext {
-    type Err = NoTraceContext;
+    type Err = TraceContextError;
 
-    fn from_str(text: &str) -> Result<Self, NoTraceContext> {
+    fn from_str(text: &str) -> Result<Self, TraceContextError> {
         let (traceparent, tracestate) =
             text.split_once(' ').map_or((text, None), |(parent, state)| (parent, Some(state)));
-        Self::parse(traceparent, tracestate).ok_or(NoTraceContext(()))
+        Self::parse(traceparent, tracestate).ok_or(TraceContextError(()))
     }
 }
 

@@ -24,8 +24,8 @@ pub struct WorkerBuilder<S: EventStore> {
     name: Arc<str>,
     concurrency: usize,
     lease: Duration,
-    handler_time_limit: Duration,
-    transaction_time_limit: Duration,
+    handler_timeout: Duration,
+    transaction_timeout: Duration,
     backoff: Backoff,
     order: SessionOrder,
     max_crashes: u32,
@@ -42,8 +42,8 @@ impl<S: EventStore> WorkerBuilder<S> {
             name: "worker".into(),
             concurrency: 16,
             lease: Duration::from_secs(15),
-            handler_time_limit: Duration::from_secs(60),
-            transaction_time_limit: Duration::from_secs(10),
+            handler_timeout: Duration::from_secs(60),
+            transaction_timeout: Duration::from_secs(10),
             backoff: Backoff::default(),
             order: SessionOrder::default(),
             max_crashes: 2,
@@ -80,17 +80,17 @@ impl<S: EventStore> WorkerBuilder<S> {
     }
 
     /// How long one run of one [transactional](Handlers::transactional) handler may take that has no
-    /// [limit of its own](Handlers::time_limit). Keep it below the lease: on
+    /// [limit of its own](Handlers::timeout). Keep it below the lease: on
     /// SQLite no lease can be renewed while such a handler runs. Defaults to 10 s.
-    pub fn transaction_time_limit(mut self, limit: Duration) -> Self {
-        self.transaction_time_limit = limit;
+    pub fn transaction_timeout(mut self, limit: Duration) -> Self {
+        self.transaction_timeout = limit;
         self
     }
 
     /// How long one run of one [plain](Handlers::plain) handler may take that has no
-    /// [limit of its own](Handlers::time_limit). Defaults to 60 s.
-    pub fn handler_time_limit(mut self, limit: Duration) -> Self {
-        self.handler_time_limit = limit;
+    /// [limit of its own](Handlers::timeout). Defaults to 60 s.
+    pub fn handler_timeout(mut self, limit: Duration) -> Self {
+        self.handler_timeout = limit;
         self
     }
 
@@ -134,10 +134,10 @@ impl<S: EventStore> WorkerBuilder<S> {
         for (what, zero) in [
             ("concurrency", self.concurrency == 0),
             ("lease", self.lease < Duration::from_millis(3)),
-            ("handler_time_limit", self.handler_time_limit.is_zero()),
-            ("transaction_time_limit", self.transaction_time_limit.is_zero()),
+            ("handler_timeout", self.handler_timeout.is_zero()),
+            ("transaction_timeout", self.transaction_timeout.is_zero()),
             ("max_crashes", self.max_crashes == 0),
-            ("max_failures of the back-off", self.backoff.max_failures == 0),
+            ("max_failures of the back-off", self.backoff.is_exhausted(0)),
             ("poll_interval", self.poll_interval.is_zero()),
         ] {
             if zero {
@@ -149,8 +149,8 @@ impl<S: EventStore> WorkerBuilder<S> {
                 store: self.store,
                 handlers: self.handlers,
                 clock: self.clock,
-                time_limit: self.handler_time_limit,
-                transaction_time_limit: self.transaction_time_limit,
+                timeout: self.handler_timeout,
+                transaction_timeout: self.transaction_timeout,
                 backoff: self.backoff,
                 hold_failures: self.order.hold_failures,
                 running: Semaphore::new(self.concurrency.min(Semaphore::MAX_PERMITS)),

@@ -15,19 +15,19 @@ use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::delivery::{Delivery, Unreadable};
 use crate::event::EventKind;
-use crate::handler::{Handled, HandlerError, HandlerResult, Next};
+use crate::handler::{Handled, HandlerError, HandlerResult, Retry};
 use crate::handlers::{Handlers, Mode};
 use crate::store::{
     Claim, Completion, EventStore, Failure, Lease, NextClaim, Step, StoreError, StoreErrorKind, TxWork,
 };
-use crate::telemetry::{self, Escaped, GivenUp, Outcome, TracePropagator, name, target};
+use crate::telemetry::{self, DeadReason, Escaped, Outcome, TracePropagator, name, target};
 
 pub(super) struct Process<S: EventStore> {
     pub(super) store: S,
     pub(super) handlers: Handlers<S::Tx>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) time_limit: Duration,
-    pub(super) transaction_time_limit: Duration,
+    pub(super) timeout: Duration,
+    pub(super) transaction_timeout: Duration,
     pub(super) backoff: Backoff,
     pub(super) hold_failures: u32,
     /// One for each handler that may run at once.
@@ -97,7 +97,7 @@ impl<S: EventStore> Process<S> {
     /// this worker has it, so nothing of it is recorded on the way.
     pub(super) async fn run_event(&self, claim: Claim, turn: &Turn<'_>, ahead: bool) -> Ran {
         let lease = claim.lease;
-        let read = Delivery::read(claim.endpoint.clone(), claim.received_at, Bytes::clone(&claim.body))
+        let read = Delivery::parse(claim.endpoint.clone(), claim.received_at, Bytes::clone(&claim.body))
             .map(|delivery| delivery.with_attempt(claim.attempt()).with_trace(claim.trace.clone()));
         let span = self.span(&claim, read.as_ref().ok());
         let ran = async {
@@ -162,7 +162,7 @@ impl<S: EventStore> Process<S> {
             let watched = Watched::new(&mounted.name, mounted.handler.as_str());
             let result = match &mounted.handler {
                 Mode::Plain(handler) => {
-                    let limit = mounted.time_limit.unwrap_or(self.time_limit);
+                    let limit = mounted.timeout.unwrap_or(self.timeout);
                     let place = self.place(turn).await;
                     let result = attempt::run(watched, &**handler, &delivery, &event, &mut (), limit).await;
                     // What is recorded is not what runs: others may while this is committed, and be committed with it.
@@ -177,7 +177,7 @@ impl<S: EventStore> Process<S> {
                     result
                 }
                 Mode::Transactional(handler) => {
-                    let limit = mounted.time_limit.unwrap_or(self.transaction_time_limit);
+                    let limit = mounted.timeout.unwrap_or(self.transaction_timeout);
                     let (handler, delivery, event) = (handler.clone(), delivery.clone(), event.clone());
                     // A store may run it on a thread of its own, where the subscriber may be another one.
                     let subscriber = tracing::dispatcher::get_default(Clone::clone);
@@ -261,10 +261,10 @@ impl<S: EventStore> Process<S> {
         let count = claim.failures.saturating_add(1);
         let wait = failures
             .iter()
-            .filter_map(|(_, error)| match error.next() {
-                Next::Retry => Some(self.backoff.delay(count, claim.lease.event.get().unsigned_abs())),
-                Next::RetryAfter(delay) => Some(delay.min(self.backoff.max)),
-                Next::DeadLetter => None,
+            .filter_map(|(_, error)| match error.when_to_retry() {
+                Retry::Backoff => Some(self.backoff.delay(count, claim.lease.event.get().unsigned_abs())),
+                Retry::After(delay) => Some(delay.min(self.backoff.max_delay)),
+                Retry::Never => None,
             })
             .max();
         let mut error = failures
@@ -272,7 +272,7 @@ impl<S: EventStore> Process<S> {
             .map(|(handler, error)| format!("{handler}: {}", attempt::error_text(error)))
             .collect::<Vec<_>>()
             .join("; ");
-        let exhausted = wait.is_some() && count >= self.backoff.max_failures;
+        let exhausted = wait.is_some() && self.backoff.is_exhausted(count);
         if exhausted {
             error = format!("given up after {count} failures; the last: {error}");
         }
@@ -286,7 +286,7 @@ impl<S: EventStore> Process<S> {
             }
             None => {
                 tracing::error!(target: target::WORK, event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, error = %Escaped(&error), "handler failed for good; dead letter");
-                Outcome::Dead(if exhausted { GivenUp::Exhausted } else { GivenUp::Permanent })
+                Outcome::Dead(if exhausted { DeadReason::Exhausted } else { DeadReason::Permanent })
             }
         };
         let passable = count >= self.hold_failures;
@@ -357,7 +357,7 @@ fn unreadable_body(claim: &Claim, unreadable: &Unreadable) -> Failed {
         lease: claim.lease,
         done: Vec::new(),
         failure: Failure { error, retry_in: None, passable: false, next: None },
-        outcome: Outcome::Dead(GivenUp::Unreadable),
+        outcome: Outcome::Dead(DeadReason::Unreadable),
         kind: EventKind::Unknown,
         attempt: claim.attempt(),
         span: Span::current(),

@@ -19,7 +19,7 @@ use super::held::Held;
 use super::pace::Pace;
 use super::session::{Ended, Session};
 use super::turn::Turn;
-use super::{Stopped, Worker};
+use super::{StopReport, Worker};
 use crate::backoff::Backoff;
 use crate::store::{
     Claim, ClaimRequest, EventStore, HandOver, HandedOver, Lease, NextClaim, NextDue, StoreError,
@@ -109,7 +109,7 @@ impl<S: EventStore> Run<S> {
     }
 
     /// Works until `stop` resolves to the grace period.
-    pub(super) async fn until(mut self, stop: impl Future<Output = Duration> + Send) -> Stopped {
+    pub(super) async fn until(mut self, stop: impl Future<Output = Duration> + Send) -> StopReport {
         tokio::pin!(stop);
         let mut renewal = interval(self.worker.lease / 3);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -307,9 +307,9 @@ impl<S: EventStore> Run<S> {
         }
     }
 
-    async fn stop(mut self, deadline: Instant, mut renewal: tokio::time::Interval) -> Stopped {
+    async fn stop(mut self, deadline: Instant, mut renewal: tokio::time::Interval) -> StopReport {
         self.pace.stop();
-        let mut stopped = Stopped::default();
+        let mut stopped = StopReport::default();
         if let Some(claiming) = self.claiming.take()
             // Waited for as long as may be: sessions claimed for nobody would be held until their leases end.
             && let Ok(Claimed { claims: Ok(claims), slots, .. }) = timeout_at(deadline, claiming).await
@@ -369,8 +369,8 @@ impl<S: EventStore> Run<S> {
         }
         self.outage = Some(Outage { failures });
         let backoff = Backoff::default()
-            .first(Duration::from_millis(100))
-            .max(self.worker.poll_interval.min(LONGEST_WAIT_IN_OUTAGE));
+            .initial_delay(Duration::from_millis(100))
+            .max_delay(self.worker.poll_interval.min(LONGEST_WAIT_IN_OUTAGE));
         backoff.delay(failures, 0)
     }
 

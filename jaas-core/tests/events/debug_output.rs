@@ -1,6 +1,6 @@
 //! What must not reach a log by `{:?}`: people, and links that are credentials.
 
-use jaas_core::{Context, Delivery, Received};
+use jaas_core::{Context, Delivery, Incoming};
 use jaas_testkit::fixture::{self, Fixture};
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ fn neither_people_nor_links_show_in_the_debug_output_of_an_event() {
         let shown = format!(
             "{event:?} {delivery:?} {delivery:#?} {:?} {:?}",
             Context::new(&delivery, &mut tx),
-            Received::Event(delivery.clone())
+            Incoming::Event(delivery.clone())
         );
         for secret in secrets(&delivery) {
             assert!(!shown.contains(&secret), "{}: {secret:?} in {shown}", fixture.name);
@@ -56,7 +56,7 @@ fn nor_in_that_of_a_body_that_was_cut_off() {
         let secrets = secrets(&read(fixture.body));
         for end in (1..fixture.body.trim_end().len()).step_by(13) {
             let body = fixture.body.as_bytes()[..end].to_vec().into();
-            let unreadable = Delivery::read("main", RECEIVED_AT, body).expect_err("cut off");
+            let unreadable = Delivery::parse("main", RECEIVED_AT, body).expect_err("cut off");
             let shown = format!("{unreadable:?} {}", unreadable.reason);
             let leaked = secrets.iter().find(|secret| shown.contains(*secret));
             assert_eq!(leaked, None, "{}: {shown}", fixture.name);

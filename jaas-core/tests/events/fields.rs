@@ -193,7 +193,7 @@ proptest! {
             for (n, _) in known.data().match_indices('{') {
                 let (before, after) = known.data().split_at(n + 1);
                 let data = format!("{before}\"{name}\":{raw},{after}");
-                prop_assert_eq!(Event::read(known.envelope.kind, &data), known.event(), "{}", data);
+                prop_assert_eq!(Event::parse(known.envelope.kind, &data), known.event(), "{}", data);
             }
         }
     }
@@ -202,7 +202,7 @@ proptest! {
     fn data_itself_may_be_any_value(raw in json()) {
         for fixture in fixture::EVENTS {
             let kind = EventKind::from_wire(fixture.name);
-            let event = Event::read(kind, &raw);
+            let event = Event::parse(kind, &raw);
             prop_assert!([kind, EventKind::Unknown].contains(&event.kind()));
             let body = format!("{{\"idempotencyKey\":\"k\",\"eventType\":\"{}\",\"data\": {raw} }}", fixture.name);
             let delivery = read(&body);

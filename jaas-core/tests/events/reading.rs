@@ -6,7 +6,7 @@ use jaas_core::{
     AppId, BreakoutRoomId, Context, CustomerId, Delivery, EventHandler, Handled, Jid, Link, ParticipantId,
     Personal, PollId, RecordingSessionId, Room, SessionId, Timestamp, UserId,
 };
-use jaas_testkit::{Recorder, Seen};
+use jaas_testkit::{HandlerCall, Recorder};
 
 // The one meeting of the fixtures and the cases.
 pub(crate) const CUSTOMER: &str = "c2824d584eac4489a1e32e4e164d5a3c";
@@ -21,13 +21,13 @@ pub(crate) const RECEIVED_AT: Timestamp = Timestamp::from_secs(1_795_430_000);
 
 /// Reads a body that has a readable envelope.
 pub(crate) fn read(body: &str) -> Delivery {
-    Delivery::read("main", RECEIVED_AT, body.to_owned().into())
+    Delivery::parse("main", RECEIVED_AT, body.to_owned().into())
         .unwrap_or_else(|unreadable| panic!("{}: {body}", unreadable.reason))
         .with_attempt(1)
 }
 
 /// Gives a delivery to a handler that has every method, and tells which one was called with what.
-pub(crate) fn dispatch(delivery: &Delivery) -> Seen {
+pub(crate) fn dispatch(delivery: &Delivery) -> HandlerCall {
     let recorder = Recorder::new();
     assert_eq!(handle(&recorder, delivery), Handled::Done);
     let mut seen = recorder.seen();

@@ -9,7 +9,7 @@ use jaas_core::{Delivery, EnvelopeError, Unreadable};
 use crate::reading::RECEIVED_AT;
 
 fn unreadable(body: &[u8]) -> Unreadable {
-    Delivery::read("main", RECEIVED_AT, body.to_vec().into()).expect_err("unreadable")
+    Delivery::parse("main", RECEIVED_AT, body.to_vec().into()).expect_err("unreadable")
 }
 
 #[test]
@@ -48,8 +48,8 @@ fn a_key_or_type_that_no_store_could_keep_is_not_readable() {
     let body =
         |key: &str, event_type: &str| format!(r#"{{"idempotencyKey":"{key}","eventType":"{event_type}"}}"#);
     let longest = "é".repeat(MAX_INDEXED_BYTES / 2);
-    assert!(Delivery::read("main", RECEIVED_AT, body(&longest, "X").into()).is_ok());
-    assert!(Delivery::read("main", RECEIVED_AT, body("k", &longest).into()).is_ok());
+    assert!(Delivery::parse("main", RECEIVED_AT, body(&longest, "X").into()).is_ok());
+    assert!(Delivery::parse("main", RECEIVED_AT, body("k", &longest).into()).is_ok());
     let long = "é".repeat(MAX_INDEXED_BYTES / 2 + 1);
     for (name, body) in [("idempotencyKey", body(&long, "X")), ("eventType", body("k", &long))] {
         assert_eq!(unreadable(body.as_bytes()).reason, EnvelopeError::TooLong { name, bytes: 256 });
@@ -68,7 +68,7 @@ fn no_other_field_of_the_envelope_makes_a_body_unreadable() {
             ["null", "true", "-1", "1e999", "\"\"", r#""a\u0000b""#, r#""\ud800""#, "[[]]", "{}", &long]
         {
             let body = format!(r#"{{"idempotencyKey":"k","eventType":"ROOM_CREATED","{field}":{value}}}"#);
-            let read = Delivery::read("main", RECEIVED_AT, body.into());
+            let read = Delivery::parse("main", RECEIVED_AT, body.into());
             assert!(read.is_ok(), "{field}: {value}: {}", read.expect_err("unreadable").reason);
         }
     }

@@ -67,8 +67,8 @@ fn a_takeover_that_does_not_keep_the_lost_fence_issues_a_lease_twice() {
 }
 
 #[test]
-fn a_burial_that_does_not_look_at_the_queue_leaves_one_without_events() {
-    breaks(Variant::BurialKeepsTheQueue, SUSPECTS, &[ROW]);
+fn a_dead_letter_that_does_not_look_at_the_queue_leaves_one_without_events() {
+    breaks(Variant::DeadLetterKeepsTheQueue, SUSPECTS, &[ROW]);
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Protocol {
         if event.crashes >= self.bounds.max_crashes {
             event.phase = Phase::Dead;
         }
-        if self.variant == Variant::BurialKeepsTheQueue {
+        if self.variant == Variant::DeadLetterKeepsTheQueue {
             state.queues[session] = Some(Queue::unclaimed(0, true));
         } else {
             self.unclaim(state, session);

@@ -20,7 +20,7 @@ pub(crate) enum Variant {
     /// A takeover does not write the fence of the lost lease to the event.
     TakeoverKeepsTheFence,
     /// A takeover that buries the event leaves the queue for the next claim.
-    BurialKeepsTheQueue,
+    DeadLetterKeepsTheQueue,
     /// A suspect is claimed because the turn was free before the lock, and nothing is unique.
     SuspectsShareTheTurn,
     /// The filter that spares suspects while one runs also spares expired leases.

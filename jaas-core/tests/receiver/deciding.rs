@@ -10,7 +10,7 @@ use bytes::Bytes;
 use jaas_core::signature::{self, Tolerance};
 use jaas_core::store::{EventAdmin as _, EventQuery, EventState, MemoryStore, PageRequest, StoreStats};
 use jaas_core::{
-    Auth, Credentials, DispatchError, Dispatcher, Disposition, Inbox, Received, Receiver, ReceiverBuilder,
+    Auth, Credentials, DispatchError, Dispatcher, Disposition, Inbox, Incoming, Receiver, ReceiverBuilder,
     Reply, RequestHead, Timestamp,
 };
 use jaas_testkit::{ManualClock, Signer, fixture};
@@ -474,7 +474,7 @@ mod what_cannot_be_taken_now_is_answered_503 {
 
     #[async_trait]
     impl Dispatcher for Takes {
-        async fn dispatch(&self, _: Received) -> Result<Disposition, DispatchError> {
+        async fn dispatch(&self, _: Incoming) -> Result<Disposition, DispatchError> {
             if self.0.load(Ordering::Relaxed) {
                 return Ok(Disposition::Stored);
             }
@@ -519,7 +519,7 @@ mod what_cannot_be_taken_now_is_answered_503 {
             let auth = Auth::signature([SECRET]).expect("good");
             let mut builder = Receiver::builder("main", auth, probe.clone()).clock(|| NOW).max_in_flight(1);
             if limit != Duration::from_secs(10) {
-                builder = builder.time_limit(limit);
+                builder = builder.timeout(limit);
             }
             let receiver = builder.build().expect("good");
             // The second time shows that the first one's place was given back.
@@ -672,7 +672,7 @@ mod a_configuration_that_cannot_work_is_refused {
     fn a_limit_of_zero_would_refuse_everything() {
         assert!(refusal(|builder| builder.max_in_flight(0)).contains("max_in_flight"));
         assert!(refusal(|builder| builder.max_in_flight(usize::MAX)).contains("max_in_flight"));
-        assert!(refusal(|builder| builder.time_limit(Duration::ZERO)).contains("time_limit"));
+        assert!(refusal(|builder| builder.timeout(Duration::ZERO)).contains("timeout"));
     }
 
     #[test]
@@ -720,7 +720,7 @@ impl Probe {
 
 #[async_trait]
 impl Dispatcher for Probe {
-    async fn dispatch(&self, _: Received) -> Result<Disposition, DispatchError> {
+    async fn dispatch(&self, _: Incoming) -> Result<Disposition, DispatchError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         match &self.then {
             Then::Take => Ok(Disposition::Stored),

@@ -284,11 +284,11 @@ mod a_handler_that_fails {
         for (limit, own) in [(None, None), (Some(Duration::from_millis(300)), None), (None, Some(own))] {
             let mut handlers = Handlers::new().plain("handler", HangsOnce(AtomicUsize::new(0)));
             if let Some(own) = own {
-                handlers = handlers.time_limit("handler", own);
+                handlers = handlers.timeout("handler", own);
             }
             let mut builder = Direct::builder(handlers);
             if let Some(limit) = limit {
-                builder = builder.time_limit(limit);
+                builder = builder.timeout(limit);
             }
             let receiver = receiver(built(builder));
             let start = Instant::now();
@@ -461,7 +461,7 @@ mod a_sender_that_hangs_up {
     #[tokio::test(start_paused = true)]
     async fn or_a_receiver_that_gives_up_first_does_not_free_the_key() {
         let gate = Gate::new();
-        let direct = built(builder(AtGate(gate.clone())).time_limit(Duration::from_secs(30)));
+        let direct = built(builder(AtGate(gate.clone())).timeout(Duration::from_secs(30)));
         let receiver = receiver(direct.clone());
         // The receiver's own limit of 10 s is over before the handler's.
         assert_eq!(deliver(&receiver, event("k-1")).await, unavailable(5));
@@ -536,7 +536,7 @@ mod finish {
     #[tokio::test(start_paused = true)]
     async fn waits_for_running_handlers_at_most_the_grace() {
         let gate = Gate::new();
-        let direct = built(builder(AtGate(gate.clone())).time_limit(Duration::from_secs(3600)));
+        let direct = built(builder(AtGate(gate.clone())).timeout(Duration::from_secs(3600)));
         let receiver = Arc::new(receiver(direct.clone()));
         let first = spawn(&receiver, "k-1");
         gate.wait_for(1).await;
@@ -589,7 +589,7 @@ mod a_configuration_that_cannot_work_is_refused {
         for builder in [
             builder(Recorder::new()).capacity(0),
             builder(Recorder::new()).concurrency(0),
-            builder(Recorder::new()).time_limit(Duration::ZERO),
+            builder(Recorder::new()).timeout(Duration::ZERO),
         ] {
             assert!(refusal(builder).contains("zero"));
         }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::event::{Event, UnknownEvent};
-use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsDesk, SettingsProvider, SettingsRequest};
+use jaas_core::settings::{
+    FailurePolicy, MeetingSettings, SettingsProvider, SettingsRequest, SettingsService,
+};
 use jaas_core::store::MemoryStore;
 use jaas_core::telemetry::Escaped;
 use jaas_core::{
@@ -136,10 +138,11 @@ async fn planted_text_breaks_no_line_in_events_and_spans() {
     {
         let subscriber = tracing_subscriber::registry().with(lines.clone()).with(formatted);
         let _listening = tracing::subscriber::set_default(subscriber);
-        let desk = || SettingsDesk::builder(Quotes, FailurePolicy::fail_closed()).build().expect("good");
+        let service =
+            || SettingsService::builder(Quotes, FailurePolicy::fail_closed()).build().expect("good");
 
         let store = Arc::new(MemoryStore::new());
-        deliver_all(&receiver(Inbox::new(store.clone())).settings(desk()).build().expect("good")).await;
+        deliver_all(&receiver(Inbox::new(store.clone())).settings(service()).build().expect("good")).await;
         let worker = Worker::builder(store, Handlers::new().plain("quotes", Quotes))
             .clock(|| NOW)
             .backoff(Backoff::default().max_failures(2))
@@ -150,7 +153,7 @@ async fn planted_text_breaks_no_line_in_events_and_spans() {
         worker.stop(Duration::ZERO).await;
 
         let direct = Direct::builder(Handlers::new().plain("quotes", Quotes)).build().expect("good");
-        deliver_all(&receiver(direct).settings(desk()).build().expect("good")).await;
+        deliver_all(&receiver(direct).settings(service()).build().expect("good")).await;
     }
 
     let printed = String::from_utf8(printed.0.lock().expect("not poisoned").clone()).expect("UTF-8");

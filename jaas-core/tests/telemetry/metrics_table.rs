@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsDesk};
+use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsService};
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{ClaimRequest, EventStore as _, Keep, MemoryStore, Retention};
 use jaas_core::telemetry::{METRICS, MetricKind, describe_metrics};
@@ -159,12 +159,12 @@ async fn directly() {
 
 async fn questions() {
     let provider = Fixed::new(MeetingSettings::default());
-    let desk = SettingsDesk::builder(provider, FailurePolicy::fail_closed());
-    let desk = desk.records(MemoryStore::with_capacity(0), Keep::FOREVER).build().expect("good");
+    let service = SettingsService::builder(provider, FailurePolicy::fail_closed());
+    let service = service.records(MemoryStore::with_capacity(0), Keep::FOREVER).build().expect("good");
     let inbox = Inbox::new(Arc::new(MemoryStore::new()));
-    let receiver = receiver(inbox).settings(desk.clone()).build().expect("good");
+    let receiver = receiver(inbox).settings(service.clone()).build().expect("good");
     assert_eq!(deliver(&receiver, SettingsQuestion::about("app/r").body()).await.status(), 200);
-    desk.close().await;
+    service.close().await;
 }
 
 fn values(emission: &Emission) {

@@ -21,7 +21,7 @@ fn at(secs: i64) -> Timestamp {
 
 fn room_created(key: &str, received: i64) -> Delivery {
     let body = event::room_created().key(key).in_session(key).body();
-    Delivery::read("main", at(received), body).expect("an envelope")
+    Delivery::parse("main", at(received), body).expect("an envelope")
 }
 
 fn gauges(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
@@ -47,7 +47,7 @@ async fn every_state_has_its_number_and_the_age_of_its_oldest() {
         store.accept(room_created(key, received)).await.expect("accepted");
     }
     let another = event::room_destroyed().key("a").body();
-    store.accept(Delivery::read("main", at(50), another).expect("an envelope")).await.expect("kept");
+    store.accept(Delivery::parse("main", at(50), another).expect("an envelope")).await.expect("kept");
 
     let now = Arc::new(AtomicI64::new(100));
     let clock = now.clone();
@@ -90,7 +90,7 @@ async fn an_outage_is_said_once_when_it_begins_and_once_when_it_ends() {
     let store = FaultyStore::new(MemoryStore::new());
     store.script(Op::Stats, Fault::StallBefore(Duration::from_secs(60 * 60)));
     store.outage([Op::Stats], Fault::Before);
-    let monitor = Monitor::new(store.clone()).every(EVERY).time_limit(Duration::from_secs(3)).spawn();
+    let monitor = Monitor::new(store.clone()).interval(EVERY).timeout(Duration::from_secs(3)).spawn();
     let monitor = monitor.expect("spawned");
     sleep(EVERY * 5).await;
     assert!(store.calls(Op::Stats) >= 5, "it goes on looking");
@@ -114,7 +114,7 @@ async fn gauges_that_nobody_keeps_up_to_date_are_not_a_number() {
     let _counting = metrics::set_default_local_recorder(&recorder);
     let snapshotter = recorder.snapshotter();
     let store = FaultyStore::new(MemoryStore::new());
-    let monitor = || Monitor::new(store.clone()).every(EVERY).spawn().expect("spawned");
+    let monitor = || Monitor::new(store.clone()).interval(EVERY).spawn().expect("spawned");
     // This recorder puts a gauge back to 0 when it is read.
     let all_unknown = || {
         let told = gauges(&snapshotter);
@@ -145,7 +145,7 @@ async fn gauges_that_nobody_keeps_up_to_date_are_not_a_number() {
 #[tokio::test]
 async fn no_time_at_all_is_refused() {
     let monitor = || Monitor::new(Arc::new(MemoryStore::new()));
-    for monitor in [monitor().every(Duration::ZERO), monitor().time_limit(Duration::ZERO)] {
+    for monitor in [monitor().interval(Duration::ZERO), monitor().timeout(Duration::ZERO)] {
         let refused = monitor.spawn().expect_err("refused");
         assert!(refused.to_string().contains("must not be zero"), "{refused}");
     }

@@ -45,7 +45,7 @@ pub(crate) fn handlers(handler: AsTold) -> Handlers {
 
 pub(crate) fn worker<S: EventStore<Tx = ()>>(store: S, handler: AsTold) -> WorkerBuilder<S> {
     let worker = Worker::builder(store, handlers(handler)).name("w-1").clock(|| NOW);
-    worker.handler_time_limit(Duration::from_secs(2))
+    worker.handler_timeout(Duration::from_secs(2))
 }
 
 pub(crate) fn receiver(dispatcher: impl Dispatcher) -> ReceiverBuilder {

@@ -20,7 +20,7 @@ fn limits_of_zero_are_refused_by_name() {
     for (worker, name) in [
         (builder().concurrency(0), "concurrency"),
         (builder().lease(Duration::ZERO), "lease"),
-        (builder().handler_time_limit(Duration::ZERO), "handler_time_limit"),
+        (builder().handler_timeout(Duration::ZERO), "handler_timeout"),
         (builder().max_crashes(0), "max_crashes"),
         (builder().backoff(Backoff::default().max_failures(0)), "max_failures"),
         (builder().poll_interval(Duration::ZERO), "poll_interval"),
@@ -33,7 +33,7 @@ fn limits_of_zero_are_refused_by_name() {
 #[test]
 fn a_time_limit_of_zero_or_for_a_handler_that_is_not_there_is_refused_by_name() {
     let limited = |name: &str, limit| {
-        let handlers = Handlers::new().plain("archive", Recorder::new()).time_limit(name, limit);
+        let handlers = Handlers::new().plain("archive", Recorder::new()).timeout(name, limit);
         Worker::builder(MemoryStore::new(), handlers.plain("audit", Recorder::new())).build()
     };
     assert!(limited("archive", Duration::from_secs(1)).is_ok());

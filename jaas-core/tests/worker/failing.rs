@@ -11,7 +11,7 @@ use crate::world::{Acting, HOUR, MINUTE, Run, SECOND, World};
 async fn a_failing_handler_is_run_again_after_a_growing_back_off_with_growing_attempts() {
     let world = World::new();
     let handler = failing_until(&world, 5);
-    let backoff = Backoff::default().first(10 * SECOND).max(40 * SECOND);
+    let backoff = Backoff::default().initial_delay(10 * SECOND).max_delay(40 * SECOND);
     let _worker = world.worker(&handler).backoff(backoff).build().expect("built").spawn();
     world.arrives("k", None, 0).await;
     world.is_done("k").await;
@@ -58,7 +58,7 @@ async fn a_handler_that_asks_for_a_later_retry_gets_it_within_the_longest_wait()
         2 => Err(HandlerError::retry_after(HOUR, "moved far away")),
         _ => Ok(Handled::Done),
     });
-    let backoff = Backoff::default().max(MINUTE);
+    let backoff = Backoff::default().max_delay(MINUTE);
     let _worker = world.worker(&handler).backoff(backoff).build().expect("built").spawn();
     world.arrives("k", None, 0).await;
     world.is_done("k").await;
@@ -101,7 +101,7 @@ async fn exceeding_the_time_limit_is_a_failure_that_is_retried() {
         }
         Ok(Handled::Done)
     });
-    let _worker = world.worker(&handler).handler_time_limit(20 * SECOND).build().expect("built").spawn();
+    let _worker = world.worker(&handler).handler_timeout(20 * SECOND).build().expect("built").spawn();
     world.arrives("k", None, 0).await;
     let event = world.event_when("k", |event| event.failures == 1).await;
     assert_eq!(world.elapsed(), 20 * SECOND);
@@ -121,13 +121,12 @@ async fn a_handler_with_a_time_limit_of_its_own_has_that_one_and_the_others_the_
     });
     let handlers = Handlers::new()
         .plain("long", hanging.clone())
-        .time_limit("long", 50 * SECOND)
+        .timeout("long", 50 * SECOND)
         .plain("plain", hanging.clone())
         .transactional("short", hanging.clone())
-        .time_limit("short", 2 * SECOND)
+        .timeout("short", 2 * SECOND)
         .transactional("transactional", hanging.clone());
-    let worker =
-        world.worker_with(handlers).handler_time_limit(20 * SECOND).transaction_time_limit(5 * SECOND);
+    let worker = world.worker_with(handlers).handler_timeout(20 * SECOND).transaction_timeout(5 * SECOND);
     let _worker = worker.build().expect("built").spawn();
     world.arrives("k", None, 0).await;
     let event = world.event_when("k", |event| event.failures == 1).await;

@@ -133,7 +133,7 @@ async fn an_event_of_a_session_that_is_handed_over_is_followed_by_the_next_one()
 async fn the_lease_of_what_was_handed_over_is_renewed() {
     let world = World::over(TestStore::silent());
     let handler = world.taking(5 * MINUTE);
-    let worker = || world.worker(&handler).handler_time_limit(HOUR).build().expect("built");
+    let worker = || world.worker(&handler).handler_timeout(HOUR).build().expect("built");
     let _worker = worker().spawn();
     sleep(SECOND).await;
     assert!(world.is_handed_over("k", None).await);

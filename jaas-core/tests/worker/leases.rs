@@ -15,7 +15,7 @@ async fn g4_no_takeover_of_live_work() {
     let world = World::new();
     let handler = world.taking(5 * MINUTE);
     let worker = || {
-        let worker = world.worker(&handler).lease(3 * SECOND).handler_time_limit(HOUR).poll_interval(SECOND);
+        let worker = world.worker(&handler).lease(3 * SECOND).handler_timeout(HOUR).poll_interval(SECOND);
         worker.build().expect("built").spawn()
     };
     let _workers = [worker(), worker(), worker()];
@@ -127,7 +127,7 @@ async fn g5_an_event_that_crashes_its_worker_too_often_is_a_dead_letter() {
 async fn g4_a_worker_does_not_take_over_its_own_live_work_when_the_clock_jumps() {
     let world = World::new();
     let handler = world.taking(MINUTE);
-    let worker = world.worker(&handler).handler_time_limit(HOUR).poll_interval(SECOND);
+    let worker = world.worker(&handler).handler_timeout(HOUR).poll_interval(SECOND);
     let _worker = worker.build().expect("built").spawn();
     world.arrives("k", None, 0).await;
     handler.wait_for(1).await;

@@ -106,7 +106,7 @@ async fn g4_a_worker_does_not_take_over_its_own_live_work_after_an_outage() {
     for moment in moments_in_a_renewal_interval() {
         let world = World::new();
         let handler = world.taking(2 * MINUTE);
-        let worker = world.worker(&handler).handler_time_limit(HOUR).poll_interval(SECOND);
+        let worker = world.worker(&handler).handler_timeout(HOUR).poll_interval(SECOND);
         let _worker = worker.build().expect("built").spawn();
         world.arrives("k", None, 0).await;
         handler.wait_for(1).await;

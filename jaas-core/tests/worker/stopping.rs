@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jaas_core::Stopped;
+use jaas_core::StopReport;
 use jaas_core::store::EventState;
 use tokio::time::sleep;
 
@@ -35,7 +35,7 @@ async fn an_idle_worker_stops_at_once() {
     sleep(SECOND).await;
     let is_alive = worker.liveness();
     assert!(is_alive());
-    assert_eq!(worker.stop(MINUTE).await, Stopped::default());
+    assert_eq!(worker.stop(MINUTE).await, StopReport::default());
     assert!(!is_alive());
     assert_eq!(world.elapsed(), SECOND);
 }

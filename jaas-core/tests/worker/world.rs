@@ -72,7 +72,8 @@ impl World {
     }
 
     pub(crate) async fn accepts(&self, body: &str) -> Accepted {
-        let delivery = Delivery::read("main", self.clock.now(), body.to_owned().into()).expect("an envelope");
+        let delivery =
+            Delivery::parse("main", self.clock.now(), body.to_owned().into()).expect("an envelope");
         self.store.accept(delivery).await.expect("accepted")
     }
 

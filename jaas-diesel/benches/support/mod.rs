@@ -77,7 +77,7 @@ pub(crate) fn prefix() -> String {
 
 /// An event as JaaS sends them, of a session of its own.
 pub(crate) fn delivery(key: &str) -> Delivery {
-    Delivery::read("main", SystemClock.now(), body(key).into()).unwrap()
+    Delivery::parse("main", SystemClock.now(), body(key).into()).unwrap()
 }
 
 pub(crate) fn body(key: &str) -> String {

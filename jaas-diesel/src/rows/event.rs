@@ -1,7 +1,7 @@
 //! A stored event.
 
 use diesel::prelude::*;
-use jaas_core::store::tools::Burial;
+use jaas_core::store::tools::DeadLettered;
 use jaas_core::store::{EventState, RowId, StoreError, StoredEvent};
 use jaas_core::{Fqn, IdempotencyKey, SessionId, Timestamp};
 
@@ -86,10 +86,10 @@ pub(crate) struct CrashedRow {
 
 impl CrashedRow {
     /// The event became a dead letter after this many crashes.
-    pub(crate) fn buried(self, crashes: u32) -> Burial {
+    pub(crate) fn dead_letters(self, crashes: u32) -> DeadLettered {
         let attempts = crashes.saturating_add(count(self.failures)).saturating_add(count(self.interruptions));
         let key = IdempotencyKey::new(self.idempotency_key);
-        Burial::new(RowId::new(self.id), key, self.event_type, crashes, attempts)
+        DeadLettered::new(RowId::new(self.id), key, self.event_type, crashes, attempts)
     }
 }
 

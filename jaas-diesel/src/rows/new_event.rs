@@ -78,7 +78,7 @@ impl NewEvent {
         // With characters that only a database in UTF-8 takes.
         let (kind, room) = ('\u{2713}', '\u{1f44b}');
         let body = format!(r#"{{"idempotencyKey":"{key:x}","eventType":"{kind}","fqn":"{room}"}}"#);
-        let delivery = Delivery::read("", Timestamp::from_millis(0), body.into());
+        let delivery = Delivery::parse("", Timestamp::from_millis(0), body.into());
         delivery.map(Self::from).map_err(|unreadable| Error::QueryBuilderError(Box::new(unreadable.reason)))
     }
 

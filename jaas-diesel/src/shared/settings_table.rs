@@ -4,7 +4,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use jaas_core::settings::{MeetingSettings, NoSettings, SettingsProvider, SettingsRequest};
+use jaas_core::settings::{MeetingSettings, NoSettingsForRoom, SettingsProvider, SettingsRequest};
 use jaas_core::store::{Page, PageRequest, StoreError, StoreErrorKind};
 use jaas_core::{Fqn, HandlerError};
 
@@ -17,7 +17,7 @@ use crate::settings::{Key, NewSettings, SettingsRow, TableRow};
 ///
 /// A row is for `<AppID>/<room>`, or for a `<room>` of any tenant. Names are compared as
 /// [`Fqn::same_room`](jaas_core::Fqn::same_room) does. As a [`SettingsProvider`] it returns the row of the meeting, or else
-/// that of its room for any tenant, or else the default row; without that, [`NoSettings`].
+/// that of its room for any tenant, or else the default row; without that, [`NoSettingsForRoom`].
 ///
 /// Get it from the store: `store.settings_table()`. Cloning is cheap.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ pub struct SettingsTable {
 
 impl Store {
     /// The table of settings, to be changed, and to be given to a
-    /// [`SettingsDesk`](jaas_core::settings::SettingsDesk) as a provider.
+    /// [`SettingsService`](jaas_core::settings::SettingsService) as a provider.
     pub fn settings_table(&self) -> SettingsTable {
         SettingsTable { store: self.clone() }
     }
@@ -94,7 +94,7 @@ impl SettingsTable {
         self.put_row(NewSettings::new(Key::DEFAULT, "", settings)?).await
     }
 
-    /// Deletes the default row: meetings without a row have [`NoSettings`] then, and the failure policy decides.
+    /// Deletes the default row: meetings without a row have [`NoSettingsForRoom`] then, and the failure policy decides.
     ///
     /// # Errors
     /// [`NotFound`](StoreErrorKind::NotFound) when there is none.
@@ -151,7 +151,7 @@ fn not_found() -> StoreError {
 #[async_trait]
 impl SettingsProvider for SettingsTable {
     async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
-        self.decide(&request.fqn).await?.ok_or_else(|| NoSettings.into())
+        self.decide(&request.fqn).await?.ok_or_else(|| NoSettingsForRoom.into())
     }
 }
 

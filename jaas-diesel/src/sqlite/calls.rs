@@ -94,9 +94,10 @@ impl SqliteStore {
     pub(super) async fn claim_events(&self, request: ClaimRequest) -> Result<Vec<Claim>, StoreError> {
         const OPERATION: &str = "claim events";
         let (command, result) = Command::claim(OPERATION, move |connection| {
-            let mut buried = Vec::new();
-            let claims = polled(queries::claim(connection, &request, Now::given(request.now), &mut buried))?;
-            Ok(Claimed { claims, buried })
+            let mut dead_letters = Vec::new();
+            let claims =
+                polled(queries::claim(connection, &request, Now::given(request.now), &mut dead_letters))?;
+            Ok(Claimed { claims, dead_letters })
         });
         let claimed = self.limited(OPERATION, async {
             self.shared.writer.send(command).await?;

@@ -20,7 +20,7 @@ use crate::migrations::{Migration, MigrationError};
 pub struct SqliteStoreBuilder {
     path: PathBuf,
     queue: usize,
-    time_limit: Duration,
+    timeout: Duration,
     max_pages: Option<u32>,
     migrate: bool,
 }
@@ -30,7 +30,7 @@ impl SqliteStoreBuilder {
         Self {
             path: path.to_owned(),
             queue: 1024,
-            time_limit: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
             max_pages: None,
             migrate: true,
         }
@@ -45,8 +45,8 @@ impl SqliteStoreBuilder {
     /// How long a call may wait for the database before it is
     /// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable). Handlers' transactions are not limited by it.
     /// Defaults to 5 s.
-    pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = limit;
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
         self
     }
 
@@ -70,7 +70,7 @@ impl SqliteStoreBuilder {
     /// # Errors
     /// When the file cannot be opened or written, a migration fails, or the tables were made by a newer version.
     pub async fn open(self) -> Result<SqliteStore, StoreError> {
-        let open = Open::new(self.path, self.time_limit, self.max_pages)?;
+        let open = Open::new(self.path, self.timeout, self.max_pages)?;
         let migrate = self.migrate;
         let (connection, ()) = on_new(&open, move |connection| {
             if migrate {
@@ -82,7 +82,7 @@ impl SqliteStoreBuilder {
         .await?;
         let writer = Writer::start(open.clone(), connection, self.queue.max(1))?;
         Ok(SqliteStore {
-            shared: Arc::new(Shared { open, timeout: self.time_limit, writer, reader: Arc::default() }),
+            shared: Arc::new(Shared { open, timeout: self.timeout, writer, reader: Arc::default() }),
         })
     }
 
@@ -114,7 +114,7 @@ impl SqliteStoreBuilder {
         &self,
         work: impl Fn(&mut SqliteConnection) -> Result<T, MigrationError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let open = Open::new(self.path.clone(), self.time_limit, self.max_pages)?;
+        let open = Open::new(self.path.clone(), self.timeout, self.max_pages)?;
         Ok(on_new(&open, work).await?.1)
     }
 }

@@ -236,7 +236,7 @@ fn delivery(key: u8, session: u8, happened: i64, now: Timestamp) -> Delivery {
     let body = format!(
         r#"{{"idempotencyKey":"k{key}","eventType":"PARTICIPANT_JOINED","sessionId":{session},"timestamp":{happened},"data":{{}}}}"#
     );
-    Delivery::read("main", now, body.into()).expect("an envelope")
+    Delivery::parse("main", now, body.into()).expect("an envelope")
 }
 
 /// Makes the calls of a case to both stores.

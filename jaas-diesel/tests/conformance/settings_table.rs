@@ -5,7 +5,7 @@ macro_rules! table_tests {
     ($connection:ty, $store:ty, $open:expr) => {
         use diesel_async::SimpleAsyncConnection as _;
         use jaas_core::Fqn;
-        use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsDesk, SettingsProvider as _};
+        use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsService, SettingsProvider as _};
         use jaas_core::store::{PageRequest, StoreErrorKind};
         use jaas_testkit::settings::{assert_valid_for_jaas, settings_request};
 
@@ -63,9 +63,9 @@ macro_rules! table_tests {
         async fn the_nearest_row_decides_and_without_any_the_failure_policy_does() {
             let Some((store, _kept)): Option<($store, _)> = $open.await else { return };
             let table = store.settings_table();
-            let desk = SettingsDesk::builder(table.clone(), FailurePolicy::fallback(numbered(77))).build().expect("good");
+            let service = SettingsService::builder(table.clone(), FailurePolicy::fallback(numbered(77))).build().expect("good");
             let answered = async |fqn: &str| {
-                assert_valid_for_jaas(&desk.answer(settings_request(fqn)).await)["maxOccupants"].as_u64().expect("a number")
+                assert_valid_for_jaas(&service.answer(settings_request(fqn)).await)["maxOccupants"].as_u64().expect("a number")
             };
             assert_eq!(answered("app/math").await, 77, "there is nothing");
             table.put_default(&numbered(2)).await.expect("put");
@@ -131,8 +131,8 @@ macro_rules! table_tests {
                 assert!(!error.to_string().contains("12ab"), "{error}");
                 let row = table.get(&Fqn::new(room)).await.expect("read").expect("there");
                 assert!(row.settings.is_err());
-                let desk = SettingsDesk::builder(table.clone(), FailurePolicy::fail_closed()).build().expect("good");
-                let reply = desk.answer(settings_request(room)).await;
+                let service = SettingsService::builder(table.clone(), FailurePolicy::fail_closed()).build().expect("good");
+                let reply = service.answer(settings_request(room)).await;
                 assert_eq!(assert_valid_for_jaas(&reply)["lobbyEnabled"], true);
             }
         }

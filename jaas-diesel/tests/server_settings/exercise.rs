@@ -10,7 +10,7 @@ use jaas_core::store::{
     Accepted, AttemptQuery, AuditNote, EventAdmin as _, EventQuery, EventState, EventStore as _, Failure,
     PageRequest,
 };
-use jaas_core::{Delivery, Handled, Received, Timestamp};
+use jaas_core::{Delivery, Handled, Incoming, Timestamp};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
@@ -91,7 +91,7 @@ async fn used<S: Server>(store: &S::Store, address: &str, with: With) -> Result<
     gives("accept", store.accept(copy("ü")).await, &Accepted::New)?;
     gives("accept a copy", store.accept(copy("ü")).await, &Accepted::Duplicate)?;
     gives("accept a conflict", store.accept(copy("u")).await, &Accepted::Conflict)?;
-    let Err(unreadable) = Delivery::read("main", now(), "\\x00 ü' no envelope".into()).map(Received::Event)
+    let Err(unreadable) = Delivery::parse("main", now(), "\\x00 ü' no envelope".into()).map(Incoming::Event)
     else {
         return Err("it was read".to_owned());
     };

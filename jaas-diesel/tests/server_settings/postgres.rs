@@ -70,7 +70,7 @@ const ROWS: &[Row] = &[
     Row {
         settings: &["statement_timeout = '200ms'", "lock_timeout = '200ms'"],
         with: With::SlowMigration,
-        why: "lifted for migrations and for the connections that accept, claim and complete, which have the store's `time_limit`; \
+        why: "lifted for migrations and for the connections that accept, claim and complete, which have the store's `timeout`; \
               they hold for handlers and for what uses the pool",
     },
     Row {

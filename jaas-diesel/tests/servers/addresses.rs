@@ -116,7 +116,7 @@ async fn a_host_that_does_not_answer_leaves_time_for_the_next() {
         let address = format!("{scheme}://{user}{silent},{rest}");
         let started = Instant::now();
         let limit = Duration::from_secs(2);
-        let store = PostgresStore::builder(address).time_limit(limit).open().await.expect("opened");
+        let store = PostgresStore::builder(address).timeout(limit).open().await.expect("opened");
         assert!(started.elapsed() > limit / 2, "the first was tried");
         store.close().await;
     })

@@ -77,7 +77,7 @@ async fn waits_out_a_back_off(database: &impl Server, clock: fn() -> Timestamp) 
         if delivery.attempt == 1 { Err("not yet".into()) } else { Ok(Handled::Done) }
     });
     let handlers = Handlers::new().plain("plain", handler);
-    let backoff = jaas_core::Backoff::default().first(Duration::from_millis(800)).max_failures(5);
+    let backoff = jaas_core::Backoff::default().initial_delay(Duration::from_millis(800)).max_failures(5);
     let worker = worker(&store, handlers).backoff(backoff).clock(clock).build().expect("built").spawn();
     store.accept(repeated("k")).await.expect("accepted");
     servers::event_when(&store, "k", |event| event.failures == 1).await;
@@ -99,7 +99,7 @@ async fn a_worker_whose_clock_is_behind_waits_no_longer_than_a_back_off(database
 async fn does_not_wait(database: &impl Server, received_at: Timestamp) {
     let store = database.open().await;
     let body = repeated("k").body().clone();
-    let delivery = Delivery::read("main", received_at, body).expect("an envelope");
+    let delivery = Delivery::parse("main", received_at, body).expect("an envelope");
     store.accept(delivery).await.expect("accepted");
     let due = store.next_due(now()).await.expect("answered");
     assert!(due.held_back, "it could be claimed now: {due:?}");

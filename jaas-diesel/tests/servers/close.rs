@@ -9,7 +9,7 @@ use jaas_core::store::{
     Accepted, AttemptQuery, AuditNote, EventAdmin as _, EventQuery, EventState, EventStore as _, Failure,
     PageRequest, Retention, RowId, StoreError, StoreErrorKind,
 };
-use jaas_core::{Delivery, Handled, Received, Unreadable};
+use jaas_core::{Delivery, Handled, Incoming, Unreadable};
 
 use crate::servers::{self, Server, Settings, event, now, on_both_servers, repeated, request, step, work};
 
@@ -57,7 +57,7 @@ async fn closing_finishes_what_is_queued<S: Server>(database: &S) {
 }
 
 fn unreadable() -> Unreadable {
-    match Delivery::read("main", now(), "no envelope".into()).map(Received::Event) {
+    match Delivery::parse("main", now(), "no envelope".into()).map(Incoming::Event) {
         Err(unreadable) => unreadable,
         Ok(received) => panic!("{received:?}"),
     }

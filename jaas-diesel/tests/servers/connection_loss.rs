@@ -24,13 +24,13 @@ on_both_servers! {
 async fn connections_that_are_killed_under_load_lose_nothing_that_was_acknowledged(database: &impl Server) {
     const CALLERS: usize = 8;
     const EVENTS: usize = 20;
-    let store = database.open_with_tables(Settings::time_limit(LIMIT)).await;
+    let store = database.open_with_tables(Settings::timeout(LIMIT)).await;
     let handlers = Handlers::new()
         .transactional("rows", inserting())
         .plain("plain", plain(|_| async { Ok(Handled::Done) }));
     let lease = Duration::from_secs(1);
     // A statement of the handler that is cut off is a failure of the handler.
-    let backoff = Backoff::default().first(Duration::from_millis(10)).max_failures(20);
+    let backoff = Backoff::default().initial_delay(Duration::from_millis(10)).max_failures(20);
     let worker = worker(&store, handlers).backoff(backoff).lease(lease).max_crashes(20);
     let worker = worker.build().expect("built").spawn();
     let callers = (0..CALLERS).map(|caller| {
@@ -69,7 +69,7 @@ async fn connections_that_are_killed_under_load_lose_nothing_that_was_acknowledg
 }
 
 async fn connections_killed_while_idle_cost_at_most_one_call_each(database: &impl Server) {
-    let store = database.open_with(Settings::time_limit(LIMIT)).await;
+    let store = database.open_with(Settings::timeout(LIMIT)).await;
     works_again(&store, "before", Duration::ZERO).await;
     database.kill("").await;
     // The connection is known to be lost a moment after it was.
@@ -79,7 +79,7 @@ async fn connections_killed_while_idle_cost_at_most_one_call_each(database: &imp
 }
 
 async fn a_handlers_transaction_that_is_killed_leaves_nothing_and_is_run_again(database: &impl Server) {
-    let store = database.open_with_tables(Settings::time_limit(LIMIT)).await;
+    let store = database.open_with_tables(Settings::timeout(LIMIT)).await;
     let claim = servers::claimed(&store, "k").await;
     let (written, tells) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (writes, waits) = (written.clone(), tells.clone());
@@ -116,7 +116,7 @@ async fn a_handlers_transaction_that_is_killed_leaves_nothing_and_is_run_again(d
 }
 
 async fn a_claimed_event_is_completed_after_the_connections_were_lost(database: &impl Server) {
-    let store = database.open_with(Settings::time_limit(LIMIT)).await;
+    let store = database.open_with(Settings::timeout(LIMIT)).await;
     for key in ["a", "b"] {
         let claim = servers::claimed(&store, key).await;
         database.kill("").await;
@@ -129,7 +129,7 @@ async fn a_claimed_event_is_completed_after_the_connections_were_lost(database: 
 #[tokio::test]
 async fn a_repeated_delivery_on_a_lost_connection_does_not_take_back_a_running_event() {
     let database = crate::server_or_return!(Postgres);
-    let store = database.open_with(Settings::time_limit(LIMIT)).await;
+    let store = database.open_with(Settings::timeout(LIMIT)).await;
     let (to, mut claims) = HandOver::new("w", Arc::new(Semaphore::new(4)), Duration::from_secs(15));
     to.set_open(true);
     store.hand_over(to);
@@ -148,7 +148,7 @@ async fn a_repeated_delivery_on_a_lost_connection_does_not_take_back_a_running_e
 async fn events_handed_over_while_connections_die_wait_no_longer_than_their_lease() {
     const LEASE: Duration = Duration::from_millis(800);
     let database = crate::server_or_return!(Postgres);
-    let store = database.open_with(Settings::time_limit(LIMIT)).await;
+    let store = database.open_with(Settings::timeout(LIMIT)).await;
     let handlers = Handlers::new().plain("plain", plain(|_| async { Ok(Handled::Done) }));
     let worker = worker(&store, handlers).lease(LEASE).max_crashes(20).build().expect("built").spawn();
     let accepting = tokio::spawn({

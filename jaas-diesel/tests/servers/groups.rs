@@ -123,7 +123,7 @@ async fn an_event_that_finds_no_room_is_refused_at_once<S: Server>(database: &S)
 }
 
 async fn large_events_at_once_are_stored_all_the_same<S: Server>(database: &S) {
-    let store = database.open_with(Settings::time_limit(Duration::from_secs(10))).await;
+    let store = database.open_with(Settings::timeout(Duration::from_secs(10))).await;
     // Together more than a server takes in one packet.
     let large = "x".repeat(1 << 20);
     let accepting = (0..24).map(|number| {

@@ -25,7 +25,7 @@ on_both_servers! {
 }
 
 async fn what_asked_while_the_database_was_away_is_answered_soon_after_it_is_back<S: Server>(database: &S) {
-    let (store, proxy) = open_with(database, Settings::time_limit(Duration::from_secs(20))).await;
+    let (store, proxy) = open_with(database, Settings::timeout(Duration::from_secs(20))).await;
     store.ping().await.expect("there");
     proxy.set_away(true);
     let asked = store.clone();
@@ -43,7 +43,7 @@ async fn what_asked_while_the_database_was_away_is_answered_soon_after_it_is_bac
 
 /// A store whose answers can be lost.
 async fn open<S: Server>(database: &S) -> (S::Store, Proxy) {
-    open_with(database, Settings::time_limit(Duration::from_secs(2))).await
+    open_with(database, Settings::timeout(Duration::from_secs(2))).await
 }
 
 async fn open_with<S: Server>(database: &S, settings: Settings) -> (S::Store, Proxy) {

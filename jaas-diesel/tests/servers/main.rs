@@ -26,5 +26,5 @@ mod readiness;
 #[path = "../support/servers.rs"]
 mod servers;
 mod sessions;
-mod time_limit;
+mod timeout;
 mod values;

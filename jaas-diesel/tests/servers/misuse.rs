@@ -47,7 +47,7 @@ where
     S: Server,
     F: for<'t> FnOnce(&'t mut S::Connection) -> Answer<'t> + Send + 'static,
 {
-    let settings = Settings { pool_size: 1, ..Settings::time_limit(Duration::from_secs(2)) };
+    let settings = Settings { pool_size: 1, ..Settings::timeout(Duration::from_secs(2)) };
     let store = database.open_with_tables(settings).await;
     let lease = servers::claimed(&store, "misused").await.lease;
     let misuse = work(move |tx: &mut S::Connection| {
@@ -217,7 +217,7 @@ async fn a_handler_that_exceeds_its_time_limit_in_a_statement_is_run_again<S: Se
     });
     let handlers = Handlers::new().transactional("rows", handler);
     let limit = Duration::from_millis(100);
-    let _worker = worker(&store, handlers).transaction_time_limit(limit).build().expect("built").spawn();
+    let _worker = worker(&store, handlers).transaction_timeout(limit).build().expect("built").spawn();
     store.accept(repeated("k")).await.expect("accepted");
     let failed = event_when(&store, "k", |event| event.failures == 1).await;
     assert_eq!(failed.note.as_deref(), Some("rows: the handler exceeded its time limit of 100ms"));

@@ -73,7 +73,7 @@ async fn an_address_that_is_wrong_is_an_error_in_time_and_keeps_its_password<S: 
     }
     for (what, address) in wrong {
         let started = Instant::now();
-        let error = S::open_at(address, Settings::time_limit(LIMIT)).await.map(drop).expect_err(what);
+        let error = S::open_at(address, Settings::timeout(LIMIT)).await.map(drop).expect_err(what);
         let took = started.elapsed();
         assert!(took < LIMIT + Duration::from_secs(1), "{what}: {took:?}");
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{what}: {error}");

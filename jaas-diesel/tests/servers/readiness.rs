@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_millis(500);
 
 async fn while_a_table_is_locked_the_store_is_not_ready<S: Server>(database: &S) {
     for table in ["jaas_events", "jaas_queues", "jaas_counts"] {
-        let store = database.open_with(Settings::time_limit(LIMIT)).await;
+        let store = database.open_with(Settings::timeout(LIMIT)).await;
         let mut other = database.connection().await;
         let lock = if S::IS_POSTGRES {
             format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE")

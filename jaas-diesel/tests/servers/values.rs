@@ -64,7 +64,7 @@ async fn sessions_are_compared_byte_for_byte<S: Server>(database: &S) {
                 r#"{{"idempotencyKey":"{key}","eventType":"PARTICIPANT_JOINED","sessionId":"{}","timestamp":{time}}}"#,
                 json(session)
             );
-            let delivery = Delivery::read("main", now(), body.into()).expect("an envelope");
+            let delivery = Delivery::parse("main", now(), body.into()).expect("an envelope");
             assert_eq!(store.accept(delivery).await.expect("accepted"), Accepted::New);
         }
     }
@@ -126,14 +126,14 @@ async fn a_worker_with_a_long_name_can_claim<S: Server>(database: &S) {
 async fn an_endpoint_with_a_long_name_is_refused<S: Server>(database: &S) {
     let store = database.open().await;
     let body = repeated("k").body().clone();
-    let delivery = Delivery::read("e".repeat(300), now(), body.clone()).expect("an envelope");
+    let delivery = Delivery::parse("e".repeat(300), now(), body.clone()).expect("an envelope");
     let error = store.accept(delivery).await.expect_err("refused");
     assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
-    let longest = Delivery::read("e".repeat(255), now(), body).expect("an envelope");
+    let longest = Delivery::parse("e".repeat(255), now(), body).expect("an envelope");
     assert_eq!(store.accept(longest).await.expect("accepted"), Accepted::New);
     let listed = event(&store, "k").await;
     assert_eq!(listed.endpoint.len(), 255);
-    let unreadable = Delivery::read("e".repeat(300), now(), "no envelope".into()).expect_err("no envelope");
+    let unreadable = Delivery::parse("e".repeat(300), now(), "no envelope".into()).expect_err("no envelope");
     if store.quarantine(unreadable).await.is_ok() {
         let listed = store.quarantined(PageRequest::first()).await.expect("listed").items;
         assert_eq!(listed[0].endpoint.len(), 300, "cut off, and nothing said");
@@ -157,7 +157,7 @@ async fn text_with_nul_is_not_refused_for_ever<S: Server>(database: &S) {
         let fields: Vec<_> = fields.iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
         let body = format!("{{{},\"timestamp\":1}}", fields.join(","));
         // What cannot be kept as an event goes to the quarantine.
-        match Delivery::read("main", now(), body.into()) {
+        match Delivery::parse("main", now(), body.into()) {
             Ok(delivery) => {
                 store.accept(delivery).await.map(drop).unwrap_or_else(|error| panic!("{field}: {error}"));
             }
@@ -184,14 +184,14 @@ async fn bodies_are_kept_whatever_is_in_them<S: Server>(database: &S) {
         assert_eq!(**claim.body, body[..], "{key}");
     }
     let bytes: Vec<u8> = (0..=255).collect();
-    let unreadable = Delivery::read("main", now(), bytes.clone().into()).expect_err("no envelope");
+    let unreadable = Delivery::parse("main", now(), bytes.clone().into()).expect_err("no envelope");
     store.quarantine(unreadable).await.expect("kept");
     let kept = store.quarantined(PageRequest::first()).await.expect("listed").items;
     assert_eq!(**kept[0].body, bytes[..]);
 }
 
 async fn large_bodies_are_kept<S: Server>(database: &S) {
-    let store = database.open_with(Settings::time_limit(Duration::from_secs(10))).await;
+    let store = database.open_with(Settings::timeout(Duration::from_secs(10))).await;
     let name = "x".repeat(1 << 20);
     let accepting = (0..8).map(|number| {
         let (store, name) = (store.clone(), name.clone());

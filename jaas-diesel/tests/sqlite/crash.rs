@@ -109,7 +109,7 @@ fn g3_a_committed_effect_is_not_repeated_after_kill_nine() {
             let worker = worker(&store, false);
             // Another event shows that the worker has looked.
             let body = r#"{"idempotencyKey":"after","eventType":"ROOM_CREATED"}"#;
-            let after = Delivery::read("main", SystemClock.now(), body.into()).expect("readable");
+            let after = Delivery::parse("main", SystemClock.now(), body.into()).expect("readable");
             store.accept(after).await.expect("accepted");
             while store.stats().await.expect("counted").count(EventState::Done) < 2 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -177,7 +177,7 @@ fn say(word: &str) {
 
 fn delivery() -> Delivery {
     let body = r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","sessionId":"s"}"#;
-    Delivery::read("main", SystemClock.now(), body.into()).expect("readable")
+    Delivery::parse("main", SystemClock.now(), body.into()).expect("readable")
 }
 
 fn worker(store: &SqliteStore, hang: bool) -> WorkerHandle {

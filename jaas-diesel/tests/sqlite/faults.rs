@@ -121,7 +121,7 @@ async fn a_file_that_can_only_be_read_takes_nothing_and_is_not_ready() {
 }
 
 fn unreadable() -> Unreadable {
-    Delivery::read("main", now(), "not JSON".into()).expect_err("unreadable")
+    Delivery::parse("main", now(), "not JSON".into()).expect_err("unreadable")
 }
 
 /// What happens to a file while a store has it open.
@@ -269,7 +269,7 @@ async fn a_file_that_is_gone_is_logged_once_and_when_it_is_back() {
 async fn a_lock_held_by_another_is_waited_for_within_the_time_limit() {
     let folder = Folder::new();
     let limit = Duration::from_secs(1);
-    let store = folder.builder().time_limit(limit).open().await.expect("opened");
+    let store = folder.builder().timeout(limit).open().await.expect("opened");
     let mut other = folder.connection();
     other.batch_execute("BEGIN IMMEDIATE").expect("locked");
     for key in ["a", "b"] {
@@ -555,7 +555,7 @@ async fn g2_a_caller_that_hangs_up_leaves_a_whole_event_or_none() {
 #[tokio::test]
 async fn g4_a_claim_whose_caller_gave_up_holds_nothing() {
     let folder = Folder::new();
-    let store = folder.builder().time_limit(Duration::from_millis(500)).open().await.expect("opened");
+    let store = folder.builder().timeout(Duration::from_millis(500)).open().await.expect("opened");
     store.accept(joined("running", None)).await.expect("accepted");
     let running = store.claim(&request(1)).await.expect("claimed").remove(0).lease;
     store.accept(joined("waiting", None)).await.expect("accepted");

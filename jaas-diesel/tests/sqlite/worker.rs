@@ -118,7 +118,7 @@ async fn g3_a_handler_cut_off_in_the_middle_of_a_query_leaves_nothing_and_is_run
     });
     let limit = Duration::from_millis(100);
     let _worker =
-        worker(&store, transactional(handler)).transaction_time_limit(limit).build().expect("built").spawn();
+        worker(&store, transactional(handler)).transaction_timeout(limit).build().expect("built").spawn();
     accept(&store, "k").await;
     let event = event_when(&store, "k", |event| event.failures == 1).await;
     assert_eq!(event.note.as_deref(), Some("handler: the handler exceeded its time limit of 100ms"));
@@ -316,7 +316,7 @@ async fn events_are_accepted_while_a_plain_handler_runs() {
 async fn a_transaction_longer_than_the_stores_time_limit_costs_other_events_nothing() {
     let folder = Folder::new();
     drop(folder.open_with_tables().await);
-    let store = folder.builder().time_limit(Duration::from_millis(500)).open().await.expect("opened");
+    let store = folder.builder().timeout(Duration::from_millis(500)).open().await.expect("opened");
     let started = Arc::new(Semaphore::new(0));
     let starts = started.clone();
     let handler = in_transaction(move |tx, delivery| {
@@ -351,7 +351,7 @@ async fn a_transaction_longer_than_the_stores_time_limit_costs_other_events_noth
 async fn a_handler_that_waits_for_its_own_store_does_not_hang() {
     let folder = Folder::new();
     drop(folder.open_with_tables().await);
-    let store = folder.builder().time_limit(Duration::from_millis(500)).open().await.expect("opened");
+    let store = folder.builder().timeout(Duration::from_millis(500)).open().await.expect("opened");
     let own = store.clone();
     let handler = in_transaction(move |tx, delivery| {
         let own = own.clone();

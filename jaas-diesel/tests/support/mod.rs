@@ -109,7 +109,7 @@ pub(crate) fn joined_with(key: &str, session: Option<&str>, happened: i64, name:
     let body = format!(
         r#"{{"idempotencyKey":"{key}","eventType":"PARTICIPANT_JOINED","sessionId":{session},"timestamp":{happened},"data":{{"name":"{name}"}}}}"#
     );
-    Delivery::read("main", now(), body.into()).expect("an envelope")
+    Delivery::parse("main", now(), body.into()).expect("an envelope")
 }
 
 pub(crate) type Answer<'t> = Pin<Box<dyn Future<Output = HandlerResult> + Send + 't>>;
@@ -187,8 +187,10 @@ pub(crate) async fn effects_in(tx: &mut Connection) -> diesel::QueryResult<i64> 
 
 /// A worker that is quick to try again, and gives up after three failures.
 pub(crate) fn worker(store: &SqliteStore, handlers: Handlers<Connection>) -> WorkerBuilder<SqliteStore> {
-    let backoff =
-        Backoff::default().first(Duration::from_millis(10)).max(Duration::from_millis(20)).max_failures(3);
+    let backoff = Backoff::default()
+        .initial_delay(Duration::from_millis(10))
+        .max_delay(Duration::from_millis(20))
+        .max_failures(3);
     Worker::builder(store.clone(), handlers).backoff(backoff).poll_interval(Duration::from_millis(100))
 }
 

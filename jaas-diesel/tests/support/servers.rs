@@ -62,7 +62,7 @@ pub(crate) async fn in_time(test: impl Future<Output = ()>) {
 /// How a store is opened.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
-    pub(crate) time_limit: Duration,
+    pub(crate) timeout: Duration,
     pub(crate) pool_size: u32,
     pub(crate) migrate: bool,
     pub(crate) queue: usize,
@@ -70,13 +70,13 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { time_limit: Duration::from_secs(5), pool_size: 4, migrate: true, queue: 1024 }
+        Self { timeout: Duration::from_secs(5), pool_size: 4, migrate: true, queue: 1024 }
     }
 }
 
 impl Settings {
-    pub(crate) fn time_limit(limit: Duration) -> Self {
-        Self { time_limit: limit, ..Self::default() }
+    pub(crate) fn timeout(limit: Duration) -> Self {
+        Self { timeout: limit, ..Self::default() }
     }
 }
 
@@ -176,7 +176,7 @@ macro_rules! server {
 
         async fn open_at(address: String, settings: Settings) -> Result<$Store, StoreError> {
             $Store::builder(address)
-                .time_limit(settings.time_limit)
+                .timeout(settings.timeout)
                 .pool_size(settings.pool_size)
                 .migrate(settings.migrate)
                 .queue(settings.queue)
@@ -349,7 +349,7 @@ pub(crate) fn joined_at(key: &str, session: Option<&str>, happened: Timestamp, n
         r#"{{"idempotencyKey":"{key}","eventType":"PARTICIPANT_JOINED","sessionId":{session},"timestamp":{},"data":{{"name":"{name}"}}}}"#,
         happened.as_millis()
     );
-    Delivery::read("main", now(), body.into()).expect("an envelope")
+    Delivery::parse("main", now(), body.into()).expect("an envelope")
 }
 
 pub(crate) fn request(limit: usize) -> ClaimRequest {
@@ -439,8 +439,10 @@ pub(crate) fn work<C>(work: impl for<'t> FnOnce(&'t mut C) -> Answer<'t> + Send 
 
 /// A worker that is quick to try again, and gives up after three failures.
 pub(crate) fn worker<S: EventAdmin + Clone>(store: &S, handlers: Handlers<S::Tx>) -> WorkerBuilder<S> {
-    let backoff =
-        Backoff::default().first(Duration::from_millis(10)).max(Duration::from_millis(20)).max_failures(3);
+    let backoff = Backoff::default()
+        .initial_delay(Duration::from_millis(10))
+        .max_delay(Duration::from_millis(20))
+        .max_failures(3);
     Worker::builder(store.clone(), handlers).backoff(backoff).poll_interval(Duration::from_millis(100))
 }
 

@@ -19,7 +19,7 @@ pub async fn accept_stores_one_row_per_key<H: Harness>() {
     store.stored(lone("k ")).await;
     store.stored(lone(&"k".repeat(jaas_core::store::tools::MAX_INDEXED_BYTES))).await;
     store.stored(lone(&format!("{}é", "k".repeat(jaas_core::store::tools::MAX_INDEXED_BYTES - 2)))).await;
-    let elsewhere = Delivery::read("other", START, lone("k").body().clone()).expect("readable");
+    let elsewhere = Delivery::parse("other", START, lone("k").body().clone()).expect("readable");
     store.stored(elsewhere).await;
     assert_eq!(store.all().await.len(), 6);
 }

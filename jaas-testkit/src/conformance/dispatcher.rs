@@ -160,7 +160,7 @@ pub mod behavior {
         }
         // The same fields in other bytes are another body too.
         let spaced = format!("{} ", first.text());
-        let delivery = jaas_core::Delivery::read("main", first.delivery().received_at, spaced.into());
+        let delivery = jaas_core::Delivery::parse("main", first.delivery().received_at, spaced.into());
         let spaced = delivery.expect("readable").into();
         assert_eq!(harness.dispatcher().dispatch(spaced).await, Ok(Disposition::Conflict));
         assert_eq!(harness.taken().await, ["k"]);
@@ -186,7 +186,7 @@ pub mod behavior {
         }
         let at = created("k").delivery().received_at;
         for (name, bytes) in crate::fixture::UNREADABLE {
-            let unreadable = jaas_core::Delivery::read("main", at, (*bytes).into()).expect_err("unreadable");
+            let unreadable = jaas_core::Delivery::parse("main", at, (*bytes).into()).expect_err("unreadable");
             let answer = harness.dispatcher().dispatch(unreadable.into()).await;
             assert_eq!(answer, Ok(Disposition::Quarantined), "{name}");
         }

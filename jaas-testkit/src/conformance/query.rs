@@ -39,7 +39,7 @@ pub async fn events_are_filtered_by_every_field_of_the_query<H: Harness>() {
     store.stored(event("b", Some("S"), 10)).await;
     let other = r#"{"idempotencyKey":"c","eventType":"ROOM_CREATED","sessionId":"s","fqn":"vpaas-magic-cookie-1/art"}"#;
     store.stored(delivery(other.to_owned(), at(20))).await;
-    let elsewhere = Delivery::read("other", at(30), event("d", None, 30).body().clone()).expect("readable");
+    let elsewhere = Delivery::parse("other", at(30), event("d", None, 30).body().clone()).expect("readable");
     store.stored(elsewhere).await;
 
     let keys = async |query: EventQuery| {

@@ -48,7 +48,7 @@ pub(super) fn event_of(event_type: &str, key: &str, session: Option<&str>, milli
 }
 
 pub(super) fn delivery(body: String, received_at: Timestamp) -> Delivery {
-    Delivery::read("main", received_at, body.into()).expect("a readable envelope")
+    Delivery::parse("main", received_at, body.into()).expect("a readable envelope")
 }
 
 /// An event without a session, from the start.
@@ -57,7 +57,7 @@ pub(super) fn lone(key: &str) -> Delivery {
 }
 
 pub(super) fn unreadable(endpoint: &str, body: &'static [u8], millis: i64) -> Unreadable {
-    Delivery::read(endpoint, at(millis), Bytes::from_static(body)).expect_err("no readable envelope")
+    Delivery::parse(endpoint, at(millis), Bytes::from_static(body)).expect_err("no readable envelope")
 }
 
 pub(super) fn request(millis: i64, limit: usize) -> ClaimRequest {
@@ -196,7 +196,7 @@ impl<S: EventAdmin> Shorthand for S {
 }
 
 pub(super) fn key_of(claim: &Claim) -> String {
-    let delivery = Delivery::read(claim.endpoint.clone(), claim.received_at, claim.body.to_vec().into())
+    let delivery = Delivery::parse(claim.endpoint.clone(), claim.received_at, claim.body.to_vec().into())
         .expect("a readable envelope");
     delivery.envelope.idempotency_key.into_string()
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jaas_core::event::{Event, Payload};
-use jaas_core::{Delivery, EventHandler, HandlerResult, Received, Timestamp};
+use jaas_core::{Delivery, EventHandler, HandlerResult, Incoming, Timestamp};
 use serde_json::Value;
 
 use super::EventBuilder;
@@ -52,19 +52,19 @@ impl<P> EventBuilder<P> {
     #[allow(clippy::panic)]
     pub fn delivery(&self) -> Delivery {
         match self.received() {
-            Received::Event(delivery) => delivery,
-            Received::Unreadable(unreadable) => {
+            Incoming::Event(delivery) => delivery,
+            Incoming::Unreadable(unreadable) => {
                 panic!("{self:?} is no readable event: {}", unreadable.reason)
             }
         }
     }
 
     /// What a dispatcher is given: a delivery, or bytes without a readable envelope.
-    pub fn received(&self) -> Received {
+    pub fn received(&self) -> Incoming {
         let received_at = self.received_at.unwrap_or_else(|| self.happened_at());
-        match Delivery::read(self.endpoint.clone(), received_at, self.body()) {
-            Ok(delivery) => Received::Event(delivery),
-            Err(unreadable) => Received::Unreadable(unreadable),
+        match Delivery::parse(self.endpoint.clone(), received_at, self.body()) {
+            Ok(delivery) => Incoming::Event(delivery),
+            Err(unreadable) => Incoming::Unreadable(unreadable),
         }
     }
 
@@ -135,7 +135,7 @@ impl<P: Payload> EventBuilder<P> {
     }
 }
 
-impl<P> From<EventBuilder<P>> for Received {
+impl<P> From<EventBuilder<P>> for Incoming {
     fn from(builder: EventBuilder<P>) -> Self {
         builder.received()
     }

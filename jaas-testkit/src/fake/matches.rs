@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use jaas_core::event::EventKind;
-use jaas_core::{Delivery, Disposition, Received};
+use jaas_core::{Delivery, Disposition, Incoming};
 use serde_json::Value;
 
 use super::Arrival;
@@ -21,7 +21,7 @@ const DIFFERENCES: usize = 8;
 ///   fields, lists must have the same length, and `null` also stands for a field that is absent;
 /// - an [`EventBuilder`]: exactly that event, its key included.
 #[derive(Debug, Clone)]
-pub struct Wanted(Kind);
+pub struct EventMatcher(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
@@ -29,37 +29,37 @@ enum Kind {
     Body(Value),
 }
 
-impl From<EventKind> for Wanted {
+impl From<EventKind> for EventMatcher {
     fn from(kind: EventKind) -> Self {
         Self(Kind::Kind(kind))
     }
 }
 
-impl From<&str> for Wanted {
+impl From<&str> for EventMatcher {
     fn from(event_type: &str) -> Self {
         Self(Kind::Body(serde_json::json!({ "eventType": event_type })))
     }
 }
 
-impl From<Value> for Wanted {
+impl From<Value> for EventMatcher {
     fn from(body: Value) -> Self {
         Self(Kind::Body(body))
     }
 }
 
-impl<P> From<EventBuilder<P>> for Wanted {
+impl<P> From<EventBuilder<P>> for EventMatcher {
     fn from(event: EventBuilder<P>) -> Self {
         Self(Kind::Body(event.json()))
     }
 }
 
-impl<P> From<&EventBuilder<P>> for Wanted {
+impl<P> From<&EventBuilder<P>> for EventMatcher {
     fn from(event: &EventBuilder<P>) -> Self {
         Self(Kind::Body(event.json()))
     }
 }
 
-impl Wanted {
+impl EventMatcher {
     fn describe(&self) -> String {
         match &self.0 {
             Kind::Kind(kind) => kind.to_string(),
@@ -71,10 +71,10 @@ impl Wanted {
     }
 
     /// How what came differs from this; empty when it does not.
-    fn differences(&self, received: &Received) -> Vec<String> {
+    fn differences(&self, received: &Incoming) -> Vec<String> {
         let mut differences = Vec::new();
         match (&self.0, received) {
-            (Kind::Kind(kind), Received::Event(delivery)) if delivery.envelope.kind == *kind => {}
+            (Kind::Kind(kind), Incoming::Event(delivery)) if delivery.envelope.kind == *kind => {}
             (Kind::Kind(kind), _) => differences.push(format!("wanted {kind}")),
             (Kind::Body(wanted), received) => match serde_json::from_slice(body(received)) {
                 Ok(came) => compare("", wanted, &came, &mut differences),
@@ -121,7 +121,7 @@ pub struct Matches {
 }
 
 impl Matches {
-    pub(super) fn of(wanted: &Wanted, arrivals: Vec<Arrival>) -> Self {
+    pub(super) fn of(wanted: &EventMatcher, arrivals: Vec<Arrival>) -> Self {
         let differences: Vec<_> =
             arrivals.iter().map(|arrival| wanted.differences(&arrival.received)).collect();
         let story = story(&arrivals, &differences);
@@ -178,8 +178,8 @@ impl Matches {
     /// The deliveries that fit, in order, to be looked at.
     pub fn deliveries(&self) -> Vec<Delivery> {
         let deliveries = self.fitting.iter().filter_map(|arrival| match &arrival.received {
-            Received::Event(delivery) => Some(delivery.clone()),
-            Received::Unreadable(_) => None,
+            Incoming::Event(delivery) => Some(delivery.clone()),
+            Incoming::Unreadable(_) => None,
         });
         deliveries.collect()
     }
@@ -189,10 +189,10 @@ fn key(delivery: &Delivery) -> (String, String) {
     (delivery.endpoint.to_string(), delivery.envelope.idempotency_key.to_string())
 }
 
-fn body(received: &Received) -> &[u8] {
+fn body(received: &Incoming) -> &[u8] {
     match received {
-        Received::Event(delivery) => delivery.body(),
-        Received::Unreadable(unreadable) => unreadable.body(),
+        Incoming::Event(delivery) => delivery.body(),
+        Incoming::Unreadable(unreadable) => unreadable.body(),
     }
 }
 
@@ -224,11 +224,11 @@ fn story(arrivals: &[Arrival], differences: &[Vec<String>]) -> String {
 
 fn line(arrival: &Arrival) -> String {
     let what = match &arrival.received {
-        Received::Event(delivery) => format!(
+        Incoming::Event(delivery) => format!(
             "{} {} to {}",
             delivery.envelope.event_type, delivery.envelope.idempotency_key, delivery.endpoint
         ),
-        Received::Unreadable(unreadable) => {
+        Incoming::Unreadable(unreadable) => {
             format!("unreadable, {}, to {}", unreadable.reason, unreadable.endpoint)
         }
     };

@@ -81,7 +81,7 @@ impl SettingsQuestion {
     /// When the body is no question, such as one with an empty `fqn`.
     pub fn request(&self) -> SettingsRequest {
         #[allow(clippy::expect_used)] // said above
-        SettingsRequest::read(self.endpoint.as_str(), self.received_at, self.body().into())
+        SettingsRequest::parse(self.endpoint.as_str(), self.received_at, self.body().into())
             .expect("a question")
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::HandlerError;
-use jaas_core::settings::{MeetingSettings, NoSettings, SettingsProvider, SettingsRequest};
+use jaas_core::settings::{MeetingSettings, NoSettingsForRoom, SettingsProvider, SettingsRequest};
 use tokio::sync::watch;
 
 /// What a [`ScriptedProvider`] does when it is asked.
@@ -32,16 +32,16 @@ pub enum Script {
 /// their end. Clones share everything.
 ///
 /// ```
-/// use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsDesk};
+/// use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsService};
 /// use jaas_testkit::settings::{Script, ScriptedProvider, assert_valid_for_jaas, settings_request};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let open = MeetingSettings::default();
 /// // The first call is answered, every later one fails.
 /// let provider = ScriptedProvider::of([Script::Answer(open), Script::Fail("the table is gone".into())]);
-/// let desk = SettingsDesk::builder(provider.clone(), FailurePolicy::fail_closed()).build().unwrap();
+/// let settings service = SettingsService::builder(provider.clone(), FailurePolicy::fail_closed()).build().unwrap();
 /// for lobby in [false, true] {
-///     let reply = desk.answer(settings_request("app/math")).await;
+///     let reply = service.answer(settings_request("app/math")).await;
 ///     assert_eq!(assert_valid_for_jaas(&reply).contains_key("lobbyEnabled"), lobby);
 /// }
 /// assert_eq!(provider.calls(), 2);
@@ -141,7 +141,7 @@ impl SettingsProvider for ScriptedProvider {
             }
             Script::Hang => std::future::pending().await,
             Script::Fail(message) => Err(HandlerError::retry(message)),
-            Script::None => Err(NoSettings.into()),
+            Script::None => Err(NoSettingsForRoom.into()),
             #[allow(clippy::panic)] // what was asked for
             Script::Panic(message) => panic!("{message}"),
         };

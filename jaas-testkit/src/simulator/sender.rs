@@ -17,8 +17,8 @@ use jaas_core::{Backoff, Clock, SystemClock};
 #[cfg(feature = "http")]
 pub use self::http::{HttpError, HttpTarget};
 pub use self::plan::Planned;
-pub use self::report::{GivenUp, Latency, Report};
-pub use self::target::{Target, Unanswered};
+pub use self::report::{Latency, Report, Undelivered};
+pub use self::target::{NoResponse, Target};
 use crate::signer::Signer;
 
 /// Delivers bodies as JaaS does: signed, again and again until a 2xx comes back, each wait about twice as long as the one
@@ -68,7 +68,7 @@ pub struct Sender {
     rate: Option<f64>,
     concurrency: usize,
     backoff: Backoff,
-    time_limit: Duration,
+    timeout: Duration,
     clock: Arc<dyn Clock>,
     progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
@@ -110,10 +110,10 @@ impl Sender {
             rate: None,
             concurrency: 16,
             backoff: Backoff::default()
-                .first(Duration::from_millis(500))
-                .max(Duration::from_secs(60))
+                .initial_delay(Duration::from_millis(500))
+                .max_delay(Duration::from_secs(60))
                 .max_failures(8),
-            time_limit: Duration::from_secs(15),
+            timeout: Duration::from_secs(15),
             clock: Arc::new(SystemClock),
             progress: None,
         }
@@ -177,8 +177,8 @@ impl Sender {
     }
 
     /// How long to wait for an answer. Defaults to 15 s.
-    pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = limit;
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
         self
     }
 

@@ -84,7 +84,7 @@ async fn fixtures_lists_and_prints_every_event() {
         assert_eq!(ran.stdout, fixture::of(kind).body);
     }
     let ran = jaas(&["fixtures", "POLL_CREATED", "--key", "k1"]).await.exits(0);
-    assert_eq!(Envelope::read(ran.stdout.as_bytes()).expect("readable").idempotency_key.as_str(), "k1");
+    assert_eq!(Envelope::parse(ran.stdout.as_bytes()).expect("readable").idempotency_key.as_str(), "k1");
     let ran = jaas(&["fixtures", "moderator-string"]).await.exits(0);
     assert!(ran.stdout.contains("\"moderator\": \"true\""), "{}", ran.stdout);
     let cases = jaas(&["fixtures", "--of", "cases"]).await.exits(0);
@@ -108,7 +108,7 @@ async fn a_dry_run_prints_what_would_be_sent() {
     let keys: Vec<_> = first
         .stdout
         .lines()
-        .map(|line| Envelope::read(line.as_bytes()).expect("readable").idempotency_key.to_string())
+        .map(|line| Envelope::parse(line.as_bytes()).expect("readable").idempotency_key.to_string())
         .collect();
     let different = keys.iter().collect::<std::collections::BTreeSet<_>>().len();
     assert!(different < keys.len() && different > 30, "{different} of {}", keys.len());

@@ -6,10 +6,10 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer};
 use jaas_actix::Webhook;
-use jaas_core::settings::SettingsDesk;
+use jaas_core::settings::SettingsService;
 use jaas_core::store::MemoryStore;
 use jaas_core::{Auth, Handlers, Inbox, Receiver, Worker, WorkerHandle};
-use jaas_testkit::{Recorder, Seen};
+use jaas_testkit::{HandlerCall, Recorder};
 
 use crate::support::SECRET;
 
@@ -25,16 +25,16 @@ impl Server {
         Self::with(None).await
     }
 
-    pub(crate) async fn answering(desk: SettingsDesk) -> Self {
-        Self::with(Some(desk)).await
+    pub(crate) async fn answering(service: SettingsService) -> Self {
+        Self::with(Some(service)).await
     }
 
-    async fn with(desk: Option<SettingsDesk>) -> Self {
+    async fn with(service: Option<SettingsService>) -> Self {
         let store = Arc::new(MemoryStore::new());
         let auth = Auth::signature([SECRET]).expect("a good secret");
         let receiver = Receiver::builder("main", auth, Inbox::new(store.clone()));
-        let receiver = match desk {
-            Some(desk) => receiver.settings(desk),
+        let receiver = match service {
+            Some(service) => receiver.settings(service),
             None => receiver,
         };
         let webhook = Webhook::new(Arc::new(receiver.build().expect("good"))).at("/webhooks/jaas");
@@ -54,7 +54,7 @@ impl Server {
     }
 
     /// What was handled, once it is so many.
-    pub(crate) async fn handled(&self, count: usize) -> Vec<Seen> {
+    pub(crate) async fn handled(&self, count: usize) -> Vec<HandlerCall> {
         let waited = tokio::time::timeout(Duration::from_secs(60), self.recorder.wait_for(count)).await;
         waited.unwrap_or_else(|_| panic!("{} of {count} handled in time", self.recorder.seen().len()))
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsDesk};
+use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsService};
 
 use crate::server::{Server, nowhere};
 use crate::support::jaas;
@@ -26,12 +26,12 @@ fn answering(status: u16, body: &'static str, after: Duration) -> String {
 }
 
 #[tokio::test]
-async fn a_desk_answers_validly_and_in_time() {
+async fn a_service_answers_validly_and_in_time() {
     let settings =
         MeetingSettings::builder().lobby_enabled(true).passcode("918273").build().expect("allowed");
-    let desk =
-        SettingsDesk::builder(Fixed::new(settings), FailurePolicy::fail_closed()).build().expect("good");
-    let server = Server::answering(desk).await;
+    let service =
+        SettingsService::builder(Fixed::new(settings), FailurePolicy::fail_closed()).build().expect("good");
+    let server = Server::answering(service).await;
     for extra in [&[][..], &["--with-type"]] {
         let args = [&["--json", "settings", "--url", &server.url, "--fqn", FQN], extra].concat();
         let told = jaas(&args).await.exits(0).json();
@@ -80,7 +80,7 @@ async fn an_answer_that_comes_too_late_is_as_good_as_none() {
     assert!(ran.stdout.contains("longer than the 500ms there are"), "{}", ran.stdout);
     let ran = jaas(&[&args[..], &["--budget", "1s"]].concat()).await.exits(0);
     assert!(ran.stdout.contains("more than half of the 1s there are"), "{}", ran.stdout);
-    let ran = jaas(&[&args[..], &["--time-limit", "100ms"]].concat()).await.exits(3);
+    let ran = jaas(&[&args[..], &["--timeout", "100ms"]].concat()).await.exits(3);
     assert!(ran.stderr.contains("no answer came within 100ms"), "{}", ran.stderr);
     jaas(&["settings", "--url", &nowhere(), "--fqn", FQN]).await.exits(3);
 }

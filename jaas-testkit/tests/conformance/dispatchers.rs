@@ -8,7 +8,7 @@ use jaas_core::event::Event;
 use jaas_core::store::{EventAdmin as _, EventQuery, MemoryStore};
 use jaas_core::{
     Context, Delivery, Direct, DispatchError, Dispatcher, Disposition, EventHandler, Handled, HandlerResult,
-    Handlers, Inbox, Received,
+    Handlers, Inbox, Incoming,
 };
 use jaas_testkit::conformance::DispatcherHarness;
 use jaas_testkit::{FakeDispatcher, Fault, FaultyStore, Op};
@@ -151,8 +151,8 @@ mod flawed {
 
                 #[async_trait]
                 impl Dispatcher for Flawed {
-                    async fn dispatch(&self, received: Received) -> Answer {
-                        let (see, say): (fn(Received) -> Received, fn(&Received, Answer) -> Answer) = ($see, $say);
+                    async fn dispatch(&self, received: Incoming) -> Answer {
+                        let (see, say): (fn(Incoming) -> Incoming, fn(&Incoming, Answer) -> Answer) = ($see, $say);
                         let received = see(received);
                         say(&received, self.0.dispatch(received.clone()).await)
                     }
@@ -190,11 +190,11 @@ mod flawed {
             answer.map(|told| if told == Disposition::Conflict { Disposition::Duplicate } else { told })
         };
         an_unknown_type_that_is_refused breaks dispatch_takes_types_that_nobody_knows: as_it_came, |received, answer| {
-            let unknown = matches!(received, Received::Event(event) if event.envelope.event_type == "WHITEBOARD_OPENED");
+            let unknown = matches!(received, Incoming::Event(event) if event.envelope.event_type == "WHITEBOARD_OPENED");
             if unknown { Err(DispatchError::new("unknown", SECOND)) } else { answer }
         };
         an_unreadable_body_that_is_refused breaks dispatch_quarantines_what_cannot_be_read: as_it_came, |received, answer| {
-            if matches!(received, Received::Unreadable(_)) { Err(DispatchError::new("what?", SECOND)) } else { answer }
+            if matches!(received, Incoming::Unreadable(_)) { Err(DispatchError::new("what?", SECOND)) } else { answer }
         };
         a_failure_that_is_acknowledged breaks dispatch_takes_what_had_failed_when_it_comes_again: as_it_came, |_, answer| {
             Ok(answer.unwrap_or(Disposition::Handled))
@@ -206,28 +206,28 @@ mod flawed {
 
     const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
 
-    fn as_it_came(received: Received) -> Received {
+    fn as_it_came(received: Incoming) -> Incoming {
         received
     }
 
-    fn same(_: &Received, answer: Answer) -> Answer {
+    fn same(_: &Incoming, answer: Answer) -> Answer {
         answer
     }
 
-    fn fresh(received: Received) -> Received {
+    fn fresh(received: Incoming) -> Incoming {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         with_key(received, |_| format!("key {}", NEXT.fetch_add(1, Ordering::SeqCst)))
     }
 
-    fn lower_case(received: Received) -> Received {
+    fn lower_case(received: Incoming) -> Incoming {
         with_key(received, |key| key.to_lowercase())
     }
 
-    fn with_key(received: Received, key_of: impl FnOnce(String) -> String) -> Received {
-        let Received::Event(event) = received else { return received };
+    fn with_key(received: Incoming, key_of: impl FnOnce(String) -> String) -> Incoming {
+        let Incoming::Event(event) = received else { return received };
         let body = std::str::from_utf8(event.body()).expect("UTF-8");
         let body = fixture::with_key(body, &key_of(key(&event))).expect("a key");
-        Delivery::read(event.endpoint, event.received_at, body.into()).expect("readable").into()
+        Delivery::parse(event.endpoint, event.received_at, body.into()).expect("readable").into()
     }
 
     /// Burns the key first and handles the event after, inside the request.
@@ -238,8 +238,8 @@ mod flawed {
 
     #[async_trait]
     impl Dispatcher for Burning {
-        async fn dispatch(&self, received: Received) -> Answer {
-            let Received::Event(event) = received else { return Ok(Disposition::Quarantined) };
+        async fn dispatch(&self, received: Incoming) -> Answer {
+            let Incoming::Event(event) = received else { return Ok(Disposition::Quarantined) };
             if !self.known.lock().expect("unpoisoned").insert(key(&event)) {
                 return Ok(Disposition::Duplicate);
             }

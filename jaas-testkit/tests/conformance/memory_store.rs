@@ -29,7 +29,7 @@ async fn a_full_store_is_not_ready() {
     let store = MemoryStore::with_capacity(1);
     store.ping().await.expect("there is room");
     let body = r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED"}"#;
-    let delivery = Delivery::read("main", Timestamp::from_millis(0), body.into()).expect("an envelope");
+    let delivery = Delivery::parse("main", Timestamp::from_millis(0), body.into()).expect("an envelope");
     store.accept(delivery).await.expect("accepted");
     assert_eq!(store.ping().await.expect_err("it is full").kind(), StoreErrorKind::Overloaded);
 }

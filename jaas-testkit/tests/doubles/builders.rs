@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use jaas_core::event::{DisconnectReason, Event, EventKind, Payload as _};
-use jaas_core::{Auth, Inbox, Received, Receiver, Room, Timestamp, store::MemoryStore};
+use jaas_core::{Auth, Inbox, Incoming, Receiver, Room, Timestamp, store::MemoryStore};
 use jaas_testkit::event::{
     self, EventBuilder, HasDisconnectReason, HasLink, HasName, HasParticipantId, HasRoom, HasUserId,
 };
@@ -205,11 +205,11 @@ fn a_payload_that_cannot_be_read_says_why() {
 
 #[test]
 fn a_body_without_a_readable_envelope_is_received_as_such() {
-    let Received::Unreadable(unreadable) = event::room_created().without("idempotencyKey").received() else {
+    let Incoming::Unreadable(unreadable) = event::room_created().without("idempotencyKey").received() else {
         panic!("unreadable")
     };
     assert!(unreadable.reason.to_string().contains("idempotencyKey"));
-    assert!(matches!(event::room_created().into(), Received::Event(_)));
+    assert!(matches!(event::room_created().into(), Incoming::Event(_)));
 }
 
 #[tokio::test]

@@ -162,7 +162,7 @@ fn a_day_is_the_same_for_the_same_seed_and_other_for_another() {
     assert_eq!(sessions.len(), 12);
     let deliveries: Vec<_> = bodies(7)
         .into_iter()
-        .map(|body| Delivery::read("main", jaas_core::Timestamp::from_secs(0), body).expect("readable"))
+        .map(|body| Delivery::parse("main", jaas_core::Timestamp::from_secs(0), body).expect("readable"))
         .collect();
     assert!(deliveries.is_sorted_by_key(|delivery| delivery.envelope.timestamp));
     let keys: BTreeSet<_> = deliveries.iter().map(|delivery| &delivery.envelope.idempotency_key).collect();

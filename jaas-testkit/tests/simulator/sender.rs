@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jaas_core::store::{EventAdmin as _, EventQuery, MemoryStore};
 use jaas_core::{Auth, Backoff, Handlers, Inbox, Receiver, Timestamp, Worker};
-use jaas_testkit::simulator::{Day, Random, Sender, SignRepeats, Target, Unanswered, bodies_in_order};
+use jaas_testkit::simulator::{Day, NoResponse, Random, Sender, SignRepeats, Target, bodies_in_order};
 use jaas_testkit::{Recorder, SignedRequest, Signer, TokioClock};
 use tokio::time::Instant;
 
@@ -29,12 +29,12 @@ fn bodies(count: usize) -> Vec<Bytes> {
 
 /// Answers as it is told, and remembers every request with the time it came.
 struct Listener {
-    answer: Box<dyn Fn(usize) -> Result<u16, Unanswered> + Send + Sync>,
+    answer: Box<dyn Fn(usize) -> Result<u16, NoResponse> + Send + Sync>,
     requests: Mutex<Vec<(Instant, SignedRequest)>>,
 }
 
 impl Listener {
-    fn answering(answer: impl Fn(usize) -> Result<u16, Unanswered> + Send + Sync + 'static) -> Self {
+    fn answering(answer: impl Fn(usize) -> Result<u16, NoResponse> + Send + Sync + 'static) -> Self {
         Self { answer: Box::new(answer), requests: Mutex::default() }
     }
 
@@ -49,7 +49,7 @@ impl Listener {
 
 #[async_trait]
 impl Target for Listener {
-    async fn post(&self, request: &SignedRequest) -> Result<u16, Unanswered> {
+    async fn post(&self, request: &SignedRequest) -> Result<u16, NoResponse> {
         let number = {
             let mut requests = self.requests.lock().expect("not poisoned");
             requests.push((Instant::now(), request.clone()));
@@ -72,8 +72,10 @@ async fn without_faults_each_body_arrives_once_and_in_order() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_request_is_repeated_after_waits_that_double() {
     let listener = Listener::answering(|number| Ok(if number < 4 { 503 } else { 204 }));
-    let backoff =
-        Backoff::default().first(Duration::from_secs(1)).max(Duration::from_secs(4)).max_failures(9);
+    let backoff = Backoff::default()
+        .initial_delay(Duration::from_secs(1))
+        .max_delay(Duration::from_secs(4))
+        .max_failures(9);
     let report = sender(1).backoff(backoff).send(&listener, bodies(1)).await;
     let times: Vec<_> = listener.requests().into_iter().map(|(at, _)| at).collect();
     let waits: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -90,10 +92,10 @@ async fn what_is_refused_for_ever_is_given_up_and_named() {
     let listener = Listener::answering(|_| Ok(401));
     let report = sender(1).backoff(Backoff::default().max_failures(3)).send(&listener, bodies(2)).await;
     assert!(!report.is_complete());
-    let given_up: Vec<_> =
-        report.given_up.iter().map(|one| (one.key.clone(), one.attempts, one.last.clone())).collect();
-    assert_eq!(given_up.len(), 2);
-    assert!(given_up.contains(&(Some("k1".to_owned()), 3, Ok(401))), "{given_up:?}");
+    let undelivered: Vec<_> =
+        report.undelivered.iter().map(|one| (one.key.clone(), one.attempts, one.last.clone())).collect();
+    assert_eq!(undelivered.len(), 2);
+    assert!(undelivered.contains(&(Some("k1".to_owned()), 3, Ok(401))), "{undelivered:?}");
     assert_eq!((report.requests, report.acknowledged), (6, 0));
     let json = report.json();
     assert_eq!((json["refused"]["401"].as_u64(), json["givenUp"].as_u64()), (Some(6), Some(2)));
@@ -169,7 +171,7 @@ async fn a_lost_request_never_arrives_and_a_lost_answer_makes_a_duplicate() {
 async fn a_repeated_request_is_signed_anew_or_as_before() {
     for (repeats, same) in [(SignRepeats::Anew, false), (SignRepeats::AsBefore, true)] {
         let listener = Listener::answering(|number| Ok(if number == 0 { 500 } else { 200 }));
-        let backoff = Backoff::default().first(Duration::from_secs(30));
+        let backoff = Backoff::default().initial_delay(Duration::from_secs(30));
         sender(1).sign_repeats(repeats).backoff(backoff).send(&listener, bodies(1)).await;
         let requests = listener.requests();
         assert_eq!(requests[0].1 == requests[1].1, same, "{repeats:?}");
@@ -214,17 +216,17 @@ async fn who_does_not_answer_in_time_is_asked_again() {
     struct Silent;
     #[async_trait]
     impl Target for Silent {
-        async fn post(&self, _: &SignedRequest) -> Result<u16, Unanswered> {
+        async fn post(&self, _: &SignedRequest) -> Result<u16, NoResponse> {
             std::future::pending().await
         }
     }
     let report = sender(1)
-        .time_limit(Duration::from_secs(3))
+        .timeout(Duration::from_secs(3))
         .backoff(Backoff::default().max_failures(2))
         .send(&Silent, bodies(1))
         .await;
     assert_eq!(report.unanswered.into_iter().collect::<Vec<_>>(), [("timed_out", 2)]);
-    assert_eq!(report.given_up[0].last, Err(Unanswered::TimedOut));
+    assert_eq!(report.undelivered[0].last, Err(NoResponse::TimedOut));
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +235,7 @@ async fn no_more_requests_are_under_way_than_allowed() {
     struct Counter(Mutex<(usize, usize)>);
     #[async_trait]
     impl Target for Counter {
-        async fn post(&self, _: &SignedRequest) -> Result<u16, Unanswered> {
+        async fn post(&self, _: &SignedRequest) -> Result<u16, NoResponse> {
             {
                 let mut counts = self.0.lock().expect("not poisoned");
                 counts.0 += 1;
@@ -286,8 +288,10 @@ async fn a_faulty_day_through_receiver_inbox_and_worker_is_handled_once_per_even
 
     let meetings = Day::new(7).meetings(10).play();
     let bodies = bodies_in_order(&meetings);
-    let quick =
-        Backoff::default().first(Duration::from_millis(1)).max(Duration::from_millis(20)).max_failures(50);
+    let quick = Backoff::default()
+        .initial_delay(Duration::from_millis(1))
+        .max_delay(Duration::from_millis(20))
+        .max_failures(50);
     let faulty =
         sender(7).concurrency(16).duplicates(0.1).shuffle(0.5).lose_requests(0.05).lose_answers(0.05);
     let report = faulty.backoff(quick).send(&receiver, bodies.clone()).await;
@@ -312,10 +316,12 @@ async fn a_wrong_secret_is_refused_every_time() {
     let inbox = Inbox::new(Arc::new(MemoryStore::new()));
     let receiver =
         Receiver::builder("main", auth, inbox).clock(TokioClock::starting_at(NOW)).build().expect("good");
-    let quick =
-        Backoff::default().first(Duration::from_millis(1)).max(Duration::from_millis(1)).max_failures(2);
+    let quick = Backoff::default()
+        .initial_delay(Duration::from_millis(1))
+        .max_delay(Duration::from_millis(1))
+        .max_failures(2);
     let bodies = Random::new(1).meeting().bodies();
     let report = sender(1).backoff(quick).send(&Arc::new(receiver), bodies.clone()).await;
     assert_eq!(report.refused.into_iter().collect::<Vec<_>>(), [(401, bodies.len() * 2)]);
-    assert_eq!(report.given_up.len(), bodies.len());
+    assert_eq!(report.undelivered.len(), bodies.len());
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use jaas_core::{
-    Clock as _, DispatchError, Dispatcher, Disposition, Received, Receiver, SystemClock, Timestamp,
+    Clock as _, DispatchError, Dispatcher, Disposition, Incoming, Receiver, SystemClock, Timestamp,
 };
 use jaas_testkit::{SignedRequest, Signer};
 use other_frameworks::{Webhook, serve};
@@ -138,7 +138,7 @@ impl Held {
 
 #[async_trait]
 impl Dispatcher for Held {
-    async fn dispatch(&self, _: Received) -> Result<Disposition, DispatchError> {
+    async fn dispatch(&self, _: Incoming) -> Result<Disposition, DispatchError> {
         self.0.0.notify_one();
         self.0.1.notified().await;
         Ok(Disposition::Handled)

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use actix_web::{App, HttpServer};
 use jaas_actix::Webhook;
 use jaas_core::settings::{
-    FailurePolicy, MeetingSettings, SettingsDesk, SettingsLog as _, SettingsProvider, SettingsQuery,
-    SettingsRequest,
+    FailurePolicy, MeetingSettings, SettingsLog as _, SettingsProvider, SettingsQuery, SettingsRequest,
+    SettingsService,
 };
 use jaas_core::store::{Keep, MemoryStore, PageRequest};
 use jaas_core::{Auth, Clock as _, HandlerError, Inbox, Receiver, SystemClock};
@@ -110,11 +110,11 @@ async fn run(name: &str, policy: FailurePolicy, status_in_trouble: u16) {
     let folder = tempfile::tempdir().expect("a folder");
     let (log, provider) =
         (SqliteStore::open(folder.path().join("jaas.sqlite")).await.expect("opened"), Troubled::default());
-    let desk = SettingsDesk::builder(provider.clone(), policy).deadline(deadline);
-    let desk = desk.records(log.clone(), Keep::FOREVER).build().expect("good");
+    let service = SettingsService::builder(provider.clone(), policy).timeout(deadline);
+    let service = service.records(log.clone(), Keep::FOREVER).build().expect("good");
     let auth = Auth::signature([SECRET]).expect("good");
     let receiver = Receiver::builder("main", auth, Inbox::new(Arc::new(MemoryStore::new())));
-    let receiver = Arc::new(receiver.settings(desk.clone()).build().expect("good"));
+    let receiver = Arc::new(receiver.settings(service.clone()).build().expect("good"));
     let webhook = Webhook::new(receiver);
     let server = HttpServer::new(move || App::new().configure(webhook.config()));
     // Longer than a machine may be held up, so that no connection is closed just when it is used again.
@@ -181,10 +181,10 @@ async fn run(name: &str, policy: FailurePolicy, status_in_trouble: u16) {
     assert!(at(1.0) <= limit, "the longest answer took {:?}", at(1.0));
 
     // Nothing is left: no call, no task, and a record of each answer.
-    assert_eq!((provider.0.load(Ordering::SeqCst), desk.calls_in_flight()), (0, 0));
+    assert_eq!((provider.0.load(Ordering::SeqCst), service.calls_in_flight()), (0, 0));
     handle.stop(true).await;
     server.await.expect("no panic").expect("stopped");
-    desk.close().await;
+    service.close().await;
     let mut query = SettingsQuery {
         page: PageRequest { limit: 1000, ..PageRequest::first() },
         ..SettingsQuery::default()
@@ -197,7 +197,7 @@ async fn run(name: &str, policy: FailurePolicy, status_in_trouble: u16) {
         query.page.after = Some(next);
     }
     assert_eq!(recorded, questions);
-    drop(desk);
+    drop(service);
     log.close().await;
     let settled = Instant::now();
     while tokio::runtime::Handle::current().metrics().num_alive_tasks() > tasks_before {

@@ -98,7 +98,7 @@ impl Rows {
             .items
             .into_iter()
             .filter_map(|row| {
-                let delivery = Delivery::read(row.endpoint, row.first_received_at, (*row.body).clone());
+                let delivery = Delivery::parse(row.endpoint, row.first_received_at, (*row.body).clone());
                 Some((row.id, delivery.ok()?))
             })
             .collect();

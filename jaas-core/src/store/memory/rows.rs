@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::queues::{Phase, Queue, QueueKey, Queues};
 use crate::handler::Handled;
 use crate::settings::SettingsRecord;
-use crate::store::burial::{Burial, crash_note};
+use crate::store::dead_lettered::{DeadLettered, crash_note};
 use crate::store::order::{Head, Turn};
 use crate::store::{
     Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Claim, ClaimRequest, Completion, Conflict,
@@ -267,13 +267,13 @@ impl Rows {
         None
     }
 
-    pub(super) fn claim_due(&mut self, request: &ClaimRequest) -> (Vec<Claim>, Vec<Burial>) {
+    pub(super) fn claim_due(&mut self, request: &ClaimRequest) -> (Vec<Claim>, Vec<DeadLettered>) {
         let ClaimRequest { now, limit, .. } = *request;
         let next = NextClaim { lease: request.lease, order: request.order, following: 0 };
-        let (mut claims, mut buried) = (Vec::new(), Vec::new());
+        let (mut claims, mut dead_letters) = (Vec::new(), Vec::new());
         for key in self.queues.due(Phase::Running, now, usize::MAX) {
             let lease = self.queues.get(&key).and_then(|queue| queue.running);
-            buried.extend(lease.and_then(|lease| self.crash(lease, request)));
+            dead_letters.extend(lease.and_then(|lease| self.crash(lease, request)));
         }
         if limit > 0 && self.queues.suspect_runs.is_none() {
             let first = self.queues.due(Phase::Suspect, now, 1);
@@ -290,28 +290,29 @@ impl Rows {
                 claims.extend(self.claim_next(&key, &request.worker, next, false, now));
             }
         }
-        (claims, buried)
+        (claims, dead_letters)
     }
 
     /// Counts a crash for an event whose lease ran out; returns it when it is given up.
-    fn crash(&mut self, lease: Lease, request: &ClaimRequest) -> Option<Burial> {
+    fn crash(&mut self, lease: Lease, request: &ClaimRequest) -> Option<DeadLettered> {
         let now = request.now;
         let row = self.events.get_mut(&lease.event)?;
         let attempt = row.attempt(AttemptOutcome::Crashed, now);
         row.event.crashes += 1;
-        let mut buried = None;
+        let mut dead_letters = None;
         if row.event.crashes >= request.max_crashes {
             row.settle(EventState::Dead, crash_note(row.event.crashes), now);
             let event = &row.event;
             let attempts = event.failures + event.crashes + event.interruptions;
             let key = event.idempotency_key.clone();
-            buried = Some(Burial::new(event.id, key, &*event.event_type, event.crashes, attempts));
+            dead_letters =
+                Some(DeadLettered::new(event.id, key, &*event.event_type, event.crashes, attempts));
         } else {
             self.enqueue(lease.event, now);
         }
         self.record(attempt);
         self.go_on(lease.event, None, now);
-        buried
+        dead_letters
     }
 
     /// Makes a settled event wait again.

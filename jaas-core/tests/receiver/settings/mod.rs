@@ -2,15 +2,15 @@
 //! misread.
 
 mod cache;
-mod desk;
 mod properties;
 mod receiving;
 mod records;
 mod seed;
+mod service;
 
 use std::time::Duration;
 
-use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsDesk, SettingsDeskBuilder};
+use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsService, SettingsServiceBuilder};
 use jaas_testkit::settings::ScriptedProvider;
 
 /// What a good provider answers here.
@@ -23,12 +23,12 @@ fn numbered(number: u16) -> MeetingSettings {
     MeetingSettings::builder().max_occupants(number).build().expect("allowed")
 }
 
-/// The desk answers 77 when it has to answer for the provider.
-fn builder(provider: &ScriptedProvider) -> SettingsDeskBuilder {
-    SettingsDesk::builder(provider.clone(), FailurePolicy::fallback(numbered(77)))
+/// The settings service answers 77 when it has to answer for the provider.
+fn builder(provider: &ScriptedProvider) -> SettingsServiceBuilder {
+    SettingsService::builder(provider.clone(), FailurePolicy::fallback(numbered(77)))
 }
 
-fn desk(provider: &ScriptedProvider) -> SettingsDesk {
+fn service(provider: &ScriptedProvider) -> SettingsService {
     builder(provider).build().expect("a good configuration")
 }
 

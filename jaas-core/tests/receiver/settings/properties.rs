@@ -152,6 +152,6 @@ proptest! {
         #[cfg(feature = "toml")]
         let _ = RoomRules::from_toml("r.toml", &text);
         let _ = MeetingSettings::from_json(&text);
-        let _ = SettingsRequest::read("main", jaas_core::Timestamp::from_secs(0), bytes.into());
+        let _ = SettingsRequest::parse("main", jaas_core::Timestamp::from_secs(0), bytes.into());
     }
 }

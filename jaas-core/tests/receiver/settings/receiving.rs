@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jaas_core::event::EventKind;
-use jaas_core::settings::{FailurePolicy, SettingsDesk};
+use jaas_core::settings::{FailurePolicy, SettingsService};
 use jaas_core::store::{EventAdmin as _, EventQuery, MemoryStore, PageRequest};
 use jaas_core::{Auth, Credentials, Disposition, Inbox, Receiver, ReceiverBuilder, Reply, Timestamp};
 use jaas_testkit::settings::{Script, ScriptedProvider, SettingsQuestion, assert_valid_for_jaas};
 use jaas_testkit::{Signer, event, fixture};
 
-use super::{builder, desk, protected};
+use super::{builder, protected, service};
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_420_800);
 const SECRET: &str = "whsec_00000000000000000000000000000000";
@@ -32,8 +32,8 @@ impl World {
         Self { store, provider, receiver }
     }
 
-    fn with_desk() -> Self {
-        Self::new(|receiver, provider| receiver.settings(desk(provider)))
+    fn with_service() -> Self {
+        Self::new(|receiver, provider| receiver.settings(service(provider)))
     }
 
     async fn send(&self, body: impl Into<Bytes>) -> Reply {
@@ -63,7 +63,7 @@ fn given() -> Reply {
 
 #[tokio::test]
 async fn a_question_is_answered_on_both_paths_with_and_without_its_type() {
-    let world = World::with_desk();
+    let world = World::with_service();
     let typed = SettingsQuestion::about("app/math").with_event_type();
     let with_key =
         typed.clone().with("idempotencyKey", "k-1").with("timestamp", 1).with("data", serde_json::json!({}));
@@ -88,7 +88,7 @@ async fn a_question_is_answered_on_both_paths_with_and_without_its_type() {
 
 #[tokio::test]
 async fn an_event_is_an_event_on_both_paths() {
-    let world = World::with_desk();
+    let world = World::with_service();
     for (place, fixture) in fixture::EVENTS.iter().chain(fixture::CASES).enumerate() {
         let body = fixture::with_key(fixture.body, &format!("k-{place}")).expect("a key");
         let reply = if place % 2 == 0 { world.send(body).await } else { world.send_to_settings(body).await };
@@ -99,7 +99,7 @@ async fn an_event_is_an_event_on_both_paths() {
 
 #[tokio::test]
 async fn what_is_neither_is_quarantined_among_events_and_answered_by_the_policy_on_the_path_of_settings() {
-    let world = World::with_desk();
+    let world = World::with_service();
     for (name, body) in fixture::UNREADABLE {
         let reply = world.send(Bytes::from_static(body)).await;
         assert_eq!(reply, Reply::Received(Disposition::Quarantined), "{name}");
@@ -113,7 +113,7 @@ async fn what_is_neither_is_quarantined_among_events_and_answered_by_the_policy_
 }
 
 #[tokio::test]
-async fn without_a_desk_a_question_is_kept_like_any_body_that_is_no_event() {
+async fn without_a_service_a_question_is_kept_like_any_body_that_is_no_event() {
     let world = World::new(|receiver, _| receiver);
     assert_eq!(world.send(question()).await, Reply::Received(Disposition::Quarantined));
     let typed = SettingsQuestion::about("app/math").with_event_type();
@@ -127,7 +127,7 @@ async fn without_a_desk_a_question_is_kept_like_any_body_that_is_no_event() {
 async fn g6_an_unauthentic_question_reaches_neither_the_provider_nor_the_store() {
     let own = Auth::signature_or_authorization([SECRET], [VALUE]).expect("good");
     for world in [
-        World::with_desk(),
+        World::with_service(),
         World::new(|receiver, provider| {
             receiver.settings(builder(provider).auth(own).build().expect("good"))
         }),
@@ -153,7 +153,7 @@ async fn g6_an_unauthentic_question_reaches_neither_the_provider_nor_the_store()
 }
 
 #[tokio::test]
-async fn the_desk_may_ask_for_other_credentials_than_events_do() {
+async fn the_service_may_ask_for_other_credentials_than_events_do() {
     let value = Auth::authorization([VALUE]).expect("good");
     let world = World::new(|receiver, provider| {
         receiver.settings(builder(provider).auth(value).build().expect("good"))
@@ -176,7 +176,7 @@ async fn the_desk_may_ask_for_other_credentials_than_events_do() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn questions_wait_for_no_event_and_are_never_answered_503() {
-    let world = World::with_desk();
+    let world = World::with_service();
     world.receiver.close();
     assert_eq!(world.send(fixture::of(EventKind::RoomCreated).body).await.status(), 503);
     assert_eq!(world.send(question()).await, given(), "a question does not come back after a restart");
@@ -187,7 +187,7 @@ async fn questions_wait_for_no_event_and_are_never_answered_503() {
     let auth = Auth::signature([SECRET]).expect("good");
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
     let receiver = Receiver::builder("main", auth, Stuck(gate.clone())).clock(|| NOW).max_in_flight(1);
-    let receiver = Arc::new(receiver.settings(desk(&provider)).build().expect("good"));
+    let receiver = Arc::new(receiver.settings(service(&provider)).build().expect("good"));
     let sign = |body: &str| Signer::new(SECRET).expect("good").sign(NOW, body.to_owned());
     let stuck = tokio::spawn({
         let (receiver, request) = (receiver.clone(), sign(fixture::of(EventKind::RoomCreated).body));
@@ -205,7 +205,7 @@ async fn questions_wait_for_no_event_and_are_never_answered_503() {
 async fn a_question_that_waits_takes_no_place_from_an_event() {
     let world = World::new(|receiver, _| {
         let hanging = ScriptedProvider::of([Script::Hang]);
-        receiver.settings(desk(&hanging)).max_in_flight(1)
+        receiver.settings(service(&hanging)).max_in_flight(1)
     });
     let waiting = world.send(question());
     let mut waiting = std::pin::pin!(waiting);
@@ -223,22 +223,22 @@ struct Stuck(Arc<tokio::sync::Notify>);
 
 #[async_trait::async_trait]
 impl jaas_core::Dispatcher for Stuck {
-    async fn dispatch(&self, _: jaas_core::Received) -> Result<Disposition, jaas_core::DispatchError> {
+    async fn dispatch(&self, _: jaas_core::Incoming) -> Result<Disposition, jaas_core::DispatchError> {
         self.0.notify_one();
         std::future::pending().await
     }
 }
 
 #[tokio::test]
-async fn a_desk_can_be_shared_by_two_receivers_and_tells_their_rooms_apart() {
+async fn a_service_can_be_shared_by_two_receivers_and_tells_their_rooms_apart() {
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
     let policy = FailurePolicy::fail_closed();
-    let desk = SettingsDesk::builder(provider.clone(), policy).build().expect("good");
+    let service = SettingsService::builder(provider.clone(), policy).build().expect("good");
     for endpoint in ["one", "other"] {
         let auth = Auth::signature([SECRET]).expect("good");
         let receiver =
             Receiver::builder(endpoint, auth, Inbox::new(Arc::new(MemoryStore::new()))).clock(|| NOW);
-        let receiver = receiver.settings(desk.clone()).build().expect("good");
+        let receiver = receiver.settings(service.clone()).build().expect("good");
         let request = Signer::new(SECRET).expect("good").sign(NOW, question());
         assert_eq!(receiver.receive(request.credentials(), request.body.clone()).await, given());
     }
@@ -250,11 +250,12 @@ async fn a_desk_can_be_shared_by_two_receivers_and_tells_their_rooms_apart() {
 #[tokio::test]
 async fn a_question_and_an_event_behind_a_byte_order_mark_are_taken_for_what_they_are() {
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
-    let desk = SettingsDesk::builder(provider.clone(), FailurePolicy::fail_closed()).build().expect("good");
+    let service =
+        SettingsService::builder(provider.clone(), FailurePolicy::fail_closed()).build().expect("good");
     let store = Arc::new(MemoryStore::new());
     let auth = Auth::signature([SECRET]).expect("good");
     let receiver = Receiver::builder("main", auth, Inbox::new(store.clone())).clock(|| NOW);
-    let receiver = receiver.settings(desk).build().expect("good");
+    let receiver = receiver.settings(service).build().expect("good");
     let sign = |body: String| Signer::new(SECRET).expect("good").sign(NOW, body);
     for body in [
         "\u{feff}{\"fqn\":\"vpaas-magic-cookie-1/board-vip\"}",
@@ -276,7 +277,7 @@ async fn a_question_and_an_event_behind_a_byte_order_mark_are_taken_for_what_the
     assert_eq!(reply, Reply::Received(Disposition::Stored));
     let stored = store.events(&EventQuery::default()).await.expect("listed").items;
     assert_eq!(stored[0].body, body.as_str(), "byte for byte, with the mark");
-    let delivery = jaas_core::Delivery::read("main", NOW, joined.body).expect("readable");
+    let delivery = jaas_core::Delivery::parse("main", NOW, joined.body).expect("readable");
     let jaas_core::event::Event::ParticipantJoined(joined) = delivery.event() else { panic!("a join") };
     assert_eq!(joined.participant.name.map(|name| name.into_exposed()).as_deref(), Some("Ada"));
 }

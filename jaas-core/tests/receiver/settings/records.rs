@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::settings::{
-    FailurePolicy, SettingsDesk, SettingsFailure, SettingsLog, SettingsQuery, SettingsRecord, SettingsSource,
+    FailurePolicy, SettingsFailure, SettingsLog, SettingsQuery, SettingsRecord, SettingsService,
+    SettingsSource,
 };
 use jaas_core::store::{Keep, MemoryStore, Page, StoreError, StoreErrorKind};
 use jaas_core::{Fqn, Timestamp};
@@ -32,14 +33,14 @@ async fn each_answer_leaves_a_record_of_what_was_decided_and_why() {
         "panics" => Script::Panic("at the disco".into()),
         _ => Script::None,
     });
-    let desk = SettingsDesk::builder(provider, FailurePolicy::fail_closed())
+    let service = SettingsService::builder(provider, FailurePolicy::fail_closed())
         .records(log.clone(), Keep::FOREVER)
         .build()
         .expect("good");
     for room in ["good", "slow", "broken", "panics", "unknown"] {
-        desk.answer(SettingsQuestion::about(&format!("App/{room}")).request()).await;
+        service.answer(SettingsQuestion::about(&format!("App/{room}")).request()).await;
     }
-    desk.close().await;
+    service.close().await;
     let records = records(&log).await;
     let told: Vec<_> = records
         .iter()
@@ -53,7 +54,7 @@ async fn each_answer_leaves_a_record_of_what_was_decided_and_why() {
             ("App/slow", closed, Some(SettingsFailure::TimedOut), None),
             ("App/broken", closed, Some(SettingsFailure::Failed), Some("cannot reach https://db.example/…")),
             ("App/panics", closed, Some(SettingsFailure::Panicked), Some("at the disco")),
-            ("App/unknown", closed, Some(SettingsFailure::NoSettings), None),
+            ("App/unknown", closed, Some(SettingsFailure::NoSettingsForRoom), None),
         ]
     );
     let good = &records[0];
@@ -70,13 +71,13 @@ async fn each_answer_leaves_a_record_of_what_was_decided_and_why() {
 async fn records_are_found_by_room_and_time_and_page_by_page() {
     let log = Arc::new(MemoryStore::new());
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
-    let desk = builder(&provider).records(log.clone(), Keep::FOREVER).build().expect("good");
+    let service = builder(&provider).records(log.clone(), Keep::FOREVER).build().expect("good");
     let at = Timestamp::from_secs;
     for second in 0..10 {
         let fqn = ["App/Math", "app/math", "other/math", "app/%6Dath", "app/art"][second % 5];
-        desk.answer(SettingsQuestion::about(fqn).received_at(at(second as i64)).request()).await;
+        service.answer(SettingsQuestion::about(fqn).received_at(at(second as i64)).request()).await;
     }
-    desk.close().await;
+    service.close().await;
     let found = async |query: SettingsQuery| {
         let mut query = query;
         let mut seconds = Vec::new();
@@ -138,28 +139,28 @@ impl SettingsLog for Troubled {
 async fn a_log_that_hangs_holds_up_no_answer_and_closing_ends() {
     let log = Arc::new(Troubled { hang: true, failures: AtomicUsize::new(0), memory: MemoryStore::new() });
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
-    let desk = builder(&provider).records(log, Keep::FOREVER).build().expect("good");
+    let service = builder(&provider).records(log, Keep::FOREVER).build().expect("good");
     let asked = Instant::now();
     for _ in 0..10_000 {
-        desk.answer(settings_request("a/r")).await;
+        service.answer(settings_request("a/r")).await;
     }
     assert_eq!(asked.elapsed(), Duration::ZERO);
     let closing = Instant::now();
-    desk.close().await;
+    service.close().await;
     assert_eq!(closing.elapsed(), Duration::from_secs(20));
-    desk.close().await;
-    assert_eq!(desk.answer(settings_request("a/r")).await.status(), 200, "still answered");
+    service.close().await;
+    assert_eq!(service.answer(settings_request("a/r")).await.status(), 200, "still answered");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_log_that_fails_for_a_moment_loses_nothing() {
     let log = Arc::new(Troubled { hang: false, failures: AtomicUsize::new(2), memory: MemoryStore::new() });
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
-    let desk = builder(&provider).records(log.clone(), Keep::FOREVER).build().expect("good");
+    let service = builder(&provider).records(log.clone(), Keep::FOREVER).build().expect("good");
     for _ in 0..250 {
-        desk.answer(settings_request("a/r")).await;
+        service.answer(settings_request("a/r")).await;
     }
-    desk.close().await;
+    service.close().await;
     let query = SettingsQuery {
         page: jaas_core::store::PageRequest { limit: 1000, ..jaas_core::store::PageRequest::first() },
         ..SettingsQuery::default()
@@ -179,7 +180,7 @@ async fn old_records_are_deleted_at_once_and_every_hour() {
     log.record_settings(&all).await.expect("recorded");
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
     let now = jaas_testkit::ManualClock::at(Timestamp::from_secs(3 * day));
-    let desk =
+    let service =
         builder(&provider).records(log.clone(), Keep::days(2)).clock(now.clone()).build().expect("good");
     let count = async || {
         let page = jaas_core::store::PageRequest { limit: 1000, ..jaas_core::store::PageRequest::first() };
@@ -196,7 +197,7 @@ async fn old_records_are_deleted_at_once_and_every_hour() {
     assert_eq!(count().await, 600, "not yet time");
     sleep(Duration::from_secs(31 * 60)).await;
     assert_eq!(count().await, 0);
-    desk.close().await;
+    service.close().await;
 
     log.record_settings(&all).await.expect("recorded");
     let now = Timestamp::from_secs(0);
@@ -206,12 +207,12 @@ async fn old_records_are_deleted_at_once_and_every_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_desk_that_is_dropped_writes_what_is_queued_and_ends_its_task() {
+async fn a_service_that_is_dropped_writes_what_is_queued_and_ends_its_task() {
     let log = Arc::new(MemoryStore::new());
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
-    let desk = builder(&provider).records(log.clone(), Keep::days(1)).build().expect("good");
-    desk.answer(settings_request("a/r")).await;
-    drop(desk);
+    let service = builder(&provider).records(log.clone(), Keep::days(1)).build().expect("good");
+    service.answer(settings_request("a/r")).await;
+    drop(service);
     sleep(Duration::from_secs(1)).await;
     assert_eq!(records(&log).await.len(), 1);
     assert_eq!(Arc::strong_count(&log), 1, "the task has ended");

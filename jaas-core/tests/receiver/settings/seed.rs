@@ -1,6 +1,6 @@
 //! What 8x8's page says.
 
-use jaas_core::settings::{FailurePolicy, RoomRules, SettingsDesk};
+use jaas_core::settings::{FailurePolicy, RoomRules, SettingsService};
 use jaas_testkit::settings::{SettingsQuestion, assert_valid_for_jaas};
 use serde_json::json;
 
@@ -10,10 +10,10 @@ async fn the_documented_question_gets_the_documented_answer() {
         "lobbyEnabled": true, "passcode": "0000", "lobbyType": "WAIT_FOR_APPROVAL", "maxOccupants": 4,
         "transcriber": "EGHT_WHISPER"}}]}"#;
     let rules = RoomRules::from_json("rooms.json", rules).expect("allowed");
-    let desk = SettingsDesk::builder(rules, FailurePolicy::fail_closed()).build().expect("good");
+    let service = SettingsService::builder(rules, FailurePolicy::fail_closed()).build().expect("good");
     let question = SettingsQuestion::about("AppID/roomName");
     assert_eq!(question.body(), r#"{"fqn":"AppID/roomName"}"#);
-    let answer = assert_valid_for_jaas(&desk.answer(question.request()).await);
+    let answer = assert_valid_for_jaas(&service.answer(question.request()).await);
     let documented = json!({
         "lobbyEnabled": true,
         "passcode": "0000",

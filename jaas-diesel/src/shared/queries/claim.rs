@@ -6,7 +6,7 @@ use diesel::QueryResult;
 use diesel::dsl::{exists, min};
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, SelectableHelper as _};
 use jaas_core::Timestamp;
-use jaas_core::store::tools::{Burial, crash_note};
+use jaas_core::store::tools::{DeadLettered, crash_note};
 use jaas_core::store::{AttemptOutcome, Claim, ClaimRequest, Lease, NextClaim, NextDue};
 
 use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically};
@@ -23,13 +23,13 @@ const MAX_EXPIRED: i64 = 256;
 /// How much of a worker's name is kept.
 const MAX_WORKER_CHARS: usize = 255;
 
-/// Claims sessions, each with the event to run. Adds to `buried` the events that became dead letters for their crashes, to be
+/// Claims sessions, each with the event to run. Adds to `dead_letters` the events that became dead letters for their crashes, to be
 /// reported once they are committed.
 pub(in super::super) async fn claim(
     connection: &mut Connection,
     request: &ClaimRequest,
     now: Now,
-    buried: &mut Vec<Burial>,
+    dead_letters: &mut Vec<DeadLettered>,
 ) -> QueryResult<Vec<Claim>> {
     if request.limit == 0 {
         return Ok(Vec::new());
@@ -70,7 +70,7 @@ pub(in super::super) async fn claim(
         }
         QueryResult::Ok(claims.into_values().collect())
     })?;
-    buried.extend(given_up);
+    dead_letters.extend(given_up);
     Ok(claims)
 }
 
@@ -113,7 +113,7 @@ async fn take_over(
     queue: QueueRow,
     request: &ClaimRequest,
     now: i64,
-    buried: &mut Vec<Burial>,
+    dead_letters: &mut Vec<DeadLettered>,
 ) -> QueryResult<Freed> {
     use jaas_events::dsl;
     let event = dsl::jaas_events.find(queue.event_id.unwrap_or_default());
@@ -125,7 +125,7 @@ async fn take_over(
     if so_often >= request.max_crashes {
         let dead = (dsl::state.eq(DEAD), dsl::note.eq(crash_note(so_often)), dsl::settled_at.eq(Some(now)));
         diesel::update(event).set((counted, dead)).execute(connection).await?;
-        buried.push(crashed.buried(so_often));
+        dead_letters.push(crashed.dead_letters(so_often));
     } else {
         diesel::update(event).set(counted).execute(connection).await?;
     }

@@ -39,7 +39,7 @@ pub(in super::super) async fn replay_quarantined(
         let kept: Vec<(i64, String, i64, Vec<u8>)> = locked!(kept).load(connection).await?;
         let (mut parsed, mut events) = (Vec::new(), Vec::new());
         for (id, endpoint, received_at, body) in kept {
-            match Delivery::read(endpoint, Timestamp::from_millis(received_at), body.into()) {
+            match Delivery::parse(endpoint, Timestamp::from_millis(received_at), body.into()) {
                 Ok(delivery) => {
                     parsed.push(id);
                     events.push(NewEvent::from(delivery));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel_async::pooled_connection::bb8::Pool;
-use jaas_core::store::tools::Burial;
+use jaas_core::store::tools::DeadLettered;
 use jaas_core::store::{Claim, ClaimRequest, Lease, StoreError};
 use tokio::sync::watch;
 
@@ -34,11 +34,11 @@ pub(super) struct Claiming {
 }
 
 /// Burials that were committed. They are reported also when the claim fails after them, or its timeout drops it.
-struct Buried(Vec<Burial>);
+struct DeadLetters(Vec<DeadLettered>);
 
-impl Drop for Buried {
+impl Drop for DeadLetters {
     fn drop(&mut self) {
-        self.0.iter().for_each(Burial::report);
+        self.0.iter().for_each(DeadLettered::report);
     }
 }
 
@@ -67,8 +67,8 @@ impl Commit for Claiming {
             let now = if self.callers_time { Now::given(request.now) } else { Now::of_the_database() };
             let mut tries = 1;
             let rows = loop {
-                let mut buried = Buried(Vec::new());
-                match queries::claim(connection, request, now, &mut buried.0).await {
+                let mut dead_letters = DeadLetters(Vec::new());
+                match queries::claim(connection, request, now, &mut dead_letters.0).await {
                     Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => tries += 1,
                     result => break result?,
                 }

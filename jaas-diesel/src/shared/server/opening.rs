@@ -65,7 +65,7 @@ impl Builder {
     /// How long a call may wait for the database before it is
     /// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable). Handlers' transactions are not limited by it.
     /// Defaults to 5 s.
-    pub fn time_limit(mut self, limit: Duration) -> Self {
+    pub fn timeout(mut self, limit: Duration) -> Self {
         self.plan.timeout = limit;
         self
     }
@@ -196,7 +196,7 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The address of a database holds its password.
         f.debug_struct(std::any::type_name::<Self>().rsplit("::").next().unwrap_or_default())
-            .field("time_limit", &self.plan.timeout)
+            .field("timeout", &self.plan.timeout)
             .finish_non_exhaustive()
     }
 }

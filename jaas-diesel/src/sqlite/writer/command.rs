@@ -1,7 +1,7 @@
 //! What the writing thread is asked to do, and what it commits together.
 
 use diesel::{QueryResult, SqliteConnection};
-use jaas_core::store::tools::Burial;
+use jaas_core::store::tools::DeadLettered;
 use jaas_core::store::{Accepted, Claim, Lease, Step, StoreError, TxWork};
 use tokio::sync::oneshot;
 
@@ -29,13 +29,13 @@ pub(in super::super) enum Wake {
 /// What a claim has done.
 pub(in super::super) struct Claimed {
     pub(in super::super) claims: Vec<Claim>,
-    pub(in super::super) buried: Vec<Burial>,
+    pub(in super::super) dead_letters: Vec<DeadLettered>,
 }
 
 impl Claimed {
     /// Reports the dead letters, now that they are committed; returns the claims.
     pub(in super::super) fn reported(self) -> Vec<Claim> {
-        self.buried.iter().for_each(Burial::report);
+        self.dead_letters.iter().for_each(DeadLettered::report);
         self.claims
     }
 }

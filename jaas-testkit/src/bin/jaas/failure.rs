@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use jaas_core::signature::SecretError;
-use jaas_testkit::simulator::{HttpError, Unanswered};
+use jaas_testkit::simulator::{HttpError, NoResponse};
 
 /// What to say, and the exit code.
 #[derive(Debug)]
@@ -64,16 +64,16 @@ impl From<SecretError> for Failure {
     }
 }
 
-impl From<Unanswered> for Failure {
-    fn from(unanswered: Unanswered) -> Self {
+impl From<NoResponse> for Failure {
+    fn from(unanswered: NoResponse) -> Self {
         Self::nobody(format!("{unanswered}; {}", remedy(&unanswered)))
     }
 }
 
 /// What to look at when nobody answers.
-pub(crate) fn remedy(unanswered: &Unanswered) -> &'static str {
+pub(crate) fn remedy(unanswered: &NoResponse) -> &'static str {
     match unanswered {
-        Unanswered::Unreachable { reason } if reason.contains("certificate") => {
+        NoResponse::Unreachable { reason } if reason.contains("certificate") => {
             "this system does not trust it: install its issuer's certificate, or name a file with it in SSL_CERT_FILE"
         }
         _ => "is the server running there?",

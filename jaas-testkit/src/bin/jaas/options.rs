@@ -37,7 +37,7 @@ pub(crate) struct Via {
 
     /// How long to wait for an answer
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = values::duration)]
-    pub(crate) time_limit: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl Via {

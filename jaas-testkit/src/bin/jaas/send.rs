@@ -94,16 +94,16 @@ impl Send {
         }
         let began = Instant::now();
         let asked = target.ask(request.body.clone(), Some(&request.signature));
-        let answered = tokio::time::timeout(self.to.via.time_limit, asked).await;
+        let answered = tokio::time::timeout(self.to.via.timeout, asked).await;
         let (status, _) = answered.map_err(|_| {
             Failure::nobody(format!(
                 "no answer came within {:?}; JaaS would send it again",
-                self.to.via.time_limit
+                self.to.via.timeout
             ))
         })??;
         let millis = began.elapsed().as_secs_f64() * 1000.0;
 
-        let envelope = Envelope::read(&body).ok();
+        let envelope = Envelope::parse(&body).ok();
         let event_type = envelope.as_ref().map_or("a body without envelope", |envelope| &envelope.event_type);
         let key = envelope.as_ref().map(|envelope| envelope.idempotency_key.as_str());
         let json = json!({ "eventType": envelope.as_ref().map(|envelope| &envelope.event_type), "idempotencyKey": key, "status": status, "ms": millis });

@@ -64,11 +64,11 @@ impl Settings {
         };
         let began = Instant::now();
         let asked = target.ask(body.into(), signature.as_deref());
-        let answered = tokio::time::timeout(self.to.via.time_limit, asked).await;
+        let answered = tokio::time::timeout(self.to.via.timeout, asked).await;
         let (status, answer) = answered.map_err(|_| {
             Failure::nobody(format!(
                 "no answer came within {:?}; JaaS waits about 3 s and opens the room without passcode or lobby",
-                self.to.via.time_limit
+                self.to.via.timeout
             ))
         })??;
         let took = began.elapsed();

@@ -142,7 +142,7 @@ impl Simulate {
         }
         let url = self.url.as_deref().ok_or_else(|| Failure::usage("there is no --url to send to"))?;
         let target = self.via.target(url)?;
-        let sender = Sender::new(self.secrets.signer()?, self.seed).time_limit(self.via.time_limit);
+        let sender = Sender::new(self.secrets.signer()?, self.seed).timeout(self.via.timeout);
         let sender = self.with_faults(sender);
 
         let bar = progress_bar(sender.plan(bodies.len()).len(), output);
@@ -178,8 +178,8 @@ impl Simulate {
 
     fn with_faults(&self, sender: Sender) -> Sender {
         let backoff = Backoff::default()
-            .first(self.first_wait)
-            .max(Duration::from_secs(60))
+            .initial_delay(self.first_wait)
+            .max_delay(Duration::from_secs(60))
             .max_failures(self.attempts);
         let sender = sender
             .concurrency(self.concurrency)
@@ -217,14 +217,14 @@ impl Simulate {
     }
 
     fn judge(&self, report: &Report) -> Result<(), Failure> {
-        let Some(first) = report.given_up.first() else { return Ok(()) };
+        let Some(first) = report.undelivered.first() else { return Ok(()) };
         let last = match &first.last {
             Ok(status) => format!("the first of them was last answered {status}"),
             Err(reason) => format!("of the first of them the last request failed: {reason}"),
         };
         let message = format!(
             "{} of {} deliveries were given up after {} attempts each; {last}",
-            report.given_up.len(),
+            report.undelivered.len(),
             report.deliveries,
             self.attempts
         );

@@ -265,7 +265,7 @@ impl Script {
             0 => self.meeting.dial_in(&number),
             1 => self.meeting.dial_out(&number),
             2 => self.meeting.sip_in(&format!("sip:room-{number}@sip.example.com")),
-            _ => self.meeting.sip_out(&format!("sip:desk-{number}@sip.example.com")),
+            _ => self.meeting.sip_out(&format!("sip:service-{number}@sip.example.com")),
         };
         true
     }

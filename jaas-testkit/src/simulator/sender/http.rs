@@ -16,7 +16,7 @@ use hyper_util::rt::TokioExecutor;
 use jaas_core::signature;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::target::{Target, Unanswered};
+use super::target::{NoResponse, Target};
 use crate::signer::SignedRequest;
 
 /// The largest answer that is read.
@@ -79,7 +79,7 @@ impl HttpTarget {
     ///
     /// # Errors
     /// When no answer came, or its body is larger than 1 MiB.
-    pub async fn ask(&self, body: Bytes, signature: Option<&str>) -> Result<(u16, Bytes), Unanswered> {
+    pub async fn ask(&self, body: Bytes, signature: Option<&str>) -> Result<(u16, Bytes), NoResponse> {
         let response = self.send(body, signature).await?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), LIMIT).collect().await;
@@ -93,7 +93,7 @@ impl HttpTarget {
         signature: Option<&str>,
     ) -> Result<
         Response<impl http_body_util::BodyExt<Data = Bytes, Error = impl Error + Send + Sync + 'static>>,
-        Unanswered,
+        NoResponse,
     > {
         let mut request = Request::post(self.url.clone()).header(CONTENT_TYPE, "application/json");
         if let Some(signature) = signature {
@@ -106,8 +106,8 @@ impl HttpTarget {
         self.client.request(request).await.map_err(|error| self.unreachable(&error))
     }
 
-    fn unreachable(&self, error: &(dyn Error + 'static)) -> Unanswered {
-        Unanswered::Unreachable {
+    fn unreachable(&self, error: &(dyn Error + 'static)) -> NoResponse {
+        NoResponse::Unreachable {
             reason: format!("{} cannot be reached: {}", place(&self.url), innermost(error)),
         }
     }
@@ -115,7 +115,7 @@ impl HttpTarget {
 
 #[async_trait]
 impl Target for HttpTarget {
-    async fn post(&self, request: &SignedRequest) -> Result<u16, Unanswered> {
+    async fn post(&self, request: &SignedRequest) -> Result<u16, NoResponse> {
         let response = self.send(request.body.clone(), Some(&request.signature)).await?;
         let status = response.status().as_u16();
         // Read to its end, or the connection cannot be used again. The status counts whatever becomes of the body.

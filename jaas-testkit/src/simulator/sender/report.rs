@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jaas_core::Envelope;
 use serde_json::{Value, json};
 
-use super::target::Unanswered;
+use super::target::NoResponse;
 
 /// How a run of a [`Sender`](super::Sender) went.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,10 +29,10 @@ pub struct Report {
     pub acknowledged_events: usize,
     /// How many requests were answered with each other status.
     pub refused: BTreeMap<u16, usize>,
-    /// How many requests were not answered, by [reason](Unanswered::as_str).
+    /// How many requests were not answered, by [reason](NoResponse::as_str).
     pub unanswered: BTreeMap<&'static str, usize>,
     /// The deliveries that were given up, in the order that happened.
-    pub given_up: Vec<GivenUp>,
+    pub undelivered: Vec<Undelivered>,
     /// From a request to its answer, whichever it was.
     pub latency: Latency,
     /// How long it all took.
@@ -44,7 +44,7 @@ pub struct Report {
 /// A delivery that was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct GivenUp {
+pub struct Undelivered {
     /// The key of its event, if it has one.
     pub key: Option<String>,
     /// The type of its event, if it has one.
@@ -52,12 +52,12 @@ pub struct GivenUp {
     /// How many requests were made for it.
     pub attempts: u32,
     /// How the last of them went.
-    pub last: Result<u16, Unanswered>,
+    pub last: Result<u16, NoResponse>,
 }
 
-impl GivenUp {
-    pub(super) fn new(body: &Bytes, attempts: u32, last: Result<u16, Unanswered>) -> Self {
-        let envelope = Envelope::read(body).ok();
+impl Undelivered {
+    pub(super) fn new(body: &Bytes, attempts: u32, last: Result<u16, NoResponse>) -> Self {
+        let envelope = Envelope::parse(body).ok();
         Self {
             key: envelope.as_ref().map(|envelope| envelope.idempotency_key.to_string()),
             event_type: envelope.map(|envelope| envelope.event_type),
@@ -113,7 +113,7 @@ impl Report {
             acknowledged_events: 0,
             refused: BTreeMap::new(),
             unanswered: BTreeMap::new(),
-            given_up: Vec::new(),
+            undelivered: Vec::new(),
             latency: Latency::default(),
             elapsed: Duration::ZERO,
             bodies_sha256,
@@ -121,7 +121,7 @@ impl Report {
     }
 
     /// Notes how a request went; answers whether it was a 2xx.
-    pub(super) fn note(&mut self, outcome: &Result<u16, Unanswered>) -> bool {
+    pub(super) fn note(&mut self, outcome: &Result<u16, NoResponse>) -> bool {
         match outcome {
             Ok(200..=299) => return true,
             Ok(status) => *self.refused.entry(*status).or_default() += 1,
@@ -132,7 +132,7 @@ impl Report {
 
     /// Whether every delivery was acknowledged in the end.
     pub fn is_complete(&self) -> bool {
-        self.given_up.is_empty()
+        self.undelivered.is_empty()
     }
 
     /// Everything as JSON, times in ms; of the deliveries that were given up the first hundred.
@@ -150,8 +150,8 @@ impl Report {
             "acknowledgedEvents": self.acknowledged_events,
             "refused": refused,
             "unanswered": self.unanswered,
-            "givenUp": self.given_up.len(),
-            "givenUpFirst": self.given_up.iter().take(100).map(GivenUp::json).collect::<Vec<_>>(),
+            "givenUp": self.undelivered.len(),
+            "givenUpFirst": self.undelivered.iter().take(100).map(Undelivered::json).collect::<Vec<_>>(),
             "latencyMs": {
                 "p50": millis(self.latency.p50),
                 "p95": millis(self.latency.p95),

@@ -11,8 +11,8 @@ use jaas_core::Timestamp;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::report::{GivenUp, Latency, Report};
-use super::target::{Target, Unanswered};
+use super::report::{Latency, Report, Undelivered};
+use super::target::{NoResponse, Target};
 use super::{Progress, Sender, SignRepeats};
 use crate::simulator::dice::Dice;
 
@@ -26,7 +26,7 @@ struct Delivery {
 /// How one request went.
 struct Done {
     delivery: usize,
-    outcome: Result<u16, Unanswered>,
+    outcome: Result<u16, NoResponse>,
     took: Duration,
 }
 
@@ -79,13 +79,13 @@ pub(super) async fn run(sender: &Sender, target: &dyn Target, bodies: &[Bytes]) 
             acknowledged.insert(delivery.body);
             report.acknowledged += 1;
             over += 1;
-        } else if delivery.attempts < sender.backoff.max_failures {
+        } else if !sender.backoff.is_exhausted(delivery.attempts) {
             report.retries += 1;
             let wait = sender.backoff.delay(delivery.attempts, delivery.dice.next());
             due.push(Reverse((Instant::now() + wait, done.delivery)));
         } else {
             over += 1;
-            report.given_up.push(GivenUp::new(
+            report.undelivered.push(Undelivered::new(
                 &bodies[delivery.body],
                 delivery.attempts,
                 done.outcome.clone(),
@@ -133,12 +133,12 @@ impl Delivery {
 async fn attempt(sender: &Sender, target: &dyn Target, body: &Bytes, delivery: usize, drawn: Drawn) -> Done {
     let began = Instant::now();
     let outcome = if drawn.request_lost {
-        Err(Unanswered::RequestLost)
+        Err(NoResponse::RequestLost)
     } else {
         let request = sender.signer.sign(drawn.signed_at, body.clone());
-        let answered = tokio::time::timeout(sender.time_limit, target.post(&request)).await;
-        let answered = answered.unwrap_or(Err(Unanswered::TimedOut));
-        if drawn.answer_lost { answered.and(Err(Unanswered::AnswerLost)) } else { answered }
+        let answered = tokio::time::timeout(sender.timeout, target.post(&request)).await;
+        let answered = answered.unwrap_or(Err(NoResponse::TimedOut));
+        if drawn.answer_lost { answered.and(Err(NoResponse::AnswerLost)) } else { answered }
     };
     Done { delivery, outcome, took: began.elapsed() }
 }

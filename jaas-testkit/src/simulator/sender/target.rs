@@ -15,19 +15,19 @@ pub trait Target: Send + Sync {
     ///
     /// # Errors
     /// When no answer came.
-    async fn post(&self, request: &SignedRequest) -> Result<u16, Unanswered>;
+    async fn post(&self, request: &SignedRequest) -> Result<u16, NoResponse>;
 }
 
 #[async_trait]
 impl Target for Receiver {
-    async fn post(&self, request: &SignedRequest) -> Result<u16, Unanswered> {
+    async fn post(&self, request: &SignedRequest) -> Result<u16, NoResponse> {
         Ok(self.receive(request.credentials(), request.body.clone()).await.status())
     }
 }
 
 #[async_trait]
 impl<T: Target + ?Sized> Target for Arc<T> {
-    async fn post(&self, request: &SignedRequest) -> Result<u16, Unanswered> {
+    async fn post(&self, request: &SignedRequest) -> Result<u16, NoResponse> {
         (**self).post(request).await
     }
 }
@@ -35,7 +35,7 @@ impl<T: Target + ?Sized> Target for Arc<T> {
 /// Why no answer came to a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unanswered {
+pub enum NoResponse {
     /// The request was lost on purpose; see [`Sender::lose_requests`](super::Sender::lose_requests).
     #[error("the request was lost on purpose")]
     RequestLost,
@@ -53,7 +53,7 @@ pub enum Unanswered {
     },
 }
 
-impl Unanswered {
+impl NoResponse {
     /// A short name, for machines.
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -28,7 +28,7 @@ pub(super) fn of(meetings: usize, report: &Report) -> String {
         row(&format!("  {reason}"), *requests, "");
     }
     row("retries", report.retries, "");
-    row("given up", report.given_up.len(), "");
+    row("given up", report.undelivered.len(), "");
     let latency = &report.latency;
     let rate = report.requests as f64 / report.elapsed.as_secs_f64().max(0.001);
     table.push_str(&format!(

@@ -3,14 +3,14 @@
 use super::RowId;
 use crate::event::EventKind;
 use crate::id::IdempotencyKey;
-use crate::telemetry::{self, Escaped, GivenUp, Outcome, target};
+use crate::telemetry::{self, DeadReason, Escaped, Outcome, target};
 
 /// An event that a store gave up in [`claim`](super::EventStore::claim), because it crashed too often.
 ///
 /// No worker sees that, so the store [reports](Self::report) it, once it is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Burial {
+pub struct DeadLettered {
     /// The event's row.
     pub event: RowId,
     /// Its key.
@@ -23,7 +23,7 @@ pub struct Burial {
     pub attempts: u32,
 }
 
-impl Burial {
+impl DeadLettered {
     /// A burial of this event.
     pub fn new(
         event: RowId,
@@ -44,7 +44,7 @@ impl Burial {
             "given up after crashes; dead letter"
         );
         let kind = EventKind::from_wire(event_type);
-        telemetry::ended(kind, Outcome::Dead(GivenUp::Crashed), *attempts);
+        telemetry::ended(kind, Outcome::Dead(DeadReason::Crashed), *attempts);
     }
 }
 

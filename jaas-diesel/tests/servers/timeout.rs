@@ -70,7 +70,7 @@ async fn nothing_leaked<S: Server>(database: &S, store: &S::Store) {
 }
 
 async fn calls_do_not_wait_for_a_table_lock_longer_than_the_limit<S: Server>(database: &S) {
-    let store = database.open_with(Settings::time_limit(LIMIT)).await;
+    let store = database.open_with(Settings::timeout(LIMIT)).await;
     let claim = servers::claimed(&store, "running").await;
     let mut other = database.connection().await;
     lock::<S>(&mut other, &["jaas_events", "jaas_migrations", "jaas_queues"]).await;
@@ -88,7 +88,7 @@ async fn calls_do_not_wait_for_a_table_lock_longer_than_the_limit<S: Server>(dat
 }
 
 async fn calls_do_not_wait_for_a_row_lock_longer_than_the_limit<S: Server>(database: &S) {
-    let store = database.open_with(Settings::time_limit(LIMIT)).await;
+    let store = database.open_with(Settings::timeout(LIMIT)).await;
     let claim = servers::claimed(&store, "k").await;
     store.accept(repeated("waits")).await.expect("accepted");
     let mut other = database.connection().await;
@@ -112,7 +112,7 @@ async fn calls_do_not_wait_for_a_row_lock_longer_than_the_limit<S: Server>(datab
 }
 
 async fn calls_do_not_wait_for_a_connection_longer_than_the_limit<S: Server>(database: &S) {
-    let settings = Settings { pool_size: 1, ..Settings::time_limit(LIMIT) };
+    let settings = Settings { pool_size: 1, ..Settings::timeout(LIMIT) };
     let store = database.open_with(settings).await;
     let lease = servers::claimed(&store, "k").await.lease;
     let (tells, told) = tokio::sync::oneshot::channel::<()>();
@@ -135,7 +135,7 @@ async fn calls_do_not_wait_for_a_connection_longer_than_the_limit<S: Server>(dat
 }
 
 async fn an_accept_that_was_told_of_a_lock_is_known_or_new_when_it_is_repeated<S: Server>(database: &S) {
-    let store = database.open_with(Settings::time_limit(LIMIT)).await;
+    let store = database.open_with(Settings::timeout(LIMIT)).await;
     let mut other = database.connection().await;
     lock::<S>(&mut other, &["jaas_events"]).await;
     let accepting = (0..20).map(|number| {
@@ -162,7 +162,7 @@ async fn an_accept_that_was_told_of_a_lock_is_known_or_new_when_it_is_repeated<S
 }
 
 async fn answers_after_a_lock_belong_to_their_questions<S: Server>(database: &S) {
-    let settings = Settings { pool_size: 1, ..Settings::time_limit(LIMIT) };
+    let settings = Settings { pool_size: 1, ..Settings::timeout(LIMIT) };
     let store = database.open_with(settings).await;
     for number in 0..5 {
         store.accept(repeated(&format!("k{number}"))).await.expect("accepted");
@@ -186,7 +186,7 @@ async fn answers_after_a_lock_belong_to_their_questions<S: Server>(database: &S)
 }
 
 async fn a_claim_that_was_not_in_time_holds_no_event<S: Server>(database: &S) {
-    let settings = Settings { pool_size: 1, ..Settings::time_limit(LIMIT) };
+    let settings = Settings { pool_size: 1, ..Settings::timeout(LIMIT) };
     let store = database.open_with(settings).await;
     // Prepares the statements.
     servers::claimed(&store, "before").await;
@@ -210,7 +210,7 @@ async fn a_claim_that_was_not_in_time_holds_no_event<S: Server>(database: &S) {
 
 async fn an_event_handed_over_too_late_is_not_held<S: Server>(database: &S) {
     use jaas_core::store::HandOver;
-    let store = database.open_with(Settings::time_limit(LIMIT)).await;
+    let store = database.open_with(Settings::timeout(LIMIT)).await;
     let slots = std::sync::Arc::new(tokio::sync::Semaphore::new(4));
     let (to, mut handed_over) = HandOver::new("w", slots, Duration::from_secs(15));
     to.set_open(true);
@@ -234,7 +234,7 @@ async fn an_event_handed_over_too_late_is_not_held<S: Server>(database: &S) {
 async fn the_server_stops_waiting_for_a_table_when_the_store_does(database: &Mysql) {
     const WAITING: &str = "SELECT count(*) FROM information_schema.processlist \
                            WHERE db = DATABASE() AND state = 'Waiting for table metadata lock'";
-    let store = database.open_with(Settings::time_limit(LIMIT)).await;
+    let store = database.open_with(Settings::timeout(LIMIT)).await;
     let claim = servers::claimed(&store, "running").await;
     let mut other = database.connection().await;
     lock::<Mysql>(&mut other, &["jaas_events", "jaas_queues"]).await;
@@ -252,8 +252,8 @@ async fn the_server_stops_waiting_for_a_table_when_the_store_does(database: &Mys
 }
 
 async fn statements_on_the_pool_wait_for_a_table_for_a_minute_or_as_long_as_a_call(database: &Mysql) {
-    for (time_limit, wanted) in [(1, 60), (90, 90)] {
-        let store = database.open_with(Settings::time_limit(Duration::from_secs(time_limit))).await;
+    for (timeout, wanted) in [(1, 60), (90, 90)] {
+        let store = database.open_with(Settings::timeout(Duration::from_secs(timeout))).await;
         let mut connection = store.pool().get().await.expect("a connection");
         let limit = "SELECT CAST(@@SESSION.lock_wait_timeout AS SIGNED)";
         assert_eq!(Mysql::number(&mut connection, limit).await.expect("asked"), wanted);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-pub use self::builder::SettingsDeskBuilder;
+pub use self::builder::SettingsServiceBuilder;
 use super::flight::{Failed, Flights, Outcome};
 use super::meeting::MeetingSettings;
 use super::policy::{FailurePolicy, PasscodeKey, Policy};
@@ -33,34 +33,34 @@ use crate::timestamp::Timestamp;
 /// - **One call for a room.** Of questions about the same meeting at the same time one is asked, and all who wait get its
 ///   answer, each until its own deadline: when the call ends at the deadline of the one who began it, another begins for
 ///   those who have time left.
-/// - **Bounds.** Beyond [`max_calls`](SettingsDeskBuilder::max_calls) at a time the policy answers at once.
-/// - **Proof.** Each answer leaves a [`SettingsRecord`], if the desk has a [log](SettingsDeskBuilder::records) for it. It is
+/// - **Bounds.** Beyond [`max_calls`](SettingsServiceBuilder::max_calls) at a time the policy answers at once.
+/// - **Proof.** Each answer leaves a [`SettingsRecord`], if the settings service has a [log](SettingsServiceBuilder::records) for it. It is
 ///   written behind the answer.
 ///
 /// Cloning is cheap and shares everything.
 ///
 /// ```
-/// use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsDesk, SettingsRequest};
+/// use jaas_core::settings::{FailurePolicy, Fixed, MeetingSettings, SettingsService, SettingsRequest};
 /// use jaas_core::Timestamp;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let provider = Fixed::new(MeetingSettings::builder().lobby_enabled(true).build()?);
-/// let desk = SettingsDesk::builder(provider, FailurePolicy::fail_closed()).build()?;
+/// let settings service = SettingsService::builder(provider, FailurePolicy::fail_closed()).build()?;
 ///
 /// let question = br#"{"fqn":"vpaas-magic-cookie-1/math"}"#;
-/// let question = SettingsRequest::read("main", Timestamp::from_secs(1_760_000_000), question.as_slice().into())?;
-/// let reply = desk.answer(question).await;
+/// let question = SettingsRequest::parse("main", Timestamp::from_secs(1_760_000_000), question.as_slice().into())?;
+/// let reply = service.answer(question).await;
 /// assert_eq!((reply.status(), reply.json().unwrap().as_ref()), (200, br#"{"lobbyEnabled":true}"#.as_slice()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct SettingsDesk(Arc<Inner>);
+pub struct SettingsService(Arc<Inner>);
 
 struct Inner {
     flights: Flights,
     policy: Policy,
-    deadline: Duration,
+    timeout: Duration,
     waiting: Semaphore,
     auth: Option<Auth>,
     key: PasscodeKey,
@@ -75,22 +75,22 @@ struct Decision {
     failed: Option<Failed>,
 }
 
-impl SettingsDesk {
+impl SettingsService {
     /// The longest a provider may be given, 2.5 s: the answer must travel within the 3 s that JaaS waits.
-    pub const MAX_DEADLINE: Duration = Duration::from_millis(2500);
+    pub const MAX_TIMEOUT: Duration = Duration::from_millis(2500);
 
-    /// Starts a desk. There is none without a failure policy.
-    pub fn builder(provider: impl SettingsProvider, policy: FailurePolicy) -> SettingsDeskBuilder {
-        SettingsDeskBuilder::new(Arc::new(provider), policy)
+    /// Starts a settings service. There is none without a failure policy.
+    pub fn builder(provider: impl SettingsProvider, policy: FailurePolicy) -> SettingsServiceBuilder {
+        SettingsServiceBuilder::new(Arc::new(provider), policy)
     }
 
-    /// Answers a question that is known to be authentic, within the deadline.
+    /// Answers a question that is known to be authentic, within the timeout.
     pub async fn answer(&self, request: SettingsRequest) -> Reply {
         let asked_at = Instant::now();
         let inner = &*self.0;
         let meeting = Meeting::of(&request);
         let outcome = match inner.waiting.try_acquire() {
-            Ok(_turn) => inner.flights.ask(&request, &meeting, asked_at + inner.deadline).await,
+            Ok(_turn) => inner.flights.ask(&request, &meeting, asked_at + inner.timeout).await,
             Err(_) => Err(Failed::new(SettingsFailure::Overloaded)),
         };
         let decision = inner.decide(outcome, &request.fqn, Some(meeting));
@@ -232,7 +232,7 @@ fn log(
     let error = error.unwrap_or_default();
     match failure {
         None => tracing::debug!(target: target::SETTINGS, endpoint, %source, ?took, "settings answered"),
-        Some(SettingsFailure::NoSettings) => {
+        Some(SettingsFailure::NoSettingsForRoom) => {
             tracing::warn!(target: target::SETTINGS, endpoint, %source, ?took, "the settings provider knows no settings for the room; the failure policy answered");
         }
         Some(SettingsFailure::Overloaded) => {
@@ -260,11 +260,11 @@ fn count(endpoint: &Arc<str>, source: SettingsSource, failure: Option<SettingsFa
     telemetry::SETTINGS_SECONDS.record(took.as_secs_f64(), [endpoint(), source.into()]);
 }
 
-impl fmt::Debug for SettingsDesk {
+impl fmt::Debug for SettingsService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SettingsDesk")
+        f.debug_struct("SettingsService")
             .field("policy", &self.0.policy)
-            .field("deadline", &self.0.deadline)
+            .field("timeout", &self.0.timeout)
             .field("auth", &self.0.auth)
             .field("calls_in_flight", &self.calls_in_flight())
             .finish_non_exhaustive()
@@ -273,6 +273,6 @@ impl fmt::Debug for SettingsDesk {
 
 const _: () = {
     const fn shared_between_threads<T: Send + Sync>() {}
-    shared_between_threads::<SettingsDesk>();
-    shared_between_threads::<SettingsDeskBuilder>();
+    shared_between_threads::<SettingsService>();
+    shared_between_threads::<SettingsServiceBuilder>();
 };

@@ -1,4 +1,4 @@
-//! Setting up a desk.
+//! Setting up a settings service.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::{Inner, SettingsDesk};
+use super::{Inner, SettingsService};
 use crate::auth::Auth;
 use crate::clock::{Clock, SystemClock};
 use crate::config::ConfigError;
@@ -19,12 +19,12 @@ use crate::settings::recorder::{Recorder, Writing};
 use crate::store::Keep;
 use crate::telemetry::target;
 
-/// Builds a [`SettingsDesk`].
+/// Builds a [`SettingsService`].
 #[must_use]
-pub struct SettingsDeskBuilder {
+pub struct SettingsServiceBuilder {
     provider: Arc<dyn SettingsProvider>,
     policy: FailurePolicy,
-    deadline: Duration,
+    timeout: Duration,
     max_calls: usize,
     max_waiting: usize,
     remember_rooms: usize,
@@ -34,12 +34,12 @@ pub struct SettingsDeskBuilder {
     clock: Arc<dyn Clock>,
 }
 
-impl SettingsDeskBuilder {
+impl SettingsServiceBuilder {
     pub(super) fn new(provider: Arc<dyn SettingsProvider>, policy: FailurePolicy) -> Self {
         Self {
             provider,
             policy,
-            deadline: Duration::from_millis(1500),
+            timeout: Duration::from_millis(1500),
             max_calls: 256,
             max_waiting: 4096,
             remember_rooms: 10_000,
@@ -50,10 +50,10 @@ impl SettingsDeskBuilder {
         }
     }
 
-    /// How long the provider may take, up to [`MAX_DEADLINE`](SettingsDesk::MAX_DEADLINE). It counts from when the whole
+    /// How long the provider may take, up to [`MAX_TIMEOUT`](SettingsService::MAX_TIMEOUT). It counts from when the whole
     /// request is there. Defaults to 1.5 s.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -90,7 +90,7 @@ impl SettingsDeskBuilder {
     }
 
     /// What [`FailurePolicy::fail_closed`] makes passcodes from, at least 16 secret bytes. Processes with the same key give
-    /// a room the same passcode, also after a restart. Defaults to random bytes, drawn when the desk is built.
+    /// a room the same passcode, also after a restart. Defaults to random bytes, drawn when the settings service is built.
     pub fn passcode_key(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.key = Some(key.into());
         self
@@ -109,33 +109,33 @@ impl SettingsDeskBuilder {
         self
     }
 
-    /// Checks the configuration and builds the desk. With [`records`](Self::records) it starts a task of the current
-    /// tokio runtime, which [`SettingsDesk::close`] ends.
+    /// Checks the configuration and builds the settings service. With [`records`](Self::records) it starts a task of the current
+    /// tokio runtime, which [`SettingsService::close`] ends.
     ///
     /// # Errors
-    /// When the deadline is zero or too long, a bound is zero, or the passcode key is too short.
+    /// When the timeout is zero or too long, a bound is zero, or the passcode key is too short.
     ///
     /// # Panics
     /// Outside a tokio runtime, with [`records`](Self::records).
-    pub fn build(self) -> Result<SettingsDesk, ConfigError> {
-        if self.deadline.is_zero() || self.deadline > SettingsDesk::MAX_DEADLINE {
+    pub fn build(self) -> Result<SettingsService, ConfigError> {
+        if self.timeout.is_zero() || self.timeout > SettingsService::MAX_TIMEOUT {
             return Err(ConfigError::new(format!(
-                "the deadline of the settings desk is {:?}, and must be more than zero and at most {:?}: JaaS waits about \
+                "the timeout of the settings service is {:?}, and must be more than zero and at most {:?}: JaaS waits about \
                  3 s in all, and then opens the room",
-                self.deadline,
-                SettingsDesk::MAX_DEADLINE
+                self.timeout,
+                SettingsService::MAX_TIMEOUT
             )));
         }
         for (name, bound) in [("max_calls", self.max_calls), ("max_waiting", self.max_waiting)] {
             if bound == 0 || bound > Semaphore::MAX_PERMITS {
                 return Err(ConfigError::new(format!(
-                    "{name} of the settings desk must be at least 1, or the failure policy answers everything"
+                    "{name} of the settings service must be at least 1, or the failure policy answers everything"
                 )));
             }
         }
         if self.remember_rooms == 0 {
             return Err(ConfigError::new(
-                "remember_rooms of the settings desk must be at least 1; choose another failure policy to remember none",
+                "remember_rooms of the settings service must be at least 1; choose another failure policy to remember none",
             ));
         }
         let policy = self.policy.0;
@@ -148,9 +148,9 @@ impl SettingsDeskBuilder {
             );
         }
         let clock = self.clock;
-        Ok(SettingsDesk(Arc::new(Inner {
+        Ok(SettingsService(Arc::new(Inner {
             flights: Flights::new(self.provider, self.max_calls),
-            deadline: self.deadline,
+            timeout: self.timeout,
             waiting: Semaphore::new(self.max_waiting),
             auth: self.auth,
             key: self.key.map_or_else(PasscodeKey::random, PasscodeKey::given)?,
@@ -161,11 +161,11 @@ impl SettingsDeskBuilder {
     }
 }
 
-impl fmt::Debug for SettingsDeskBuilder {
+impl fmt::Debug for SettingsServiceBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SettingsDeskBuilder")
+        f.debug_struct("SettingsServiceBuilder")
             .field("policy", &self.policy)
-            .field("deadline", &self.deadline)
+            .field("timeout", &self.timeout)
             .field("max_calls", &self.max_calls)
             .field("max_waiting", &self.max_waiting)
             .field("auth", &self.auth)

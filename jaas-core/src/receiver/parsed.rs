@@ -5,27 +5,27 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Path;
-use crate::delivery::{Delivery, Received, Unreadable};
+use crate::delivery::{Delivery, Incoming, Unreadable};
 use crate::envelope::{Envelope, Fields};
-use crate::settings::{self, NotAQuestion, SettingsRequest};
+use crate::settings::{self, SettingsRequest, SettingsRequestError};
 use crate::timestamp::Timestamp;
 
 /// The body of an authentic request, by what it is.
-pub(super) enum Incoming {
+pub(super) enum Parsed {
     Event(Delivery),
     Question(Box<Question>),
     Unreadable(Unreadable),
 }
 
-/// What a settings desk answers.
+/// What a settings service answers.
 pub(super) struct Question {
     /// On the path of the settings also what does not say which meeting is meant.
-    pub(super) request: Result<SettingsRequest, NotAQuestion>,
-    /// What the same body is to a receiver that has no desk.
-    pub(super) without_desk: Received,
+    pub(super) request: Result<SettingsRequest, SettingsRequestError>,
+    /// What the same body is to a receiver that has no settings service.
+    pub(super) without_service: Incoming,
 }
 
-impl Incoming {
+impl Parsed {
     /// Parses a body, once.
     pub(super) fn parse(endpoint: Arc<str>, now: Timestamp, body: Bytes, path: Path) -> Self {
         let fields = Fields::parse(&body);
@@ -37,18 +37,20 @@ impl Incoming {
             (path == Path::Settings && envelope.is_err()) || fields.as_ref().is_ok_and(settings::is_question);
         let asked_about = asks.then(|| match &fields {
             Ok(fields) => settings::asked_about(fields),
-            Err(_) => Err(NotAQuestion::NotAnObject),
+            Err(_) => Err(SettingsRequestError::NotAnObject),
         });
         let request = asked_about
             .map(|fqn| fqn.map(|fqn| SettingsRequest::new(endpoint.clone(), now, fqn, body.clone())));
         let received = match envelope {
-            Ok(envelope) => Received::Event(Delivery::new(endpoint, now, envelope, body)),
-            Err(reason) => Received::Unreadable(Unreadable::new(endpoint, now, reason, body)),
+            Ok(envelope) => Incoming::Event(Delivery::new(endpoint, now, envelope, body)),
+            Err(reason) => Incoming::Unreadable(Unreadable::new(endpoint, now, reason, body)),
         };
         match (request, received) {
-            (Some(request), without_desk) => Self::Question(Box::new(Question { request, without_desk })),
-            (None, Received::Event(delivery)) => Self::Event(delivery),
-            (None, Received::Unreadable(unreadable)) => Self::Unreadable(unreadable),
+            (Some(request), without_service) => {
+                Self::Question(Box::new(Question { request, without_service }))
+            }
+            (None, Incoming::Event(delivery)) => Self::Event(delivery),
+            (None, Incoming::Unreadable(unreadable)) => Self::Unreadable(unreadable),
         }
     }
 }
@@ -57,8 +59,8 @@ impl Incoming {
 mod tests {
     use super::*;
 
-    fn parse(body: &'static str, path: Path) -> Incoming {
-        Incoming::parse("main".into(), Timestamp::from_secs(0), Bytes::from_static(body.as_bytes()), path)
+    fn parse(body: &'static str, path: Path) -> Parsed {
+        Parsed::parse("main".into(), Timestamp::from_secs(0), Bytes::from_static(body.as_bytes()), path)
     }
 
     #[test]
@@ -67,26 +69,26 @@ mod tests {
         let body =
             r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","data":{"conference":1e999,"x":"\ud800"}}"#;
         for path in [Path::Events, Path::Settings] {
-            assert!(matches!(parse(body, path), Incoming::Event(_)));
+            assert!(matches!(parse(body, path), Parsed::Event(_)));
         }
     }
 
     #[test]
     fn on_the_path_of_settings_all_that_is_not_an_event_is_a_question() {
         for body in ["", "[]", "{", "{}", r#"{"idempotencyKey":"k"}"#, r#"{"eventType":"X"}"#] {
-            assert!(matches!(parse(body, Path::Events), Incoming::Unreadable(_)), "{body}");
-            let Incoming::Question(question) = parse(body, Path::Settings) else { panic!("{body}") };
+            assert!(matches!(parse(body, Path::Events), Parsed::Unreadable(_)), "{body}");
+            let Parsed::Question(question) = parse(body, Path::Settings) else { panic!("{body}") };
             assert!(question.request.is_err(), "{body}");
         }
     }
 
     #[test]
-    fn a_question_is_still_what_a_receiver_without_a_desk_keeps() {
-        let Incoming::Question(question) = parse(r#"{"fqn":"a/r"}"#, Path::Events) else { panic!("asked") };
+    fn a_question_is_still_what_a_receiver_without_a_service_keeps() {
+        let Parsed::Question(question) = parse(r#"{"fqn":"a/r"}"#, Path::Events) else { panic!("asked") };
         assert_eq!(question.request.expect("a question").fqn, "a/r");
-        assert!(matches!(question.without_desk, Received::Unreadable(_)));
+        assert!(matches!(question.without_service, Incoming::Unreadable(_)));
         let body = r#"{"fqn":"a/r","eventType":"SETTINGS_PROVISIONING","idempotencyKey":"k"}"#;
-        let Incoming::Question(question) = parse(body, Path::Events) else { panic!("asked") };
-        assert!(matches!(question.without_desk, Received::Event(_)));
+        let Parsed::Question(question) = parse(body, Path::Events) else { panic!("asked") };
+        assert!(matches!(question.without_service, Incoming::Event(_)));
     }
 }

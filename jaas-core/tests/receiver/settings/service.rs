@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsDesk};
+use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsService};
 use jaas_core::{Fqn, Reply};
 use jaas_testkit::settings::{Script, ScriptedProvider, assert_valid_for_jaas, settings_request};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep};
 
-use super::{DEADLINE, builder, desk, numbered, protected};
+use super::{DEADLINE, builder, numbered, protected, service};
 
 fn answered(settings: &MeetingSettings) -> Reply {
     Reply::Settings(settings.to_answer().into())
 }
 
-fn ask(desk: &SettingsDesk, fqn: &str) -> JoinHandle<(Reply, Duration)> {
-    let (desk, request) = (desk.clone(), settings_request(fqn));
+fn ask(service: &SettingsService, fqn: &str) -> JoinHandle<(Reply, Duration)> {
+    let (service, request) = (service.clone(), settings_request(fqn));
     tokio::spawn(async move {
         let asked = Instant::now();
-        (desk.answer(request).await, asked.elapsed())
+        (service.answer(request).await, asked.elapsed())
     })
 }
 
@@ -33,20 +33,20 @@ async fn all(asked: Vec<JoinHandle<(Reply, Duration)>>) -> Vec<(Reply, Duration)
 #[tokio::test(start_paused = true)]
 async fn what_the_provider_says_is_answered() {
     let provider = ScriptedProvider::of([Script::Slow(DEADLINE - Duration::from_millis(1), protected())]);
-    let reply = desk(&provider).answer(settings_request("a/r")).await;
+    let reply = service(&provider).answer(settings_request("a/r")).await;
     assert_eq!(reply, answered(&protected()));
     assert_eq!((reply.status(), provider.dropped()), (200, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_the_deadline_the_providers_future_is_dropped_and_the_policy_answers() {
-    for deadline in [DEADLINE, Duration::from_millis(200), SettingsDesk::MAX_DEADLINE] {
+    for deadline in [DEADLINE, Duration::from_millis(200), SettingsService::MAX_TIMEOUT] {
         let provider = ScriptedProvider::of([Script::Hang]);
-        let desk = builder(&provider).deadline(deadline).build().expect("good");
-        let (reply, took) = ask(&desk, "a/r").await.expect("no panic");
+        let service = builder(&provider).timeout(deadline).build().expect("good");
+        let (reply, took) = ask(&service, "a/r").await.expect("no panic");
         assert_eq!((reply, took), (answered(&numbered(77)), deadline));
         assert_eq!((provider.calls(), provider.running(), provider.dropped()), (1, 0, 1));
-        assert_eq!(desk.calls_in_flight(), 0);
+        assert_eq!(service.calls_in_flight(), 0);
     }
 }
 
@@ -54,8 +54,8 @@ async fn at_the_deadline_the_providers_future_is_dropped_and_the_policy_answers(
 async fn an_answer_that_is_looked_at_after_the_deadline_comes_too_late() {
     // The clock leaps over both, as when the process was held up.
     let provider = ScriptedProvider::of([Script::Slow(DEADLINE / 2, protected())]);
-    let desk = desk(&provider);
-    let asked = ask(&desk, "a/r");
+    let service = service(&provider);
+    let asked = ask(&service, "a/r");
     provider.wait_for_calls(1).await;
     advance(DEADLINE * 4).await;
     assert_eq!(asked.await.expect("no panic").0, answered(&numbered(77)));
@@ -65,10 +65,10 @@ async fn an_answer_that_is_looked_at_after_the_deadline_comes_too_late() {
 async fn an_error_a_panic_and_an_unknown_room_are_answered_by_the_policy_at_once() {
     for script in [Script::Fail("gone".into()), Script::Panic("oh".into()), Script::None] {
         let provider = ScriptedProvider::of([script, Script::Answer(protected())]);
-        let desk = desk(&provider);
-        let (reply, took) = ask(&desk, "a/r").await.expect("no panic");
+        let service = service(&provider);
+        let (reply, took) = ask(&service, "a/r").await.expect("no panic");
         assert_eq!((reply, took), (answered(&numbered(77)), Duration::ZERO));
-        let (reply, _) = ask(&desk, "a/r").await.expect("no panic");
+        let (reply, _) = ask(&service, "a/r").await.expect("no panic");
         assert_eq!(reply, answered(&protected()), "the next question is asked again");
     }
 }
@@ -76,15 +76,15 @@ async fn an_error_a_panic_and_an_unknown_room_are_answered_by_the_policy_at_once
 #[tokio::test]
 async fn a_room_that_is_closed_has_a_lobby_and_a_passcode_that_the_application_can_tell() {
     let provider = ScriptedProvider::of([Script::Fail("gone".into())]);
-    let desk = |key: Option<&[u8]>| {
-        let desk = SettingsDesk::builder(provider.clone(), FailurePolicy::fail_closed());
+    let service = |key: Option<&[u8]>| {
+        let service = SettingsService::builder(provider.clone(), FailurePolicy::fail_closed());
         match key {
-            Some(key) => desk.passcode_key(key).build(),
-            None => desk.build(),
+            Some(key) => service.passcode_key(key).build(),
+            None => service.build(),
         }
         .expect("good")
     };
-    let one = desk(Some(&[7; 32]));
+    let one = service(Some(&[7; 32]));
     let closed = assert_valid_for_jaas(&one.answer(settings_request("App/Team%20Room")).await);
     let keys: Vec<_> = closed.keys().map(String::as_str).collect();
     assert_eq!(keys, ["lobbyEnabled", "lobbyType", "passcode"]);
@@ -94,13 +94,14 @@ async fn a_room_that_is_closed_has_a_lobby_and_a_passcode_that_the_application_c
 
     let again = assert_valid_for_jaas(&one.answer(settings_request("app/team room")).await);
     let of_another_process =
-        assert_valid_for_jaas(&desk(Some(&[7; 32])).answer(settings_request("app/team room")).await);
+        assert_valid_for_jaas(&service(Some(&[7; 32])).answer(settings_request("app/team room")).await);
     assert_eq!((&again, &of_another_process), (&closed, &closed));
-    let random = assert_valid_for_jaas(&desk(None).answer(settings_request("app/team room")).await);
+    let random = assert_valid_for_jaas(&service(None).answer(settings_request("app/team room")).await);
     assert_ne!(random["passcode"], closed["passcode"], "nobody can know it from elsewhere");
     let other = one.passcode_when_closed(&Fqn::new("app/other")).expect("it closes");
     assert_ne!(other, told);
-    let never = SettingsDesk::builder(provider.clone(), FailurePolicy::refuse("no")).build().expect("good");
+    let never =
+        SettingsService::builder(provider.clone(), FailurePolicy::refuse("no")).build().expect("good");
     assert_eq!(never.passcode_when_closed(&Fqn::new("app/other")), None);
 }
 
@@ -108,8 +109,8 @@ async fn a_room_that_is_closed_has_a_lobby_and_a_passcode_that_the_application_c
 async fn a_refusal_is_the_400_that_people_are_shown() {
     let provider = ScriptedProvider::of([Script::Fail("gone".into())]);
     let policy = FailurePolicy::refuse("Please call the help desk");
-    let desk = SettingsDesk::builder(provider, policy).build().expect("good");
-    let reply = desk.answer(settings_request("a/r")).await;
+    let service = SettingsService::builder(provider, policy).build().expect("good");
+    let reply = service.answer(settings_request("a/r")).await;
     assert_eq!(reply.status(), 400);
     assert_eq!(assert_valid_for_jaas(&reply)["message"], "Please call the help desk");
 }
@@ -123,16 +124,16 @@ async fn the_last_known_good_answer_is_of_this_room_and_not_older_than_said() {
     });
     let minute = Duration::from_secs(60);
     let policy = FailurePolicy::last_known_good(minute, FailurePolicy::fallback(numbered(99)));
-    let desk = SettingsDesk::builder(provider, policy).build().expect("good");
+    let service = SettingsService::builder(provider, policy).build().expect("good");
     let failing =
         |fqn: &str| jaas_testkit::settings::SettingsQuestion::about(fqn).with("fail", true).request();
-    assert_eq!(desk.answer(failing("a/r")).await, answered(&numbered(99)), "nothing is known yet");
-    assert_eq!(desk.answer(settings_request("a/r")).await, answered(&protected()));
-    assert_eq!(desk.answer(failing("A/R")).await, answered(&protected()));
-    assert_eq!(desk.answer(failing("b/r")).await, answered(&numbered(99)), "another tenant");
-    assert_eq!(desk.answer(settings_request("a/never")).await, answered(&numbered(99)));
+    assert_eq!(service.answer(failing("a/r")).await, answered(&numbered(99)), "nothing is known yet");
+    assert_eq!(service.answer(settings_request("a/r")).await, answered(&protected()));
+    assert_eq!(service.answer(failing("A/R")).await, answered(&protected()));
+    assert_eq!(service.answer(failing("b/r")).await, answered(&numbered(99)), "another tenant");
+    assert_eq!(service.answer(settings_request("a/never")).await, answered(&numbered(99)));
     advance(minute).await;
-    assert_eq!(desk.answer(failing("a/r")).await, answered(&numbered(99)), "too old");
+    assert_eq!(service.answer(failing("a/r")).await, answered(&numbered(99)), "too old");
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,9 +141,9 @@ async fn questions_about_one_room_at_the_same_time_share_one_call() {
     let provider = ScriptedProvider::by(|request, _| {
         Script::Slow(Duration::from_secs(1), numbered(request.room().len() as u16))
     });
-    let desk = desk(&provider);
+    let service = service(&provider);
     let asked = (0..100)
-        .map(|number| ask(&desk, ["app/abc", "APP/ABC", "app/%61bc", "app/four"][number % 4]))
+        .map(|number| ask(&service, ["app/abc", "APP/ABC", "app/%61bc", "app/four"][number % 4]))
         .collect();
     for (number, (reply, took)) in all(asked).await.into_iter().enumerate() {
         // Its length, in the spelling of the one who asked first.
@@ -150,7 +151,7 @@ async fn questions_about_one_room_at_the_same_time_share_one_call() {
         assert_eq!(took, Duration::from_secs(1));
     }
     assert_eq!(provider.calls(), 2);
-    ask(&desk, "app/abc").await.expect("no panic");
+    ask(&service, "app/abc").await.expect("no panic");
     assert_eq!(provider.calls(), 3, "a later question is asked anew");
 }
 
@@ -158,10 +159,10 @@ async fn questions_about_one_room_at_the_same_time_share_one_call() {
 async fn whoever_shares_a_call_waits_until_its_own_deadline_and_no_call_outlives_one() {
     // The first call hangs, the second takes a second.
     let provider = ScriptedProvider::of([Script::Hang, Script::Slow(Duration::from_secs(1), protected())]);
-    let desk = desk(&provider);
-    let first = ask(&desk, "a/r");
+    let service = service(&provider);
+    let first = ask(&service, "a/r");
     sleep(Duration::from_millis(1000)).await;
-    let second = ask(&desk, "a/r");
+    let second = ask(&service, "a/r");
     sleep(Duration::from_millis(400)).await;
     assert_eq!(provider.calls(), 1, "shared");
     assert_eq!(first.await.expect("no panic"), (answered(&numbered(77)), DEADLINE));
@@ -174,10 +175,10 @@ async fn whoever_shares_a_call_waits_until_its_own_deadline_and_no_call_outlives
     // With enough left, the later one gets what its own call says.
     let provider =
         ScriptedProvider::of([Script::Hang, Script::Slow(Duration::from_millis(300), protected())]);
-    let desk = super::desk(&provider);
-    let first = ask(&desk, "a/r");
+    let service = super::service(&provider);
+    let first = ask(&service, "a/r");
     sleep(Duration::from_millis(1000)).await;
-    let others: Vec<_> = (0..10).map(|_| ask(&desk, "a/r")).collect();
+    let others: Vec<_> = (0..10).map(|_| ask(&service, "a/r")).collect();
     assert_eq!(first.await.expect("no panic").0, answered(&numbered(77)));
     for (reply, took) in all(others).await {
         assert_eq!((reply, took), (answered(&protected()), Duration::from_millis(800)));
@@ -188,38 +189,42 @@ async fn whoever_shares_a_call_waits_until_its_own_deadline_and_no_call_outlives
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_hangs_up_takes_the_call_from_nobody_and_leaves_none_behind() {
     let provider = ScriptedProvider::of([Script::Slow(Duration::from_secs(1), protected())]);
-    let desk = desk(&provider);
-    let first = ask(&desk, "a/r");
+    let service = service(&provider);
+    let first = ask(&service, "a/r");
     provider.wait_for_calls(1).await;
-    let second = ask(&desk, "a/r");
+    let second = ask(&service, "a/r");
     sleep(Duration::from_millis(500)).await;
     first.abort();
     assert_eq!(second.await.expect("no panic"), (answered(&protected()), Duration::from_secs(1)));
     assert_eq!(provider.calls(), 1);
 
-    let only = ask(&desk, "a/r");
+    let only = ask(&service, "a/r");
     provider.wait_for_calls(2).await;
     only.abort();
     assert!(only.await.is_err());
-    assert_eq!((provider.running(), provider.dropped(), desk.calls_in_flight()), (0, 1, 0));
-    let (reply, _) = ask(&desk, "a/r").await.expect("no panic");
+    assert_eq!((provider.running(), provider.dropped(), service.calls_in_flight()), (0, 1, 0));
+    let (reply, _) = ask(&service, "a/r").await.expect("no panic");
     assert_eq!(reply, answered(&protected()), "the next one begins a call of its own");
 }
 
 #[tokio::test(start_paused = true)]
 async fn beyond_the_bound_the_policy_answers_at_once_and_shared_calls_do_not_count() {
     let provider = ScriptedProvider::of([Script::Slow(Duration::from_secs(1), protected())]);
-    let desk = builder(&provider).max_calls(2).build().expect("good");
-    let asked = ["a/1", "a/2", "a/3", "a/1"].map(|fqn| ask(&desk, fqn)).into();
+    let service = builder(&provider).max_calls(2).build().expect("good");
+    let asked = ["a/1", "a/2", "a/3", "a/1"].map(|fqn| ask(&service, fqn)).into();
     let replies = all(asked).await;
     let second = Duration::from_secs(1);
     let given = (answered(&protected()), second);
     assert_eq!(replies, [given.clone(), given.clone(), (answered(&numbered(77)), Duration::ZERO), given]);
     assert_eq!(provider.calls(), 2);
-    assert_eq!(ask(&desk, "a/3").await.expect("no panic").0, answered(&protected()), "there is room again");
+    assert_eq!(
+        ask(&service, "a/3").await.expect("no panic").0,
+        answered(&protected()),
+        "there is room again"
+    );
 
-    let desk = builder(&provider).max_waiting(3).build().expect("good");
-    let replies = all((0..5).map(|_| ask(&desk, "a/1")).collect()).await;
+    let service = builder(&provider).max_waiting(3).build().expect("good");
+    let replies = all((0..5).map(|_| ask(&service, "a/1")).collect()).await;
     assert_eq!(replies.iter().filter(|(_, took)| took.is_zero()).count(), 2);
 }
 
@@ -244,27 +249,28 @@ async fn a_future_that_panics_when_it_is_dropped_does_no_harm() {
         }
     }
 
-    let desk = SettingsDesk::builder(Bad, FailurePolicy::fallback(numbered(77)));
-    let desk = desk.deadline(Duration::from_millis(10)).build().expect("good");
+    let service = SettingsService::builder(Bad, FailurePolicy::fallback(numbered(77)));
+    let service = service.timeout(Duration::from_millis(10)).build().expect("good");
     for _ in 0..2 {
-        assert_eq!(desk.answer(settings_request("a/r")).await, answered(&numbered(77)));
+        assert_eq!(service.answer(settings_request("a/r")).await, answered(&numbered(77)));
     }
-    assert_eq!(desk.calls_in_flight(), 0);
+    assert_eq!(service.calls_in_flight(), 0);
 }
 
 #[tokio::test]
 async fn a_configuration_that_cannot_work_is_refused() {
     let provider = ScriptedProvider::of([]);
-    let error =
-        |builder: jaas_core::settings::SettingsDeskBuilder| builder.build().expect_err("refused").to_string();
-    let long = SettingsDesk::MAX_DEADLINE + Duration::from_millis(1);
+    let error = |builder: jaas_core::settings::SettingsServiceBuilder| {
+        builder.build().expect_err("refused").to_string()
+    };
+    let long = SettingsService::MAX_TIMEOUT + Duration::from_millis(1);
     for deadline in [Duration::ZERO, long] {
-        assert!(error(builder(&provider).deadline(deadline)).contains("at most 2.5s"));
+        assert!(error(builder(&provider).timeout(deadline)).contains("at most 2.5s"));
     }
     assert!(error(builder(&provider).max_calls(0)).contains("max_calls"));
     assert!(error(builder(&provider).max_waiting(0)).contains("max_waiting"));
     assert!(error(builder(&provider).remember_rooms(0)).contains("remember_rooms"));
     assert!(error(builder(&provider).passcode_key(b"short".to_vec())).contains("16 bytes"));
-    let shown = format!("{:?} {:?}", builder(&provider).passcode_key(vec![0x55; 16]), desk(&provider));
+    let shown = format!("{:?} {:?}", builder(&provider).passcode_key(vec![0x55; 16]), service(&provider));
     assert!(!shown.contains("85"), "the key is not shown: {shown}");
 }
