@@ -4,7 +4,8 @@ use std::fmt;
 
 use hmac::Mac as _;
 
-use crate::signature::{self, Secret, SecretError, SignatureError, Tolerance, Verified};
+use crate::config::{ConfigError, ConfigErrorKind};
+use crate::signature::{self, Secret, SignatureError, Tolerance, Verified};
 use crate::telemetry::target;
 use crate::timestamp::Timestamp;
 
@@ -20,7 +21,7 @@ use crate::timestamp::Timestamp;
 /// // In addition, the static Authorization value configured for the endpoint, sent verbatim (documented).
 /// let both = Auth::signature_and_authorization(["whsec_9635df66714a4cf088ee9d0979dd3bf6"], ["Bearer 1234"])?;
 /// assert!(Auth::signature([""]).unwrap_err().to_string().contains("empty"));
-/// # Ok::<(), jaas_core::signature::SecretError>(())
+/// # Ok::<(), jaas_core::ConfigError>(())
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]
@@ -42,7 +43,7 @@ impl Auth {
     ///
     /// # Errors
     /// When a secret is empty or has white space at an end, or there is none.
-    pub fn signature<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, SecretError> {
+    pub fn signature<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
         Ok(Self { policy: Policy::Signature(collect_secrets(secrets)?), tolerance: Tolerance::default() })
     }
 
@@ -51,7 +52,7 @@ impl Auth {
     ///
     /// # Errors
     /// When a value is empty or has white space at an end, or there is none.
-    pub fn authorization<S: Into<String>>(values: impl IntoIterator<Item = S>) -> Result<Self, SecretError> {
+    pub fn authorization<S: Into<String>>(values: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
         Ok(Self { policy: Policy::Authorization(collect(values)?), tolerance: Tolerance::default() })
     }
 
@@ -63,7 +64,7 @@ impl Auth {
     pub fn signature_and_authorization<S: Into<String>, V: Into<String>>(
         secrets: impl IntoIterator<Item = S>,
         values: impl IntoIterator<Item = V>,
-    ) -> Result<Self, SecretError> {
+    ) -> Result<Self, ConfigError> {
         let policy = Policy::Both { secrets: collect_secrets(secrets)?, values: collect(values)? };
         Ok(Self { policy, tolerance: Tolerance::default() })
     }
@@ -76,7 +77,7 @@ impl Auth {
     pub fn signature_or_authorization<S: Into<String>, V: Into<String>>(
         secrets: impl IntoIterator<Item = S>,
         values: impl IntoIterator<Item = V>,
-    ) -> Result<Self, SecretError> {
+    ) -> Result<Self, ConfigError> {
         let policy = Policy::Either { secrets: collect_secrets(secrets)?, values: collect(values)? };
         Ok(Self { policy, tolerance: Tolerance::default() })
     }
@@ -133,7 +134,7 @@ impl Auth {
 
 fn collect_secrets<S: Into<String>>(
     secrets: impl IntoIterator<Item = S>,
-) -> Result<Vec<Secret>, SecretError> {
+) -> Result<Vec<Secret>, ConfigError> {
     let secrets = collect(secrets)?;
     if secrets.iter().any(|secret| !secret.as_bytes().starts_with(b"whsec_")) {
         tracing::warn!(
@@ -144,10 +145,10 @@ fn collect_secrets<S: Into<String>>(
     Ok(secrets)
 }
 
-fn collect<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Vec<Secret>, SecretError> {
+fn collect<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Vec<Secret>, ConfigError> {
     let secrets = secrets.into_iter().map(Secret::new).collect::<Result<Vec<_>, _>>()?;
     if secrets.is_empty() {
-        return Err(SecretError::Missing);
+        return Err(ConfigError::new(ConfigErrorKind::Secret, "no secret was given; give at least one"));
     }
     Ok(secrets)
 }
@@ -271,7 +272,12 @@ mod tests {
 
     #[test]
     fn no_secret_at_all_is_refused() {
-        assert_eq!(Auth::signature(Vec::<String>::new()).expect_err("none"), SecretError::Missing);
-        assert_eq!(Auth::authorization([" "]).expect_err("blank"), SecretError::Empty);
+        assert!(
+            Auth::signature(Vec::<String>::new())
+                .expect_err("none")
+                .to_string()
+                .contains("no secret was given")
+        );
+        assert!(Auth::authorization([" "]).expect_err("blank").to_string().contains("is empty"));
     }
 }

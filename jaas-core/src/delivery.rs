@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::event::Event;
-use crate::lenient::{self, Undecoded};
+use crate::lenient::{self, DecodeError, Undecoded};
 use crate::telemetry::TraceContext;
 use crate::timestamp::Timestamp;
 
@@ -90,7 +90,7 @@ impl Delivery {
     /// # Errors
     /// When `data` is not a `T`. In a handler, `?` makes that a permanent failure: the same data would not fit the
     /// next time either.
-    pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, DataError> {
+    pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
         let data = self.data();
         serde_json::from_str(data)
             // Half a surrogate pair, in a name or a value, costs nothing but itself.
@@ -98,7 +98,7 @@ impl Delivery {
                 Some(mended) => serde_json::from_str(&mended),
                 None => Err(error),
             })
-            .map_err(|error| DataError::new::<T>(&error))
+            .map_err(|error| DecodeError::wrong_type::<T>(&error))
     }
 
     /// Decodes the typed payload.
@@ -188,29 +188,6 @@ impl From<Delivery> for Incoming {
 impl From<Unreadable> for Incoming {
     fn from(unreadable: Unreadable) -> Self {
         Self::Unreadable(unreadable)
-    }
-}
-
-/// `data` is not of the type asked for. Tells which type, where, and what is missing, but never a value, which may be
-/// somebody's name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`data` cannot be read as {wanted} at line {line}, column {column}: {problem}")]
-pub struct DataError {
-    wanted: &'static str,
-    line: usize,
-    column: usize,
-    problem: String,
-}
-
-impl DataError {
-    fn new<T>(error: &serde_json::Error) -> Self {
-        let message = error.to_string();
-        // The one message that names a field of the type and nothing of the data.
-        let problem = match message.split_once(" at line ") {
-            Some((problem, _)) if problem.starts_with("missing field") => problem.to_owned(),
-            _ => "a value has another type or shape".to_owned(),
-        };
-        Self { wanted: std::any::type_name::<T>(), line: error.line(), column: error.column(), problem }
     }
 }
 

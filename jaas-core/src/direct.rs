@@ -15,9 +15,9 @@ use tracing::{Instrument as _, Span};
 
 use self::dedup::{Begun, Dedup, Finished, Key};
 use crate::attempt::{self, Watched};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigErrorKind};
 use crate::delivery::{Delivery, Incoming, Unreadable};
-use crate::dispatcher::{DispatchError, Dispatcher};
+use crate::dispatcher::{DispatchError, DispatchErrorKind, Dispatcher};
 use crate::handler::{Handled, HandlerError, Retry};
 use crate::handlers::{Handlers, Mode};
 use crate::reply::Disposition;
@@ -105,13 +105,21 @@ impl Dispatcher for Direct {
             }
         };
         let Ok(permit) = self.concurrency.clone().try_acquire_owned() else {
-            return Err(DispatchError::new("too many handlers are running", Duration::from_secs(1)));
+            return Err(DispatchError::new(
+                DispatchErrorKind::Overloaded,
+                "too many handlers are running",
+                Duration::from_secs(1),
+            ));
         };
         let key = Key::of(&delivery);
         let (attempt, completed) = match self.shared.dedup().begin(key) {
             Begun::Run { attempt, completed } => (attempt, completed),
             Begun::InProgress => {
-                return Err(DispatchError::new("another copy of this event is being handled", RETRY_AFTER));
+                return Err(DispatchError::new(
+                    DispatchErrorKind::Overloaded,
+                    "another copy of this event is being handled",
+                    RETRY_AFTER,
+                ));
             }
             Begun::Duplicate => return Ok(Disposition::Duplicate),
             Begun::Conflict => {
@@ -137,7 +145,11 @@ impl Dispatcher for Direct {
         match task.await {
             Ok(result) => result,
             // Handlers' panics are caught inside, so this is the runtime going down.
-            Err(_) => Err(DispatchError::new("the handler was cut off", RETRY_AFTER)),
+            Err(_) => Err(DispatchError::new(
+                DispatchErrorKind::HandlerFailed,
+                "the handler was cut off",
+                RETRY_AFTER,
+            )),
         }
     }
 }
@@ -215,7 +227,11 @@ impl Shared {
         if let Some(retry_after) = retry.max() {
             guard.finish(Finished::Again { completed });
             ended(Outcome::Retry);
-            return Err(DispatchError::new("a handler asked for a retry", retry_after));
+            return Err(DispatchError::new(
+                DispatchErrorKind::HandlerFailed,
+                "a handler asked for a retry",
+                retry_after,
+            ));
         }
         guard.finish(Finished::Settled);
         if !failures.is_empty() {
@@ -291,7 +307,10 @@ impl DirectBuilder {
     pub fn build(self) -> Result<Direct, ConfigError> {
         self.handlers.check()?;
         if self.capacity == 0 || self.concurrency == 0 || self.timeout.is_zero() {
-            return Err(ConfigError::new("capacity, concurrency and timeout must not be zero"));
+            return Err(ConfigError::new(
+                ConfigErrorKind::Range,
+                "capacity, concurrency and timeout must not be zero",
+            ));
         }
         Ok(Direct {
             shared: Arc::new(Shared {

@@ -50,18 +50,36 @@ impl<D: Dispatcher + ?Sized> Dispatcher for Arc<D> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct DispatchError {
+    kind: DispatchErrorKind,
     message: String,
     retry_after: Duration,
 }
 
+/// Why a delivery could not be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DispatchErrorKind {
+    /// What would keep the delivery is not available, such as the database.
+    Unavailable,
+    /// Too much is being done already.
+    Overloaded,
+    /// The handler failed, or did not end in time.
+    HandlerFailed,
+}
+
 impl DispatchError {
-    /// A delivery that could not be taken because of `message`; the sender is asked to come back after
+    /// A delivery that could not be taken because of `message`. The sender is asked to deliver it again after
     /// `retry_after`.
-    pub fn new(message: impl Into<String>, retry_after: Duration) -> Self {
-        Self { message: message.into(), retry_after }
+    pub fn new(kind: DispatchErrorKind, message: impl Into<String>, retry_after: Duration) -> Self {
+        Self { kind, message: message.into(), retry_after }
     }
 
-    /// When the sender should come back.
+    /// Why it could not be taken.
+    pub fn kind(&self) -> DispatchErrorKind {
+        self.kind
+    }
+
+    /// After which time the sender should deliver again.
     pub fn retry_after(&self) -> Duration {
         self.retry_after
     }

@@ -2,6 +2,7 @@
 
 mod fields;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde_json::value::RawValue;
@@ -112,10 +113,13 @@ impl Envelope {
 }
 
 fn required(name: &'static str, raw: Option<&RawValue>) -> Result<String, EnvelopeError> {
-    let raw = raw.ok_or(EnvelopeError::Missing { name })?.get();
-    let text: String = serde_json::from_str(raw).map_err(|_| EnvelopeError::NotAString { name })?;
+    let missing = || EnvelopeError::new(EnvelopeErrorKind::Missing, format!("`{name}` is missing or empty"));
+    let raw = raw.ok_or_else(missing)?.get();
+    let text: String = serde_json::from_str(raw).map_err(|_| {
+        EnvelopeError::new(EnvelopeErrorKind::NotAString, format!("`{name}` is not a string"))
+    })?;
     if text.is_empty() {
-        return Err(EnvelopeError::Missing { name });
+        return Err(missing());
     }
     check_storable(name, &text)?;
     Ok(text)
@@ -124,10 +128,13 @@ fn required(name: &'static str, raw: Option<&RawValue>) -> Result<String, Envelo
 /// Refuses what a database would cut or not take at all.
 fn check_storable(name: &'static str, text: &str) -> Result<(), EnvelopeError> {
     if text.contains('\0') {
-        return Err(EnvelopeError::Nul { name });
+        return Err(EnvelopeError::new(EnvelopeErrorKind::Nul, format!("`{name}` contains U+0000")));
     }
     if text.len() > MAX_INDEXED_BYTES {
-        return Err(EnvelopeError::TooLong { name, bytes: text.len() });
+        let bytes = text.len();
+        let message =
+            format!("`{name}` is {bytes} bytes long, and at most {MAX_INDEXED_BYTES} can be stored");
+        return Err(EnvelopeError::new(EnvelopeErrorKind::TooLong, message));
     }
     Ok(())
 }
@@ -138,56 +145,51 @@ fn range_within(whole: &str, part: &str) -> Range<usize> {
     start..start + part.len()
 }
 
-/// Why authentic bytes are no readable envelope. They are quarantined, not refused.
+/// Why authentic bytes are not a readable envelope. They are quarantined, not refused. Its message never quotes the body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct EnvelopeError {
+    kind: EnvelopeErrorKind,
+    message: Cow<'static, str>,
+}
+
+/// In which way bytes are not a readable envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum EnvelopeError {
+pub enum EnvelopeErrorKind {
     /// The body is not UTF-8.
-    #[error("the body is not UTF-8 (byte {at})")]
-    NotUtf8 {
-        /// Offset of the first byte that is not, in bytes.
-        at: usize,
-    },
-    /// The body is no JSON object.
-    #[error("the body is not a JSON object")]
+    NotUtf8,
+    /// The body is not a JSON object.
     NotAnObject,
     /// The body is not JSON.
-    #[error("the body is not JSON: {reason}")]
-    NotJson {
-        /// What the parser found, with line and column.
-        reason: String,
-    },
+    NotJson,
     /// A required field is missing or empty.
-    #[error("`{name}` is missing or empty")]
-    Missing {
-        /// The field.
-        name: &'static str,
-    },
+    Missing,
     /// A required field is not a string.
-    #[error("`{name}` is not a string")]
-    NotAString {
-        /// The field.
-        name: &'static str,
-    },
-    /// A field holds the character U+0000, which not every database can store.
-    #[error("`{name}` contains U+0000")]
-    Nul {
-        /// The field.
-        name: &'static str,
-    },
-    /// A field is too long to be stored unharmed.
-    #[error("`{name}` is {bytes} bytes long, and at most {MAX_INDEXED_BYTES} can be stored")]
-    TooLong {
-        /// The field.
-        name: &'static str,
-        /// Its length in bytes.
-        bytes: usize,
-    },
+    NotAString,
+    /// A required field contains the character U+0000, which not every database can store.
+    Nul,
+    /// A required field is too long to be stored unharmed.
+    TooLong,
 }
 
 impl EnvelopeError {
+    pub(crate) fn new(kind: EnvelopeErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// Bytes that are not a JSON object, such as an empty body.
+    pub fn not_an_object() -> Self {
+        Self::new(EnvelopeErrorKind::NotAnObject, "the body is not a JSON object")
+    }
+
     fn not_json(error: &serde_json::Error) -> Self {
-        Self::NotJson { reason: error.to_string() }
+        Self::new(EnvelopeErrorKind::NotJson, format!("the body is not JSON: {error}"))
+    }
+
+    /// In which way the body is not readable.
+    pub fn kind(&self) -> EnvelopeErrorKind {
+        self.kind
     }
 }
 

@@ -57,8 +57,8 @@ pub use self::stats::*;
 pub use self::telephony::*;
 pub use self::transcript::*;
 pub use self::usage::*;
-pub use crate::lenient::DecodeError;
 use crate::lenient::{Decode, Undecoded, Write};
+pub use crate::lenient::{DecodeError, DecodeErrorKind};
 
 /// Calls a macro with the table of events: one row per event with its doc line, its name in Rust (payload
 /// type and variant), its name on the wire, and its handler method.

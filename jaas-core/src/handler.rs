@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::error::{HandlerError, Retry};
 
-use crate::delivery::{DataError, Delivery};
+use crate::delivery::Delivery;
 use crate::envelope::Envelope;
 use crate::event::*;
 
@@ -214,7 +214,7 @@ impl<'a, Tx> Context<'a, Tx> {
     ///
     /// # Errors
     /// When `data` is not a `T`. `?` makes that a permanent failure.
-    pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, DataError> {
+    pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
         self.delivery.data_as()
     }
 

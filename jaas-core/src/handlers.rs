@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::rehearse::Rehearsed;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigErrorKind};
 use crate::handler::EventHandler;
 
 /// The handlers that see every event, each under a name.
@@ -123,31 +123,40 @@ impl<Tx: Send + 'static> Handlers<Tx> {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.mounted.is_empty() {
             return Err(ConfigError::new(
+                ConfigErrorKind::Missing,
                 "no handler was added; add one with Handlers::plain or transactional",
             ));
         }
         if let Some(name) = &self.unknown {
-            return Err(ConfigError::new(format!(
-                "a time limit was given for {name:?}, and no handler of that name was added before it"
-            )));
+            return Err(ConfigError::new(
+                ConfigErrorKind::Name,
+                format!(
+                    "a time limit was given for {name:?}, and no handler of that name was added before it"
+                ),
+            ));
         }
         let mut names = HashSet::new();
         for mounted in &self.mounted {
             let name = &*mounted.name;
             if name.trim().is_empty() || name.contains(char::is_control) {
-                return Err(ConfigError::new(format!(
-                    "{name:?} cannot name a handler; use a short plain word"
-                )));
+                return Err(ConfigError::new(
+                    ConfigErrorKind::Name,
+                    format!("{name:?} cannot name a handler; use a short plain word"),
+                ));
             }
             if mounted.timeout.is_some_and(|limit| limit.is_zero()) {
-                return Err(ConfigError::new(format!(
-                    "the time limit of the handler {name:?} must not be zero"
-                )));
+                return Err(ConfigError::new(
+                    ConfigErrorKind::Range,
+                    format!("the time limit of the handler {name:?} must not be zero"),
+                ));
             }
             if !names.insert(name) {
-                return Err(ConfigError::new(format!(
-                    "two handlers are named {name:?}, and completion is recorded by name; give each its own"
-                )));
+                return Err(ConfigError::new(
+                    ConfigErrorKind::Name,
+                    format!(
+                        "two handlers are named {name:?}, and completion is recorded by name; give each its own"
+                    ),
+                ));
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::delivery::Incoming;
-use crate::dispatcher::{DispatchError, Dispatcher};
+use crate::dispatcher::{DispatchError, DispatchErrorKind, Dispatcher};
 use crate::reply::Disposition;
 use crate::store::{Accepted, EventStore, StoreError, StoreErrorKind};
 use crate::telemetry::{Escaped, target};
@@ -48,9 +48,9 @@ impl<S: EventStore> Dispatcher for Inbox<S> {
 }
 
 fn not_stored(error: &StoreError) -> DispatchError {
-    let retry_after = match error.kind() {
-        StoreErrorKind::Overloaded => Duration::from_secs(1),
-        _ => Duration::from_secs(5),
+    let (kind, retry_after) = match error.kind() {
+        StoreErrorKind::Overloaded => (DispatchErrorKind::Overloaded, Duration::from_secs(1)),
+        _ => (DispatchErrorKind::Unavailable, Duration::from_secs(5)),
     };
-    DispatchError::new(error.to_string(), retry_after)
+    DispatchError::new(kind, error.to_string(), retry_after)
 }

@@ -100,10 +100,46 @@ pub(crate) trait Decode: Sized {
 
 /// Why `data` could not be read as the payload of its event type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`data` is {found}, where {expected} was expected")]
+#[error("{message}")]
 pub struct DecodeError {
-    expected: &'static str,
-    found: String,
+    kind: DecodeErrorKind,
+    message: String,
+}
+
+/// In which way `data` does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DecodeErrorKind {
+    /// It has another shape than the event's payload, such as a list in the place of an object.
+    Shape,
+    /// It is not of the type that the application asked for.
+    Type,
+}
+
+impl DecodeError {
+    fn shape(expected: &'static str, found: impl fmt::Display) -> Self {
+        let message = format!("`data` is {found}, where {expected} was expected");
+        Self { kind: DecodeErrorKind::Shape, message }
+    }
+
+    /// Names the type, the place, and what is missing, but never a value, which may be a participant's name.
+    pub(crate) fn wrong_type<T>(error: &serde_json::Error) -> Self {
+        let found = error.to_string();
+        // The one message that names a field of the type and nothing of the data.
+        let problem = match found.split_once(" at line ") {
+            Some((problem, _)) if problem.starts_with("missing field") => problem,
+            _ => "a value has another type or shape",
+        };
+        let (wanted, line, column) = (std::any::type_name::<T>(), error.line(), error.column());
+        let message =
+            format!("`data` cannot be decoded as {wanted} at line {line}, column {column}: {problem}");
+        Self { kind: DecodeErrorKind::Type, message }
+    }
+
+    /// In which way `data` does not fit.
+    pub fn kind(&self) -> DecodeErrorKind {
+        self.kind
+    }
 }
 
 /// Reads an object into `T`, field by field; `null` and an empty list are an empty object.
@@ -134,7 +170,7 @@ fn list<T: Field>(name: &'static str, raw: &str, undecoded: &mut Undecoded) -> R
         }
         Shape::Object if is_empty(raw) => Ok(Vec::new()),
         Shape::Null => Ok(Vec::new()),
-        other => Err(DecodeError { expected, found: other.to_string() }),
+        other => Err(DecodeError::shape(expected, other)),
     }
 }
 
@@ -212,12 +248,12 @@ fn entries(raw: &str, expected: &'static str, each: impl FnMut(&str, &str)) -> R
         }
         Shape::List if is_empty(raw) => Ok(()),
         Shape::Null => Ok(()),
-        other => Err(DecodeError { expected, found: other.to_string() }),
+        other => Err(DecodeError::shape(expected, other)),
     }
 }
 
 fn malformed(expected: &'static str, error: &serde_json::Error) -> DecodeError {
-    DecodeError { expected, found: format!("malformed ({error})") }
+    DecodeError::shape(expected, format_args!("malformed ({error})"))
 }
 
 /// What a raw JSON value is, told by its first character.

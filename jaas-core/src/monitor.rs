@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::background::Background;
 use crate::clock::{Clock, SystemClock};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigErrorKind};
 use crate::store::{EventAdmin, EventState, StoreStats};
 use crate::telemetry::{self, target};
 use crate::timestamp::Timestamp;
@@ -78,7 +78,10 @@ impl<S: EventAdmin> Monitor<S> {
     /// Outside a tokio runtime.
     pub fn spawn(self) -> Result<MonitorHandle, ConfigError> {
         if self.interval.is_zero() || self.timeout.is_zero() {
-            return Err(ConfigError::new("the monitor's interval and time limit must not be zero"));
+            return Err(ConfigError::new(
+                ConfigErrorKind::Range,
+                "the monitor's interval and time limit must not be zero",
+            ));
         }
         Ok(MonitorHandle(Background::spawn(self.run())))
     }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::background::Background;
 use crate::clock::{Clock, SystemClock};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigErrorKind};
 use crate::store::{EventAdmin, Purged, Retention};
 use crate::telemetry::{self, target};
 
@@ -81,7 +81,10 @@ impl<S: EventAdmin> Purger<S> {
     /// Outside a tokio runtime.
     pub fn spawn(self) -> Result<PurgerHandle, ConfigError> {
         if self.batch == 0 || self.interval.is_zero() {
-            return Err(ConfigError::new("the purger's batch and interval must not be zero"));
+            return Err(ConfigError::new(
+                ConfigErrorKind::Range,
+                "the purger's batch and interval must not be zero",
+            ));
         }
         // It ends between two batches, or in the middle of one, which is then done wholly or not at all.
         Ok(PurgerHandle(Background::spawn(self.run())))

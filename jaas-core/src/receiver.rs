@@ -23,7 +23,7 @@ use self::question::Arrivals;
 use self::refusals::Refusals;
 use crate::auth::{Auth, AuthError, Credentials};
 use crate::clock::{Clock, SystemClock};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigErrorKind};
 use crate::delivery::Incoming;
 use crate::dispatcher::Dispatcher;
 use crate::envelope::MAX_INDEXED_BYTES;
@@ -385,18 +385,25 @@ impl ReceiverBuilder {
     pub fn build(self) -> Result<Receiver, ConfigError> {
         let name = &*self.endpoint;
         if name.trim().is_empty() || name.len() > MAX_INDEXED_BYTES || name.contains(char::is_control) {
-            return Err(ConfigError::new(format!(
-                "the endpoint's name must have 1 to {MAX_INDEXED_BYTES} bytes and no control characters; give it a \
+            return Err(ConfigError::new(
+                ConfigErrorKind::Name,
+                format!(
+                    "the endpoint's name must have 1 to {MAX_INDEXED_BYTES} bytes and no control characters; give it a \
                  short word such as \"main\""
-            )));
+                ),
+            ));
         }
         if self.max_in_flight == 0 || self.max_in_flight > Semaphore::MAX_PERMITS {
             return Err(ConfigError::new(
+                ConfigErrorKind::Range,
                 "max_in_flight must be at least 1, or every request is answered 503",
             ));
         }
         if self.timeout.is_zero() {
-            return Err(ConfigError::new("timeout must not be zero, or every request is answered 503"));
+            return Err(ConfigError::new(
+                ConfigErrorKind::Range,
+                "timeout must not be zero, or every request is answered 503",
+            ));
         }
         Ok(Receiver {
             counts: Counts::new(&self.endpoint, self.auth.secrets()),

@@ -36,4 +36,4 @@ pub use self::request::{EVENT_TYPE, SettingsRequest, SettingsRequestError};
 pub(crate) use self::request::{asked_about, is_question};
 pub use self::rules::{RoomRules, RulesError, RulesErrorKind};
 pub use self::service::{SettingsService, SettingsServiceBuilder};
-pub use self::value::{HideDisplayName, LobbyType, MaxOccupants, Passcode, Transcriber};
+pub use self::value::{HideDisplayName, LobbyType, Passcode, Transcriber};

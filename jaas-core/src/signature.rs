@@ -14,6 +14,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
+use crate::config::{ConfigError, ConfigErrorKind};
 use crate::timestamp::Timestamp;
 
 /// The name of the signature header.
@@ -37,7 +38,7 @@ impl Secret {
     /// # Errors
     /// When it is empty or has white space at an end: both are configuration mistakes that would refuse every
     /// genuine request or accept a forged one.
-    pub fn new(secret: impl Into<String>) -> Result<Self, SecretError> {
+    pub fn new(secret: impl Into<String>) -> Result<Self, ConfigError> {
         let secret = SecretString::from(secret.into());
         check(secret.expose_secret())?;
         Ok(Self(secret))
@@ -48,12 +49,20 @@ impl Secret {
     }
 }
 
-fn check(secret: &str) -> Result<(), SecretError> {
+fn check(secret: &str) -> Result<(), ConfigError> {
     if secret.trim().is_empty() {
-        return Err(SecretError::Empty);
+        return Err(ConfigError::new(
+            ConfigErrorKind::Secret,
+            "the secret is empty, and with an empty secret anyone could sign; copy it from the endpoint's page in the \
+             JaaS console, `whsec_` included",
+        ));
     }
     if secret.trim() != secret {
-        return Err(SecretError::WhiteSpace);
+        return Err(ConfigError::new(
+            ConfigErrorKind::Secret,
+            "the secret begins or ends with white space, so no genuine request would match it; a line break at the end of \
+             a secrets file is the usual cause: trim it",
+        ));
     }
     Ok(())
 }
@@ -61,34 +70,6 @@ fn check(secret: &str) -> Result<(), SecretError> {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
-    }
-}
-
-/// Why a secret or an `Authorization` value was refused.
-#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SecretError {
-    /// It is empty.
-    #[error(
-        "the secret is empty, and with an empty secret anybody could sign; copy it from the endpoint's page in \
-         the JaaS console, `whsec_` included"
-    )]
-    Empty,
-    /// It begins or ends with white space.
-    #[error(
-        "the secret begins or ends with white space, so no genuine request would match it; a line break at the \
-         end of a secrets file is the usual cause: trim it"
-    )]
-    WhiteSpace,
-    /// There is none at all.
-    #[error("no secret was given; give at least one")]
-    Missing,
-}
-
-/// The message: a `main` that returns errors shows their `Debug`.
-impl fmt::Debug for SecretError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 
@@ -184,7 +165,7 @@ pub fn verify(
 ///     sign(&secret, Timestamp::from_secs(1_760_000_000), b"\xff\xfe{}"),
 ///     "t=1760000000,v1=RIAGpkD1LqUBOM3g17quRvYJHkiZqnQH60PI+ZPILWE="
 /// );
-/// # Ok::<(), jaas_core::signature::SecretError>(())
+/// # Ok::<(), jaas_core::ConfigError>(())
 /// ```
 pub fn sign(secret: &Secret, at: Timestamp, body: &[u8]) -> String {
     let t = at.as_secs().to_string();
@@ -274,8 +255,8 @@ mod tests {
 
     #[test]
     fn an_empty_or_white_space_edged_secret_is_refused_and_told_why() {
-        assert_eq!(Secret::new("").expect_err("empty"), SecretError::Empty);
-        assert_eq!(Secret::new(" \n").expect_err("blank"), SecretError::Empty);
+        assert!(Secret::new("").expect_err("empty").to_string().contains("is empty"));
+        assert!(Secret::new(" \n").expect_err("blank").to_string().contains("is empty"));
         assert!(Secret::new("whsec_1\n").expect_err("line break").to_string().contains("white space"));
         assert!(Secret::new(" whsec_1").is_err());
     }

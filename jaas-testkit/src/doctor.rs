@@ -11,7 +11,8 @@ mod search;
 use std::fmt;
 
 use jaas_core::Timestamp;
-use jaas_core::signature::{self, Secret, SecretError, SignatureError, Tolerance, Verified};
+use jaas_core::signature::{self, Secret, SignatureError, Tolerance, Verified};
+use jaas_core::{ConfigError, ConfigErrorKind};
 
 /// Examines signatures made, or believed to be made, with these secrets.
 ///
@@ -24,7 +25,7 @@ use jaas_core::signature::{self, Secret, SecretError, SignatureError, Tolerance,
 /// let diagnosis = doctor.examine("t=1760000000,v1=xEJe6jyK1SpZm/glelJ/NcbVUHguUaTnWxc/c48bkdE=", b"{}", now);
 /// assert!(!diagnosis.is_valid());
 /// assert!(diagnosis.findings.iter().any(|finding| finding.mistake == Mistake::PrefixStripped));
-/// # Ok::<(), jaas_core::signature::SecretError>(())
+/// # Ok::<(), jaas_core::ConfigError>(())
 /// ```
 #[derive(Clone)]
 #[must_use]
@@ -39,13 +40,16 @@ impl Doctor {
     ///
     /// # Errors
     /// When there is none, or one is empty. White space at an end is no error here: it is one of the mistakes.
-    pub fn new<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, SecretError> {
+    pub fn new<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
         let secrets: Vec<String> = secrets.into_iter().map(Into::into).collect();
         if secrets.is_empty() {
-            return Err(SecretError::Missing);
+            return Err(ConfigError::new(ConfigErrorKind::Secret, "no secret was given; give at least one"));
         }
         if secrets.iter().any(|secret| secret.trim().is_empty()) {
-            return Err(SecretError::Empty);
+            return Err(ConfigError::new(
+                ConfigErrorKind::Secret,
+                "a secret is empty; give the endpoint's secret as it is shown",
+            ));
         }
         Ok(Self { secrets, others: Vec::new(), tolerance: Tolerance::default() })
     }

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use jaas_core::event::Event;
 use jaas_core::store::MemoryStore;
 use jaas_core::{
-    Context, Delivery, Direct, DispatchError, Dispatcher, Disposition, EventHandler, HandlerResult, Handlers,
-    Inbox, Incoming,
+    Context, Delivery, Direct, DispatchError, DispatchErrorKind, Dispatcher, Disposition, EventHandler,
+    HandlerResult, Handlers, Inbox, Incoming,
 };
 use tokio::sync::watch;
 
@@ -281,7 +281,8 @@ impl FakeDispatcher {
         match &self.shared.inner {
             Inner::Running(direct) => direct.dispatch(received).await,
             Inner::Recording(inbox) => {
-                let fail = |why| DispatchError::new(why, Duration::from_secs(5));
+                let fail =
+                    |why| DispatchError::new(DispatchErrorKind::Unavailable, why, Duration::from_secs(5));
                 let store = async {
                     let answer = inbox.dispatch(received.clone()).await;
                     if let (Incoming::Event(delivery), Ok(Disposition::Stored)) = (&received, &answer) {
@@ -309,7 +310,8 @@ impl Dispatcher for FakeDispatcher {
             Incoming::Unreadable(_) => None,
         };
         if let (Err(error), Some(failure)) = (&answer, &failure) {
-            answer = Err(DispatchError::new(format!("{error}: {failure}"), error.retry_after()));
+            answer =
+                Err(DispatchError::new(error.kind(), format!("{error}: {failure}"), error.retry_after()));
         }
         if let Some(arrival) = self.lock().get_mut(number) {
             arrival.answer = Some(answer.clone());

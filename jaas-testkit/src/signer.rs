@@ -1,7 +1,8 @@
 //! Requests signed as JaaS signs them.
 
 use bytes::Bytes;
-use jaas_core::signature::{self, Secret, SecretError};
+use jaas_core::ConfigError;
+use jaas_core::signature::{self, Secret};
 use jaas_core::{Credentials, Timestamp};
 
 /// Signs bodies with an endpoint's secret.
@@ -13,7 +14,7 @@ use jaas_core::{Credentials, Timestamp};
 /// let signer = Signer::new("whsec_00000000000000000000000000000000")?;
 /// let request = signer.sign(Timestamp::from_secs(1_760_000_000), "{}");
 /// assert!(request.headers()[0].1.starts_with("t=1760000000,v1="));
-/// # Ok::<(), jaas_core::signature::SecretError>(())
+/// # Ok::<(), jaas_core::ConfigError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Signer {
@@ -25,7 +26,7 @@ impl Signer {
     ///
     /// # Errors
     /// When the secret is empty or has white space at an end.
-    pub fn new(secret: impl Into<String>) -> Result<Self, SecretError> {
+    pub fn new(secret: impl Into<String>) -> Result<Self, ConfigError> {
         Ok(Self { secret: Secret::new(secret)? })
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jaas_actix::Health;
 use jaas_core::store::{EventStore as _, MemoryStore};
-use jaas_core::{Delivery, DispatchError, Dispatcher, Disposition, Incoming, Timestamp};
+use jaas_core::{Delivery, DispatchError, DispatchErrorKind, Dispatcher, Disposition, Incoming, Timestamp};
 
 use crate::support::{Server, event, signed};
 
@@ -75,7 +75,7 @@ struct Refuses;
 #[async_trait::async_trait]
 impl Dispatcher for Refuses {
     async fn dispatch(&self, _: Incoming) -> Result<Disposition, DispatchError> {
-        Err(DispatchError::new("the table is locked", Duration::from_secs(5)))
+        Err(DispatchError::new(DispatchErrorKind::Unavailable, "the table is locked", Duration::from_secs(5)))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::support::{PATH, Server, chunk, event, head, signature_header, signed,
 use async_trait::async_trait;
 use jaas_actix::Webhook;
 use jaas_core::store::MemoryStore;
-use jaas_core::{Auth, DispatchError, Dispatcher, Disposition, Inbox, Incoming, Receiver};
+use jaas_core::{Auth, DispatchError, DispatchErrorKind, Dispatcher, Disposition, Inbox, Incoming, Receiver};
 
 const LIMIT: usize = 64 * 1024;
 
@@ -195,7 +195,11 @@ async fn a_dispatcher_that_fails_is_answered_503_with_the_time_it_asks_for() {
     #[async_trait]
     impl Dispatcher for Failing {
         async fn dispatch(&self, _: Incoming) -> Result<Disposition, DispatchError> {
-            Err(DispatchError::new("the disk is full", Duration::from_secs(17)))
+            Err(DispatchError::new(
+                DispatchErrorKind::Unavailable,
+                "the disk is full",
+                Duration::from_secs(17),
+            ))
         }
     }
     let server = Server::over(Failing).await;

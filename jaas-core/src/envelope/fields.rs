@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::EnvelopeError;
+use super::{EnvelopeError, EnvelopeErrorKind};
 use crate::lenient;
 
 /// The members that mean something, undecoded, of one parse of a body.
@@ -26,10 +26,13 @@ pub(crate) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Parses a body without its `data`. A byte order mark before it is passed over.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, EnvelopeError> {
-        let body = std::str::from_utf8(body).map_err(|e| EnvelopeError::NotUtf8 { at: e.valid_up_to() })?;
+        let body = std::str::from_utf8(body).map_err(|error| {
+            let message = format!("the body is not UTF-8 (byte {})", error.valid_up_to());
+            EnvelopeError::new(EnvelopeErrorKind::NotUtf8, message)
+        })?;
         let text = lenient::without_bom(body);
         if !text.trim_ascii_start().starts_with('{') {
-            return Err(EnvelopeError::NotAnObject);
+            return Err(EnvelopeError::not_an_object());
         }
         let mut json = serde_json::Deserializer::from_str(text);
         let fields = json.deserialize_map(FieldsVisitor).map_err(|error| EnvelopeError::not_json(&error))?;

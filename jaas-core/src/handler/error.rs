@@ -4,12 +4,12 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::delivery::DataError;
+use crate::lenient::DecodeError;
 
 /// A failed run of a handler, and what to do next.
 ///
 /// `?` turns any error into "retry": the event is run again after a growing back-off, until the attempts are
-/// used up and it becomes a dead letter. (Only of a [`DataError`] it makes a permanent failure.)
+/// used up and it becomes a dead letter. (Only of a [`DecodeError`](crate::event::DecodeError) it makes a permanent failure.)
 ///
 /// ```
 /// use jaas_core::{HandlerError, HandlerResult, Handled};
@@ -78,7 +78,7 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for HandlerError {
     fn from(source: E) -> Self {
         let source = source.into();
         // Stored data does not change, so what it cannot be read as today it cannot be read as tomorrow.
-        let retry = if source.is::<DataError>() { Retry::Never } else { Retry::Backoff };
+        let retry = if source.is::<DecodeError>() { Retry::Never } else { Retry::Backoff };
         Self { retry, source }
     }
 }

@@ -1,7 +1,5 @@
 //! What is wrong with settings.
 
-use std::convert::Infallible;
-
 /// Settings that cannot be answered: what is wrong, and what is allowed. It never quotes a passcode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -38,12 +36,5 @@ impl SettingsError {
     /// Which part is wrong.
     pub fn kind(&self) -> SettingsErrorKind {
         self.kind
-    }
-}
-
-/// Lets a builder take what is already checked.
-impl From<Infallible> for SettingsError {
-    fn from(never: Infallible) -> Self {
-        match never {}
     }
 }

@@ -195,8 +195,8 @@ impl MeetingSettings {
     }
 
     /// `maxOccupants`.
-    pub fn max_occupants(&self) -> Option<MaxOccupants> {
-        self.values.max_occupants
+    pub fn max_occupants(&self) -> Option<u16> {
+        self.values.max_occupants.map(MaxOccupants::get)
     }
 
     /// `participantsSoftLimit`: beyond so many, participants join as visitors.

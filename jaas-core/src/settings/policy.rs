@@ -6,7 +6,7 @@ use hmac::Mac as _;
 
 use super::meeting::MeetingSettings;
 use super::value::{LobbyType, Passcode};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigErrorKind};
 use crate::id::Fqn;
 use crate::signature;
 
@@ -104,9 +104,10 @@ impl PasscodeKey {
     pub(super) fn random() -> Result<Self, ConfigError> {
         let mut key = vec![0; 32];
         getrandom::fill(&mut key).map_err(|error| {
-            ConfigError::new(format!(
-                "the system gives no random bytes for passcodes ({error}); give a passcode_key"
-            ))
+            ConfigError::new(
+                ConfigErrorKind::Secret,
+                format!("the system gives no random bytes for passcodes ({error}); give a passcode_key"),
+            )
         })?;
         Ok(Self(key))
     }
@@ -114,6 +115,7 @@ impl PasscodeKey {
     pub(super) fn given(key: Vec<u8>) -> Result<Self, ConfigError> {
         if key.len() < 16 {
             return Err(ConfigError::new(
+                ConfigErrorKind::Secret,
                 "the passcode_key must have at least 16 bytes, or passcodes can be guessed",
             ));
         }

@@ -71,22 +71,6 @@ impl FromStr for Passcode {
     }
 }
 
-impl TryFrom<&str> for Passcode {
-    type Error = SettingsError;
-
-    fn try_from(digits: &str) -> Result<Self, SettingsError> {
-        Self::new(digits)
-    }
-}
-
-impl TryFrom<String> for Passcode {
-    type Error = SettingsError;
-
-    fn try_from(digits: String) -> Result<Self, SettingsError> {
-        Self::new(digits)
-    }
-}
-
 /// From a string only: a number has lost its leading zeros.
 impl<'de> Deserialize<'de> for Passcode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -125,64 +109,23 @@ const UNQUOTED: &str = "the passcode is a number; write it in quotes, because a 
 
 /// How many participants a meeting may have at once: 2 to 500 (documented). Moderators count, and are kept out too when
 /// the meeting is full (seen).
-///
-/// ```
-/// use jaas_core::settings::MaxOccupants;
-///
-/// assert_eq!(MaxOccupants::new(500)?.get(), 500);
-/// assert!(MaxOccupants::new(1).is_err() && MaxOccupants::new(501).is_err());
-/// # Ok::<(), jaas_core::settings::SettingsError>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MaxOccupants(u16);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MaxOccupants(u16);
 
 impl MaxOccupants {
-    /// The fewest, 2.
-    pub const MIN: Self = Self(2);
-    /// The most, 500.
-    pub const MAX: Self = Self(500);
-
-    /// So many participants.
-    ///
-    /// # Errors
-    /// When it is fewer than 2 or more than 500.
-    pub fn new(participants: impl Into<i128>) -> Result<Self, SettingsError> {
-        let participants = participants.into();
-        u16::try_from(participants)
-            .ok()
-            .map(Self)
-            .filter(|new| (Self::MIN..=Self::MAX).contains(new))
-            .ok_or_else(|| {
+    /// So many participants, or an error when they are fewer than 2 or more than 500.
+    pub(super) fn new(participants: i64) -> Result<Self, SettingsError> {
+        match u16::try_from(participants) {
+            Ok(checked @ 2..=500) => Ok(Self(checked)),
+            _ => {
                 let message = format!("maxOccupants is {participants}, and must be 2 to 500");
-                SettingsError::new(SettingsErrorKind::MaxOccupants, message)
-            })
-    }
-
-    /// The number.
-    pub fn get(self) -> u16 {
-        self.0
-    }
-}
-
-macro_rules! occupants_from {
-    ($($Number:ty)*) => {$(
-        impl TryFrom<$Number> for MaxOccupants {
-            type Error = SettingsError;
-
-            fn try_from(participants: $Number) -> Result<Self, SettingsError> {
-                Self::new(participants)
+                Err(SettingsError::new(SettingsErrorKind::MaxOccupants, message))
             }
         }
-    )*};
-}
-// `i32` is what a plain literal is.
-occupants_from! { i32 u16 u32 i64 u64 }
+    }
 
-impl TryFrom<usize> for MaxOccupants {
-    type Error = SettingsError;
-
-    fn try_from(participants: usize) -> Result<Self, SettingsError> {
-        Self::new(u64::try_from(participants).unwrap_or(u64::MAX))
+    pub(super) fn get(self) -> u16 {
+        self.0
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::EventState;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigErrorKind};
 use crate::signature::Tolerance;
 use crate::timestamp::Timestamp;
 
@@ -135,17 +135,23 @@ impl RetentionBuilder {
         for state in EventState::ALL {
             let keep = self.0.events(state);
             if !state.is_settled() && keep != Keep::FOREVER {
-                return Err(ConfigError::new(format!(
-                    "{state} events cannot be purged: their work is still to be done; discard them instead"
-                )));
+                return Err(ConfigError::new(
+                    ConfigErrorKind::Contradiction,
+                    format!(
+                        "{state} events cannot be purged: their work is still to be done; discard them instead"
+                    ),
+                ));
             }
             if let Some(age) = keep.age.filter(|age| *age < self.0.key_lifetime) {
-                return Err(ConfigError::new(format!(
-                    "{state} events cannot be purged after {age:?}: signatures are accepted for {:?}, and a request sent \
+                return Err(ConfigError::new(
+                    ConfigErrorKind::Contradiction,
+                    format!(
+                        "{state} events cannot be purged after {age:?}: signatures are accepted for {:?}, and a request sent \
                      again in that time would be taken for a new event; keep them at least as long, or narrow the \
                      tolerance",
-                    self.0.key_lifetime
-                )));
+                        self.0.key_lifetime
+                    ),
+                ));
             }
         }
         Ok(self.0)

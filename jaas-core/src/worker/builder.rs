@@ -10,7 +10,7 @@ use super::Worker;
 use super::process::Process;
 use crate::backoff::Backoff;
 use crate::clock::{Clock, SystemClock};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigErrorKind};
 use crate::handlers::Handlers;
 use crate::store::{EventStore, SessionOrder};
 use crate::telemetry::TracePropagator;
@@ -141,7 +141,10 @@ impl<S: EventStore> WorkerBuilder<S> {
             ("poll_interval", self.poll_interval.is_zero()),
         ] {
             if zero {
-                return Err(ConfigError::new(format!("the worker's {what} must not be zero")));
+                return Err(ConfigError::new(
+                    ConfigErrorKind::Range,
+                    format!("the worker's {what} must not be zero"),
+                ));
             }
         }
         Ok(Worker {

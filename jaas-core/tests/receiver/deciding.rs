@@ -10,8 +10,8 @@ use bytes::Bytes;
 use jaas_core::signature::{self, Tolerance};
 use jaas_core::store::{EventAdmin as _, EventQuery, EventState, MemoryStore, PageRequest, StoreStats};
 use jaas_core::{
-    Auth, Credentials, DispatchError, Dispatcher, Disposition, Inbox, Incoming, Receiver, ReceiverBuilder,
-    Reply, RequestHead, Timestamp,
+    Auth, Credentials, DispatchError, DispatchErrorKind, Dispatcher, Disposition, Inbox, Incoming, Receiver,
+    ReceiverBuilder, Reply, RequestHead, Timestamp,
 };
 use jaas_testkit::{ManualClock, Signer, fixture};
 use tokio::time::Instant;
@@ -478,7 +478,11 @@ mod what_cannot_be_taken_now_is_answered_503 {
             if self.0.load(Ordering::Relaxed) {
                 return Ok(Disposition::Stored);
             }
-            Err(DispatchError::new("the table is locked", Duration::from_secs(5)))
+            Err(DispatchError::new(
+                DispatchErrorKind::Unavailable,
+                "the table is locked",
+                Duration::from_secs(5),
+            ))
         }
     }
 
@@ -725,7 +729,11 @@ impl Dispatcher for Probe {
         match &self.then {
             Then::Take => Ok(Disposition::Stored),
             Then::Answer(disposition) => Ok(*disposition),
-            Then::Fail => Err(DispatchError::new("the store is away", Duration::from_secs(7))),
+            Then::Fail => Err(DispatchError::new(
+                DispatchErrorKind::Unavailable,
+                "the store is away",
+                Duration::from_secs(7),
+            )),
             Then::Wait(gate) => {
                 gate.pass().await;
                 Ok(Disposition::Stored)

@@ -9,7 +9,7 @@ macro_rules! table_tests {
         use jaas_core::store::{PageRequest, StoreErrorKind};
         use jaas_testkit::settings::{assert_valid_for_jaas, settings_request};
 
-        fn numbered(number: u16) -> MeetingSettings {
+        fn numbered(number: u32) -> MeetingSettings {
             MeetingSettings::builder().max_occupants(number).passcode("0042").extra("newKey", 1).build().expect("allowed")
         }
 

@@ -10,7 +10,7 @@ use super::support::*;
 /// What an earlier version could not parse, and this one can.
 fn parsable(delivery: &Delivery) -> Unreadable {
     let (endpoint, body) = (delivery.endpoint.clone(), delivery.body().clone());
-    Unreadable::new(endpoint, delivery.received_at, EnvelopeError::NotAnObject, body)
+    Unreadable::new(endpoint, delivery.received_at, EnvelopeError::not_an_object(), body)
 }
 
 pub async fn replay_quarantined_accepts_what_can_be_parsed_now<H: Harness>() {

@@ -39,7 +39,7 @@ impl<P> EventBuilder<P> {
     /// let signer = Signer::new("whsec_00000000000000000000000000000000")?;
     /// let request = event::room_created().signed(&signer, Timestamp::from_secs(1_760_000_000));
     /// assert_eq!(request.headers()[0].0, "X-Jaas-Signature");
-    /// # Ok::<(), jaas_core::signature::SecretError>(())
+    /// # Ok::<(), jaas_core::ConfigError>(())
     /// ```
     pub fn signed(&self, signer: &Signer, at: impl Into<Timestamp>) -> SignedRequest {
         signer.sign(at.into(), self.body())

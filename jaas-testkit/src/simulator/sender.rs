@@ -203,7 +203,7 @@ impl Sender {
     /// let sender = Sender::new(Signer::new("whsec_1")?, 7).duplicates(1.0);
     /// let plan = sender.plan(100);
     /// assert_eq!(plan.iter().filter(|planned| planned.is_copy).count(), 100);
-    /// # Ok::<(), jaas_core::signature::SecretError>(())
+    /// # Ok::<(), jaas_core::ConfigError>(())
     /// ```
     pub fn plan(&self, bodies: usize) -> Vec<Planned> {
         plan::plan(self, bodies)

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use jaas_core::event::Event;
 use jaas_core::store::{EventAdmin as _, EventQuery, MemoryStore};
 use jaas_core::{
-    Context, Delivery, Direct, DispatchError, Dispatcher, Disposition, EventHandler, Handled, HandlerResult,
-    Handlers, Inbox, Incoming,
+    Context, Delivery, Direct, DispatchError, DispatchErrorKind, Dispatcher, Disposition, EventHandler,
+    Handled, HandlerResult, Handlers, Inbox, Incoming,
 };
 use jaas_testkit::conformance::DispatcherHarness;
 use jaas_testkit::{FakeDispatcher, Fault, FaultyStore, Op};
@@ -191,16 +191,16 @@ mod flawed {
         };
         an_unknown_type_that_is_refused breaks dispatch_takes_types_that_nobody_knows: as_it_came, |received, answer| {
             let unknown = matches!(received, Incoming::Event(event) if event.envelope.event_type == "WHITEBOARD_OPENED");
-            if unknown { Err(DispatchError::new("unknown", SECOND)) } else { answer }
+            if unknown { Err(DispatchError::new(DispatchErrorKind::Unavailable, "unknown", SECOND)) } else { answer }
         };
         an_unreadable_body_that_is_refused breaks dispatch_quarantines_what_cannot_be_read: as_it_came, |received, answer| {
-            if matches!(received, Incoming::Unreadable(_)) { Err(DispatchError::new("what?", SECOND)) } else { answer }
+            if matches!(received, Incoming::Unreadable(_)) { Err(DispatchError::new(DispatchErrorKind::Unavailable, "what?", SECOND)) } else { answer }
         };
         a_failure_that_is_acknowledged breaks dispatch_takes_what_had_failed_when_it_comes_again: as_it_came, |_, answer| {
             Ok(answer.unwrap_or(Disposition::Handled))
         };
         a_wait_of_nothing breaks dispatch_takes_what_had_failed_when_it_comes_again: as_it_came, |_, answer| {
-            answer.map_err(|error| DispatchError::new(error.to_string(), std::time::Duration::ZERO))
+            answer.map_err(|error| DispatchError::new(error.kind(), error.to_string(), std::time::Duration::ZERO))
         };
     }
 
@@ -244,9 +244,9 @@ mod flawed {
                 return Ok(Disposition::Duplicate);
             }
             let handled = event.handle(&self.handler, &mut ()).await;
-            handled
-                .map(|_| Disposition::Handled)
-                .map_err(|error| DispatchError::new(error.to_string(), SECOND))
+            handled.map(|_| Disposition::Handled).map_err(|error| {
+                DispatchError::new(DispatchErrorKind::HandlerFailed, error.to_string(), SECOND)
+            })
         }
     }
 

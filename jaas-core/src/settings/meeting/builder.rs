@@ -30,23 +30,20 @@ impl MeetingSettingsBuilder {
         self
     }
 
-    /// `passcode`: a [`Passcode`], or its digits.
-    pub fn passcode(mut self, passcode: impl TryInto<Passcode, Error: Into<SettingsError>>) -> Self {
-        match passcode.try_into() {
+    /// `passcode`: the digits of a [`Passcode`].
+    pub fn passcode(mut self, digits: impl Into<String>) -> Self {
+        match Passcode::new(digits) {
             Ok(passcode) => self.values.passcode = Some(passcode),
-            Err(error) => self.error = self.error.or(Some(error.into())),
+            Err(error) => self.error = self.error.or(Some(error)),
         }
         self
     }
 
-    /// `maxOccupants`: [`MaxOccupants`], or a number from 2 to 500.
-    pub fn max_occupants(
-        mut self,
-        participants: impl TryInto<MaxOccupants, Error: Into<SettingsError>>,
-    ) -> Self {
-        match participants.try_into() {
+    /// `maxOccupants`: 2 to 500 (documented). Moderators count, and are kept out too when the meeting is full (seen).
+    pub fn max_occupants(mut self, participants: u32) -> Self {
+        match MaxOccupants::new(participants.into()) {
             Ok(participants) => self.values.max_occupants = Some(participants),
-            Err(error) => self.error = self.error.or(Some(error.into())),
+            Err(error) => self.error = self.error.or(Some(error)),
         }
         self
     }

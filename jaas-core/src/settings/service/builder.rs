@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::{Inner, SettingsService};
 use crate::auth::Auth;
 use crate::clock::{Clock, SystemClock};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigErrorKind};
 use crate::settings::flight::Flights;
 use crate::settings::policy::{FailurePolicy, PasscodeKey};
 use crate::settings::provider::SettingsProvider;
@@ -119,22 +119,29 @@ impl SettingsServiceBuilder {
     /// Outside a tokio runtime, with [`records`](Self::records).
     pub fn build(self) -> Result<SettingsService, ConfigError> {
         if self.timeout.is_zero() || self.timeout > SettingsService::MAX_TIMEOUT {
-            return Err(ConfigError::new(format!(
-                "the timeout of the settings service is {:?}, and must be more than zero and at most {:?}: JaaS waits about \
+            return Err(ConfigError::new(
+                ConfigErrorKind::Range,
+                format!(
+                    "the timeout of the settings service is {:?}, and must be more than zero and at most {:?}: JaaS waits about \
                  3 s in all, and then opens the room",
-                self.timeout,
-                SettingsService::MAX_TIMEOUT
-            )));
+                    self.timeout,
+                    SettingsService::MAX_TIMEOUT
+                ),
+            ));
         }
         for (name, bound) in [("max_calls", self.max_calls), ("max_waiting", self.max_waiting)] {
             if bound == 0 || bound > Semaphore::MAX_PERMITS {
-                return Err(ConfigError::new(format!(
-                    "{name} of the settings service must be at least 1, or the failure policy answers everything"
-                )));
+                return Err(ConfigError::new(
+                    ConfigErrorKind::Range,
+                    format!(
+                        "{name} of the settings service must be at least 1, or the failure policy answers everything"
+                    ),
+                ));
             }
         }
         if self.remember_rooms == 0 {
             return Err(ConfigError::new(
+                ConfigErrorKind::Range,
                 "remember_rooms of the settings service must be at least 1; choose another failure policy to remember none",
             ));
         }

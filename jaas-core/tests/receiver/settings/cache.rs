@@ -13,11 +13,11 @@ const TEN: Duration = Duration::from_secs(10);
 
 async fn number(provider: &Cached<ScriptedProvider>, fqn: &str) -> Result<u16, HandlerError> {
     let settings = provider.settings(&settings_request(fqn)).await?;
-    Ok(settings.max_occupants().expect("numbered").get())
+    Ok(settings.max_occupants().expect("numbered"))
 }
 
 fn counting() -> ScriptedProvider {
-    ScriptedProvider::by(|_, call| Script::Answer(numbered(call as u16 + 2)))
+    ScriptedProvider::by(|_, call| Script::Answer(numbered(call as u32 + 2)))
 }
 
 #[tokio::test(start_paused = true)]

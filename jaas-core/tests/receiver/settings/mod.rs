@@ -19,7 +19,7 @@ fn protected() -> MeetingSettings {
 }
 
 /// Settings that are told from all others by this number.
-fn numbered(number: u16) -> MeetingSettings {
+fn numbered(number: u32) -> MeetingSettings {
     MeetingSettings::builder().max_occupants(number).build().expect("allowed")
 }
 

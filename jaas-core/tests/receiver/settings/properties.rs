@@ -95,7 +95,7 @@ proptest! {
     #[test]
     fn the_builder_makes_no_answer_that_jaas_would_misread(
         passcode in proptest::option::of(digits()),
-        occupants in proptest::option::of(prop_oneof![any::<i64>(), -5_i64..600]),
+        occupants in proptest::option::of(prop_oneof![any::<u32>(), 0_u32..600]),
         lobby in proptest::option::of(any::<bool>()),
         typed in any::<bool>(),
         soft_limit in proptest::option::of(any::<u32>()),

@@ -139,7 +139,7 @@ async fn the_last_known_good_answer_is_of_this_room_and_not_older_than_said() {
 #[tokio::test(start_paused = true)]
 async fn questions_about_one_room_at_the_same_time_share_one_call() {
     let provider = ScriptedProvider::by(|request, _| {
-        Script::Slow(Duration::from_secs(1), numbered(request.room().len() as u16))
+        Script::Slow(Duration::from_secs(1), numbered(request.room().len() as u32))
     });
     let service = service(&provider);
     let asked = (0..100)

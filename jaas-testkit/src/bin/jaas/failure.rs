@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use jaas_core::signature::SecretError;
+use jaas_core::ConfigError;
 use jaas_testkit::simulator::{HttpError, NoResponse};
 
 /// What to say, and the exit code.
@@ -58,8 +58,8 @@ impl From<HttpError> for Failure {
     }
 }
 
-impl From<SecretError> for Failure {
-    fn from(error: SecretError) -> Self {
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
         Self::usage(error.to_string())
     }
 }
