@@ -1,9 +1,10 @@
 //! Which webhooks are mounted in this process.
 
+use std::sync::Weak;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Mutex, PoisonError, Weak};
 
 use jaas_core::telemetry::target;
+use parking_lot::Mutex;
 
 use crate::body::Account;
 
@@ -21,7 +22,7 @@ struct Mounted {
 pub(crate) fn note(endpoint: &str, path: &str, account: &Account) {
     let account = account.downgrade();
     // No code panics while it holds the lock.
-    let mut mounted = MOUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut mounted = MOUNTED.lock();
     mounted.retain(|other| other.account.strong_count() > 0);
     let same = mounted.iter().filter(|other| other.endpoint == endpoint && other.path == path);
     let same: Vec<_> = same.map(|other| &other.account).collect();

@@ -21,6 +21,7 @@ mod id;
 mod inbox;
 mod lenient;
 mod monitor;
+mod named;
 mod private;
 mod purger;
 mod receiver;

@@ -216,18 +216,13 @@ impl TryFrom<RecordRow> for SettingsRecord {
 
     fn try_from(row: RecordRow) -> Result<Self, StoreError> {
         let corrupt = |name: &str| unknown("settings record", row.id, name);
-        let source = SettingsSource::ALL.into_iter().find(|source| source.as_str() == row.source);
-        let failure = row.failure.as_deref().map(|name| {
-            SettingsFailure::ALL
-                .into_iter()
-                .find(|failure| failure.as_str() == name)
-                .ok_or_else(|| corrupt(name))
-        });
+        let failure =
+            row.failure.as_deref().map(|name| SettingsFailure::from_name(name).ok_or_else(|| corrupt(name)));
         let mut record = Self::new(
             row.endpoint,
             Fqn::new(row.fqn),
             Timestamp::from_millis(row.received_at),
-            source.ok_or_else(|| corrupt(&row.source))?,
+            SettingsSource::from_name(&row.source).ok_or_else(|| corrupt(&row.source))?,
             row.answer,
         );
         record.id = RowId::new(row.id);

@@ -4,7 +4,7 @@ mod matches;
 mod script;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +14,7 @@ use jaas_core::{
     Context, Delivery, Direct, DispatchError, DispatchErrorKind, Dispatcher, Disposition, EventHandler,
     HandlerResult, Handlers, Inbox, Incoming,
 };
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 pub use self::matches::{EventMatcher, Matches};
@@ -274,7 +275,7 @@ impl FakeDispatcher {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arrival>> {
-        self.shared.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.arrivals.lock()
     }
 
     async fn answer(&self, received: Incoming) -> Result<Disposition, DispatchError> {

@@ -5,11 +5,12 @@ mod store;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jaas_core::Timestamp;
 use jaas_core::store::{ClaimRequest, EventQuery, StoreError, StoreErrorKind};
+use parking_lot::{Mutex, MutexGuard};
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 use tokio::time::sleep;
@@ -154,7 +155,7 @@ impl<S> FaultyStore<S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn fate(&self, op: Op) -> Fate {

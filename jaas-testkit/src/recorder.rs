@@ -1,11 +1,12 @@
 //! A handler that remembers.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jaas_core::event::{self, Event, EventKind, UnknownEvent};
 use jaas_core::{Context, Delivery, EventHandler, Handled, HandlerResult};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// A handler that records what reaches it, and answers what you choose. It fits any store; clones record into the
@@ -63,7 +64,7 @@ impl Recorder {
 
     /// Everything recorded so far, in order.
     pub fn seen(&self) -> Vec<HandlerCall> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen.lock().clone()
     }
 
     /// Waits until at least `count` calls were recorded, and returns all. Put a time-out around it when the count
@@ -76,7 +77,7 @@ impl Recorder {
 
     fn record(&self, method: EventKind, event: Event, delivery: &Delivery) -> HandlerResult {
         let count = {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = self.seen.lock();
             seen.push(HandlerCall { method, event, delivery: delivery.clone() });
             seen.len()
         };

@@ -357,7 +357,8 @@ impl EventAdmin for RedbStore {
         self.read(move |tables| {
             let rows = all(&tables.open_table(AUDIT)?, |id, json| {
                 let (event, endpoint, key, action, by, reason, at): AuditRow = serde_json::from_slice(json)?;
-                let (action, note) = (named(AuditAction::ALL, &action)?, AuditNote { by, reason });
+                let (action, note) =
+                    (named(AuditAction::from_name(&action), &action)?, AuditNote { by, reason });
                 Ok(AuditEntry::new(id, event, (endpoint, key), action, note, at))
             })?;
             Ok(cut(rows, page, |row| row.id))

@@ -92,11 +92,12 @@ impl Row {
             (event_type, session_id, fqn, worker, note);
         (event.occurred_at, event.received_at, event.due_at, event.settled_at, event.erased_at) = times;
         (event.failures, event.crashes, event.interruptions, event.completed) = counts;
-        event.state = named(EventState::ALL, &state)?;
+        event.state = named(EventState::from_name(&state), &state)?;
         event.trace = trace.and_then(|trace| trace.parse().ok());
         let (hash, fence, passable) = own;
         let attempts = attempts.into_iter().map(|(number, fence, worker, outcome, error, at)| {
-            let mut attempt = Attempt::new(number, id, fence, named(AttemptOutcome::ALL, &outcome)?, at);
+            let mut attempt =
+                Attempt::new(number, id, fence, named(AttemptOutcome::from_name(&outcome), &outcome)?, at);
             (attempt.worker, attempt.error) = (worker, error);
             Ok(attempt)
         });
@@ -109,9 +110,9 @@ impl Row {
 pub type Seen = (Arc<str>, String, Timestamp, Timestamp, u32);
 
 /// The enumerations of the contract are kept by their names.
-pub fn named<T: ToString>(all: impl IntoIterator<Item = T>, name: &str) -> Outcome<T> {
-    let named = all.into_iter().find(|each| each.to_string() == name);
-    Ok(named.ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, format!("{name} is unknown here")))?)
+pub fn named<T>(variant: Option<T>, name: &str) -> Outcome<T> {
+    let unknown = || StoreError::new(StoreErrorKind::Corrupt, format!("{name} is unknown here"));
+    Ok(variant.ok_or_else(unknown)?)
 }
 
 /// Every row of a table, in the order of their numbers.

@@ -12,6 +12,7 @@ use super::keyed::Keyed;
 use super::reader::Reader;
 use super::report::MediaKind;
 use super::spread::Spread;
+use crate::named::named_enum;
 use crate::timestamp::Timestamp;
 
 /// A statistics file in a few numbers: for each connection how long, and for sound and picture, sent and received, how much
@@ -83,22 +84,13 @@ pub struct MediaSummary {
     pub frames_per_second: Option<Spread>,
 }
 
-/// Which way, as the participant sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// Received by this participant.
-    Inbound,
-    /// Sent by this participant.
-    Outbound,
-}
-
-impl Direction {
-    /// `inbound` or `outbound`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Inbound => "inbound",
-            Self::Outbound => "outbound",
-        }
+named_enum! {
+    /// Which way, as the participant sees it.
+    pub enum Direction {
+        /// Received by this participant.
+        Inbound = "inbound",
+        /// Sent by this participant.
+        Outbound = "outbound",
     }
 }
 

@@ -1,10 +1,11 @@
 //! A provider that remembers what another one said.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
 use super::meeting::MeetingSettings;
@@ -77,7 +78,7 @@ impl<P: SettingsProvider> Cached<P> {
 
     fn known(&self) -> MutexGuard<'_, LastAnswers> {
         // No code panics while it holds the lock.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// What was answered before, if it is no older than this.

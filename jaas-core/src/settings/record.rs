@@ -1,99 +1,48 @@
 //! What is kept of each answer, as a proof of what was decided.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::id::Fqn;
+use crate::named::named_enum;
 use crate::store::{Keep, Page, PageRequest, RowId, StoreError};
 use crate::timestamp::Timestamp;
 
-/// Where an answer came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum SettingsSource {
-    /// The provider.
-    Provider,
-    /// What the provider had answered for this room before.
-    LastKnownGood,
-    /// The settings of [`FailurePolicy::fallback`](super::FailurePolicy::fallback).
-    Fallback,
-    /// [`FailurePolicy::fail_closed`](super::FailurePolicy::fail_closed).
-    FailClosed,
-    /// [`FailurePolicy::refuse`](super::FailurePolicy::refuse).
-    Refused,
-}
-
-impl SettingsSource {
-    /// Every source.
-    pub const ALL: [Self; 5] =
-        [Self::Provider, Self::LastKnownGood, Self::Fallback, Self::FailClosed, Self::Refused];
-
-    /// The source's name, as stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Provider => "provider",
-            Self::LastKnownGood => "last_known_good",
-            Self::Fallback => "fallback",
-            Self::FailClosed => "fail_closed",
-            Self::Refused => "refused",
-        }
+named_enum! {
+    /// Where an answer came from.
+    #[non_exhaustive]
+    pub enum SettingsSource {
+        /// The provider.
+        Provider = "provider",
+        /// What the provider had answered for this room before.
+        LastKnownGood = "last_known_good",
+        /// The settings of [`FailurePolicy::fallback`](super::FailurePolicy::fallback).
+        Fallback = "fallback",
+        /// [`FailurePolicy::fail_closed`](super::FailurePolicy::fail_closed).
+        FailClosed = "fail_closed",
+        /// [`FailurePolicy::refuse`](super::FailurePolicy::refuse).
+        Refused = "refused",
     }
 }
 
-impl fmt::Display for SettingsSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Why the provider's own answer was not given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum SettingsFailure {
-    /// It did not answer before the deadline.
-    TimedOut,
-    /// It answered an error.
-    Failed,
-    /// It panicked.
-    Panicked,
-    /// It has no settings for the room.
-    NoSettingsForRoom,
-    /// It was not asked, because too much was being asked already.
-    Overloaded,
-    /// It was not asked, because the question does not say which meeting it is about.
-    Unreadable,
-}
-
-impl SettingsFailure {
-    /// Every failure.
-    pub const ALL: [Self; 6] = [
-        Self::TimedOut,
-        Self::Failed,
-        Self::Panicked,
-        Self::NoSettingsForRoom,
-        Self::Overloaded,
-        Self::Unreadable,
-    ];
-
-    /// The failure's name, as stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TimedOut => "timed_out",
-            Self::Failed => "failed",
-            Self::Panicked => "panicked",
-            Self::NoSettingsForRoom => "no_settings",
-            Self::Overloaded => "overloaded",
-            Self::Unreadable => "unreadable",
-        }
-    }
-}
-
-impl fmt::Display for SettingsFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+named_enum! {
+    /// Why the provider's own answer was not given.
+    #[non_exhaustive]
+    pub enum SettingsFailure {
+        /// It did not answer before the deadline.
+        TimedOut = "timed_out",
+        /// It answered an error.
+        Failed = "failed",
+        /// It panicked.
+        Panicked = "panicked",
+        /// It has no settings for the room.
+        NoSettingsForRoom = "no_settings",
+        /// It was not asked, because too much was being asked already.
+        Overloaded = "overloaded",
+        /// It was not asked, because the question does not say which meeting it is about.
+        Unreadable = "unreadable",
     }
 }
 

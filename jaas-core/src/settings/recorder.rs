@@ -1,9 +1,10 @@
 //! Writing records behind the answers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
@@ -79,7 +80,7 @@ impl Recorder {
     /// Writes what is queued and ends the task.
     pub(super) async fn close(&self) {
         self.closing.cancel();
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let task = self.task.lock().take();
         let Some(mut task) = task else { return };
         if timeout(CLOSE_LIMIT, &mut task).await.is_err() {
             task.abort();

@@ -1,41 +1,22 @@
 //! What a store tells about what was tried and done.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::{PageRequest, RowId};
 use crate::id::IdempotencyKey;
+use crate::named::named_enum;
 use crate::timestamp::Timestamp;
 
-/// How an attempt ended that did not succeed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum AttemptOutcome {
-    /// A handler failed.
-    Failed,
-    /// Its lease ran out: the process ended, or could not reach the store.
-    Crashed,
-    /// A stopping worker gave it back.
-    Interrupted,
-}
-
-impl AttemptOutcome {
-    /// Every outcome.
-    pub const ALL: [Self; 3] = [Self::Failed, Self::Crashed, Self::Interrupted];
-
-    /// The outcome's name, as stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Crashed => "crashed",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
-
-impl fmt::Display for AttemptOutcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+named_enum! {
+    /// How an attempt ended that did not succeed.
+    #[non_exhaustive]
+    pub enum AttemptOutcome {
+        /// A handler failed.
+        Failed = "failed",
+        /// Its lease ran out: the process ended, or could not reach the store.
+        Crashed = "crashed",
+        /// A stopping worker gave it back.
+        Interrupted = "interrupted",
     }
 }
 
@@ -127,38 +108,18 @@ impl AuditNote {
     }
 }
 
-/// What an operator did to an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum AuditAction {
-    /// Made it wait again, or took a body with its key out of quarantine.
-    Replayed,
-    /// Gave it up.
-    Discarded,
-    /// Erased its body.
-    Erased,
-    /// Looked at its body.
-    Revealed,
-}
-
-impl AuditAction {
-    /// Every action.
-    pub const ALL: [Self; 4] = [Self::Replayed, Self::Discarded, Self::Erased, Self::Revealed];
-
-    /// The action's name, as stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Replayed => "replayed",
-            Self::Discarded => "discarded",
-            Self::Erased => "erased",
-            Self::Revealed => "revealed",
-        }
-    }
-}
-
-impl fmt::Display for AuditAction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+named_enum! {
+    /// What an operator did to an event.
+    #[non_exhaustive]
+    pub enum AuditAction {
+        /// Made it wait again, or took a body with its key out of quarantine.
+        Replayed = "replayed",
+        /// Gave it up.
+        Discarded = "discarded",
+        /// Erased its body.
+        Erased = "erased",
+        /// Looked at its body.
+        Revealed = "revealed",
     }
 }
 

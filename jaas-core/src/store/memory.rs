@@ -6,10 +6,11 @@ mod rows;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use self::intake::check_room;
@@ -53,7 +54,7 @@ impl MemoryStore {
     fn rows(&self) -> MutexGuard<'_, Rows> {
         // Every change below is a single insert or a few plain assignments, so a panic elsewhere while the
         // lock was held cannot have left half of one.
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rows.lock()
     }
 
     fn wake(&self) {

@@ -1,58 +1,37 @@
 //! What a store tells about what it holds.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::{Accepted, DeadLetterKey, PageRequest, RowId};
 use crate::delivery::Body;
 use crate::id::{Fqn, IdempotencyKey, SessionId};
+use crate::named::named_enum;
 use crate::telemetry::TraceContext;
 use crate::timestamp::Timestamp;
 
-/// Where an event stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum EventState {
-    /// Waits to be run, now or after a back-off.
-    Waiting,
-    /// Is being run.
-    Running,
-    /// Was handled.
-    Done,
-    /// Was handled by nobody, or by handlers that ignored it.
-    Ignored,
-    /// Was given up: a dead letter, kept for people to look at and replay.
-    Dead,
-    /// Was given up by somebody.
-    Discarded,
+named_enum! {
+    /// Where an event stands.
+    #[non_exhaustive]
+    pub enum EventState {
+        /// Waits to be run, now or after a back-off.
+        Waiting = "waiting",
+        /// Is being run.
+        Running = "running",
+        /// Was handled.
+        Done = "done",
+        /// Was handled by nobody, or by handlers that ignored it.
+        Ignored = "ignored",
+        /// Was given up: a dead letter, kept for people to look at and replay.
+        Dead = "dead",
+        /// Was given up by somebody.
+        Discarded = "discarded",
+    }
 }
 
 impl EventState {
-    /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Waiting, Self::Running, Self::Done, Self::Ignored, Self::Dead, Self::Discarded];
-
-    /// The state's name, as stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Ignored => "ignored",
-            Self::Dead => "dead",
-            Self::Discarded => "discarded",
-        }
-    }
-
     /// Whether the event is settled: nothing more happens to it unless it is replayed.
     pub const fn is_settled(self) -> bool {
         matches!(self, Self::Done | Self::Ignored | Self::Dead | Self::Discarded)
-    }
-}
-
-impl fmt::Display for EventState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -326,5 +305,18 @@ impl StoreStats {
                 *known = stats;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_is_found_by_its_name() {
+        for state in EventState::ALL {
+            assert_eq!(EventState::from_name(&state.to_string()), Some(state));
+        }
+        assert_eq!(EventState::from_name("Waiting"), None);
     }
 }

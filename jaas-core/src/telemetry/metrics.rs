@@ -3,6 +3,7 @@
 use metrics::{Key, Label, Level, Metadata, SharedString, Unit};
 
 use super::target;
+use crate::named::named_enum;
 
 /// A metric as it is emitted.
 #[derive(Debug, Clone, Copy)]
@@ -23,26 +24,16 @@ pub struct Metric {
     pub buckets: &'static [f64],
 }
 
-/// How the values of a metric are to be understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MetricKind {
-    /// Only grows.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Many values of which the distribution matters.
-    Histogram,
-}
-
-impl MetricKind {
-    /// The kind's name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
+named_enum! {
+    /// How the values of a metric are to be understood.
+    #[non_exhaustive]
+    pub enum MetricKind {
+        /// Only grows.
+        Counter = "counter",
+        /// Goes up and down.
+        Gauge = "gauge",
+        /// Many values of which the distribution matters.
+        Histogram = "histogram",
     }
 }
 

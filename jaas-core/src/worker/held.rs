@@ -1,8 +1,9 @@
 //! The runs of a worker and the leases they hold.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::AbortHandle;
 
 use crate::store::Lease;
@@ -32,7 +33,7 @@ struct State {
 impl Held {
     fn state(&self) -> MutexGuard<'_, State> {
         // Each change is a single insert, assignment or removal, so a panic leaves nothing half-done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(super) fn add(&self, lease: Lease) -> RunId {

@@ -23,8 +23,8 @@ impl TryFrom<AttemptRow> for Attempt {
     type Error = StoreError;
 
     fn try_from(row: AttemptRow) -> Result<Self, StoreError> {
-        let outcome = AttemptOutcome::ALL.into_iter().find(|outcome| outcome.as_str() == row.outcome);
-        let outcome = outcome.ok_or_else(|| unknown("attempt", row.id, &row.outcome))?;
+        let outcome = AttemptOutcome::from_name(&row.outcome)
+            .ok_or_else(|| unknown("attempt", row.id, &row.outcome))?;
         let ended_at = Timestamp::from_millis(row.ended_at);
         let mut attempt =
             Self::new(RowId::new(row.id), RowId::new(row.event_id), row.fence, outcome, ended_at);

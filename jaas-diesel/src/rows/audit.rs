@@ -36,12 +36,11 @@ impl TryFrom<AuditRow> for AuditEntry {
     type Error = StoreError;
 
     fn try_from(row: AuditRow) -> Result<Self, StoreError> {
-        let action = AuditAction::ALL.into_iter().find(|action| action.as_str() == row.action);
         Ok(Self::new(
             RowId::new(row.id),
             RowId::new(row.event_id),
             (row.endpoint.into(), IdempotencyKey::new(row.idempotency_key)),
-            action.ok_or_else(|| unknown("audit entry", row.id, &row.action))?,
+            AuditAction::from_name(&row.action).ok_or_else(|| unknown("audit entry", row.id, &row.action))?,
             AuditNote::new(row.actor, row.reason),
             Timestamp::from_millis(row.acted_at),
         ))

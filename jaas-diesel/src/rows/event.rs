@@ -95,5 +95,5 @@ impl CrashedRow {
 
 /// The state of this stored name.
 pub(crate) fn state(id: i64, name: &str) -> Result<EventState, StoreError> {
-    EventState::ALL.into_iter().find(|state| state.as_str() == name).ok_or_else(|| unknown("event", id, name))
+    EventState::from_name(name).ok_or_else(|| unknown("event", id, name))
 }

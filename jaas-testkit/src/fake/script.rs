@@ -4,13 +4,14 @@ use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use jaas_core::event::Event;
 use jaas_core::{Context, Delivery, EventHandler, HandlerError, HandlerResult, IdempotencyKey};
+use parking_lot::{Mutex, MutexGuard};
 
 /// What happens to one run.
 pub(super) enum Act {
@@ -127,5 +128,5 @@ fn key(delivery: &Delivery) -> Key {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }

@@ -1,13 +1,14 @@
 //! A provider that does what it is told, well or badly.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::HandlerError;
 use jaas_core::settings::{MeetingSettings, NoSettingsForRoom, SettingsProvider, SettingsRequest};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// What a [`ScriptedProvider`] does when it is asked.
@@ -86,7 +87,7 @@ impl ScriptedProvider {
 
     /// What it was asked, in order.
     pub fn asked(&self) -> Vec<SettingsRequest> {
-        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.asked.lock().clone()
     }
 
     /// How many calls are under way.
@@ -128,7 +129,7 @@ impl SettingsProvider for ScriptedProvider {
         inner.running.fetch_add(1, Ordering::SeqCst);
         let mut call = Call { inner, ended: false };
         let number = {
-            let mut asked = inner.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut asked = inner.asked.lock();
             asked.push(request.clone());
             asked.len() - 1
         };

@@ -1,9 +1,10 @@
 //! Setting up a settings service.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::{Inner, SettingsService};

@@ -107,7 +107,7 @@ async fn replay_all(
 
 /// The name of a state as a constant.
 fn known(name: &str) -> Option<&'static str> {
-    EventState::ALL.into_iter().map(EventState::as_str).find(|state| *state == name)
+    EventState::from_name(name).map(EventState::as_str)
 }
 
 /// Records what was done to events; returns how many of them there are.
