@@ -1,12 +1,13 @@
 //! What the other modules read with and compare to.
 
 use futures_util::FutureExt as _;
-use jaas_core::event::{DisconnectReason, Event, EventKind, Participant};
+use jaas_core::event::{DisconnectReason, Event, EventKind, Participant, Payload as _};
 use jaas_core::{
     AppId, BreakoutRoomId, Context, CustomerId, Delivery, EventHandler, Handled, Jid, Link, ParticipantId,
     Personal, PollId, RecordingSessionId, Room, SessionId, Timestamp, UserId,
 };
 use jaas_testkit::{HandlerCall, Recorder};
+use serde_json::Value;
 
 // The one meeting of the fixtures and the cases.
 pub(crate) const CUSTOMER: &str = "c2824d584eac4489a1e32e4e164d5a3c";
@@ -43,6 +44,31 @@ pub(crate) fn handle<H: EventHandler + ?Sized>(handler: &H, delivery: &Delivery)
     let result = handler.any_event(&mut cx, &event).now_or_never();
     result.expect("a handler that does not wait").expect("a handler that does not fail")
 }
+
+/// Compares the typed payload of a body with its snapshot: the method that is called, the fields, whose `Debug` hides people and
+/// links, and what the payload writes, which shows them. `cargo insta review` shows what has changed.
+pub(crate) fn assert_typed(set: &str, name: &str, delivery: &Delivery) {
+    let call = dispatch(delivery);
+    assert_eq!(call.method.as_str(), name);
+    let written: Value = serde_json::from_str(&encoded(&call.event)).expect("JSON");
+    let written = serde_json::to_string_pretty(&written).expect("JSON");
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(format!("{set}-{name}"), format!("{:#?}\n\n{written}", call.event));
+    });
+}
+
+macro_rules! encoded {
+    ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {
+        /// What a typed payload writes.
+        fn encoded(event: &Event) -> String {
+            match event {
+                $(Event::$Event(payload) => payload.encode(),)*
+                other => panic!("not typed: {other:?}"),
+            }
+        }
+    };
+}
+jaas_core::for_each_event!(encoded);
 
 /// What must hold of one body of a table.
 pub(crate) struct Check {

@@ -3,5 +3,4 @@
 
 mod alerts;
 mod dashboard;
-mod promql;
 mod uses;
