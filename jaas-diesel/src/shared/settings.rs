@@ -9,9 +9,10 @@ use jaas_core::Timestamp;
 use jaas_core::settings::{SettingsLog, SettingsQuery, SettingsRecord};
 use jaas_core::store::{Keep, Page, PageRequest, StoreError};
 
-use super::Store;
-use super::dialect::{Connection, RunQueryDsl as _, asked, conflict_target};
-use super::queries::{after, one_more, surplus};
+use super::dialect::{Connection, RunQueryDsl as _, conflict_target};
+use super::queries::purge::surplus;
+use super::queries::{after, one_more};
+use super::{Store, asked};
 use crate::rows::{indexed, page_of, text};
 use crate::schema::{jaas_settings, jaas_settings_records};
 use crate::settings::{Key, NewRecord, NewSettings, RecordRow, TableRow};

@@ -8,8 +8,7 @@ use jaas_core::settings::{MeetingSettings, NoSettingsForRoom, SettingsProvider, 
 use jaas_core::store::{Page, PageRequest, StoreError, StoreErrorKind};
 use jaas_core::{Fqn, HandlerError};
 
-use super::dialect::asked;
-use super::{Store, settings as queries};
+use super::{Store, asked, settings as queries};
 use crate::rows::page_of;
 use crate::settings::{Key, NewSettings, SettingsRow, TableRow};
 

@@ -6,8 +6,9 @@ use jaas_core::HandlerResult;
 use jaas_core::store::{Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
 use tokio::sync::oneshot;
 
+use super::Connection;
 use super::dialect::polled;
-use super::{Connection, queries};
+use super::queries::settle;
 use crate::error::{not_committed, unavailable};
 use crate::now::Now;
 use crate::rows::Success;
@@ -51,7 +52,7 @@ impl Run {
                         if let Err(error) = still_ours(connection) {
                             return Ok(Err(error));
                         }
-                        let completed = polled(queries::complete(connection, &success, now))?;
+                        let completed = polled(settle::complete(connection, &success, now))?;
                         if completed.is_ok() {
                             AnsiTransactionManager::commit_transaction(connection)?;
                         }

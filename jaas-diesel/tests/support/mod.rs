@@ -16,8 +16,8 @@ use jaas_core::{
     Backoff, Clock as _, Context, Delivery, EventHandler, Handled, HandlerResult, Handlers, SystemClock,
     Timestamp, Worker, WorkerBuilder,
 };
-use jaas_diesel::SqliteStore;
-use jaas_diesel::sqlite::{Connection, SqliteStoreBuilder};
+use jaas_diesel::sqlite::Connection;
+use jaas_diesel::{SqliteStore, SqliteStoreBuilder};
 use tempfile::TempDir;
 
 diesel::table! {

@@ -4,9 +4,10 @@ use diesel::prelude::{BoolExpressionMethods as _, ExpressionMethods as _, QueryD
 use jaas_core::Timestamp;
 use jaas_core::store::{EventState, Keep, Purged, Retention};
 
+use super::super::counts::{CONFLICT, QUARANTINED, count, rows_of};
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically, locked};
-use super::counts::{CONFLICT, QUARANTINED, count, rows_of, slot};
 use super::repair::conflicts_of;
+use crate::rows::slot;
 use crate::schema::{jaas_attempts, jaas_conflicts, jaas_events, jaas_quarantine};
 
 /// Rows that are beyond the age or the count to keep, the oldest first.

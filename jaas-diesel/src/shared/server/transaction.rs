@@ -9,6 +9,7 @@ use jaas_core::store::{Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
 use tokio::sync::oneshot;
 use tokio::time;
 
+use super::super::complete;
 use super::super::dialect::{self, Connection};
 use crate::error::{not_committed, not_in_time, unavailable};
 use crate::now::Now;
@@ -91,7 +92,7 @@ async fn complete(
 ) -> Result<Option<Claim>, StoreError> {
     still_ours(connection).await?;
     let failed = |error| not_committed(OPERATION, error);
-    let next = dialect::complete(connection, success, now).await.map_err(failed)??;
+    let next = complete::complete(connection, success, now).await.map_err(failed)??;
     Transactions::commit_transaction(connection).await.map_err(failed)?;
     Ok(next)
 }
