@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use diesel::{QueryResult, SqliteConnection};
 use jaas_core::Timestamp;
-use jaas_core::store::{
-    Accepted, Claim, ClaimRequest, HandOver, Lease, Step, StoreError, StoreErrorKind, TxWork,
-};
+use jaas_core::store::{Accepted, Claim, ClaimRequest, HandOver, Lease, Step, StoreError, TxWork};
 use tokio::sync::{oneshot, watch};
 
 use super::Connection;
@@ -206,11 +204,9 @@ pub(super) fn lock<T>(slot: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
 /// The result of a command, once the writing thread has sent it.
 async fn done<T>(operation: &str, result: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
     result.await.unwrap_or_else(|_| {
-        Err(StoreError::new(
-            StoreErrorKind::Unavailable,
-            format!(
-                "cannot {operation}: it was cut off; the store was closed meanwhile, or the work panicked"
-            ),
+        Err(unavailable(
+            operation,
+            "it was cut off, because the store was closed meanwhile or the work panicked",
         ))
     })
 }

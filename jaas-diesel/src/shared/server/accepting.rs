@@ -11,7 +11,7 @@ use diesel::prelude::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::RunQueryDsl as _;
 use diesel_async::pooled_connection::bb8::Pool;
 use jaas_core::store::tools::MAX_INDEXED_BYTES;
-use jaas_core::store::{Accepted, HandOver, Slot, StoreError, StoreErrorKind};
+use jaas_core::store::{Accepted, HandOver, Slot, StoreError};
 use tokio::sync::{Notify, watch};
 
 use super::super::dialect::{self, Connection};
@@ -19,7 +19,7 @@ use super::super::queries::{accept, settle};
 use super::connecting::limited;
 use super::pooled::Work;
 use super::{Shared, give_back_at, wake};
-use crate::error::{closed, unavailable};
+use crate::error::{closed, refused, unavailable};
 use crate::group::Commit;
 use crate::rows::{Claimant, NewEvent, NewQuarantined, Phase};
 use crate::schema::jaas_queues;
@@ -32,10 +32,11 @@ impl Shared {
     pub(in super::super) async fn store_event(&self, event: NewEvent) -> Result<Accepted, StoreError> {
         const OPERATION: &str = Accepting::OPERATION;
         if event.endpoint.len() > MAX_INDEXED_BYTES {
-            // A receiver has no such name. MySQL would cut it off without an error.
-            let why =
-                format!("cannot {OPERATION}: its endpoint's name has more than {MAX_INDEXED_BYTES} bytes");
-            return Err(StoreError::new(StoreErrorKind::Refused, why));
+            // No receiver has such a name. MySQL would truncate it without an error.
+            let why = format!(
+                "its endpoint's name has more than {MAX_INDEXED_BYTES} bytes; give the endpoint a shorter name"
+            );
+            return Err(refused(OPERATION, why));
         }
         let outcome = self.accepts.try_ask(event)?;
         self.limited(OPERATION, async { outcome.await.unwrap_or_else(|_| Err(closed(OPERATION))) }).await
