@@ -1,8 +1,14 @@
-//! From diesel's errors to a store's.
+//! The errors of the stores: one function for each kind of [`StoreError`] that this crate makes.
+//!
+//! `jaas_core` makes those that every store has, such as [`StoreError::not_found`]. A message says what cannot be done,
+//! where and why, and what to do about it.
 
+use std::time::Duration;
+
+use diesel::result::{DatabaseErrorKind, Error};
 use jaas_core::store::{StoreError, StoreErrorKind};
 
-/// An error while talking to the database: nothing is known to have happened, and it may work later.
+/// The operation failed in the database. As far as the store knows it changed nothing, and it may succeed later.
 pub(crate) fn unavailable(
     operation: &str,
     source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -10,10 +16,31 @@ pub(crate) fn unavailable(
     StoreError::new(StoreErrorKind::Unavailable, format!("cannot {operation}")).with_source(source)
 }
 
-/// A commit that failed for what the handler wrote will fail again; a commit that failed for the disk may not.
-pub(crate) fn not_committed(operation: &str, error: diesel::result::Error) -> StoreError {
-    use diesel::result::DatabaseErrorKind as Kind;
-    use diesel::result::Error;
+/// The database did not return a result within the timeout.
+pub(crate) fn not_in_time(operation: &str, timeout: Duration) -> StoreError {
+    unavailable(operation, format!("the database did not answer within {timeout:?}"))
+}
+
+/// The queue is full.
+pub(crate) fn overloaded(operation: &str) -> StoreError {
+    let why = "as many calls as the store's queue holds are waiting for the database; try again later";
+    StoreError::new(StoreErrorKind::Overloaded, format!("cannot {operation}: {why}"))
+}
+
+/// The application has closed the store.
+pub(crate) fn closed(operation: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Closed, format!("cannot {operation}: the store was closed"))
+}
+
+/// The operation is not allowed. The same call fails again.
+pub(crate) fn refused(operation: &str, why: impl std::fmt::Display) -> StoreError {
+    StoreError::new(StoreErrorKind::Refused, format!("cannot {operation}: {why}"))
+}
+
+/// A commit failed. What the handler wrote may be the reason, and then the commit fails again; a full disk may be, and
+/// then it may succeed later.
+pub(crate) fn not_committed(operation: &str, error: Error) -> StoreError {
+    use DatabaseErrorKind as Kind;
     match &error {
         Error::DatabaseError(
             Kind::UniqueViolation | Kind::ForeignKeyViolation | Kind::NotNullViolation | Kind::CheckViolation,
@@ -21,24 +48,39 @@ pub(crate) fn not_committed(operation: &str, error: diesel::result::Error) -> St
         )
         | Error::BrokenTransactionManager
         | Error::AlreadyInTransaction
-        | Error::NotInTransaction => StoreError::new(
-            StoreErrorKind::Refused,
-            format!("cannot {operation}: what it wrote cannot be committed"),
-        )
-        .with_source(error),
+        | Error::NotInTransaction => {
+            refused(operation, "what the handler wrote cannot be committed").with_source(error)
+        }
         _ => unavailable(operation, error),
     }
 }
 
-/// The store was closed.
-pub(crate) fn closed(operation: &str) -> StoreError {
-    StoreError::new(StoreErrorKind::Closed, format!("cannot {operation}: the store was closed"))
+/// What a handler wrote is no longer in the transaction that the store began for it.
+pub(crate) fn transaction_ended(source: Error) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::TransactionEnded,
+        "cannot commit what the handler wrote: its transaction was ended, an inner one was left open, or a statement in it \
+         failed and the handler went on; put a statement that may fail into its own inner transaction, or use ON CONFLICT",
+    )
+    .with_source(source)
 }
 
-/// The database did not answer within the timeout.
-pub(crate) fn not_in_time(operation: &str, timeout: std::time::Duration) -> StoreError {
-    StoreError::new(
-        StoreErrorKind::Unavailable,
-        format!("cannot {operation}: the database did not answer within {timeout:?}"),
-    )
+/// The same error for another caller of the same commit.
+pub(crate) fn same(error: &StoreError) -> StoreError {
+    StoreError::new(error.kind(), error.to_string())
+}
+
+/// There is already such a row.
+pub(crate) fn exists(why: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Exists, why)
+}
+
+/// There is no such row.
+pub(crate) fn not_found(why: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::NotFound, why)
+}
+
+/// A row holds something that this version cannot decode.
+pub(crate) fn corrupt(why: String) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, why)
 }

@@ -4,11 +4,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel::QueryResult;
-use jaas_core::store::{StoreError, StoreErrorKind};
+use jaas_core::store::StoreError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{self, Instant};
 
-use crate::error::{not_in_time, unavailable};
+use crate::error::{closed, not_in_time, overloaded, same, unavailable};
 use crate::rows::MAX_BYTES;
 
 /// What a group does with its items. It owns the connection they are committed on.
@@ -69,7 +69,7 @@ impl<C: Commit> Group<C> {
 
     fn sender(&self) -> Result<mpsc::Sender<Asked<C>>, StoreError> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.clone().ok_or_else(|| crate::error::closed(C::OPERATION))
+        queue.clone().ok_or_else(|| closed(C::OPERATION))
     }
 
     /// Queues an item, or refuses it when there is no room.
@@ -79,11 +79,8 @@ impl<C: Commit> Group<C> {
     ) -> Result<oneshot::Receiver<Result<C::Outcome, StoreError>>, StoreError> {
         let (caller, outcome) = oneshot::channel();
         self.sender()?.try_send((item, caller)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::new(
-                StoreErrorKind::Overloaded,
-                format!("cannot {}: as much is waiting for the database as may queue", C::OPERATION),
-            ),
-            mpsc::error::TrySendError::Closed(_) => crate::error::closed(C::OPERATION),
+            mpsc::error::TrySendError::Full(_) => overloaded(C::OPERATION),
+            mpsc::error::TrySendError::Closed(_) => closed(C::OPERATION),
         })?;
         Ok(outcome)
     }
@@ -91,9 +88,9 @@ impl<C: Commit> Group<C> {
     /// Queues an item when there is room, and waits for its outcome.
     pub(crate) async fn ask(&self, item: C::Item) -> Result<C::Outcome, StoreError> {
         let (caller, outcome) = oneshot::channel();
-        let closed = |_| crate::error::closed(C::OPERATION);
-        self.sender()?.send((item, caller)).await.map_err(closed)?;
-        outcome.await.unwrap_or_else(|_| Err(crate::error::closed(C::OPERATION)))
+        let closed_meanwhile = |_| closed(C::OPERATION);
+        self.sender()?.send((item, caller)).await.map_err(closed_meanwhile)?;
+        outcome.await.unwrap_or_else(|_| Err(closed(C::OPERATION)))
     }
 
     /// Takes nothing more.
@@ -171,7 +168,7 @@ impl<C: Commit> Task<C> {
             Err(failure) => error::<C>(failure),
         };
         for caller in callers {
-            let _ = caller.send(Err(StoreError::new(failed.kind(), failed.to_string())));
+            let _ = caller.send(Err(same(&failed)));
         }
     }
 
@@ -189,15 +186,15 @@ impl<C: Commit> Task<C> {
                 given_up = Some(not_in_time(C::OPERATION, self.timeout));
             }
             if let Some(why) = &given_up {
-                let _ = caller.send(Err(StoreError::new(why.kind(), why.to_string())));
+                let _ = caller.send(Err(same(why)));
                 continue;
             }
             let committed = self.together(std::slice::from_mut(&mut item), true).await;
             let _ = caller.send(match committed.map(|mut outcomes| outcomes.pop()) {
                 Ok(Some(outcome)) => Ok(outcome),
-                Ok(None) => Err(crate::error::closed(C::OPERATION)),
+                Ok(None) => Err(closed(C::OPERATION)),
                 Err(Failure::Unreachable(why)) => {
-                    let error = StoreError::new(why.kind(), why.to_string());
+                    let error = same(&why);
                     given_up = Some(why);
                     Err(error)
                 }

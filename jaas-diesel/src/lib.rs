@@ -29,10 +29,10 @@ mod statement;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use self::migrations::Migration;
 #[cfg(feature = "mysql")]
-pub use self::mysql::{MysqlStore, MysqlStoreBuilder};
+pub use self::mysql::opening::{MysqlStore, MysqlStoreBuilder};
 #[cfg(feature = "postgres")]
-pub use self::postgres::{PostgresStore, PostgresStoreBuilder};
+pub use self::postgres::opening::{PostgresStore, PostgresStoreBuilder};
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use self::settings::SettingsRow;
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::{SqliteStore, SqliteStoreBuilder};
+pub use self::sqlite::opening::{SqliteStore, SqliteStoreBuilder};

@@ -10,6 +10,7 @@ mod new_event;
 mod page;
 mod quarantine;
 mod queue;
+mod slot;
 mod success;
 
 pub(crate) use self::attempt::AttemptRow;
@@ -23,7 +24,10 @@ pub(crate) use self::new_event::Claimant;
 pub(crate) use self::new_event::{Inserted, MAX_BYTES, NewEvent, endpoints_and_keys, ordering_key_of};
 pub(crate) use self::page::{changed, page_of};
 pub(crate) use self::quarantine::{NewQuarantined, QuarantineRow};
-pub(crate) use self::queue::{Arrival, Phase, QueueColumns, QueueRow};
+pub(crate) use self::queue::{Arrival, Phase, QueueColumns, QueueRow, earliest};
+pub(crate) use self::slot::slot;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use self::slot::slot_of;
 #[cfg(feature = "postgres")]
 pub(crate) use self::success::handlers_and_reason;
 pub(crate) use self::success::{Settled, Success, SuccessOf, line};

@@ -5,9 +5,10 @@ use std::time::Duration;
 use diesel::prelude::*;
 use jaas_core::settings::{MeetingSettings, SettingsError, SettingsFailure, SettingsRecord, SettingsSource};
 use jaas_core::store::tools::MAX_INDEXED_BYTES;
-use jaas_core::store::{RowId, StoreError, StoreErrorKind};
+use jaas_core::store::{RowId, StoreError};
 use jaas_core::{Fqn, Timestamp};
 
+use crate::error::{corrupt, refused};
 use crate::rows::{indexed, text, unknown};
 use crate::schema::{jaas_settings, jaas_settings_records};
 
@@ -42,21 +43,18 @@ impl Key {
     /// The same, if there can be a row for it.
     pub(crate) fn to_write(fqn: &Fqn) -> Result<Self, StoreError> {
         let key = Self::of(fqn);
-        let refused = |why: String| Err(StoreError::new(StoreErrorKind::Refused, why));
-        if key.room.is_empty() {
-            return refused(
-                "the meeting has no room; the default row is written with put_default".to_owned(),
-            );
-        }
-        if key.room.len() > MAX_INDEXED_BYTES || key.tenant.len() > MAX_INDEXED_BYTES {
-            return refused(format!(
-                "the meeting's tenant and room may have {MAX_INDEXED_BYTES} bytes each, percent-decoded"
-            ));
-        }
-        if fqn.as_str().len() > MAX_FQN_BYTES {
-            return refused(format!("the meeting's name may have {MAX_FQN_BYTES} bytes"));
-        }
-        Ok(key)
+        let why = if key.room.is_empty() {
+            "the name of the meeting has no room; use put_default for the default row".to_owned()
+        } else if key.room.len() > MAX_INDEXED_BYTES || key.tenant.len() > MAX_INDEXED_BYTES {
+            format!(
+                "the tenant and the room of a meeting have {MAX_INDEXED_BYTES} bytes each at most, percent-decoded"
+            )
+        } else if fqn.as_str().len() > MAX_FQN_BYTES {
+            format!("the name of a meeting has {MAX_FQN_BYTES} bytes at most")
+        } else {
+            return Ok(key);
+        };
+        Err(refused("change a row of jaas_settings", why))
     }
 
     /// Which of two rows that fit is nearer to the meeting: its own, then its room of any tenant, then the default.
@@ -80,7 +78,7 @@ pub(crate) struct NewSettings {
 impl NewSettings {
     pub(crate) fn new(key: Key, fqn: &str, settings: &MeetingSettings) -> Result<Self, StoreError> {
         let settings = serde_json::to_string(settings).map_err(|error| {
-            StoreError::new(StoreErrorKind::Refused, "the settings cannot be written").with_source(error)
+            refused("write the settings", "they cannot be encoded as JSON").with_source(error)
         })?;
         Ok(Self { tenant: key.tenant, room: key.room, fqn: text(fqn), settings })
     }
@@ -119,14 +117,11 @@ impl TableRow {
     /// The error of a row whose room is a whole name, tenant included.
     pub(crate) fn misplaced(&self) -> StoreError {
         let (tenant, room) = self.room.split_once('/').unwrap_or_default();
-        StoreError::new(
-            StoreErrorKind::Corrupt,
-            format!(
-                "row {} of jaas_settings has the tenant in its room {:?}, so it matches no meeting; write tenant {tenant:?} and room \
-                 {room:?}, as SettingsTable::put does",
-                self.id, self.room
-            ),
-        )
+        corrupt(format!(
+            "row {} of jaas_settings has the tenant in its room {:?}, so it matches no meeting; write tenant {tenant:?} and \
+             room {room:?}, as SettingsTable::put does",
+            self.id, self.room
+        ))
     }
 
     /// The settings, with a note that they come from this row.
@@ -137,10 +132,7 @@ impl TableRow {
         };
         match MeetingSettings::from_json(&self.settings) {
             Ok(settings) => Ok(settings.with_decided_by(which)),
-            Err(error) => Err(StoreError::new(
-                StoreErrorKind::Corrupt,
-                format!("row {} of jaas_settings is not allowed: {error}", self.id),
-            )),
+            Err(error) => Err(corrupt(format!("row {} of jaas_settings is not allowed: {error}", self.id))),
         }
     }
 }

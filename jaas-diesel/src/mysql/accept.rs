@@ -11,10 +11,10 @@ use diesel::{
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl as _, TransactionManager as _};
 use jaas_core::store::EventState;
 
+use super::counts::count;
 use super::dialect::{begin, end};
-use super::queries;
 use crate::now::Now;
-use crate::rows::{Arrival, Inserted, NewEvent, endpoints_and_keys};
+use crate::rows::{Arrival, Inserted, NewEvent, earliest, endpoints_and_keys, slot_of};
 use crate::schema::jaas_events;
 
 type Transactions = <AsyncMysqlConnection as AsyncConnection>::TransactionManager;
@@ -86,7 +86,7 @@ async fn queue(connection: &mut AsyncMysqlConnection, new: &[&NewEvent], latest:
         due_at: event.due_at.min(latest),
         place: event.place,
     });
-    arrive(connection, &queries::earliest(arrivals)).await?;
+    arrive(connection, &earliest(arrivals)).await?;
     let early: Vec<i64> = new.iter().map(|event| event.due_at).filter(|due_at| *due_at > latest).collect();
     if !early.is_empty() {
         let (endpoints, keys) = endpoints_and_keys(new.iter().copied());
@@ -98,7 +98,7 @@ async fn queue(connection: &mut AsyncMysqlConnection, new: &[&NewEvent], latest:
             .await?;
     }
     let waiting = [(EventState::Waiting.as_str(), new.len() as i64)];
-    queries::count(connection, queries::slot_of(new), &waiting).await
+    count(connection, slot_of(new), &waiting).await
 }
 
 /// Lets events wait in queues, which are made if need be, and locks those. The rows are filled up with the last one to a

@@ -7,23 +7,14 @@ use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::{
     AsyncConnection, AsyncMysqlConnection, SimpleAsyncConnection as _, TransactionManager as _,
 };
-use jaas_core::store::{Claim, StoreError};
 
 pub(super) use diesel_async::RunQueryDsl;
 
-pub(super) use super::accept::{arrive, insert_new};
-use super::queries;
-pub(super) use super::queues::{
-    add_to_counts, following, heads, lock_due, lock_running, settle, write_queues,
-};
-pub(super) use super::server::asked;
 pub(super) use super::session::{
     check_database, check_durability, check_session, check_tables, check_writable, lift_limits,
-    limit_statements, limit_table_locks, prepare,
+    limit_statements, prepare,
 };
 use crate::migrations::{Script, scripts};
-use crate::now::Now;
-use crate::rows::Success;
 
 /// What the shared queries run on.
 pub(super) type Connection = AsyncMysqlConnection;
@@ -147,22 +138,6 @@ pub(super) async fn is_migrated(connection: &mut AsyncMysqlConnection) -> QueryR
                           WHERE table_schema = DATABASE() AND table_name = 'jaas_migrations')";
     let tables: i64 = diesel::select(sql::<BigInt>(TABLES)).get_result(connection).await?;
     Ok(tables > 0)
-}
-
-pub(super) use super::queries::complete;
-
-/// Records successful runs together.
-pub(super) async fn complete_all(
-    connection: &mut AsyncMysqlConnection,
-    successes: &[&Success],
-    now: Now,
-) -> QueryResult<Vec<Result<Option<Claim>, StoreError>>> {
-    atomically!(connection, { queries::complete_all(connection, successes, now).await })
-}
-
-/// Nothing is sent together here.
-pub(super) async fn prepare_completions(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
-    Ok(())
 }
 
 /// Nothing needs to be planned otherwise.

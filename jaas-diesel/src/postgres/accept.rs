@@ -9,9 +9,8 @@ use diesel::{QueryResult, Queryable};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use jaas_core::store::{Lease, RowId};
 
-use super::queries;
 use crate::now::Now;
-use crate::rows::{Arrival, Inserted, NewEvent};
+use crate::rows::{Arrival, Inserted, NewEvent, slot_of};
 use crate::statement::statement;
 
 statement! {
@@ -140,7 +139,7 @@ fn insert(events: &[&NewEvent], callers_time: bool) -> InsertEvents {
         fences: claimants.iter().map(|claimant| claimant.map_or(0, |c| c.fence)).collect(),
         longest_lease: claimants.iter().flatten().map(|c| millis(c.lease)).max().unwrap_or(0),
         callers_time,
-        slot: queries::slot_of(events),
+        slot: slot_of(events),
         now: Now::of_the_database(),
     }
 }

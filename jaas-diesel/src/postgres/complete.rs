@@ -10,10 +10,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as
 use jaas_core::store::{Claim, Completion, Lease, StoreError};
 
 use super::dialect::atomically;
-use super::queries;
+use super::queries::settle;
 use super::queues::LockRunning;
 use crate::now::Now;
-use crate::rows::{HeadColumns, HeadRow, QueueRow, Success, follow, handlers_and_reason, looked_at};
+use crate::rows::{HeadColumns, HeadRow, QueueRow, Success, follow, handlers_and_reason, looked_at, slot};
 use crate::statement::statement;
 
 statement! {
@@ -136,7 +136,7 @@ impl Trip {
                 held_fences: events().map(|(held, _)| held.fence).collect(),
                 handlers,
                 reasons,
-                slot: queries::slot(first),
+                slot: slot(first),
                 now,
             },
             go_on: GoOn {
@@ -179,7 +179,7 @@ pub(in super::super) async fn complete_all(
     now: Now,
 ) -> QueryResult<Vec<Result<Option<Claim>, StoreError>>> {
     if successes.iter().any(|success| success.events().is_empty()) {
-        return atomically!(connection, { queries::complete_all(connection, successes, now).await });
+        return atomically!(connection, { settle::complete_all(connection, successes, now).await });
     }
     let Trip { lock, settle, go_on, following } = Trip::new(successes, now);
     let connection = &*connection;
@@ -217,7 +217,7 @@ pub(in super::super) async fn complete(
     now: Now,
 ) -> QueryResult<Result<Option<Claim>, StoreError>> {
     if success.events().is_empty() {
-        return queries::complete(connection, success, now).await;
+        return settle::complete(connection, success, now).await;
     }
     let Trip { lock, settle, go_on, .. } = Trip::new(&[success], now);
     let locked: Vec<(QueueRow, i64)> = lock.load(connection).await?;

@@ -10,12 +10,6 @@ use jaas_core::telemetry::target;
 
 pub(super) use diesel_async::RunQueryDsl;
 
-pub(super) use super::accept::{arrive, insert_new};
-pub(super) use super::complete::{complete, complete_all, prepare as prepare_completions};
-pub(super) use super::queues::{
-    add_to_counts, following, heads, lock_due, lock_running, settle, write_queues,
-};
-pub(super) use super::server::asked;
 use crate::migrations::{Script, scripts};
 
 /// What the shared queries run on.

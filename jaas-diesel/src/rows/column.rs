@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use jaas_core::store::StoreError;
 use jaas_core::store::tools::MAX_INDEXED_BYTES;
-use jaas_core::store::{StoreError, StoreErrorKind};
 use jaas_core::telemetry::TraceContext;
+
+use crate::error::corrupt;
 
 /// Text as every database can keep it: PostgreSQL has no NUL, and the columns for people are bounded.
 pub(crate) fn text(text: &str) -> String {
@@ -44,10 +46,9 @@ pub(super) fn trace(column: Option<&str>) -> Option<TraceContext> {
 }
 
 pub(crate) fn unknown(what: &str, id: i64, name: &str) -> StoreError {
-    StoreError::new(
-        StoreErrorKind::Corrupt,
-        format!("{what} {id} is {name:?}, which this version of jaas-diesel does not know; update it"),
-    )
+    corrupt(format!(
+        "{what} {id} is {name:?}, which this version of jaas-diesel does not know; update jaas-diesel"
+    ))
 }
 
 /// How long it is from one time to another.

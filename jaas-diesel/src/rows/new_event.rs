@@ -83,12 +83,13 @@ impl NewEvent {
     }
 
     /// Whether the event is a [`probe`](Self::probe).
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn is_probe(&self) -> bool {
         self.endpoint.is_empty()
     }
 
     /// Its claim, given with the insert.
-    #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), allow(dead_code))]
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn claim(&self, lease: Lease) -> Claim {
         let received_at = Timestamp::from_millis(self.received_at);
         let mut claim = Claim::new(lease, self.endpoint.as_str().into(), received_at, self.body.clone());

@@ -1,5 +1,7 @@
 //! A queue: the events of a session that wait, and the event that runs.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use diesel::sql_types;
 
@@ -64,4 +66,19 @@ pub(crate) struct Arrival<'a> {
     pub(crate) key: &'a str,
     pub(crate) due_at: i64,
     pub(crate) place: i64,
+}
+
+/// One arrival for each queue, sorted by queue: the earliest time and the earliest place of its events.
+pub(crate) fn earliest<'e>(arrivals: impl Iterator<Item = Arrival<'e>>) -> Vec<Arrival<'e>> {
+    let mut by_queue: BTreeMap<&str, Arrival<'e>> = BTreeMap::new();
+    for arrival in arrivals {
+        by_queue
+            .entry(arrival.key)
+            .and_modify(|known| {
+                known.due_at = known.due_at.min(arrival.due_at);
+                known.place = known.place.min(arrival.place);
+            })
+            .or_insert(arrival);
+    }
+    by_queue.into_values().collect()
 }

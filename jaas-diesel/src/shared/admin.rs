@@ -10,47 +10,47 @@ use jaas_core::store::{
 };
 use jaas_core::{HandlerResult, SessionId, Timestamp};
 
-use super::dialect::asked;
-use super::{Store, queries};
+use super::queries::{lookup, purge, quarantine, repair, stats};
+use super::{Store, asked};
 use crate::rows::{changed, page_of};
 
 #[async_trait]
 impl EventAdmin for Store {
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
         let rows =
-            asked!(read, self, "list events", [query] connection => queries::events(connection, &query))?;
+            asked!(read, self, "list events", [query] connection => lookup::events(connection, &query))?;
         page_of(rows, query.page, |event: &StoredEvent| event.id)
     }
 
     async fn event(&self, event: RowId) -> Result<Option<StoredEvent>, StoreError> {
-        let row = asked!(read, self, "find the event", [] connection => queries::event(connection, event))?;
+        let row = asked!(read, self, "find the event", [] connection => lookup::event(connection, event))?;
         row.map(StoredEvent::try_from).transpose()
     }
 
     async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
         let rows =
-            asked!(read, self, "list conflicts", [] connection => queries::conflicts(connection, page))?;
+            asked!(read, self, "list conflicts", [] connection => lookup::conflicts(connection, page))?;
         page_of(rows, page, |conflict: &Conflict| conflict.id)
     }
 
     async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>, StoreError> {
-        let rows = asked!(read, self, "list the quarantine", [] connection => queries::quarantined(connection, page))?;
+        let rows = asked!(read, self, "list the quarantine", [] connection => lookup::quarantined(connection, page))?;
         page_of(rows, page, |quarantined: &Quarantined| quarantined.id)
     }
 
     async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError> {
         let rows =
-            asked!(read, self, "list attempts", [query] connection => queries::attempts(connection, &query))?;
+            asked!(read, self, "list attempts", [query] connection => lookup::attempts(connection, &query))?;
         page_of(rows, query.page, |attempt: &Attempt| attempt.id)
     }
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError> {
-        asked!(read, self, "group dead letters", [] connection => queries::dead_letters(connection))
+        asked!(read, self, "group dead letters", [] connection => lookup::dead_letters(connection))
     }
 
     async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
-        let now = self.now(now);
-        asked!(wake, self, "replay the event", [audit] connection => queries::replay(connection, event, &audit, now))?
+        let now = self.shared.now(now);
+        asked!(wake, self, "replay the event", [audit] connection => repair::replay(connection, event, &audit, now))?
     }
 
     async fn replay_matching(
@@ -62,10 +62,10 @@ impl EventAdmin for Store {
         if query.is_empty() {
             return Err(StoreError::empty_query());
         }
-        let now = self.now(now);
+        let now = self.shared.now(now);
         let rows = asked!(
             wake, self, "replay events",
-            [query, audit] connection => queries::replay_matching(connection, &query, &audit, now)
+            [query, audit] connection => repair::replay_matching(connection, &query, &audit, now)
         )?;
         Ok(changed(rows, query.page))
     }
@@ -76,16 +76,16 @@ impl EventAdmin for Store {
         audit: &AuditNote,
         now: Timestamp,
     ) -> Result<QuarantineReplay, StoreError> {
-        let now = self.now(now);
+        let now = self.shared.now(now);
         asked!(
             wake, self, "replay the quarantine",
-            [audit] connection => queries::replay_quarantined(connection, page, &audit, now)
+            [audit] connection => quarantine::replay_quarantined(connection, page, &audit, now)
         )
     }
 
     async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
-        let now = self.now(now);
-        asked!(wake, self, "discard the event", [audit] connection => queries::discard(connection, event, &audit, now))?
+        let now = self.shared.now(now);
+        asked!(wake, self, "discard the event", [audit] connection => repair::discard(connection, event, &audit, now))?
     }
 
     async fn discard_matching(
@@ -97,35 +97,35 @@ impl EventAdmin for Store {
         if query.is_empty() {
             return Err(StoreError::empty_query());
         }
-        let now = self.now(now);
+        let now = self.shared.now(now);
         let rows = asked!(
             wake, self, "discard events",
-            [query, audit] connection => queries::discard_matching(connection, &query, &audit, now)
+            [query, audit] connection => repair::discard_matching(connection, &query, &audit, now)
         )?;
         Ok(changed(rows, query.page))
     }
 
     async fn rehearse(&self, work: TxWork<Self::Tx>) -> Result<HandlerResult, StoreError> {
-        self.in_transaction(None, work).await.map(|(result, _)| result)
+        self.shared.in_transaction(None, work).await.map(|(result, _)| result)
     }
 
     async fn reveal(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
-        let now = self.now(now);
+        let now = self.shared.now(now);
         asked!(
             write, self, "record that a body was revealed",
-            [audit] connection => queries::reveal(connection, event, &audit, now)
+            [audit] connection => repair::reveal(connection, event, &audit, now)
         )?
     }
 
     async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
-        let rows = asked!(read, self, "list the audit", [] connection => queries::audit(connection, page))?;
+        let rows = asked!(read, self, "list the audit", [] connection => lookup::audit(connection, page))?;
         page_of(rows, page, |entry: &AuditEntry| entry.id)
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
         asked!(
             write, self, "purge old rows",
-            [retention] connection => queries::purge(connection, &retention, now, limit)
+            [retention] connection => purge::purge(connection, &retention, now, limit)
         )
     }
 
@@ -135,14 +135,14 @@ impl EventAdmin for Store {
         audit: &AuditNote,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let now = self.now(now);
+        let now = self.shared.now(now);
         asked!(
             wake, self, "erase the session",
-            [session, audit] connection => queries::erase_session(connection, &session, &audit, now)
+            [session, audit] connection => repair::erase_session(connection, &session, &audit, now)
         )?
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        asked!(read, self, "count events", [] connection => queries::stats(connection))
+        asked!(read, self, "count events", [] connection => stats::stats(connection))
     }
 }

@@ -9,9 +9,10 @@ use jaas_core::Timestamp;
 use jaas_core::settings::{SettingsLog, SettingsQuery, SettingsRecord};
 use jaas_core::store::{Keep, Page, PageRequest, StoreError};
 
-use super::Store;
-use super::dialect::{Connection, RunQueryDsl as _, asked, conflict_target};
-use super::queries::{after, one_more, surplus};
+use super::dialect::{Connection, RunQueryDsl as _, conflict_target};
+use super::queries::purge::purge_settings_records;
+use super::queries::{after, one_more};
+use super::{Store, asked};
 use crate::rows::{indexed, page_of, text};
 use crate::schema::{jaas_settings, jaas_settings_records};
 use crate::settings::{Key, NewRecord, NewSettings, RecordRow, TableRow};
@@ -120,43 +121,6 @@ async fn records(connection: &mut Connection, query: &SettingsQuery) -> QueryRes
     rows.load(connection).await
 }
 
-async fn purge(connection: &mut Connection, keep: Keep, now: Timestamp, limit: u32) -> QueryResult<u64> {
-    use jaas_settings_records::dsl;
-    let limit = i64::from(limit.max(1));
-    let mut expired: Vec<i64> = match keep.age {
-        None => Vec::new(),
-        Some(age) => {
-            dsl::jaas_settings_records
-                .filter(dsl::received_at.lt(now.saturating_sub(age).as_millis()))
-                .order((dsl::received_at, dsl::id))
-                .limit(limit)
-                .select(dsl::id)
-                .load(connection)
-                .await?
-        }
-    };
-    if keep.count.is_some() {
-        let rows: i64 = dsl::jaas_settings_records.count().get_result(connection).await?;
-        if let Some(surplus) = surplus(keep, rows) {
-            let oldest: Vec<i64> = dsl::jaas_settings_records
-                .order((dsl::received_at, dsl::id))
-                .limit(surplus.min(limit))
-                .select(dsl::id)
-                .load(connection)
-                .await?;
-            expired.extend(oldest);
-            expired.sort_unstable();
-            expired.dedup();
-            expired.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        }
-    }
-    if expired.is_empty() {
-        return Ok(0);
-    }
-    let expired = dsl::jaas_settings_records.filter(dsl::id.eq_any(expired));
-    Ok(diesel::delete(expired).execute(connection).await? as u64)
-}
-
 #[async_trait]
 impl SettingsLog for Store {
     async fn record_settings(&self, records: &[SettingsRecord]) -> Result<(), StoreError> {
@@ -180,6 +144,7 @@ impl SettingsLog for Store {
         now: Timestamp,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        asked!(write, self, "purge settings records", [] connection => purge(connection, keep, now, limit))
+        asked!(write, self, "purge settings records", [] connection =>
+            purge_settings_records(connection, keep, now, limit))
     }
 }

@@ -5,11 +5,11 @@ use std::fmt;
 
 use async_trait::async_trait;
 use jaas_core::settings::{MeetingSettings, NoSettingsForRoom, SettingsProvider, SettingsRequest};
-use jaas_core::store::{Page, PageRequest, StoreError, StoreErrorKind};
+use jaas_core::store::{Page, PageRequest, StoreError};
 use jaas_core::{Fqn, HandlerError};
 
-use super::dialect::asked;
-use super::{Store, settings as queries};
+use super::{Store, asked, settings as queries};
+use crate::error::{exists, not_found};
 use crate::rows::page_of;
 use crate::settings::{Key, NewSettings, SettingsRow, TableRow};
 
@@ -37,7 +37,7 @@ impl SettingsTable {
     /// Adds a row.
     ///
     /// # Errors
-    /// [`Exists`](StoreErrorKind::Exists) when there is one for this meeting, [`Refused`](StoreErrorKind::Refused) when it
+    /// [`Exists`](jaas_core::store::StoreErrorKind::Exists) when there is one for this meeting, [`Refused`](jaas_core::store::StoreErrorKind::Refused) when it
     /// has no room or its name is too long.
     pub async fn insert(&self, fqn: &Fqn, settings: &MeetingSettings) -> Result<(), StoreError> {
         let row = NewSettings::new(Key::to_write(fqn)?, fqn.as_str(), settings)?;
@@ -45,24 +45,25 @@ impl SettingsTable {
         if is_new {
             return Ok(());
         }
-        let why = "there are settings for this meeting already; update them, or put them in place";
-        Err(StoreError::new(StoreErrorKind::Exists, why))
+        Err(exists(
+            "cannot insert settings: this meeting already has a row in jaas_settings; use update or put",
+        ))
     }
 
     /// Changes a row.
     ///
     /// # Errors
-    /// [`NotFound`](StoreErrorKind::NotFound) when there is none for this meeting.
+    /// [`NotFound`](jaas_core::store::StoreErrorKind::NotFound) when there is none for this meeting.
     pub async fn update(&self, fqn: &Fqn, settings: &MeetingSettings) -> Result<(), StoreError> {
         let row = NewSettings::new(Key::to_write(fqn)?, fqn.as_str(), settings)?;
         let is_there = asked!(write, self.store, "update settings", [row] connection => queries::update(connection, &row))?;
-        if is_there { Ok(()) } else { Err(not_found()) }
+        if is_there { Ok(()) } else { Err(no_row()) }
     }
 
     /// Adds a row, or changes the row that is there.
     ///
     /// # Errors
-    /// [`Refused`](StoreErrorKind::Refused) when the meeting has no room or its name is too long.
+    /// [`Refused`](jaas_core::store::StoreErrorKind::Refused) when the meeting has no room or its name is too long.
     pub async fn put(&self, fqn: &Fqn, settings: &MeetingSettings) -> Result<(), StoreError> {
         self.put_row(NewSettings::new(Key::to_write(fqn)?, fqn.as_str(), settings)?).await
     }
@@ -70,10 +71,10 @@ impl SettingsTable {
     /// Deletes a row.
     ///
     /// # Errors
-    /// [`NotFound`](StoreErrorKind::NotFound) when there is none for this meeting.
+    /// [`NotFound`](jaas_core::store::StoreErrorKind::NotFound) when there is none for this meeting.
     pub async fn delete(&self, fqn: &Fqn) -> Result<(), StoreError> {
         let key = Key::to_write(fqn)?;
-        self.delete_row(key).await?.then_some(()).ok_or_else(not_found)
+        self.delete_row(key).await?.then_some(()).ok_or_else(no_row)
     }
 
     /// The row of this meeting itself. [`decide`](Self::decide) returns the settings that the meeting would get.
@@ -97,9 +98,9 @@ impl SettingsTable {
     /// Deletes the default row: meetings without a row have [`NoSettingsForRoom`] then, and the failure policy decides.
     ///
     /// # Errors
-    /// [`NotFound`](StoreErrorKind::NotFound) when there is none.
+    /// [`NotFound`](jaas_core::store::StoreErrorKind::NotFound) when there is none.
     pub async fn delete_default(&self) -> Result<(), StoreError> {
-        self.delete_row(Key::DEFAULT).await?.then_some(()).ok_or_else(not_found)
+        self.delete_row(Key::DEFAULT).await?.then_some(()).ok_or_else(no_row)
     }
 
     /// Lists every row, the default included, in the order they were added.
@@ -115,7 +116,7 @@ impl SettingsTable {
     /// The settings that this meeting gets: from its row, from that of its room for any tenant, or from the default row.
     ///
     /// # Errors
-    /// When the table cannot be read, and [`Corrupt`](StoreErrorKind::Corrupt) when the row that decides was written by
+    /// When the table cannot be read, and [`Corrupt`](jaas_core::store::StoreErrorKind::Corrupt) when the row that decides was written by
     /// hand and is not allowed, or has the whole name `<AppID>/<room>` as its room.
     pub async fn decide(&self, fqn: &Fqn) -> Result<Option<MeetingSettings>, StoreError> {
         let Key { tenant, room } = Key::of(fqn);
@@ -144,8 +145,8 @@ impl SettingsTable {
     }
 }
 
-fn not_found() -> StoreError {
-    StoreError::new(StoreErrorKind::NotFound, "there are no settings for this meeting")
+fn no_row() -> StoreError {
+    not_found("this meeting has no row in jaas_settings; use put to add one")
 }
 
 #[async_trait]

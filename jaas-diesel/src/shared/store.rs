@@ -16,8 +16,8 @@ use jaas_core::store::{
 use jaas_core::{Delivery, Handled, HandlerResult, Timestamp, Unreadable};
 use tokio::sync::watch;
 
-use super::dialect::asked;
-use super::{Connection, Store, queries};
+use super::queries::{claim, ping, settle};
+use super::{Connection, Store, asked};
 use crate::rows::{NewEvent, NewQuarantined, Success};
 
 #[async_trait]
@@ -25,19 +25,19 @@ impl EventStore for Store {
     type Tx = Connection;
 
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError> {
-        self.store_event(NewEvent::from(delivery)).await
+        self.shared.store_event(NewEvent::from(delivery)).await
     }
 
     async fn quarantine(&self, unreadable: Unreadable) -> Result<(), StoreError> {
-        self.keep_unreadable(NewQuarantined::from(unreadable)).await
+        self.shared.keep_unreadable(NewQuarantined::from(unreadable)).await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        self.claim_events(request.clone()).await
+        self.shared.claim_events(request.clone()).await
     }
 
     fn hand_over(&self, to: HandOver) {
-        self.offer(to);
+        self.shared.offer(to);
     }
 
     async fn renew(
@@ -46,8 +46,8 @@ impl EventStore for Store {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Vec<Lease>, StoreError> {
-        let (leases, now) = (Arc::<[Lease]>::from(leases), self.now(now));
-        asked!(write, self, "renew leases", [leases] connection => queries::renew(connection, &leases, now, lease))
+        let (leases, now) = (Arc::<[Lease]>::from(leases), self.shared.now(now));
+        asked!(write, self, "renew leases", [leases] connection => claim::renew(connection, &leases, now, lease))
     }
 
     async fn run(
@@ -57,7 +57,7 @@ impl EventStore for Store {
         now: Timestamp,
         work: TxWork<Connection>,
     ) -> Result<(HandlerResult, Option<Claim>), StoreError> {
-        self.in_transaction(Some((lease, step.clone(), self.now(now))), work).await
+        self.shared.in_transaction(Some((lease, step.clone(), self.shared.now(now))), work).await
     }
 
     async fn complete(
@@ -67,7 +67,7 @@ impl EventStore for Store {
         handled: &Handled,
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
-        self.record_success(Success::new(lease, step, handled), now).await
+        self.shared.record_success(Success::new(lease, step, handled), now).await
     }
 
     async fn complete_all(
@@ -77,7 +77,7 @@ impl EventStore for Store {
         next: Option<NextClaim>,
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
-        self.record_success(Success::of_all(lease, completions, next), now).await
+        self.shared.record_success(Success::of_all(lease, completions, next), now).await
     }
 
     async fn fail(
@@ -86,34 +86,34 @@ impl EventStore for Store {
         failure: &Failure,
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
-        let now = self.now(now);
+        let now = self.shared.now(now);
         asked!(
             write, self, "record the failure",
-            [failure] connection => queries::fail(connection, lease, &failure, now)
+            [failure] connection => settle::fail(connection, lease, &failure, now)
         )?
     }
 
     async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
-        let (leases, now) = (Arc::<[Lease]>::from(leases), self.now(now));
-        asked!(wake, self, "give events back", [leases] connection => queries::release(connection, &leases, now))
+        let (leases, now) = (Arc::<[Lease]>::from(leases), self.shared.now(now));
+        asked!(wake, self, "give events back", [leases] connection => settle::release(connection, &leases, now))
     }
 
     async fn give_back(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
-        let (leases, now) = (Arc::<[Lease]>::from(leases), self.now(now));
-        asked!(wake, self, "give events back", [leases] connection => queries::give_back(connection, &leases, now))
+        let (leases, now) = (Arc::<[Lease]>::from(leases), self.shared.now(now));
+        asked!(wake, self, "give events back", [leases] connection => settle::give_back(connection, &leases, now))
     }
 
     async fn next_due(&self, now: Timestamp) -> Result<NextDue, StoreError> {
-        let now = self.now(now);
-        asked!(read, self, "find the next event", [] connection => queries::next_due(connection, now))
+        let now = self.shared.now(now);
+        asked!(read, self, "find the next event", [] connection => claim::next_due(connection, now))
     }
 
     fn wakeups(&self) -> watch::Receiver<u64> {
-        self.subscribe()
+        self.shared.subscribe()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        asked!(write, self, "reach the database", [] connection => queries::ping(connection))
+        asked!(write, self, "reach the database", [] connection => ping::ping(connection))
     }
 }
 

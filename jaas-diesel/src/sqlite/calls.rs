@@ -1,24 +1,76 @@
 //! How the calls of a store get to the writing thread and to the reading connection.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use diesel::{QueryResult, SqliteConnection};
 use jaas_core::Timestamp;
-use jaas_core::store::{
-    Accepted, Claim, ClaimRequest, HandOver, Lease, Step, StoreError, StoreErrorKind, TxWork,
-};
+use jaas_core::store::{Accepted, Claim, ClaimRequest, HandOver, Lease, Step, StoreError, TxWork};
 use tokio::sync::{oneshot, watch};
 
+use super::Connection;
+use super::connection::Open;
 use super::dialect::polled;
+use super::queries::{accept, claim, settle};
 use super::transaction::Ran;
-use super::writer::{Claimed, Command, Wake};
-use super::{Connection, SqliteStore, queries};
+use super::writer::{Claimed, Command, Wake, Writer};
 use crate::error::{closed, not_in_time, unavailable};
 use crate::now::Now;
 use crate::rows::{NewEvent, NewQuarantined, Success};
 
-/// What `asked!` does.
-impl SqliteStore {
+/// Runs a query on the reading connection or on the writing thread. What is captured is cloned.
+macro_rules! asked {
+    (read, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
+        $(let $captured = $captured.clone();)*
+        let read = move |$connection: &mut diesel::SqliteConnection| $crate::sqlite::dialect::polled($query);
+        $store.shared.read($operation, read).await
+    }};
+    (write, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {
+        asked!(Nobody, $store, $operation, [$($captured),*] $connection => $query)
+    };
+    (wake, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {
+        asked!(Workers, $store, $operation, [$($captured),*] $connection => $query)
+    };
+    ($wake:ident, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
+        $(let $captured = $captured.clone();)*
+        let write = move |$connection: &mut diesel::SqliteConnection| {
+            $crate::sqlite::dialect::polled($query).map(Ok)
+        };
+        $store.shared.write($operation, $crate::sqlite::writer::Wake::$wake, write).await
+    }};
+}
+pub(super) use asked;
+
+/// What the clones of a store share.
+pub(super) struct Shared {
+    open: Open,
+    timeout: Duration,
+    writer: Writer,
+    reader: Arc<Mutex<Option<SqliteConnection>>>,
+}
+
+impl Shared {
+    pub(super) fn new(open: Open, timeout: Duration, writer: Writer) -> Self {
+        Self { open, timeout, writer, reader: Arc::default() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.open.path()
+    }
+
+    /// Ends the writing thread once it has written what is queued, and closes the file.
+    pub(super) async fn close(&self) {
+        self.writer.close().await;
+        // A query may be running on the connection, and waiting for its lock must not block the runtime.
+        let reader = self.reader.clone();
+        let closed = tokio::task::spawn_blocking(move || drop(lock(&reader).take()));
+        let _ = closed.await;
+    }
+}
+
+/// What `asked!` calls.
+impl Shared {
     /// Queues a write and waits for its commit.
     pub(super) async fn write<T: Send + 'static>(
         &self,
@@ -28,7 +80,7 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         let (command, result) = Command::write(operation, wake, write);
         self.limited(operation, async {
-            self.shared.writer.send(command).await?;
+            self.writer.send(command).await?;
             done(operation, result).await
         })
         .await
@@ -40,11 +92,11 @@ impl SqliteStore {
         operation: &'static str,
         read: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        if self.shared.writer.is_closed() {
+        if self.writer.is_closed() {
             return Err(closed(operation));
         }
-        let reader = self.shared.reader.clone();
-        let open = self.shared.open.clone();
+        let reader = self.reader.clone();
+        let open = self.open.clone();
         let task = tokio::task::spawn_blocking(move || {
             let mut slot = lock(&reader);
             let mut connection = match slot.take() {
@@ -66,18 +118,18 @@ impl SqliteStore {
         operation: &str,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let timeout = self.shared.timeout;
+        let timeout = self.timeout;
         tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(not_in_time(operation, timeout)))
     }
 }
 
 /// What `shared/store.rs` and `shared/admin.rs` do without `asked!`.
-impl SqliteStore {
+impl Shared {
     /// Stores an event in the next group; refuses it when the queue is full.
     pub(super) async fn store_event(&self, event: NewEvent) -> Result<Accepted, StoreError> {
         const OPERATION: &str = "store the event";
         let (command, result) = Command::accept(OPERATION, event);
-        self.shared.writer.try_send(command)?;
+        self.writer.try_send(command)?;
         self.limited(OPERATION, done(OPERATION, result)).await
     }
 
@@ -85,9 +137,9 @@ impl SqliteStore {
     pub(super) async fn keep_unreadable(&self, body: NewQuarantined) -> Result<(), StoreError> {
         const OPERATION: &str = "quarantine the body";
         let (command, result) = Command::write(OPERATION, Wake::Nobody, move |connection| {
-            polled(queries::quarantine(connection, &body)).map(Ok)
+            polled(accept::quarantine(connection, &body)).map(Ok)
         });
-        self.shared.writer.try_send(command)?;
+        self.writer.try_send(command)?;
         self.limited(OPERATION, done(OPERATION, result)).await
     }
 
@@ -96,11 +148,11 @@ impl SqliteStore {
         let (command, result) = Command::claim(OPERATION, move |connection| {
             let mut dead_letters = Vec::new();
             let claims =
-                polled(queries::claim(connection, &request, Now::given(request.now), &mut dead_letters))?;
+                polled(claim::claim(connection, &request, Now::given(request.now), &mut dead_letters))?;
             Ok(Claimed { claims, dead_letters })
         });
         let claimed = self.limited(OPERATION, async {
-            self.shared.writer.send(command).await?;
+            self.writer.send(command).await?;
             done(OPERATION, result).await
         });
         claimed.await.map(Claimed::reported)
@@ -113,7 +165,7 @@ impl SqliteStore {
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
         self.write("complete the event", Wake::Nobody, move |connection| {
-            polled(queries::complete(connection, &success, Now::given(now)))
+            polled(settle::complete(connection, &success, Now::given(now)))
         })
         .await
     }
@@ -127,7 +179,7 @@ impl SqliteStore {
     ) -> Result<Ran, StoreError> {
         const OPERATION: &str = "run a handler in a transaction";
         let (command, result) = Command::run(completing, work);
-        self.limited(OPERATION, self.shared.writer.send(command)).await?;
+        self.limited(OPERATION, self.writer.send(command)).await?;
         done(OPERATION, result).await
     }
 
@@ -140,7 +192,7 @@ impl SqliteStore {
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.shared.writer.wakeups()
+        self.writer.wakeups()
     }
 }
 
@@ -152,11 +204,9 @@ pub(super) fn lock<T>(slot: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
 /// The result of a command, once the writing thread has sent it.
 async fn done<T>(operation: &str, result: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
     result.await.unwrap_or_else(|_| {
-        Err(StoreError::new(
-            StoreErrorKind::Unavailable,
-            format!(
-                "cannot {operation}: it was cut off; the store was closed meanwhile, or the work panicked"
-            ),
+        Err(unavailable(
+            operation,
+            "it was cut off, because the store was closed meanwhile or the work panicked",
         ))
     })
 }

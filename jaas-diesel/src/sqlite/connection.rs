@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection};
-use jaas_core::store::{StoreError, StoreErrorKind};
+use jaas_core::store::StoreError;
 
 use super::files::{Files, Opened};
 use crate::error::unavailable;
@@ -25,13 +25,8 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn new(path: PathBuf, timeout: Duration, max_pages: Option<u32>) -> Result<Self, StoreError> {
-        let refuse = |why: &str| {
-            StoreError::new(
-                StoreErrorKind::Unavailable,
-                format!("cannot open the SQLite file {path:?}: {why}"),
-            )
-        };
-        let url = path.to_str().ok_or_else(|| refuse("its name is not UTF-8"))?;
+        let refuse = |why: &str| unavailable(&format!("open the SQLite file {path:?}"), why);
+        let url = path.to_str().ok_or_else(|| refuse("its name is not UTF-8; rename it"))?;
         if url.is_empty() || url.contains(":memory:") || url.contains("mode=memory") {
             return Err(refuse(
                 "a database in memory keeps nothing across restarts and cannot be shared by two connections; name a \

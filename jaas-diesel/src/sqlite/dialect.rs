@@ -93,28 +93,6 @@ macro_rules! exclusively {
     };
 }
 
-/// Runs a query on the reading connection or on the writing thread. What is captured is cloned.
-macro_rules! asked {
-    (read, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
-        $(let $captured = $captured.clone();)*
-        let read = move |$connection: &mut diesel::SqliteConnection| $crate::sqlite::dialect::polled($query);
-        $store.read($operation, read).await
-    }};
-    (write, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {
-        asked!(Nobody, $store, $operation, [$($captured),*] $connection => $query)
-    };
-    (wake, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {
-        asked!(Workers, $store, $operation, [$($captured),*] $connection => $query)
-    };
-    ($wake:ident, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
-        $(let $captured = $captured.clone();)*
-        let write = move |$connection: &mut diesel::SqliteConnection| {
-            $crate::sqlite::dialect::polled($query).map(Ok)
-        };
-        $store.write($operation, $crate::sqlite::writer::Wake::$wake, write).await
-    }};
-}
-
 /// The one writer needs no row locks.
 macro_rules! locked {
     ($query:expr) => {
@@ -129,12 +107,7 @@ macro_rules! conflict_target {
     };
 }
 
-pub(super) use {asked, atomically, conflict_target, exclusively, inside, locked};
-
-pub(super) use super::accept::{arrive, insert_new};
-pub(super) use super::queues::{
-    add_to_counts, following, heads, lock_due, lock_running, settle, write_queues,
-};
+pub(super) use {atomically, conflict_target, exclusively, inside, locked};
 
 /// Each connection was set up when it was opened.
 pub(super) async fn prepare(_: &mut SqliteConnection) -> QueryResult<()> {

@@ -5,7 +5,7 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use diesel::{QueryResult, RunQueryDsl as _, SqliteConnection};
-use jaas_core::store::{StoreError, StoreErrorKind};
+use jaas_core::store::StoreError;
 
 use crate::error::unavailable;
 
@@ -73,13 +73,11 @@ impl Opened {
     /// Fails when another file is there now, or none.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let gone = |how: &str| {
-            StoreError::new(
-                StoreErrorKind::Unavailable,
+            unavailable(
+                &format!("use the file {:?}", self.path),
                 format!(
-                    "the file {:?} was {how} while the store had it open, and what is written now would not be there after \
-                     a restart; put the same file back, or stop the process, restore the file from a backup and start the \
-                     process again",
-                    self.path
+                    "it was {how} while the store had it open, and what is written now would be lost at a restart; put the \
+                     same file back, or stop the process, restore the file from a backup and start the process again"
                 ),
             )
         };

@@ -1,5 +1,6 @@
-//! Opening a store in a file, and its migrations.
+//! [`SqliteStore`], and what it is opened with.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +8,46 @@ use std::time::Duration;
 use diesel::SqliteConnection;
 use jaas_core::store::StoreError;
 
+use super::calls::Shared;
 use super::connection::Open;
 use super::dialect::polled;
+use super::migrations;
 use super::writer::Writer;
-use super::{Shared, SqliteStore, migrations};
 use crate::error::unavailable;
 use crate::migrations::{Migration, MigrationError};
+
+/// An [`EventStore`](jaas_core::store::EventStore) in one SQLite file, in WAL mode with `synchronous=FULL`: what was
+/// acknowledged survives a crash of process and machine.
+///
+/// SQLite has one writer at a time. While a [transactional](jaas_core::Handlers::transactional) handler runs,
+/// nothing else can be written, not even a new event: keep such handlers short, and give the worker a low
+/// [`transaction_timeout`](jaas_core::WorkerBuilder::transaction_timeout). Plain handlers hold up nothing.
+///
+/// Several processes may share the file; they wait for each other's writes.
+///
+/// When the file or its write-ahead log is deleted, moved or replaced while the store has it open, the store is
+/// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable) until the same file is back; it never opens another one.
+/// Outside Unix the store notices only a missing file.
+///
+/// ```
+/// use jaas_core::store::{EventAdmin, EventState};
+/// use jaas_diesel::SqliteStore;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("jaas.sqlite");
+/// let store = SqliteStore::open(path).await?;
+/// assert_eq!(store.stats().await?.count(EventState::Waiting), 0);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Cloning is cheap and shares the connections.
+#[derive(Clone)]
+pub struct SqliteStore {
+    pub(super) shared: Arc<Shared>,
+}
 
 /// Opens a [`SqliteStore`].
 #[derive(Debug, Clone)]
@@ -23,6 +58,29 @@ pub struct SqliteStoreBuilder {
     timeout: Duration,
     max_pages: Option<u32>,
     migrate: bool,
+}
+
+impl SqliteStore {
+    /// Opens the file, creating it if needed, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or written, or a migration fails.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::builder(path).open().await
+    }
+
+    /// Starts with the file at this path.
+    pub fn builder(path: impl AsRef<Path>) -> SqliteStoreBuilder {
+        SqliteStoreBuilder::new(path.as_ref())
+    }
+
+    /// Writes what is queued, ends the writing thread, and closes the file. Every call after it returns
+    /// [`Closed`](jaas_core::store::StoreErrorKind::Closed).
+    ///
+    /// Dropping the last clone does the same without waiting for it.
+    pub async fn close(&self) {
+        self.shared.close().await;
+    }
 }
 
 impl SqliteStoreBuilder {
@@ -81,9 +139,7 @@ impl SqliteStoreBuilder {
         })
         .await?;
         let writer = Writer::start(open.clone(), connection, self.queue.max(1))?;
-        Ok(SqliteStore {
-            shared: Arc::new(Shared { open, timeout: self.timeout, writer, reader: Arc::default() }),
-        })
+        Ok(SqliteStore { shared: Arc::new(Shared::new(open, self.timeout, writer)) })
     }
 
     /// Applies pending migrations; returns them. Processes that do so at the same time take turns.
@@ -127,4 +183,10 @@ async fn on_new<T: Send + 'static>(
     let open = open.clone();
     let opened = tokio::task::spawn_blocking(move || open.writer_after(work));
     opened.await.map_err(|error| unavailable("open the database", error))?
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.shared.path()).finish_non_exhaustive()
+    }
 }

@@ -3,12 +3,13 @@
 use diesel::SqliteConnection;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection as _, TransactionManager as _};
 use jaas_core::HandlerResult;
-use jaas_core::store::{Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
+use jaas_core::store::{Claim, Lease, Step, StoreError, TxWork};
 use tokio::sync::oneshot;
 
+use super::Connection;
 use super::dialect::polled;
-use super::{Connection, queries};
-use crate::error::{not_committed, unavailable};
+use super::queries::settle;
+use crate::error::{not_committed, transaction_ended, unavailable};
 use crate::now::Now;
 use crate::rows::Success;
 
@@ -51,7 +52,7 @@ impl Run {
                         if let Err(error) = still_ours(connection) {
                             return Ok(Err(error));
                         }
-                        let completed = polled(queries::complete(connection, &success, now))?;
+                        let completed = polled(settle::complete(connection, &success, now))?;
                         if completed.is_ok() {
                             AnsiTransactionManager::commit_transaction(connection)?;
                         }
@@ -74,19 +75,12 @@ impl Run {
 /// Fails when what the handler wrote is no longer in the transaction that was begun for it: it has ended that, a
 /// statement has rolled it back, or an inner one was left open.
 fn still_ours(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let refused = |error| {
-        StoreError::new(
-            StoreErrorKind::TransactionEnded,
-            "cannot commit what the handler wrote: its transaction was ended, or one inside it left open",
-        )
-        .with_source(error)
-    };
     match AnsiTransactionManager::transaction_manager_status_mut(connection).transaction_depth() {
         Ok(Some(depth)) if depth.get() == 1 => {}
-        Ok(_) => return Err(refused(diesel::result::Error::NotInTransaction)),
-        Err(error) => return Err(refused(error)),
+        Ok(_) => return Err(transaction_ended(diesel::result::Error::NotInTransaction)),
+        Err(error) => return Err(transaction_ended(error)),
     }
-    connection.batch_execute("RELEASE jaas_handler").map_err(refused)
+    connection.batch_execute("RELEASE jaas_handler").map_err(transaction_ended)
 }
 
 /// Rolls back however deep the handler left its own transactions.

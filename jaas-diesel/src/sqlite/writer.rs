@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use diesel::SqliteConnection;
-use jaas_core::store::{StoreError, StoreErrorKind};
+use jaas_core::store::StoreError;
 use tokio::sync::{mpsc, watch};
 
 pub(super) use self::command::{Claimed, Command, Wake};
 use self::thread::Writing;
 use super::connection::Open;
-use crate::error::{closed, unavailable};
+use crate::error::{closed, overloaded, unavailable};
 
 /// The way to the writing thread.
 pub(super) struct Writer {
@@ -52,10 +52,7 @@ impl Writer {
     /// Queues a command, or refuses it when the queue is full.
     pub(super) fn try_send(&self, command: Command) -> Result<(), StoreError> {
         self.sender()?.try_send(command).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::new(
-                StoreErrorKind::Overloaded,
-                "cannot store the delivery: as many writes are waiting for the SQLite file as may queue",
-            ),
+            mpsc::error::TrySendError::Full(_) => overloaded("store the delivery"),
             mpsc::error::TrySendError::Closed(_) => closed("write"),
         })
     }

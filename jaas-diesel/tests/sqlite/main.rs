@@ -2,12 +2,18 @@
 #![cfg(feature = "sqlite")]
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
+mod closing;
 #[cfg(unix)]
 mod crash;
-mod faults;
+mod full_file;
+#[cfg(unix)]
+mod gone_file;
 #[cfg(unix)]
 #[path = "../../../jaas-core/tests/support/lines.rs"]
 mod lines;
+mod locks;
+mod opening;
 #[path = "../support/mod.rs"]
 mod support;
 mod worker;
+mod writes;

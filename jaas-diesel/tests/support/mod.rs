@@ -11,13 +11,13 @@ use async_trait::async_trait;
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, ExpressionMethods as _, QueryDsl as _, RunQueryDsl as _, SqliteConnection};
 use jaas_core::event::ParticipantJoined;
-use jaas_core::store::{EventAdmin, EventQuery, EventState, StoredEvent};
+use jaas_core::store::{ClaimRequest, EventAdmin, EventQuery, EventState, StoredEvent};
 use jaas_core::{
     Backoff, Clock as _, Context, Delivery, EventHandler, Handled, HandlerResult, Handlers, SystemClock,
     Timestamp, Worker, WorkerBuilder,
 };
-use jaas_diesel::SqliteStore;
-use jaas_diesel::sqlite::{Connection, SqliteStoreBuilder};
+use jaas_diesel::sqlite::Connection;
+use jaas_diesel::{SqliteStore, SqliteStoreBuilder};
 use tempfile::TempDir;
 
 diesel::table! {
@@ -93,6 +93,19 @@ pub(crate) fn number(connection: &mut SqliteConnection, sql: &str) -> i64 {
 pub(crate) struct Number {
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub(crate) number: i64,
+}
+
+/// Counts the stored events.
+pub(crate) const EVENTS: &str = "SELECT count(*) FROM jaas_events";
+
+/// Counts the stored events with this key.
+pub(crate) fn events_with_key(key: &str) -> String {
+    format!("SELECT count(*) FROM jaas_events WHERE idempotency_key = '{key}'")
+}
+
+/// A claim of up to so many events.
+pub(crate) fn request(limit: usize) -> ClaimRequest {
+    ClaimRequest::new("test", now(), limit)
 }
 
 pub(crate) fn now() -> Timestamp {

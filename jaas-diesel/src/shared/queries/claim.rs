@@ -9,12 +9,13 @@ use jaas_core::Timestamp;
 use jaas_core::store::tools::{DeadLettered, crash_note};
 use jaas_core::store::{AttemptOutcome, Claim, ClaimRequest, Lease, NextClaim, NextDue};
 
-use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically};
-use super::counts::{count, slot};
+use super::super::counts::count;
+use super::super::dialect::{Connection, RunQueryDsl as _, atomically};
+use super::super::queues::{lock_due, lock_running, write_queues};
 use super::settle::{Freed, go_on, record_attempt};
 use super::{DEAD, WAITING};
 use crate::now::Now;
-use crate::rows::{CrashedRow, Phase, QueueRow, since, text};
+use crate::rows::{CrashedRow, Phase, QueueRow, since, slot, text};
 use crate::schema::{jaas_events, jaas_queues};
 
 /// How many leases that ran out are taken over at a time.
@@ -41,7 +42,7 @@ pub(in super::super) async fn claim(
         let Seen { now, expired, suspects } = look(connection, now).await?;
         if expired {
             let mut freed = Vec::new();
-            for queue in dialect::lock_due(connection, Phase::Running, now, MAX_EXPIRED).await? {
+            for queue in lock_due(connection, Phase::Running, now, MAX_EXPIRED).await? {
                 freed.push(take_over(connection, queue, request, now, &mut given_up).await?);
             }
             go_on(connection, freed, now).await?;
@@ -49,7 +50,7 @@ pub(in super::super) async fn claim(
         let mut freed = Vec::new();
         if (expired || suspects) && !a_suspect_runs(connection).await? {
             // If another one begins in this moment, the database refuses the second, and this is tried again.
-            let queues = dialect::lock_due(connection, Phase::Suspect, now, 1).await?;
+            let queues = lock_due(connection, Phase::Suspect, now, 1).await?;
             freed.extend(queues.into_iter().map(|queue| Freed {
                 queue,
                 next: Some(next.clone()),
@@ -57,7 +58,7 @@ pub(in super::super) async fn claim(
             }));
         }
         let limit = i64::try_from(request.limit - freed.len()).unwrap_or(i64::MAX);
-        let queues = dialect::lock_due(connection, Phase::Waiting, now, limit).await?;
+        let queues = lock_due(connection, Phase::Waiting, now, limit).await?;
         freed.extend(queues.into_iter().map(|queue| Freed {
             queue,
             next: Some(next.clone()),
@@ -141,7 +142,7 @@ pub(in super::super) async fn renew(
 ) -> QueryResult<Vec<Lease>> {
     let events: Vec<i64> = leases.iter().map(|lease| lease.event.get()).collect();
     atomically!(connection, {
-        let mut queues = dialect::lock_running(connection, events, now).await?;
+        let mut queues = lock_running(connection, events, now).await?;
         let holds = |queue: &QueueRow, lease: &Lease| {
             (queue.event_id, queue.fence) == (Some(lease.event.get()), lease.fence)
         };
@@ -153,7 +154,7 @@ pub(in super::super) async fn renew(
             .collect();
         let until = |now| Timestamp::from_millis(now).saturating_add(lease).as_millis();
         let renewed = queues.into_iter().map(|(queue, now)| QueueRow { due_at: until(now), ..queue });
-        dialect::write_queues(connection, renewed.collect(), Vec::new()).await?;
+        write_queues(connection, renewed.collect(), Vec::new()).await?;
         Ok(lost)
     })
 }

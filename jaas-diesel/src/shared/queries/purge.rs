@@ -1,46 +1,50 @@
-//! Deleting what need not be kept. `Connection` and `dialect` are those of the backend that compiles this file.
+//! Deleting what the application no longer keeps.
+//!
+//! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `dialect`
+//! and `counts` are the backend's modules of these names.
 
 use diesel::prelude::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, QueryResult};
 use jaas_core::Timestamp;
 use jaas_core::store::{EventState, Keep, Purged, Retention};
 
+use super::super::counts::{CONFLICT, QUARANTINED, count, rows_of};
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically, locked};
-use super::counts::{CONFLICT, QUARANTINED, count, rows_of, slot};
 use super::repair::conflicts_of;
-use crate::schema::{jaas_attempts, jaas_conflicts, jaas_events, jaas_quarantine};
+use crate::rows::slot;
+use crate::schema::{jaas_attempts, jaas_conflicts, jaas_events, jaas_quarantine, jaas_settings_records};
 
-/// Rows that are beyond the age or the count to keep, the oldest first.
+/// The rows of a table, at most `limit`, that are older than the age to keep, or the oldest beyond the count to keep. `$time`
+/// is the column with their age, `$rows` how many there are.
 macro_rules! expired {
-    ($connection:expr, $table:ident, $name:expr, $keep:expr, $now:expr, $limit:expr) => {{
+    ($connection:expr, $table:ident, $time:ident, $rows:expr, $keep:expr, $now:expr, $limit:expr) => {{
         use crate::schema::$table::dsl;
         let (keep, now, limit): (Keep, Timestamp, i64) = ($keep, $now, $limit);
-        let mut ids: Vec<i64> = match keep.age {
-            None => Vec::new(),
-            Some(age) => {
-                dsl::$table
-                    .filter(dsl::last_received_at.lt(now.saturating_sub(age).as_millis()))
-                    .order((dsl::last_received_at, dsl::id))
-                    .limit(limit)
-                    .select(dsl::id)
-                    .load($connection)
-                    .await?
-            }
-        };
-        if let Some(surplus) = surplus(keep, rows_of($connection, $name).await?) {
-            let oldest: Vec<i64> = dsl::$table
-                .order((dsl::last_received_at, dsl::id))
-                .limit(surplus.min(limit))
+        let mut ids: Vec<i64> = Vec::new();
+        if let Some(age) = keep.age {
+            ids = dsl::$table
+                .filter(dsl::$time.lt(now.saturating_sub(age).as_millis()))
+                .order((dsl::$time, dsl::id))
+                .limit(limit)
                 .select(dsl::id)
                 .load($connection)
                 .await?;
-            ids.extend(oldest);
         }
-        ids.sort_unstable();
-        ids.dedup();
-        ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        ids
+        if let Some(kept) = keep.count {
+            let surplus = surplus(kept, $rows);
+            if surplus > 0 {
+                let oldest: Vec<i64> = dsl::$table
+                    .order((dsl::$time, dsl::id))
+                    .limit(surplus.min(limit))
+                    .select(dsl::id)
+                    .load($connection)
+                    .await?;
+                ids.extend(oldest);
+            }
+        }
+        each_once(ids, limit)
     }};
 }
+
 /// Deletes at most `limit` rows of each kind that need not be kept.
 pub(in super::super) async fn purge(
     connection: &mut Connection,
@@ -81,12 +85,28 @@ pub(in super::super) async fn purge(
             QueryResult::Ok(expired)
         })?;
     }
-    let conflicts = expired!(connection, jaas_conflicts, CONFLICT, retention.conflicts(), now, limit);
+    let conflicts = expired!(
+        connection,
+        jaas_conflicts,
+        last_received_at,
+        rows_of(connection, CONFLICT).await?,
+        retention.conflicts(),
+        now,
+        limit
+    );
     let conflicts_deleted =
         diesel::delete(jaas_conflicts::table.filter(jaas_conflicts::id.eq_any(conflicts)))
             .execute(connection)
             .await?;
-    let quarantined = expired!(connection, jaas_quarantine, QUARANTINED, retention.quarantined(), now, limit);
+    let quarantined = expired!(
+        connection,
+        jaas_quarantine,
+        last_received_at,
+        rows_of(connection, QUARANTINED).await?,
+        retention.quarantined(),
+        now,
+        limit
+    );
     let quarantined_deleted =
         diesel::delete(jaas_quarantine::table.filter(jaas_quarantine::id.eq_any(quarantined)))
             .execute(connection)
@@ -102,10 +122,43 @@ pub(in super::super) async fn purge(
 const SETTLED_STATES: [EventState; 4] =
     [EventState::Done, EventState::Ignored, EventState::Dead, EventState::Discarded];
 
-/// How many rows are more than are kept, if the count matters.
-pub(in super::super) fn surplus(keep: Keep, rows: i64) -> Option<i64> {
-    let kept = i64::try_from(keep.count?).unwrap_or(i64::MAX);
-    Some(rows.saturating_sub(kept)).filter(|surplus| *surplus > 0)
+/// Deletes at most `limit` settings records that need not be kept; returns how many.
+pub(in super::super) async fn purge_settings_records(
+    connection: &mut Connection,
+    keep: Keep,
+    now: Timestamp,
+    limit: u32,
+) -> QueryResult<u64> {
+    use jaas_settings_records::dsl;
+    let limit = i64::from(limit.max(1));
+    let rows = dsl::jaas_settings_records.count();
+    let expired = expired!(
+        connection,
+        jaas_settings_records,
+        received_at,
+        rows.get_result(connection).await?,
+        keep,
+        now,
+        limit
+    );
+    if expired.is_empty() {
+        return Ok(0);
+    }
+    let expired = dsl::jaas_settings_records.filter(dsl::id.eq_any(expired));
+    Ok(diesel::delete(expired).execute(connection).await? as u64)
+}
+
+/// How many rows there are beyond those that are kept.
+fn surplus(kept: u64, rows: i64) -> i64 {
+    rows.saturating_sub(i64::try_from(kept).unwrap_or(i64::MAX))
+}
+
+/// Each row once, and `limit` of them at most.
+fn each_once(mut ids: Vec<i64>, limit: i64) -> Vec<i64> {
+    ids.sort_unstable();
+    ids.dedup();
+    ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    ids
 }
 
 /// At most `limit` events of this state that need not be kept, the oldest first.
@@ -132,9 +185,10 @@ async fn expired_events(
             .await?;
     }
     let left = limit - ids.len() as i64;
-    if keep.count.is_some() && left > 0 {
+    if let Some(kept) = keep.count.filter(|_| left > 0) {
         let expired = ids.len() as i64;
-        if let Some(surplus) = surplus(keep, rows_of(connection, state.as_str()).await?) {
+        let surplus = surplus(kept, rows_of(connection, state.as_str()).await?);
+        if surplus > 0 {
             let oldest: Vec<(i64, i64)> = dsl::jaas_events
                 .filter(dsl::state.eq(state.as_str()).and(dsl::settled_at.is_not_null()))
                 .order((dsl::state, dsl::settled_at, dsl::id))
@@ -144,9 +198,7 @@ async fn expired_events(
                 .await?;
             let oldest = oldest.into_iter().filter(|(_, received)| *received < forgettable);
             ids.extend(oldest.map(|(id, _)| id));
-            ids.sort_unstable();
-            ids.dedup();
-            ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            ids = each_once(ids, limit);
         }
     }
     Ok(ids)

@@ -7,13 +7,13 @@ use diesel::prelude::{BoolExpressionMethods as _, ExpressionMethods as _, QueryD
 use jaas_core::store::{AuditAction, AuditNote, PageRequest, QuarantineReplay, RowId};
 use jaas_core::{Delivery, Timestamp};
 
+use super::super::counts::{QUARANTINED, count};
 use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically, locked};
 use super::accept::accept;
-use super::counts::{QUARANTINED, count, slot};
 use super::repair::record_audit;
 use super::{after, one_more};
 use crate::now::Now;
-use crate::rows::{MAX_BYTES, NewEvent, endpoints_and_keys};
+use crate::rows::{MAX_BYTES, NewEvent, endpoints_and_keys, slot};
 use crate::schema::{self, jaas_events, jaas_quarantine};
 
 /// Parses a page of the quarantine again, as much of it as one commit takes.
@@ -51,8 +51,8 @@ pub(in super::super) async fn replay_quarantined(
             return Ok(replayed);
         }
         let events: Vec<&NewEvent> = events.iter().collect();
-        for outcome in accept(connection, &events, now.is_given()).await? {
-            replayed.count(outcome.accepted);
+        for (outcome, _) in accept(connection, &events, now.is_given()).await? {
+            replayed.count(outcome);
         }
         let left = dsl::jaas_quarantine.filter(dsl::id.eq_any(&parsed));
         let left = diesel::delete(left).execute(connection).await?;

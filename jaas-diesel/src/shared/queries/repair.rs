@@ -10,14 +10,14 @@ use diesel::sql_types::Bool;
 use jaas_core::SessionId;
 use jaas_core::store::{AuditAction, AuditNote, EventQuery, EventState, RowId, StoreError};
 
-use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically, locked};
-use super::accept::earliest;
-use super::counts::{count, slot};
+use super::super::accept::arrive;
+use super::super::counts::count;
+use super::super::dialect::{Connection, RunQueryDsl as _, atomically, locked};
 use super::lookup::matching;
 use super::settle::{Freed, go_on};
 use super::{DEAD, DISCARDED, DONE, IGNORED, WAITING, after, one_more, state_is};
 use crate::now::Now;
-use crate::rows::{Arrival, NewAudit, QueueRow, indexed, ordering_key_of, state, text};
+use crate::rows::{Arrival, NewAudit, QueueRow, earliest, indexed, ordering_key_of, slot, state, text};
 use crate::schema::{self, jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_queues};
 
 /// The beginning of a trace context as it is stored: its `traceparent`, of version 00.
@@ -85,7 +85,7 @@ async fn replay_all(
     let rows: Vec<(String, i64, String)> =
         of_events().select((dsl::ordering_key, dsl::occurred_at, dsl::state)).load(connection).await?;
     let arrivals = rows.iter().map(|(key, place, _)| Arrival { key, due_at: now_ms, place: *place });
-    dialect::arrive(connection, &earliest(arrivals)).await?;
+    arrive(connection, &earliest(arrivals)).await?;
     let nothing = "".into_sql::<Text>();
     diesel::update(of_events())
         .set((

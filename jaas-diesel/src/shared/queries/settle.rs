@@ -11,12 +11,14 @@ use jaas_core::store::tools::Turn;
 use jaas_core::store::{AttemptOutcome, Claim, Failure, Lease, NextClaim, SessionOrder, StoreError};
 use jaas_core::{Handled, Timestamp};
 
-use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically};
-use super::counts::{count, slot};
+use super::super::accept::arrive;
+use super::super::counts::count;
+use super::super::dialect::{Connection, RunQueryDsl as _, atomically};
+use super::super::queues;
 use super::{DEAD, WAITING};
 use crate::now::Now;
 use crate::rows::{
-    Arrival, Behind, HeadRow, Phase, QueueRow, Settled, Success, SuccessOf, follow, line, text,
+    Arrival, Behind, HeadRow, Phase, QueueRow, Settled, Success, SuccessOf, follow, line, slot, text,
 };
 use crate::schema::{jaas_attempts, jaas_events};
 
@@ -50,13 +52,13 @@ pub(super) async fn go_on(
         return Ok(HashMap::new());
     }
     let queues: Vec<&QueueRow> = freed.iter().map(|freed| &freed.queue).collect();
-    let heads = dialect::heads(connection, &queues).await?;
+    let heads = queues::heads(connection, &queues).await?;
     let Next { mut claims, changed, ended, behind } = next(freed, heads, now);
-    dialect::write_queues(connection, changed, ended).await?;
+    queues::write_queues(connection, changed, ended).await?;
     if !behind.is_empty() {
         // Ordered in each queue.
         let mut rows: HashMap<String, Vec<HeadRow>> = HashMap::with_capacity(behind.len());
-        for row in dialect::following(connection, &behind).await? {
+        for row in queues::following(connection, &behind).await? {
             rows.entry(row.ordering_key.clone()).or_default().push(row);
         }
         for behind in behind {
@@ -148,7 +150,7 @@ async fn held(
     now: Now,
 ) -> QueryResult<(HashMap<i64, QueueRow>, i64)> {
     let events = leases.iter().map(|lease| lease.event.get()).collect();
-    let queues = dialect::lock_running(connection, events, now).await?;
+    let queues = queues::lock_running(connection, events, now).await?;
     // The time is needed only with a queue.
     let now = queues.as_slice().first().map_or(0, |(_, now)| *now);
     let queues = queues.into_iter().map(|(queue, _)| queue);
@@ -203,7 +205,7 @@ pub(in super::super) async fn complete_all(
             key
         })));
     }
-    let changes = dialect::settle(connection, &settled, now_ms).await?;
+    let changes = queues::settle(connection, &settled, now_ms).await?;
     let mut claims = go_on(connection, freed, now_ms).await?;
     if let Some(first) = settled.as_slice().first() {
         count(connection, slot(first.id), &changes).await?;
@@ -281,7 +283,7 @@ async fn hold_again(connection: &mut Connection, event: i64, queue: &mut QueueRo
     let (passable, place): (i16, i64) = place.get_result(connection).await?;
     if passable == 1 && place < queue.head_place {
         let arrival = Arrival { key: &queue.ordering_key, due_at: queue.due_at, place };
-        dialect::arrive(connection, &[arrival]).await?;
+        arrive(connection, &[arrival]).await?;
         queue.head_place = place;
     }
     Ok(())
@@ -361,5 +363,5 @@ async fn unclaim(connection: &mut Connection, held: HashMap<i64, QueueRow>, now:
         let suspect = queue.suspect_turn.is_some();
         queue.waiting(now, suspect)
     });
-    dialect::write_queues(connection, waiting.collect(), Vec::new()).await
+    queues::write_queues(connection, waiting.collect(), Vec::new()).await
 }

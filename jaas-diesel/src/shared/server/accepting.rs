@@ -7,44 +7,52 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel::QueryResult;
+use diesel::prelude::{ExpressionMethods as _, QueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 use diesel_async::pooled_connection::bb8::Pool;
 use jaas_core::store::tools::MAX_INDEXED_BYTES;
-use jaas_core::store::{Accepted, HandOver, Slot, StoreError, StoreErrorKind};
+use jaas_core::store::{Accepted, HandOver, Slot, StoreError};
 use tokio::sync::{Notify, watch};
 
 use super::super::dialect::{self, Connection};
-use super::super::{Store, queries};
+use super::super::queries::{accept, settle};
 use super::connecting::limited;
-use super::{Work, give_back_at, wake};
-use crate::error::{closed, unavailable};
+use super::pooled::Work;
+use super::{Shared, give_back_at, wake};
+use crate::error::{closed, refused, unavailable};
 use crate::group::Commit;
-use crate::rows::{Claimant, NewEvent, NewQuarantined};
+use crate::rows::{Claimant, NewEvent, NewQuarantined, Phase};
+use crate::schema::jaas_queues;
 
 /// More bytes than an event has besides its body.
 const COLUMNS: usize = 4 * 1024;
 
-impl Store {
+impl Shared {
     /// Stores an event in the next group.
     pub(in super::super) async fn store_event(&self, event: NewEvent) -> Result<Accepted, StoreError> {
         const OPERATION: &str = Accepting::OPERATION;
         if event.endpoint.len() > MAX_INDEXED_BYTES {
-            // A receiver has no such name. MySQL would cut it off without an error.
-            let why =
-                format!("cannot {OPERATION}: its endpoint's name has more than {MAX_INDEXED_BYTES} bytes");
-            return Err(StoreError::new(StoreErrorKind::Refused, why));
+            // No receiver has such a name. MySQL would truncate it without an error.
+            let why = format!(
+                "its endpoint's name has more than {MAX_INDEXED_BYTES} bytes; give the endpoint a shorter name"
+            );
+            return Err(refused(OPERATION, why));
         }
-        let outcome = self.shared.accepts.try_ask(event)?;
+        let outcome = self.accepts.try_ask(event)?;
         self.limited(OPERATION, async { outcome.await.unwrap_or_else(|_| Err(closed(OPERATION))) }).await
     }
 
     /// Keeps a body as durably as an event: its sender gets a 2xx for it, too.
-    pub(in super::super) async fn keep_unreadable(&self, body: NewQuarantined) -> Result<(), StoreError> {
+    pub(in super::super) async fn keep_unreadable(
+        self: &Arc<Self>,
+        body: NewQuarantined,
+    ) -> Result<(), StoreError> {
         let body = Arc::new(body);
         let work: Work<()> = Box::new(move |connection| {
             let body = body.clone();
             Box::pin(async move {
                 dialect::prepare(connection).await?;
-                queries::quarantine(connection, &body).await
+                accept::quarantine(connection, &body).await
             })
         });
         self.on_connection("quarantine the body", work).await
@@ -110,7 +118,7 @@ impl Commit for Accepting {
         if again {
             // No worker has got the claims that the lost commit may have given.
             let events: Vec<&NewEvent> = events.iter().filter(|event| event.claimant.is_some()).collect();
-            queries::unclaim_new(connection, &events).await?;
+            unclaim_new(connection, &events).await?;
         }
         let slots = if again || !dialect::HANDS_OVER { Vec::new() } else { self.slots(events.len()) };
         let mut slots = slots.into_iter();
@@ -121,26 +129,26 @@ impl Commit for Accepting {
             taken.push(slot);
         }
         let events: Vec<&NewEvent> = events.iter().collect();
-        let outcomes = queries::accept(connection, &events, self.callers_time).await?;
+        let outcomes = accept::accept(connection, &events, self.callers_time).await?;
         // No worker was woken for what an earlier try may have stored.
         let mut wakes = again;
         let mut unclaimed = Vec::new();
         let mut accepted = Vec::with_capacity(outcomes.len());
-        for ((outcome, event), slot) in outcomes.into_iter().zip(events).zip(taken) {
-            match (outcome.lease, slot) {
+        for (((outcome, lease), event), slot) in outcomes.into_iter().zip(events).zip(taken) {
+            match (lease, slot) {
                 (Some(lease), Some(slot)) => {
                     if slot.give(event.claim(lease)).is_err() {
                         unclaimed.push(lease);
                     }
                 }
                 (Some(lease), None) => unclaimed.push(lease),
-                (None, _) => wakes |= outcome.accepted == Accepted::New,
+                (None, _) => wakes |= outcome == Accepted::New,
             }
-            accepted.push(outcome.accepted);
+            accepted.push(outcome);
         }
         if !unclaimed.is_empty() {
             // The worker is gone. Were this to fail, the events would run when their leases end.
-            let _ = queries::give_back(connection, &unclaimed, give_back_at(self.callers_time)).await;
+            let _ = settle::give_back(connection, &unclaimed, give_back_at(self.callers_time)).await;
             wakes = true;
         }
         if wakes {
@@ -153,4 +161,22 @@ impl Commit for Accepting {
     fn is_lost(error: &diesel::result::Error) -> bool {
         dialect::is_lost(error)
     }
+}
+
+/// Makes events wait that were claimed with their insert, when no worker has got that claim.
+async fn unclaim_new(connection: &mut Connection, events: &[&NewEvent]) -> QueryResult<()> {
+    use jaas_queues::dsl;
+    for event in events {
+        let Some(claimant) = &event.claimant else { continue };
+        let claimed = dsl::jaas_queues.find(&event.ordering_key).filter(dsl::fence.eq(claimant.fence));
+        let waits = (
+            dsl::event_id.eq(None::<i64>),
+            dsl::fence.eq(0),
+            dsl::worker.eq(None::<String>),
+            dsl::phase.eq(Phase::Waiting as i16),
+            dsl::due_at.eq(event.due_at),
+        );
+        diesel::update(claimed).set(waits).execute(connection).await?;
+    }
+    Ok(())
 }

@@ -10,18 +10,18 @@ use jaas_core::store::{Claim, ClaimRequest, Lease, StoreError};
 use tokio::sync::watch;
 
 use super::super::dialect::{self, Connection};
-use super::super::{Store, queries};
+use super::super::queries::{claim, settle};
 use super::connecting::limited;
-use super::{TRIES, give_back_at, wake};
+use super::{Shared, TRIES, give_back_at, wake};
 use crate::group::Commit;
 use crate::now::Now;
 
-impl Store {
+impl Shared {
     pub(in super::super) async fn claim_events(
         &self,
         request: ClaimRequest,
     ) -> Result<Vec<Claim>, StoreError> {
-        self.limited(Claiming::OPERATION, self.shared.claims.ask(request)).await
+        self.limited(Claiming::OPERATION, self.claims.ask(request)).await
     }
 }
 
@@ -68,7 +68,7 @@ impl Commit for Claiming {
             let mut tries = 1;
             let rows = loop {
                 let mut dead_letters = DeadLetters(Vec::new());
-                match queries::claim(connection, request, now, &mut dead_letters.0).await {
+                match claim::claim(connection, request, now, &mut dead_letters.0).await {
                     Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => tries += 1,
                     result => break result?,
                 }
@@ -81,7 +81,7 @@ impl Commit for Claiming {
     async fn abandoned(&mut self, connection: &mut Connection, claims: Vec<Vec<Claim>>) -> QueryResult<()> {
         // No worker would renew claims whose caller no longer waits for them.
         let leases: Vec<Lease> = claims.iter().flatten().map(|claim| claim.lease).collect();
-        queries::give_back(connection, &leases, give_back_at(self.callers_time)).await?;
+        settle::give_back(connection, &leases, give_back_at(self.callers_time)).await?;
         wake(&self.wakeups);
         Ok(())
     }

@@ -7,22 +7,23 @@ use diesel_async::pooled_connection::bb8::Pool;
 use jaas_core::Timestamp;
 use jaas_core::store::{Claim, StoreError};
 
-use super::super::Store;
+use super::super::complete;
 use super::super::dialect::{self, Connection};
+use super::Shared;
 use super::connecting::limited;
 use crate::error::unavailable;
 use crate::group::Commit;
 use crate::now::Now;
 use crate::rows::Success;
 
-impl Store {
+impl Shared {
     /// Records a success with the next group; returns the claim of the session's next event.
     pub(in super::super) async fn record_success(
         &self,
         success: Success,
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
-        self.limited(Completing::OPERATION, self.shared.completions.ask((success, now))).await?
+        self.limited(Completing::OPERATION, self.completions.ask((success, now))).await?
     }
 }
 
@@ -42,7 +43,7 @@ impl Commit for Completing {
 
     async fn connect(&self) -> Result<Connection, StoreError> {
         let mut connection = limited(&self.pool, self.timeout).await?;
-        let prepared = dialect::prepare_completions(&mut connection).await;
+        let prepared = complete::prepare(&mut connection).await;
         prepared.map_err(|error| unavailable("connect to the database", error))?;
         Ok(connection)
     }
@@ -59,7 +60,7 @@ impl Commit for Completing {
             None => Now::of_the_database(),
         };
         let successes: Vec<&Success> = successes.iter().map(|(success, _)| success).collect();
-        dialect::complete_all(connection, &successes, now).await
+        complete::complete_all(connection, &successes, now).await
     }
 
     fn is_lost(error: &diesel::result::Error) -> bool {

@@ -12,7 +12,10 @@ use crate::error::{not_in_time, unavailable};
 const OPERATION: &str = "connect to the database";
 
 /// Fails when the connections of a pool are not as the statements need them.
-pub(super) async fn check_session(pool: &Pool<Connection>, timeout: Duration) -> Result<(), StoreError> {
+pub(in super::super) async fn check_session(
+    pool: &Pool<Connection>,
+    timeout: Duration,
+) -> Result<(), StoreError> {
     let checked = time::timeout(timeout, async {
         let connected = pool.dedicated_connection().await;
         let mut connection = connected.map_err(|error| unavailable(OPERATION, error))?;
@@ -22,7 +25,10 @@ pub(super) async fn check_session(pool: &Pool<Connection>, timeout: Duration) ->
 }
 
 /// A connection to a database that the tables can be made in.
-pub(super) async fn fit(pool: &Pool<Connection>, timeout: Duration) -> Result<Connection, StoreError> {
+pub(in super::super) async fn fit(
+    pool: &Pool<Connection>,
+    timeout: Duration,
+) -> Result<Connection, StoreError> {
     const OPERATION: &str = "use this database";
     let mut connection = dedicated(pool, timeout).await?;
     let checked = time::timeout(timeout, dialect::check_database(&mut connection)).await;

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use diesel::QueryResult;
 use diesel_async::pooled_connection::bb8::PooledConnection;
@@ -10,11 +11,10 @@ use jaas_core::store::{Lease, Step, StoreError, TxWork};
 use tokio::sync::oneshot;
 use tokio::time;
 
-use super::super::Store;
 use super::super::dialect::{self, Connection};
-use super::TRIES;
 use super::lending::{Lent, lend};
 use super::transaction::{self, Ran, Run};
+use super::{Shared, TRIES};
 use crate::error::{closed, not_in_time, unavailable};
 use crate::now::Now;
 
@@ -29,57 +29,55 @@ pub(in super::super) type Work<T> = Box<
 /// cloned for each try.
 macro_rules! asked {
     (wake, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
-        let done = super::dialect::asked!(write, $store, $operation, [$($captured),*] $connection => $query);
-        $store.wake();
+        let done = super::asked!(write, $store, $operation, [$($captured),*] $connection => $query);
+        $store.shared.wake();
         done
     }};
     ($how:ident, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
         $(let $captured = $captured.clone();)*
-        let work: super::server::Work<_> = Box::new(move |$connection| {
+        let work: super::server::pooled::Work<_> = Box::new(move |$connection| {
             $(let $captured = $captured.clone();)*
             Box::pin(async move { $query.await })
         });
-        $store.on_connection($operation, work).await
+        $store.shared.on_connection($operation, work).await
     }};
 }
 pub(in super::super) use asked;
 
-impl Store {
+impl Shared {
     /// Does this on a connection of the pool, in a task.
     pub(in super::super) async fn on_connection<T: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         operation: &'static str,
         work: Work<T>,
     ) -> Result<T, StoreError> {
-        if self.shared.tasks.is_closed() {
+        if self.tasks.is_closed() {
             return Err(closed(operation));
         }
-        let store = self.clone();
-        let task = self
-            .shared
-            .tasks
-            .spawn(async move { store.limited(operation, store.tried(operation, &work)).await });
+        let shared = self.clone();
+        let task =
+            self.tasks.spawn(async move { shared.limited(operation, shared.tried(operation, &work)).await });
         task.await.map_err(|error| unavailable(operation, error))?
     }
 
     /// Runs work in a transaction, and completes what is to be completed with the same commit. Without that, the transaction
     /// is rolled back.
     pub(in super::super) async fn in_transaction(
-        &self,
+        self: &Arc<Self>,
         completing: Option<(Lease, Step, Now)>,
         work: TxWork<Connection>,
     ) -> Result<Ran, StoreError> {
         const OPERATION: &str = transaction::OPERATION;
-        if self.shared.tasks.is_closed() {
+        if self.tasks.is_closed() {
             return Err(closed(OPERATION));
         }
         let (caller, ran) = oneshot::channel();
         let run = Run { completing, work, caller };
-        let store = self.clone();
+        let shared = self.clone();
         // In a task, so that nothing on the connection is cut off with the caller, which would leave an unread answer on it.
-        self.shared.tasks.spawn(async move {
-            match store.connection(OPERATION).await {
-                Ok(connection) => run.on(connection, store.shared.timeout).await,
+        self.tasks.spawn(async move {
+            match shared.connection(OPERATION).await {
+                Ok(connection) => run.on(connection, shared.timeout).await,
                 Err(error) => {
                     let _ = run.caller.send(Err(error));
                 }
@@ -93,15 +91,15 @@ impl Store {
         operation: &str,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let timeout = self.shared.timeout;
+        let timeout = self.timeout;
         time::timeout(timeout, work).await.unwrap_or_else(|_| Err(not_in_time(operation, timeout)))
     }
 
     async fn connection(&self, operation: &str) -> Result<PooledConnection<'static, Connection>, StoreError> {
-        if self.shared.tasks.is_closed() {
+        if self.tasks.is_closed() {
             return Err(closed(operation));
         }
-        lend(&self.shared.pool, &self.shared.tasks, operation, self.shared.timeout).await
+        lend(&self.pool, &self.tasks, operation, self.timeout).await
     }
 
     async fn tried<T>(&self, operation: &'static str, work: &Work<T>) -> Result<T, StoreError> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use diesel_async::{AsyncConnection, SimpleAsyncConnection as _, TransactionManager as _};
 use jaas_core::HandlerResult;
-use jaas_core::store::{Claim, Lease, Step, StoreError, StoreErrorKind, TxWork};
+use jaas_core::store::{Claim, Lease, Step, StoreError, TxWork};
 use tokio::sync::oneshot;
 use tokio::time;
 
+use super::super::complete;
 use super::super::dialect::{self, Connection};
-use crate::error::{not_committed, not_in_time, unavailable};
+use crate::error::{not_committed, not_in_time, transaction_ended, unavailable};
 use crate::now::Now;
 use crate::rows::Success;
 
@@ -91,7 +92,7 @@ async fn complete(
 ) -> Result<Option<Claim>, StoreError> {
     still_ours(connection).await?;
     let failed = |error| not_committed(OPERATION, error);
-    let next = dialect::complete(connection, success, now).await.map_err(failed)??;
+    let next = complete::complete(connection, success, now).await.map_err(failed)??;
     Transactions::commit_transaction(connection).await.map_err(failed)?;
     Ok(next)
 }
@@ -103,25 +104,16 @@ async fn begin(connection: &mut Connection) -> diesel::QueryResult<()> {
 /// Fails when what the handler wrote is no longer in the transaction that was begun for it: it has ended that, or left
 /// one inside it open, or a statement has failed in it.
 async fn still_ours(connection: &mut Connection) -> Result<(), StoreError> {
-    let refused = |error| {
-        StoreError::new(
-            StoreErrorKind::TransactionEnded,
-            "cannot commit what the handler wrote: its transaction was ended, one inside it was left open, or a statement \
-             in it failed and the handler went on (where that may happen, put the statement in a transaction of its own \
-             inside, or use ON CONFLICT)",
-        )
-        .with_source(error)
-    };
     match Transactions::transaction_manager_status_mut(connection).transaction_depth() {
         Ok(Some(depth)) if depth.get() == 1 => {}
-        Ok(_) => return Err(refused(diesel::result::Error::NotInTransaction)),
-        Err(error) => return Err(refused(error)),
+        Ok(_) => return Err(transaction_ended(diesel::result::Error::NotInTransaction)),
+        Err(error) => return Err(transaction_ended(error)),
     }
     match connection.batch_execute(dialect::AFTER_HANDLER).await {
         Ok(()) => Ok(()),
         // Nothing is wrong with the handler.
         Err(error) if dialect::is_lost(&error) => Err(unavailable(OPERATION, error)),
-        Err(error) => Err(refused(error)),
+        Err(error) => Err(transaction_ended(error)),
     }
 }
 

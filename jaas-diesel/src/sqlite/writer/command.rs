@@ -5,9 +5,10 @@ use jaas_core::store::tools::DeadLettered;
 use jaas_core::store::{Accepted, Claim, Lease, Step, StoreError, TxWork};
 use tokio::sync::oneshot;
 
+use super::super::Connection;
 use super::super::dialect::polled;
+use super::super::queries::accept::accept;
 use super::super::transaction::{Ran, Run};
-use super::super::{Connection, queries};
 use crate::error::{closed, unavailable};
 use crate::now::Now;
 use crate::rows::NewEvent;
@@ -161,9 +162,9 @@ impl Group {
 
     pub(super) fn apply(&mut self, connection: &mut SqliteConnection) -> QueryResult<Vec<Accepted>> {
         let events: Vec<&NewEvent> = self.accepts.iter().map(|accept| &accept.event).collect();
-        let outcomes = polled(queries::accept(connection, &events, true))?;
+        let outcomes = polled(accept(connection, &events, true))?;
         self.writes.iter_mut().try_for_each(|write| write.apply(connection))?;
-        Ok(outcomes.into_iter().map(|outcome| outcome.accepted).collect())
+        Ok(outcomes.into_iter().map(|(outcome, _)| outcome).collect())
     }
 
     /// Whether there is something new to run.

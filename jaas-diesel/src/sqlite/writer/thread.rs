@@ -10,12 +10,13 @@ use jaas_core::store::{Lease, StoreError};
 use jaas_core::telemetry::target;
 use tokio::sync::{mpsc, watch};
 
+use super::super::Connection;
 use super::super::checkpoint::Checkpoints;
 use super::super::connection::Open;
 use super::super::dialect::polled;
 use super::super::files::Opened;
+use super::super::queries::settle::give_back;
 use super::super::transaction::Run;
-use super::super::{Connection, queries};
 use super::command::{Command, Group};
 use crate::now::Now;
 
@@ -141,8 +142,7 @@ impl Writing {
     fn give_back(&mut self, abandoned: &[Lease]) {
         let given_back = self.with_connection(|connection| {
             let now = Now::given(Timestamp::from_millis(0));
-            connection
-                .immediate_transaction(|connection| polled(queries::give_back(connection, abandoned, now)))
+            connection.immediate_transaction(|connection| polled(give_back(connection, abandoned, now)))
         });
         match given_back {
             Ok(()) => self.wake_workers(),

@@ -1,57 +1,33 @@
-//! Opening a store on a server, and its migrations. `Builder` and `Store` are those of the backend that compiles this file;
-//! `Connection`, `dialect` and `migrations` too.
+//! The store of a database server as the application sees it: how it is built, opened, used for queries and closed.
+//!
+//! Compiled twice, as the module `pooled_store` of `postgres` and of `mysql`. `Store` is `PostgresStore` or `MysqlStore`,
+//! `Builder` its builder, and `Connection` an `AsyncPgConnection` or `AsyncMysqlConnection`; `dialect`, `migrations` and
+//! `server` are the backend's modules of these names.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_async::pooled_connection::bb8::Pool;
-use jaas_core::store::{HandOver, StoreError};
-use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use jaas_core::store::StoreError;
 
-use super::super::dialect::{self, Connection};
-use super::super::{Builder, Own, Store, listen, migrations};
-use super::Shared;
-use super::accepting::Accepting;
-use super::claiming::Claiming;
-use super::completing::Completing;
-use super::connecting::{check_session, fit};
+use super::dialect::{self, Connection};
+use super::server::connecting::{check_session, fit};
+use super::{Builder, Store, migrations};
 use crate::error::unavailable;
-use crate::group::Group;
 use crate::migrations::{Migration, MigrationError};
 
-/// How many claims may wait; each worker asks for one at a time.
-const CLAIMS: usize = 64;
-
-/// What a store is built from.
-pub(in super::super) struct Plan {
-    pub(in super::super) source: Source,
-    queue: usize,
-    timeout: Duration,
-    migrate: bool,
-    callers_time: bool,
-}
-
-/// Where connections come from.
-pub(in super::super) enum Source {
-    /// The application's pool.
-    Pool(Pool<Connection>),
-    /// The store's own pool.
-    Own(Own),
-}
-
-impl Plan {
-    pub(in super::super) fn new(source: Source) -> Self {
-        Self { source, queue: 1024, timeout: Duration::from_secs(5), migrate: true, callers_time: false }
+impl Store {
+    /// Runs what is queued to its end and closes the connections outside the pool. Every later call returns
+    /// [`Closed`](jaas_core::store::StoreErrorKind::Closed). The pool's connections are closed when the last clone of the
+    /// pool is dropped.
+    pub async fn close(&self) {
+        self.shared.close().await;
     }
 
-    async fn pool(&self) -> Result<Pool<Connection>, StoreError> {
-        match &self.source {
-            Source::Pool(pool) => Ok(pool.clone()),
-            Source::Own(own) => own.pool(self.timeout).await,
-        }
+    /// The pool that the store takes its connections from, for the application's own queries.
+    pub fn pool(&self) -> &Pool<Connection> {
+        self.shared.pool()
     }
 }
 
@@ -144,52 +120,16 @@ impl Builder {
     }
 }
 
-impl Plan {
-    /// Starts the tasks of a store.
-    fn start(self, pool: Pool<Connection>) -> Shared {
-        let Self { queue, timeout, callers_time, .. } = self;
-        let queue = queue.max(1);
-        let wakeups = Arc::new(watch::Sender::new(0));
-        let hand_overs = Arc::<Mutex<Vec<HandOver>>>::default();
-        let accepted = Arc::new(Notify::new());
-        let accepting = Accepting {
-            pool: pool.clone(),
-            timeout,
-            callers_time,
-            accepted: accepted.clone(),
-            hand_overs: hand_overs.clone(),
-            wakeups: wakeups.clone(),
-        };
-        let claiming = Claiming { pool: pool.clone(), timeout, callers_time, wakeups: wakeups.clone() };
-        let completing = Completing { pool: pool.clone(), timeout, callers_time };
-        let (accepts, accepting) = Group::new(accepting, queue, timeout);
-        let (claims, claiming) = Group::new(claiming, CLAIMS, timeout);
-        let (completions, completing) = Group::new(completing, queue, timeout);
-        let tasks = TaskTracker::new();
-        tasks.spawn(accepting);
-        tasks.spawn(claiming);
-        tasks.spawn(completing);
-        let listening = CancellationToken::new();
-        let listen = listen(pool.clone(), timeout, accepted, wakeups.clone());
-        tasks.spawn(listening.clone().run_until_cancelled_owned(listen));
-        Shared {
-            pool,
-            timeout,
-            callers_time,
-            accepts,
-            claims,
-            completions,
-            hand_overs,
-            wakeups,
-            tasks,
-            _ended: listening.clone().drop_guard(),
-            listening,
-        }
-    }
-}
-
 fn not_migrated(error: MigrationError) -> StoreError {
     unavailable("migrate the tables", error)
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(std::any::type_name::<Self>().rsplit("::").next().unwrap_or_default())
+            .field("pool", &self.shared.pool().state())
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Builder {

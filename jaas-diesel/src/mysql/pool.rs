@@ -1,0 +1,83 @@
+//! The store's own pool, and how its connections are made.
+
+use std::time::Duration;
+
+use diesel_async::pooled_connection::bb8::Pool;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncConnection as _, AsyncMysqlConnection, SimpleAsyncConnection as _};
+use futures_util::FutureExt as _;
+use jaas_core::store::StoreError;
+
+use super::session;
+use crate::error::unavailable;
+
+/// The store's own pool.
+pub(super) struct OwnPool {
+    pub(super) url: String,
+    pub(super) max_size: u32,
+}
+
+impl OwnPool {
+    // Async because the method of the same name for PostgreSQL, which reads files, is.
+    #[allow(clippy::unused_async)]
+    pub(super) async fn open(&self, timeout: Duration) -> Result<Pool<AsyncMysqlConnection>, StoreError> {
+        let url = to_the_address(&self.url);
+        // The error of the parser names the part, and not what stands there.
+        let checked = mysql_async::Opts::from_url(&url);
+        checked.map_err(|error| unavailable("parse the address of the MySQL database", error))?;
+        let mut manager = ManagerConfig::default();
+        manager.custom_setup = Box::new(move |url| connect(url, timeout).boxed());
+        manager.recycling_method = RecyclingMethod::Verified;
+        let manager = AsyncDieselConnectionManager::new_with_config(url, manager);
+        Ok(Pool::builder()
+            .max_size(self.max_size)
+            .connection_timeout(timeout)
+            .retry_connection(false)
+            .build_unchecked(manager))
+    }
+}
+
+/// The address, unless it says otherwise without the driver's way to a socket: on an address of this machine, it asks the
+/// server for the path of its socket and goes on through that path *here*. Behind a tunnel, a proxy or a published port of a
+/// container the server is another one than the socket's, and events would be stored in the wrong database.
+fn to_the_address(url: &str) -> String {
+    if url.contains("prefer_socket=") || url.contains("socket=") {
+        return url.to_owned();
+    }
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}prefer_socket=false")
+}
+
+/// How long a statement of a handler may wait for a table that another session changes or locks. A call of the store may wait
+/// as long on the server if it is dropped meanwhile.
+const TABLE_LOCKS: Duration = Duration::from_secs(60);
+
+async fn connect(url: &str, timeout: Duration) -> diesel::ConnectionResult<AsyncMysqlConnection> {
+    let mut connection = AsyncMysqlConnection::establish(url).await?;
+    // A process that is stopped in the middle of a transaction must not hold up the others forever. MySQL does not know
+    // this setting of MariaDB's.
+    let _ = connection.batch_execute("SET SESSION idle_transaction_timeout = 60").await;
+    let prepared = async {
+        session::prepare(&mut connection).await?;
+        session::limit_table_locks(&mut connection, timeout.max(TABLE_LOCKS)).await
+    };
+    prepared.await.map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_connects_to_its_address_and_not_to_a_socket_of_this_machine() {
+        for (url, prefers) in [
+            ("mysql://root@127.0.0.1:3307/app", false),
+            ("mysql://root@127.0.0.1:3307/app?require_ssl=true", false),
+            ("mysql://root@localhost/app?prefer_socket=true", true),
+        ] {
+            let opts = mysql_async::Opts::from_url(&to_the_address(url)).expect("an address");
+            assert_eq!(opts.prefer_socket(), prefers, "{url}");
+        }
+    }
+}
