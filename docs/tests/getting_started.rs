@@ -35,7 +35,7 @@ async fn what_the_page_says_builds_passes_its_test_and_receives_a_signed_event()
     newcomer.done("cargo new", BUILD).await;
     newcomer.write_files();
     let tested = newcomer.done("cargo test", BUILD).await;
-    assert!(tested.contains("test tests::who_has_a_name_is_greeted ... ok"), "{tested}");
+    assert!(tested.contains("test tests::a_participant_with_a_name_is_greeted ... ok"), "{tested}");
 
     // The page installs the command, which is a release build in the home of whoever tests.
     newcomer.build_the_command().await;
@@ -51,7 +51,7 @@ async fn what_the_page_says_builds_passes_its_test_and_receives_a_signed_event()
     }
     assert_eq!(server.line().await, "Grace joined math");
 
-    let forged = newcomer.done_with(&server, "jaas send", "somebody_else").await;
+    let forged = newcomer.done_with(&server, "jaas send", "of_a_stranger").await;
     assert_eq!(forged.status.code(), Some(1), "{}", printed(&forged));
     assert!(printed(&forged).contains(" 401 "), "{}", printed(&forged));
     server.logs("no v1 of the signature header matches").await;
