@@ -1,7 +1,7 @@
 //! Mistakes in a configuration.
 
-/// A configuration that cannot work: what is wrong, and what to do instead. Reported when something is built,
-/// so that it shows at start-up and not at the first delivery.
+/// A configuration that cannot work: what is wrong, and what to do instead. The builders return it, so it shows at
+/// start-up and not at the first delivery.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ConfigError {

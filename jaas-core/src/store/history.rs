@@ -1,4 +1,4 @@
-//! What a store tells about what was tried and done.
+//! What a store records about attempts and operators.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use super::{PageRequest, RowId};
 use crate::id::IdempotencyKey;
 use crate::timestamp::Timestamp;
 
-/// How an attempt ended that did not succeed.
+/// How an unsuccessful attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum AttemptOutcome {
     /// A handler failed.
     Failed,
-    /// Its lease ran out: the process ended, or could not reach the store.
+    /// Its lease expired: the process ended, or could not reach the store.
     Crashed,
     /// A stopping worker gave it back.
     Interrupted,
@@ -47,20 +47,20 @@ pub struct Attempt {
     pub id: RowId,
     /// The event that was run.
     pub event: RowId,
-    /// The claim it ran under.
+    /// The claim under which it ran.
     pub fence: i64,
     /// The worker that ran it.
     pub worker: Option<String>,
     /// How it ended.
     pub outcome: AttemptOutcome,
-    /// What the handlers said; for failures.
+    /// The handlers' errors; for failures.
     pub error: Option<String>,
     /// When its end was recorded.
     pub ended_at: Timestamp,
 }
 
 impl Attempt {
-    /// An attempt of this event, for a store to fill in who ran it and the error.
+    /// Creates an attempt of this event; the store sets who ran it and the error.
     pub fn new(id: RowId, event: RowId, fence: i64, outcome: AttemptOutcome, ended_at: Timestamp) -> Self {
         Self { id, event, fence, worker: None, outcome, error: None, ended_at }
     }
@@ -69,9 +69,9 @@ impl Attempt {
 /// Which attempts to list: those that match every field that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AttemptQuery {
-    /// Of this event.
+    /// Attempts of this event.
     pub event: Option<RowId>,
-    /// That ended so.
+    /// Attempts with this outcome.
     pub outcome: Option<AttemptOutcome>,
     /// Which page.
     pub page: PageRequest,
@@ -90,28 +90,28 @@ pub struct DeadLetterKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadLetterGroup {
-    /// What they have in common; with it they are listed, replayed and discarded
+    /// What they have in common; use it to list, replay and discard them
     /// ([`EventQuery::dead_letter`](super::EventQuery::dead_letter)).
     pub key: DeadLetterKey,
     /// How many there are.
     pub count: u64,
-    /// When the first of them was given up.
+    /// When the first of them became a dead letter.
     pub first_at: Timestamp,
-    /// When the last of them was given up.
+    /// When the last of them became a dead letter.
     pub last_at: Timestamp,
 }
 
 impl DeadLetterGroup {
-    /// At most this many groups are returned.
+    /// The maximum number of groups returned.
     pub const MAX_GROUPS: usize = 100;
 
-    /// A group of `count` dead letters.
+    /// Creates a group of `count` dead letters.
     pub fn new(key: DeadLetterKey, count: u64, first_at: Timestamp, last_at: Timestamp) -> Self {
         Self { key, count, first_at, last_at }
     }
 }
 
-/// Who intervenes, and why: kept with what they did.
+/// Who intervenes, and why; stored with the action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditNote {
     /// A person or a program.
@@ -121,7 +121,7 @@ pub struct AuditNote {
 }
 
 impl AuditNote {
-    /// A note of who and why.
+    /// Creates a note of who and why.
     pub fn new(by: impl Into<Arc<str>>, reason: impl Into<Arc<str>>) -> Self {
         Self { by: by.into(), reason: reason.into() }
     }
@@ -131,13 +131,13 @@ impl AuditNote {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum AuditAction {
-    /// Made it wait again, or took a body with its key out of quarantine.
+    /// Replayed it, or took a body with its key out of quarantine.
     Replayed,
-    /// Gave it up.
+    /// Discarded it.
     Discarded,
     /// Erased its body.
     Erased,
-    /// Looked at its body.
+    /// Read its body.
     Revealed,
 }
 
@@ -168,9 +168,9 @@ impl fmt::Display for AuditAction {
 pub struct AuditEntry {
     /// Its row.
     pub id: RowId,
-    /// The event's row; it may be purged by now.
+    /// The event's row; it may have been purged since.
     pub event: RowId,
-    /// The endpoint the event came to.
+    /// The endpoint that received the event.
     pub endpoint: Arc<str>,
     /// The event's key.
     pub idempotency_key: IdempotencyKey,
@@ -183,7 +183,7 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// An entry.
+    /// Creates an entry.
     pub fn new(
         id: RowId,
         event: RowId,
