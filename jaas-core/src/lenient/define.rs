@@ -78,7 +78,7 @@ macro_rules! payload {
     )*};
     (@has_a_row struct $Name:ident) => {};
     (@has_a_row event $Name:ident) => {
-        // The wires of `event`, below which the payloads are.
+        // `super` is `event`, below which the payloads are.
         const _: super::EventKind = <$Name as super::Payload>::KIND;
     };
 }

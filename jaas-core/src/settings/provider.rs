@@ -106,7 +106,7 @@ pub(crate) fn has_none(error: &HandlerError) -> bool {
 pub struct Fixed(MeetingSettings);
 
 impl Fixed {
-    /// A provider of these settings.
+    /// Creates a provider of these settings.
     pub fn new(settings: MeetingSettings) -> Self {
         Self(settings)
     }
