@@ -1,4 +1,4 @@
-//! Reading a request's body within its limits.
+//! Reads a request's body within its limits.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,31 +14,31 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use jaas_core::Reply;
 
-/// What the sender is asked to wait when too many bytes are in flight.
+/// The `Retry-After` when too many bytes are in flight.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a body was not read to its end.
 #[derive(Debug)]
 pub(crate) enum NotRead {
-    /// It broke one of our limits.
+    /// It exceeded a limit.
     Refused(Reply),
     /// The sender hung up, or its chunks are malformed.
     Broken(PayloadError),
 }
 
-/// How long a body says it is.
+/// The declared length of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Declared {
-    /// It ends where the framework says that it does. The `Content-Length`, if there is one.
+    /// It ends where the framework says so. The `Content-Length`, if there is one.
     Framed(Option<u64>),
     /// It ends after this many bytes, even if more follow.
     Exactly(u64),
 }
 
-/// Reads a body of at most `max` bytes, exactly as it came, and holds room for it in the account.
+/// Reads a body of at most `max` bytes, exactly as received, and reserves room for it in the account.
 ///
-/// A body that declares to be too large is not read at all. Room is taken as bytes arrive and not as they are declared,
-/// because declaring costs a stranger nothing.
+/// A body that declares too large a length is not read at all. Room is reserved as bytes arrive and not as they are
+/// declared, because a declaration costs a stranger nothing.
 pub(crate) async fn read(
     payload: &mut Payload,
     declared: Declared,
@@ -74,7 +74,7 @@ pub(crate) async fn read(
         }
         held.grow_to(length)?;
         if length == chunk.len() {
-            // Most bodies come in one piece and are never copied.
+            // Most bodies arrive in one piece and are never copied.
             only = chunk;
             continue;
         }
@@ -86,28 +86,28 @@ pub(crate) async fn read(
     Ok(if joined.is_empty() { only } else { joined.freeze() })
 }
 
-/// How many bytes of bodies are held by all requests together.
+/// How many bytes of bodies all requests hold together.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Account(Arc<AtomicUsize>);
 
 impl Account {
-    /// What is held now.
+    /// How many bytes are held now.
     pub(crate) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// What tells it from another account, for as long as it is in use.
+    /// Distinguishes it from another account, for as long as it is in use.
     pub(crate) fn downgrade(&self) -> Weak<AtomicUsize> {
         Arc::downgrade(&self.0)
     }
 
-    /// Room for one body, empty at first.
+    /// Opens room for one body, initially empty.
     pub(crate) fn open(&self, max_in_flight: usize) -> Held {
         Held { account: self.clone(), max_in_flight, bytes: 0 }
     }
 }
 
-/// The room one body takes; given back when dropped, however the request ends.
+/// The room of one body; given back when dropped, however the request ends.
 #[derive(Debug)]
 pub(crate) struct Held {
     account: Account,
@@ -138,10 +138,10 @@ impl Drop for Held {
     }
 }
 
-/// A response body that keeps what is unread of the request alive until the response is written.
+/// A response body that keeps the unread part of the request alive until the response is written.
 ///
-/// Without it actix would go on reading a chunked request to its end, however far off: it closes the
-/// connection after an early response only while somebody still holds the request's payload.
+/// Without it actix would read a chunked request to its end, however far off: it closes the connection after an early
+/// response only while the request's payload is still held.
 pub(crate) struct Unread {
     _payload: Payload,
     body: Bytes,

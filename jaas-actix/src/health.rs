@@ -1,4 +1,4 @@
-//! Answers for whoever watches the process.
+//! Health endpoints for orchestrators and load balancers.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -15,18 +15,18 @@ use jaas_core::Receiver;
 use jaas_core::store::EventStore;
 use jaas_core::telemetry::{Escaped, target};
 
-/// Answers two questions about the process, for an orchestrator or a load balancer.
+/// Serves two health checks of the process, for an orchestrator or a load balancer.
 ///
-/// - *Live?* 200, unless a [`live_check`](Self::live_check) says no. A 503 asks for a restart.
+/// - *Live?* 200, unless a [`live_check`](Self::live_check) returns `false`. A 503 asks for a restart.
 /// - *Ready?* 200 when the [`store`](Self::store) could accept an event, every [`check`](Self::check) succeeds and every
 ///   [`receiver`](Self::receiver) is open and takes deliveries.
 ///   A 503 asks for no traffic for now.
 ///
-/// The body is `{"failed":[]}` with the names of what failed; what exactly is wrong is only logged, when a
-/// check begins to fail and when it is well again, not at every probe. `GET` and `HEAD` are answered, and
-/// `Cache-Control: no-store` goes with each answer.
+/// The body is `{"failed":[]}` with the names of the checks that failed. The reason is only logged, when a check begins
+/// to fail and when it recovers, not at each probe. It serves `GET` and `HEAD`, with `Cache-Control: no-store` in each
+/// response.
 ///
-/// Build it once, outside the closure given to `HttpServer::new`, so that worker threads share what they know.
+/// Build it once, outside the closure passed to `HttpServer::new`, so that worker threads share its state.
 ///
 /// ```
 /// use actix_web::App;
@@ -54,7 +54,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Starts with the default paths and nothing to check.
+    /// Creates health endpoints with the default paths and without checks.
     pub fn new() -> Self {
         Self {
             live_path: "/livez".to_owned(),
@@ -65,27 +65,27 @@ impl Health {
         }
     }
 
-    /// Where liveness is asked. Defaults to `/livez`.
+    /// The path of the liveness check. Defaults to `/livez`.
     pub fn live_at(mut self, path: impl Into<String>) -> Self {
         self.live_path = path.into();
         self
     }
 
-    /// Where readiness is asked. Defaults to `/readyz`.
+    /// The path of the readiness check. Defaults to `/readyz`.
     pub fn ready_at(mut self, path: impl Into<String>) -> Self {
         self.ready_path = path.into();
         self
     }
 
-    /// How long each readiness check may take before it counts as failed. They run at the same time, so this
-    /// bounds the answer too. Defaults to 2 s.
+    /// The timeout of each readiness check, after which it counts as failed. The checks run at the same time, so this
+    /// also bounds the response time. Defaults to 2 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Makes readiness depend on this. The check runs on a worker thread and must not block it; its future is
-    /// dropped at the timeout.
+    /// Makes readiness depend on this check. It runs on a worker thread and must not block it; its future is dropped at
+    /// the timeout.
     pub fn check<F, Fut, E>(mut self, name: impl Into<Arc<str>>, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -107,12 +107,13 @@ impl Health {
         })
     }
 
-    /// Makes readiness fail once this receiver is closed, and while it [refuses](Receiver::is_refusing) every delivery. It is
-    /// named `receiver` and its endpoint.
+    /// Makes readiness fail once this receiver is closed, and while it [refuses](Receiver::is_refusing) every delivery.
+    /// The check is named `receiver` and its endpoint.
     ///
-    /// A receiver refuses when its dispatcher has taken none of the last 20 deliveries. It is ready again with the first one
-    /// that is taken, or 30 s after the last one that was not: where no more come, because a load balancer has taken the
-    /// instance out, readiness is what the other checks say, and the next refused delivery makes it fail again.
+    /// A receiver refuses when its dispatcher has accepted none of the last 20 deliveries. It is ready again with the
+    /// first delivery that is accepted, or 30 s after the last one that was not. When no more arrive, because a load
+    /// balancer has removed the instance, readiness depends on the other checks, and the next refused delivery makes it
+    /// fail again.
     pub fn receiver(mut self, receiver: impl Into<Arc<Receiver>>) -> Self {
         let receiver = receiver.into();
         let name = format!("receiver {}", receiver.endpoint());
@@ -120,7 +121,7 @@ impl Health {
             let result = if receiver.is_closed() {
                 Err("it was closed".to_owned())
             } else if receiver.is_refusing() {
-                Err("its last deliveries were all refused; the log says why at each of them".to_owned())
+                Err("it refused all of its last deliveries; the log has the reason of each".to_owned())
             } else {
                 Ok(())
             };
@@ -130,18 +131,18 @@ impl Health {
         self
     }
 
-    /// Makes liveness depend on this, such as [`WorkerHandle::liveness`](jaas_core::WorkerHandle::liveness). Do
-    /// not ask here for what a restart would not mend, such as a database.
+    /// Makes liveness depend on this check, such as [`WorkerHandle::liveness`](jaas_core::WorkerHandle::liveness). Do
+    /// not check what a restart would not fix, such as a database.
     pub fn live_check(
         mut self,
         name: impl Into<Arc<str>>,
         is_live: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.live.push(Check::of(name, "it says it is not live", is_live));
+        self.live.push(Check::of(name, "it reports that it is not live", is_live));
         self
     }
 
-    /// What to give to `App::configure` or `Scope::configure`.
+    /// The function to pass to `App::configure` or `Scope::configure`.
     pub fn config(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
         let Self { live_path, ready_path, timeout, live, ready } = self.clone();
         move |app| {
@@ -165,7 +166,7 @@ async fn answer(checks: Arc<[Check]>, timeout: Duration) -> HttpResponse {
     response.insert_header((CACHE_CONTROL, "no-store")).json(BTreeMap::from([("failed", failed)]))
 }
 
-/// One thing that must be well.
+/// One check.
 #[derive(Clone)]
 struct Check {
     name: Arc<str>,
@@ -196,15 +197,15 @@ impl Check {
     async fn succeeds(&self, timeout: Duration) -> bool {
         let result = match tokio::time::timeout(timeout, (self.run)()).await {
             Ok(result) => result,
-            Err(_) => Err(format!("no answer within {timeout:?}")),
+            Err(_) => Err(format!("no response within {timeout:?}")),
         };
         let was_failing = self.failing.swap(result.is_err(), Ordering::Relaxed);
         match &result {
             Err(error) if !was_failing => {
-                tracing::warn!(target: target::HTTP, check = %self.name, error = %Escaped(error), "health check fails");
+                tracing::warn!(target: target::HTTP, check = %self.name, error = %Escaped(error), "health check fails; the endpoint responds 503");
             }
             Ok(()) if was_failing => {
-                tracing::info!(target: target::HTTP, check = %self.name, "health check is well again");
+                tracing::info!(target: target::HTTP, check = %self.name, "health check succeeds again");
             }
             _ => {}
         }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::body::Account;
 
-/// Those that were mounted and are alive.
+/// The webhooks that were mounted and are alive.
 static MOUNTED: Mutex<Vec<Mounted>> = Mutex::new(Vec::new());
 
 struct Mounted {
@@ -17,8 +17,9 @@ struct Mounted {
     account: Weak<AtomicUsize>,
 }
 
-/// Notes that a webhook is mounted, and warns when there is another one for the same endpoint and path with its own account:
-/// then it was built inside the closure of `HttpServer::new`, once for each worker thread. It warns of the second only.
+/// Notes that a webhook is mounted, and warns when another one is mounted for the same endpoint and path with a
+/// separate account: then it was built inside the closure of `HttpServer::new`, once for each worker thread. It warns
+/// about the second one only.
 pub(crate) fn note(endpoint: &str, path: &str, account: &Account) {
     let account = account.downgrade();
     // No code panics while it holds the lock.

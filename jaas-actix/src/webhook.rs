@@ -20,8 +20,8 @@ use crate::mounted;
 
 /// Mounts a [`Receiver`] at a path of an actix-web application.
 ///
-/// Build it once, **outside** the closure given to `HttpServer::new`: actix runs that closure once per worker
-/// thread, and what is built inside would count the bytes in flight per thread. The log warns of it.
+/// Build it once, **outside** the closure passed to `HttpServer::new`: actix runs that closure once per worker thread,
+/// and a webhook built inside would count the bytes in flight per thread. The log warns about it.
 ///
 /// ```no_run
 /// use actix_web::{App, HttpServer};
@@ -32,11 +32,10 @@ use crate::mounted;
 /// # }
 /// ```
 ///
-/// The body goes to the receiver byte for byte as it came: no extractor of actix's takes part, so neither
-/// their limits nor their decoding apply, and a `Content-Encoding` is not undone, because the signature covers
-/// what was sent.
+/// The receiver gets the body byte for byte as received: no extractor of actix takes part, so neither their limits nor
+/// their decoding apply. A `Content-Encoding` is not undone, because the signature covers the bytes as sent.
 ///
-/// `Expect: 100-continue` is answered by actix before any handler is asked, so 100 comes before a 413 too; the body is then
+/// Actix responds to `Expect: 100-continue` before any handler runs, so 100 comes before a 413 too; the body is then
 /// not read, and the connection closes.
 #[derive(Debug, Clone)]
 #[must_use]
@@ -51,11 +50,11 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Starts with the default path and limits.
+    /// Mounts a receiver with the default path and limits.
     ///
-    /// Call it **outside** the closure given to `HttpServer::new`, and the same holds for building the receiver. Inside,
-    /// each worker thread would have its own, with the limits of each: it works, and the log warns when the second one is
-    /// mounted.
+    /// Call it **outside** the closure passed to `HttpServer::new`, and build the receiver outside too. Inside, each
+    /// worker thread would have a separate webhook with separate limits: it works, and the log warns when the second
+    /// one is mounted.
     pub fn new(receiver: impl Into<Arc<Receiver>>) -> Self {
         Self {
             receiver: receiver.into(),
@@ -68,48 +67,47 @@ impl Webhook {
         }
     }
 
-    /// The path of the URL registered with JaaS, relative to where it is mounted. Defaults to
+    /// The path of the URL registered with JaaS, relative to the scope in which it is mounted. Defaults to
     /// `/webhooks/jaas`.
     pub fn at(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
     }
 
-    /// A path for settings questions alone, should they be registered with a URL of their own. The receiver's
-    /// [settings service](jaas_core::ReceiverBuilder::settings) answers them on the events' path in any case. Defaults to none.
+    /// A path for settings questions alone, if they are registered with a separate URL. The receiver's [settings
+    /// service](jaas_core::ReceiverBuilder::settings) always answers them on the events' path too. Off by default.
     pub fn settings_at(mut self, path: impl Into<String>) -> Self {
         self.settings_path = Some(path.into());
         self
     }
 
-    /// How many bytes a body may have; a longer one is answered 413 and not read further. Defaults to 1 MiB.
+    /// The maximum size of a body in bytes; a longer body gets 413 and is not read further. Defaults to 1 MiB.
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// How long the whole body may take to arrive, counted from the end of the head; a slower one is answered
-    /// 408. Defaults to 10 s.
+    /// The timeout for the whole body to arrive, counted from the end of the head; a slower one gets 408. Defaults to
+    /// 10 s.
     pub fn body_timeout(mut self, limit: Duration) -> Self {
         self.body_timeout = limit;
         self
     }
 
-    /// How many bytes of bodies may be held at once, from their arrival to the reply, by all clones of this value
-    /// together, and so over all worker threads. A request that would exceed it is answered 503 with
-    /// `Retry-After`, and JaaS delivers it again. One body of the largest size is let in whatever is set here.
-    /// Defaults to 64 MiB.
+    /// How many bytes of bodies may be held at the same time, from their arrival to the response, by all clones of this
+    /// value together, and so over all worker threads. A request that would exceed it gets 503 with `Retry-After`, and
+    /// JaaS delivers it again. One body of the largest size is always admitted. Defaults to 64 MiB.
     pub fn max_bytes_in_flight(mut self, bytes: usize) -> Self {
         self.max_bytes_in_flight = bytes;
         self
     }
 
-    /// How many bytes of bodies are held now, by all clones of this value together; for a gauge.
+    /// How many bytes of bodies all clones of this value hold now; for a gauge.
     pub fn bytes_in_flight(&self) -> usize {
         self.in_flight.bytes()
     }
 
-    /// What to give to `App::configure` or `Scope::configure`.
+    /// The function to pass to `App::configure` or `Scope::configure`.
     pub fn config(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
         let webhook = Rc::new(self.clone());
         mounted::note(self.receiver.endpoint(), &self.path, &self.in_flight);
@@ -133,7 +131,7 @@ impl Webhook {
     }
 }
 
-/// What a path is for.
+/// The purpose of a path.
 #[derive(Debug, Clone, Copy)]
 enum For {
     Events,
@@ -151,7 +149,7 @@ async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut paylo
         Ok(Ok(body)) => body,
         Ok(Err(NotRead::Refused(reply))) => return webhook.refuse(reply, payload),
         Ok(Err(NotRead::Broken(error))) => {
-            tracing::debug!(target: target::HTTP, endpoint = webhook.receiver.endpoint(), error = %Escaped(error), "the body ended before it was complete");
+            tracing::debug!(target: target::HTTP, endpoint = webhook.receiver.endpoint(), error = %Escaped(error), "the body ended before it was complete; responding 400");
             return webhook.refuse(Reply::Incomplete, payload);
         }
         Err(_) => return webhook.refuse(Reply::TooSlow, payload),
@@ -166,11 +164,11 @@ async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut paylo
         if reply.json().is_some() {
             response.insert_header(ContentType::json()).insert_header((CACHE_CONTROL, "no-store"));
         }
-        // Where the next request begins is not known to actix.
+        // Actix does not know where the next request begins.
         return response.force_close().body(Unread::new(payload, reply.json().cloned().unwrap_or_default()));
     }
     match reply.json() {
-        // It can hold a passcode.
+        // The body can hold a passcode.
         Some(json) => response
             .insert_header(ContentType::json())
             .insert_header((CACHE_CONTROL, "no-store"))
@@ -179,8 +177,8 @@ async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut paylo
     }
 }
 
-/// Where the body ends. For a request that asks for WebSocket, actix ignores `Content-Length` and reads until the connection ends; a
-/// `POST` that asks for it is a `POST`.
+/// Where the body ends. For a request that asks for WebSocket, actix ignores `Content-Length` and reads until the
+/// connection ends; a `POST` that asks for it is still a `POST`.
 fn declared(request: &HttpRequest) -> Declared {
     let headers = request.headers();
     let length = || headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok();
@@ -201,7 +199,7 @@ fn lines<'a>(
     request.headers().get_all(HeaderName::from_static(name))
 }
 
-/// Everything of a response but its body.
+/// The response without its body.
 fn head(reply: &Reply) -> HttpResponseBuilder {
     let status = StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);

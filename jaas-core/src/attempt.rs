@@ -15,14 +15,14 @@ use crate::event::Event;
 use crate::handler::{Context, EventHandler, Handled, HandlerError, HandlerResult, Retry};
 use crate::telemetry::{self, name, target};
 
-/// Which handler is run, for those who watch.
+/// Identifies the handler that runs, for logs and metrics.
 pub(crate) struct Watched {
     handler: Arc<str>,
     span: Span,
 }
 
 impl Watched {
-    /// A run of this handler, inside the current span.
+    /// Creates a run of this handler, inside the current span.
     pub(crate) fn new(handler: &Arc<str>, mode: &'static str) -> Self {
         let span = tracing::info_span!(
             target: target::WORK, name::HANDLE, handler = &**handler, mode, outcome = Empty,
@@ -31,7 +31,7 @@ impl Watched {
     }
 }
 
-/// Runs a handler; a panic or exceeding the time limit is a failure to be retried.
+/// Runs a handler; a panic or a timeout is a failure to be retried.
 pub(crate) async fn run<Tx: Send + 'static>(
     watched: Watched,
     handler: &dyn EventHandler<Tx>,
@@ -53,7 +53,7 @@ pub(crate) async fn run<Tx: Send + 'static>(
             (Err(HandlerError::retry(error)), "panicked")
         }
         Err(_) => {
-            let error = format!("the handler exceeded its time limit of {limit:?}");
+            let error = format!("the handler exceeded its timeout of {limit:?}");
             (Err(HandlerError::retry(error)), "timed_out")
         }
     };
@@ -80,8 +80,8 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// The text of an error as it is logged and stored: links keep their host only, because a link in an event is
-/// a credential and HTTP clients put it into their errors; and the length is bounded.
+/// The text of an error as logged and stored. Links keep their host only, because a link in an event is a credential
+/// and HTTP clients put it into their errors. The length is bounded.
 pub(crate) fn error_text(error: &HandlerError) -> String {
     const MAX_CHARS: usize = 2000;
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The owner of a task that goes on until it is told to stop.
+//! The owner of a task that runs until it is stopped.
 
 use std::future::Future;
 
@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::telemetry;
 
-/// A task that goes on. Dropping this ends it.
+/// A task that runs until it is stopped. Dropping this ends it.
 #[derive(Debug)]
 pub(crate) struct Background {
     stop: Option<oneshot::Sender<()>>,
@@ -15,7 +15,7 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    /// Starts it on the current runtime. Told to stop, it ends wherever it waits.
+    /// Starts the task on the current runtime. When stopped, it ends wherever it waits.
     pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let until_stopped = async move {
@@ -27,7 +27,7 @@ impl Background {
         Self { stop: Some(stop), task: tokio::spawn(telemetry::heard(until_stopped)) }
     }
 
-    /// Ends it and waits for that.
+    /// Ends the task and waits for it.
     pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
         let _ = (&mut self.task).await;

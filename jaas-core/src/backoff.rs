@@ -53,13 +53,13 @@ impl Backoff {
     }
 
     /// The number of failures after which an event becomes a dead letter. Defaults to 20, which is 8 to 16 hours: well
-    /// inside the 24 hours after which a recording is deleted for good.
+    /// inside the 24 hours after which a recording is deleted permanently.
     pub const fn max_failures(mut self, failures: u32) -> Self {
         self.max_failures = failures;
         self
     }
 
-    /// Whether this many failures are as many as are allowed.
+    /// Whether this many failures exhaust the attempts.
     pub const fn is_exhausted(&self, failures: u32) -> bool {
         failures >= self.max_failures
     }
@@ -81,13 +81,13 @@ impl Backoff {
             .with_jitter()
             .with_jitter_seed(seed ^ u64::from(failures).rotate_left(32))
             .build()
-            // So many doublings lead from a nanosecond beyond every maximum; the waits are counted up one by one.
+            // This many doublings lead from a nanosecond beyond every maximum; the waits are added up one by one.
             .nth(failures.saturating_sub(1).min(MOST_DOUBLINGS) as usize)
             .unwrap_or(self.max_delay)
     }
 }
 
-/// After so many the wait no longer grows.
+/// After this many failures the wait no longer grows.
 const MOST_DOUBLINGS: u32 = 100;
 
 #[cfg(test)]

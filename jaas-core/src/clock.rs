@@ -1,11 +1,11 @@
-//! Where the current time comes from.
+//! The source of the current time.
 
 use std::time::SystemTime;
 
 use crate::timestamp::Timestamp;
 
-/// Tells the current time. The receiver and the worker ask their clock and nothing else, so a test can
-/// move time by hand.
+/// Returns the current time. The receiver and the worker use their clock and no other source, so a test can move time
+/// by hand.
 ///
 /// Any `Fn() -> Timestamp` is a clock.
 ///
@@ -16,11 +16,11 @@ use crate::timestamp::Timestamp;
 /// assert_eq!(stopped.now().as_millis(), 1_760_000_000_000);
 /// ```
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's wall clock, and the only place in this crate that reads it.
+/// The machine's wall clock. No other code in this crate reads it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

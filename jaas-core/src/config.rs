@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A configuration that cannot work: what is wrong, and what to do instead. It is returned when something is built, so
-/// that it shows at start-up and not at the first delivery.
+/// A configuration that cannot work: what is wrong, and what to do instead. The builders return it, so it shows at
+/// start-up and not at the first delivery.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ConfigError {

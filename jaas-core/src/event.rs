@@ -1,11 +1,11 @@
-//! The events JaaS sends: their kinds, their payloads, and the one table both come from.
+//! The events JaaS sends: their kinds, their payloads, and the table from which both come.
 //!
-//! 8x8 calls its own list "some of" the events, and it grows. What this version does not know reaches
+//! 8x8 calls its list "some of" the events, and it grows. An event that this version does not know reaches
 //! [`EventHandler::unknown`](crate::EventHandler::unknown) and is never an error.
 //!
-//! Wire facts in this module's docs say how they are known: *documented* (8x8's pages), *asserted by
-//! jitsi-meet's tests*, *seen in jitsi-meet's client*, *seen in the sender's modules* (its published Prosody
-//! modules) or *seen in receivers*.
+//! Wire facts in this module's docs name their source: *documented* (8x8's pages), *asserted by jitsi-meet's tests*,
+//! *seen in jitsi-meet's client*, *seen in the sender's modules* (its published Prosody modules) or *seen in
+//! receivers*.
 
 /// The fields on the wire of a [`Room`](crate::Room), which is not made by `payload!`.
 macro_rules! Room {
@@ -74,17 +74,17 @@ macro_rules! for_each_event {
         RoomCreated "ROOM_CREATED" room_created;
         /// A room or breakout room closed.
         RoomDestroyed "ROOM_DESTROYED" room_destroyed;
-        /// Somebody joined a room or breakout room.
+        /// A participant joined a room or breakout room.
         ParticipantJoined "PARTICIPANT_JOINED" participant_joined;
-        /// Somebody left a room or breakout room.
+        /// A participant left a room or breakout room.
         ParticipantLeft "PARTICIPANT_LEFT" participant_left;
-        /// Somebody began to wait in the lobby.
+        /// A participant began to wait in the lobby.
         ParticipantJoinedLobby "PARTICIPANT_JOINED_LOBBY" participant_joined_lobby;
-        /// Somebody stopped waiting in the lobby.
+        /// A participant stopped waiting in the lobby.
         ParticipantLeftLobby "PARTICIPANT_LEFT_LOBBY" participant_left_lobby;
         /// A participant changed the room's subject.
         ParticipantSubjectUpdate "PARTICIPANT_SUBJECT_UPDATE" participant_subject_update;
-        /// A participant was made moderator.
+        /// A participant became a moderator.
         RoleChanged "ROLE_CHANGED" role_changed;
         /// A recording started.
         RecordingStarted "RECORDING_STARTED" recording_started;
@@ -138,7 +138,7 @@ macro_rules! for_each_event {
         TranscriptionEnded "TRANSCRIPTION_ENDED" transcription_ended;
         /// The meeting ended: its transcription can be downloaded, for 24 hours.
         TranscriptionUploaded "TRANSCRIPTION_UPLOADED" transcription_uploaded;
-        /// Somebody said a phrase, transcribed.
+        /// A participant said a phrase, and it was transcribed.
         TranscriptionChunkReceived "TRANSCRIPTION_CHUNK_RECEIVED" transcription_chunk_received;
         /// The meeting ended: its chat can be downloaded, for 24 hours.
         ChatUploaded "CHAT_UPLOADED" chat_uploaded;
@@ -166,17 +166,17 @@ pub trait Payload: sealed::Sealed + Clone + fmt::Debug + Send + Sync + 'static {
     /// The event type whose `data` this is.
     const KIND: EventKind;
 
-    /// Reads the payload from `data`, which is JSON text.
+    /// Decodes the payload from `data`, which is JSON text.
     ///
     /// # Errors
     /// When `data` is not an object (or list, for the types that are lists).
     fn decode(data: &str) -> Result<Self, DecodeError>;
 
-    /// Writes `data` as the sender would, for those who play the sender: JSON text that [`decode`](Self::decode)
-    /// reads as an equal payload. Fields that are `None` are left out, and an empty text is read back as none.
+    /// Writes `data` as the sender would, for code that plays the sender: JSON text that [`decode`](Self::decode)
+    /// decodes to an equal payload. Fields that are `None` are left out, and an empty text decodes to `None`.
     ///
-    /// It holds the names and links that `Debug` hides, and nothing of the raw data that the payload does not know:
-    /// what to keep of an event is its raw body.
+    /// The text holds the names and links that `Debug` hides, but not the raw data that the payload does not know. To
+    /// keep an event, keep its raw body.
     fn encode(&self) -> String;
 }
 
@@ -184,7 +184,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Why an event is given to [`EventHandler::unknown`](crate::EventHandler::unknown) instead of its own method.
+/// Why an event goes to [`EventHandler::unknown`](crate::EventHandler::unknown) instead of its method.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnknownReason {
@@ -196,21 +196,21 @@ pub enum UnknownReason {
     Data(#[from] DecodeError),
 }
 
-/// An event that could not be given to a method of its own.
+/// An event that has no method, or could not be given to it.
 ///
 /// The envelope is in the context as for any event; [`Context::data`](crate::Context::data) has the raw `data`.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct UnknownEvent<'a> {
-    /// `eventType` as it came.
+    /// `eventType` as received.
     pub event_type: &'a str,
-    /// Why it came here.
+    /// Why the event came here.
     pub reason: &'a UnknownReason,
 }
 
 macro_rules! define_events {
     ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {
-        /// What happened, as a name.
+        /// The name of what happened.
         ///
         /// ```
         /// use jaas_core::event::EventKind;
@@ -230,7 +230,7 @@ macro_rules! define_events {
             /// Every kind this version knows.
             pub const ALL: &'static [Self] = &[$(Self::$Event,)*];
 
-            /// The kind with this `eventType`; [`Unknown`](Self::Unknown) when there is none.
+            /// Returns the kind with this `eventType`, or [`Unknown`](Self::Unknown).
             pub fn from_wire(event_type: &str) -> Self {
                 match event_type {
                     $($wire => Self::$Event,)*
@@ -278,12 +278,13 @@ macro_rules! define_events {
         #[non_exhaustive]
         pub enum Event {
             $(#[doc = $doc] $Event($Event),)*
-            /// An event this version cannot type.
+            /// An event for which this version has no type.
             Unknown(UnknownReason),
         }
 
         impl Event {
-            /// Reads the payload of an event of this kind; what cannot be read is [`Unknown`](Self::Unknown).
+            /// Parses the payload of an event of this kind; a payload that does not decode is
+            /// [`Unknown`](Self::Unknown).
             pub fn parse(kind: EventKind, data: &str) -> Self {
                 Self::parse_within(kind, data, &mut Undecoded::default())
             }
@@ -298,8 +299,7 @@ macro_rules! define_events {
                 }
             }
 
-            /// The kind of this event; [`EventKind::Unknown`] also for a known type whose data could not be
-            /// read.
+            /// The kind of this event; also [`EventKind::Unknown`] for a known type whose data did not decode.
             pub fn kind(&self) -> EventKind {
                 match self {
                     $(Self::$Event(_) => EventKind::$Event,)*
@@ -323,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_a_wire_name_of_its_own_and_finds_back() {
+    fn every_kind_has_its_own_wire_name_and_parses_back() {
         for kind in EventKind::ALL {
             assert_eq!(EventKind::from_wire(kind.as_str()), *kind);
         }

@@ -4,24 +4,24 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// How long a name is at most, in bytes.
+/// The maximum length of a name, in bytes.
 const MAX_BYTES: usize = 64;
 
 /// How much of a text that is not a safe name is kept, so that people recognize it.
 const KEPT: usize = 30;
 
-/// A file name for any text of an event: safe, at most 64 bytes, and different for different texts.
+/// Returns a file name for any text of an event: safe, at most 64 bytes, and different for different texts.
 ///
-/// Ids, keys and names are any text of any length: one may hold `../`, be of a thousand bytes, or differ from another in case
-/// alone. What this returns has the characters `a-z`, `0-9`, `-` and `_` only, is not empty, does not begin with `-`, and is
-/// no name that a system reserves; so it is safe as one part of a path and as a key of an object store, and an extension may
-/// follow. The same text has the same name always. Different texts have different names (as surely as 128 bits of SHA-256
-/// differ), on file systems that ignore case too.
+/// Ids, keys and names are any text of any length: one may hold `../`, have a thousand bytes, or differ from another in
+/// case alone. The returned name has only the characters `a-z`, `0-9`, `-` and `_`, is not empty, does not begin with
+/// `-`, and is not a name that a system reserves; so it is safe as one part of a path and as a key of an object store,
+/// and an extension may follow. The same text always has the same name. Different texts have different names (as surely
+/// as 128 bits of SHA-256 differ), even on file systems that ignore case.
 ///
-/// A text that is such a name already, such as an `idempotencyKey` as documented, is returned as it is. Of any other the name
-/// begins with `_`, what can be read of the text, and ends with a hash.
+/// A text that already is such a name, such as an `idempotencyKey` as documented, is returned unchanged. For any other
+/// text the name begins with `_`, continues with the legible part of the text, and ends with a hash.
 ///
-/// A name made from a text that is personal, such as a room's, can be too.
+/// A name made from a personal text, such as a room's name, can be personal too.
 ///
 /// ```
 /// use jaas_core::file_name;
@@ -54,7 +54,7 @@ fn is_name(text: &str) -> bool {
     begins && text.len() <= MAX_BYTES && text.chars().all(is_plain) && !is_reserved(text)
 }
 
-/// Windows takes these for devices, with any extension.
+/// Windows treats these as devices, with any extension.
 fn is_reserved(text: &str) -> bool {
     let numbered = |name: &str| text.strip_prefix(name).is_some_and(|rest| rest.len() == 1 && rest != "0");
     matches!(text, "con" | "prn" | "aux" | "nul") || ["com", "lpt"].into_iter().any(numbered)
@@ -85,7 +85,7 @@ mod tests {
         let texts = ["a/b", "a_b", "a\\b", "A/b", "_a_b", "../a", "", "_", "é", "è", &long, &long[1..]];
         let names: HashSet<_> = texts.iter().map(|text| file_name(text)).collect();
         assert_eq!(names.len(), texts.len(), "{names:?}");
-        // Not even the name of another text.
+        // Not even when a text is the name of another text.
         assert!(!names.contains(&file_name(&file_name("a/b"))));
     }
 
@@ -96,7 +96,7 @@ mod tests {
             proptest::prop_assert!((1..=MAX_BYTES).contains(&name.len()) && name.chars().all(is_plain), "{}", name);
             proptest::prop_assert!(!name.starts_with('-') && !is_reserved(&name), "{}", name);
             proptest::prop_assert_eq!(&name, &file_name(&text));
-            // Only a name of the first kind equals its text, so the two kinds cannot meet.
+            // Only a name of the first kind equals its text, so the two kinds cannot collide.
             proptest::prop_assert_eq!(name == text, is_name(&text));
         }
     }

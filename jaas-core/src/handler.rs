@@ -1,4 +1,4 @@
-//! What an application does when events arrive: the trait, what its methods are given, and what they return.
+//! What an application does when events arrive: the trait, what its methods receive, and what they return.
 
 mod error;
 
@@ -14,39 +14,38 @@ use crate::delivery::Delivery;
 use crate::envelope::Envelope;
 use crate::event::*;
 
-/// Defines the trait from the table of events: a method for each, dispatch to it, and forwarding.
+/// Defines the trait from the table of events: one method per event, the dispatch to it, and the forwarding.
 macro_rules! define_handler {
     ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {
-        /// What an application does when events arrive: one method per event type. Implement those you care
-        /// about.
+        /// What an application does when events arrive: one method per event type. Implement the ones you need.
         ///
         /// # What the framework promises
-        /// - Only authentic events arrive here.
-        /// - **Order**: within a session, events waiting at the same time are run one at a time, earliest
-        ///   `timestamp` first. An event that arrives late is still late: `PARTICIPANT_JOINED` can come before
-        ///   `ROOM_CREATED` (documented).
-        /// - **How often**: mounted with [`Handlers::transactional`](crate::Handlers::transactional), what a
-        ///   method writes through [`Context::tx`] is committed together with the event's completion or not at
-        ///   all, so its rows exist once. Everything else a method does (e-mails, HTTP calls, rows written
-        ///   over another connection, and anything mounted with [`Handlers::plain`](crate::Handlers::plain))
-        ///   happens *at least* once: a crash between the effect and the completion repeats it.
-        /// - A method that returns an error, panics or exceeds its time limit is run again later, until it
-        ///   succeeds or the event is dead-lettered; see [`HandlerError`](crate::HandlerError).
+        /// - Only authentic events reach the handler.
+        /// - **Order**: within a session, events that wait at the same time run one at a time, earliest `timestamp`
+        ///   first. An event that arrives late is still late: `PARTICIPANT_JOINED` can come before `ROOM_CREATED`
+        ///   (documented).
+        /// - **How often**: with [`Handlers::transactional`](crate::Handlers::transactional), what a method writes
+        ///   through [`Context::tx`] is committed together with the event's completion or not at all, so its rows exist
+        ///   once. Everything else a method does (e-mails, HTTP calls, rows written over another connection, and
+        ///   anything mounted with [`Handlers::plain`](crate::Handlers::plain)) happens *at least* once: a crash
+        ///   between the effect and the completion repeats it.
+        /// - A method that returns an error, panics or exceeds its timeout runs again later, until it succeeds or the
+        ///   event is dead-lettered; see [`HandlerError`](crate::HandlerError).
         ///
         /// # What the implementor owes
-        /// - Tolerate running twice for effects outside `tx`, keyed by
+        /// - Tolerate a second run for effects outside `tx`, keyed by
         ///   [`idempotency_key`](crate::Envelope::idempotency_key).
         /// - Do not block the thread.
         /// - Expect fields to be absent.
         ///
         /// # Choosing `Tx`
-        /// `Tx` is the store's transaction. Implement `EventHandler` (that is, `EventHandler<()>`) when you do
-        /// not need one: such a handler runs on every store. Implement `EventHandler<SomeConnection>` to write
-        /// in the transaction that completes the event; the compiler then only lets you mount it on a store
-        /// that has such transactions.
+        /// `Tx` is the store's transaction. Implement `EventHandler` (that is, `EventHandler<()>`) when you do not need
+        /// one: such a handler runs on every store. Implement `EventHandler<SomeConnection>` to write in the
+        /// transaction that completes the event; the compiler then accepts the handler only on a store that has such
+        /// transactions.
         ///
-        /// Methods left out answer [`Handled::Ignored`], so what was not handled can be found and replayed
-        /// when you implement the method.
+        /// A method that is not implemented returns [`Handled::Ignored`], so the events it missed can be found and
+        /// replayed once you implement it.
         ///
         /// ```
         /// use async_trait::async_trait;
@@ -71,33 +70,33 @@ macro_rules! define_handler {
         )]
         #[async_trait]
         pub trait EventHandler<Tx: Send = ()>: Send + Sync + 'static {
-            /// Every event, whatever its type. The provided method calls the event's own method; override it for
-            /// what concerns all events, such as an audit log, call [`Event::dispatch`] to go on, and return what it
-            /// answers.
+            /// Receives every event, whatever its type. The provided method calls the event's method. Override it for
+            /// what concerns all events, such as an audit log: call [`Event::dispatch`] to go on, and return its
+            /// result.
             ///
             /// # Errors
-            /// As of every method: what [`HandlerError`](crate::HandlerError) says is done next.
+            /// As for every method: [`HandlerError`](crate::HandlerError) says what happens next.
             async fn any_event(&self, cx: &mut Context<'_, Tx>, event: &Event) -> HandlerResult {
                 event.dispatch(self, cx).await
             }
 
             $(
                 #[doc = $doc]
-                #[doc = concat!("\n\nCalled for `", $wire, "`. What 8x8 documents of it is on [its page](https://developer.8x8.com/jaas/docs/webhooks-payload); the [payload](crate::event::", stringify!($Event), ") says what is known of its fields, and how:\n\n", $Event!())]
+                #[doc = concat!("\n\nCalled for `", $wire, "`. 8x8 documents it on [its page](https://developer.8x8.com/jaas/docs/webhooks-payload); the [payload](crate::event::", stringify!($Event), ") says what is known about its fields, and from which source:\n\n", $Event!())]
                 async fn $method(&self, cx: &mut Context<'_, Tx>, event: &$Event) -> HandlerResult {
                     let _ = (cx, event);
                     Ok(Handled::unimplemented())
                 }
             )*
 
-            /// An event without a method of its own: a type this version does not know, or a known type whose
-            /// `data` has the wrong shape.
+            /// Receives an event that has no method: a type this version does not know, or a known type whose `data`
+            /// has the wrong shape.
             ///
             /// Called for every `eventType` not in [`EventKind::ALL`]. The raw data is in [`Context::data`].
             ///
-            /// The provided method ignores the event. For data that does not decode, its note says what did not, and the
-            /// log has warned: look for such events among the ignored ones of their type, and replay them with a version that
-            /// decodes them, or with this method. To make dead letters of them instead, return
+            /// The provided method ignores the event. For data that does not decode, its note gives the reason, and the
+            /// log has a warning. Look for such events among the ignored ones of their type, and replay them with a
+            /// version that decodes them, or with this method. To make dead letters of them instead, return
             /// `Err(HandlerError::permanent(event.reason.clone()))` for [`UnknownReason::Data`].
             async fn unknown(&self, cx: &mut Context<'_, Tx>, event: &UnknownEvent<'_>) -> HandlerResult {
                 let _ = cx;
@@ -109,10 +108,10 @@ macro_rules! define_handler {
         define_handler!(@forward std::sync::Arc [$($Event $method,)*]);
 
         impl Event {
-            /// Calls the handler method of this event, past [`EventHandler::any_event`].
+            /// Calls the handler method of this event and bypasses [`EventHandler::any_event`].
             ///
             /// # Errors
-            /// What the handler returns.
+            /// The error that the handler returns.
             pub async fn dispatch<Tx: Send, H>(&self, handler: &H, cx: &mut Context<'_, Tx>) -> HandlerResult
             where
                 H: EventHandler<Tx> + ?Sized,
@@ -153,7 +152,7 @@ for_each_event!(define_handler);
 
 const _: fn(&dyn EventHandler<()>) = |_| {};
 
-/// What a handler method knows about the event besides its payload, and the transaction it may write in.
+/// What a handler method knows about the event besides its payload, and the transaction in which it may write.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -185,7 +184,7 @@ pub struct Context<'a, Tx = ()> {
 }
 
 impl<'a, Tx> Context<'a, Tx> {
-    /// A context as the worker makes it; in tests, use it to call a handler method directly.
+    /// Creates a context as the worker does. In tests, use it to call a handler method directly.
     pub fn new(delivery: &'a Delivery, tx: &'a mut Tx) -> Self {
         Self { delivery, tx }
     }
@@ -205,21 +204,21 @@ impl<'a, Tx> Context<'a, Tx> {
         self.delivery.attempt
     }
 
-    /// The raw `data` as JSON text.
+    /// The raw `data`, as JSON text.
     pub fn data(&self) -> &'a str {
         self.delivery.data()
     }
 
-    /// The raw `data` decoded into a type of your own, for fields this crate does not know.
+    /// Decodes the raw `data` into your own type, for fields this crate does not know.
     ///
     /// # Errors
-    /// When `data` is not a `T`. `?` makes that a permanent failure.
+    /// When `data` is not a `T`. With `?` that becomes a permanent failure.
     pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
         self.delivery.data_as()
     }
 
-    /// The transaction in which the event will be completed: what is written here is committed together with
-    /// the completion, or not at all.
+    /// The transaction in which the event will be completed: what you write here is committed together with the
+    /// completion, or not at all.
     pub fn tx(&mut self) -> &mut Tx {
         self.tx
     }
@@ -231,17 +230,17 @@ impl<Tx> fmt::Debug for Context<'_, Tx> {
     }
 }
 
-/// What a handler method answers.
+/// What a handler method returns.
 pub type HandlerResult = Result<Handled, HandlerError>;
 
-/// How an event was dealt with.
+/// How the handler dealt with an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Handled {
     /// The work is done.
     Done,
-    /// The event was looked at and needs nothing, for the reason given. It is kept apart from done ones, so
-    /// that it can be found and replayed.
+    /// The handler looked at the event, and it needs nothing, for the reason given. Ignored events are kept apart from
+    /// done ones, so that they can be found and replayed.
     Ignored(Cow<'static, str>),
 }
 
@@ -251,16 +250,16 @@ impl Handled {
         Self::Ignored(reason.into())
     }
 
-    /// What a method returns that is not implemented.
+    /// The result of a method that is not implemented.
     pub(crate) fn unimplemented() -> Self {
         Self::ignored("no handler for this event type")
     }
 
-    /// What [`unknown`](crate::EventHandler::unknown) returns that is not implemented.
+    /// The result of [`unknown`](crate::EventHandler::unknown) when it is not implemented.
     pub(crate) fn unknown(reason: &UnknownReason) -> Self {
         match reason {
             UnknownReason::Type => Self::unimplemented(),
-            // The method of the type may well be there; it was not called.
+            // The handler may implement the method of the type; it was not called.
             UnknownReason::Data(error) => {
                 Self::ignored(format!("not decoded: {error}; no handler for events that do not decode"))
             }
@@ -269,11 +268,11 @@ impl Handled {
 }
 
 impl Delivery {
-    /// Gives the event to a handler as the worker does: decodes it and calls
-    /// [`any_event`](EventHandler::any_event). In unit tests, the shortest way to call a handler.
+    /// Gives the event to a handler as the worker does: decodes it and calls [`any_event`](EventHandler::any_event). In
+    /// unit tests, this is the shortest way to call a handler.
     ///
     /// # Errors
-    /// What the handler returns.
+    /// The error that the handler returns.
     pub async fn handle<Tx: Send>(
         &self,
         handler: &(impl EventHandler<Tx> + ?Sized),

@@ -13,13 +13,12 @@ use crate::handler::EventHandler;
 
 /// The handlers that see every event, each under a name.
 ///
-/// Each handler is run on its own, in the order they were added, whether or not the others succeed. What has
-/// succeeded is recorded per name, so when one fails, a later attempt runs only those that are not yet done; one that
-/// ignored the event is asked again.
-/// The event is settled when all are. If some failed, it is retried as long as one of them asks for a retry,
-/// and is a dead letter when all of them are permanent failures.
+/// Each handler runs separately, in the order in which they were added, whether or not the others succeed. A success is
+/// recorded per name, so after a failure a later attempt runs only the handlers that are not yet done; a handler that
+/// ignored the event runs again. The event is settled when all handlers are. If some failed, it is retried as long as
+/// one of them asks for a retry, and becomes a dead letter when all of them are permanent failures.
 ///
-/// A name is stored with the events in flight: renaming a handler makes it run again for those.
+/// The name is stored with the events in flight: a renamed handler runs again for those.
 ///
 /// ```
 /// use jaas_core::{EventHandler, Handlers};
@@ -35,14 +34,14 @@ use crate::handler::EventHandler;
 #[must_use]
 pub struct Handlers<Tx = ()> {
     mounted: Vec<Mounted<Tx>>,
-    /// A name that a time limit was given for, and no handler has.
+    /// A name that has a timeout, and that no handler has.
     unknown: Option<Arc<str>>,
 }
 
 pub(crate) struct Mounted<Tx> {
     pub(crate) name: Arc<str>,
     pub(crate) handler: Mode<Tx>,
-    /// How long one run may take; `None` leaves it to who runs it.
+    /// How long one run may take; `None` leaves it to the caller.
     pub(crate) timeout: Option<Duration>,
 }
 
@@ -61,25 +60,25 @@ impl<Tx> Mode<Tx> {
 }
 
 impl<Tx: Send + 'static> Handlers<Tx> {
-    /// No handler yet.
+    /// Creates an empty list of handlers.
     pub fn new() -> Self {
         Self { mounted: Vec::new(), unknown: None }
     }
 
-    /// Adds a handler that is run outside any transaction. Its effects happen **at least once**: the
-    /// completion is recorded after it returns. The next event of the session may run meanwhile, so after a crash the last few
-    /// events of a session may be seen again, in their order.
+    /// Adds a handler that runs outside any transaction. Its effects happen **at least once**: the completion is
+    /// recorded after it returns. The next event of the session may run meanwhile, so after a crash the handler may see
+    /// the last few events of a session again, in their order.
     pub fn plain(self, name: impl Into<Arc<str>>, handler: impl EventHandler<()>) -> Self {
         self.mount(name.into(), Mode::Plain(Arc::new(handler)))
     }
 
-    /// Adds a handler that is run inside the store's transaction. What it writes through
-    /// [`Context::tx`](crate::Context::tx) and its completion are committed together, so those effects happen
-    /// **exactly once**.
+    /// Adds a handler that runs inside the store's transaction. What it writes through
+    /// [`Context::tx`](crate::Context::tx) and its completion are committed together, so those effects happen **exactly
+    /// once**.
     ///
-    /// It implements [`EventHandler`] for the store's transaction. One that implements it for `()` makes these handlers
-    /// `Handlers<()>`, which `Worker::builder` refuses as mismatched types (E0308); `Handlers::<Connection>::new()` lets the
-    /// compiler name that handler.
+    /// It implements [`EventHandler`] for the store's transaction. A handler that implements it for `()` makes these
+    /// handlers `Handlers<()>`, which `Worker::builder` refuses as mismatched types (E0308); with
+    /// `Handlers::<Connection>::new()` the compiler names that handler.
     ///
     /// The transaction is open while the handler runs, so it should only read and write the database. Do
     /// downloads and HTTP calls in a [plain](Self::plain) handler.
@@ -87,8 +86,8 @@ impl<Tx: Send + 'static> Handlers<Tx> {
         self.mount(name.into(), Mode::Transactional(Arc::new(handler)))
     }
 
-    /// How long one run of the handler with this name, which was added before, may take. Defaults to the worker's
-    /// [`handler_timeout`](crate::WorkerBuilder::handler_timeout) or
+    /// Sets how long one run of the named handler, which must have been added before, may take. Defaults to the
+    /// worker's [`handler_timeout`](crate::WorkerBuilder::handler_timeout) or
     /// [`transaction_timeout`](crate::WorkerBuilder::transaction_timeout); with [`Direct`](crate::Direct) to its
     /// [`timeout`](crate::DirectBuilder::timeout).
     ///
@@ -106,7 +105,7 @@ impl<Tx: Send + 'static> Handlers<Tx> {
     /// # let _ = handlers;
     /// ```
     ///
-    /// A limit of zero, and a name that no handler has, are errors when the worker is built.
+    /// A timeout of zero, and a name that no handler has, are errors when the worker is built.
     pub fn timeout(mut self, name: &str, limit: Duration) -> Self {
         match self.mounted.iter_mut().find(|mounted| *mounted.name == *name) {
             Some(mounted) => mounted.timeout = Some(limit),
@@ -124,15 +123,13 @@ impl<Tx: Send + 'static> Handlers<Tx> {
         if self.mounted.is_empty() {
             return Err(ConfigError::new(
                 ConfigErrorKind::Missing,
-                "no handler was added; add one with Handlers::plain or transactional",
+                "no handlers; add one with Handlers::plain or transactional",
             ));
         }
         if let Some(name) = &self.unknown {
             return Err(ConfigError::new(
                 ConfigErrorKind::Name,
-                format!(
-                    "a time limit was given for {name:?}, and no handler of that name was added before it"
-                ),
+                format!("a timeout was set for {name:?}, but no handler of that name was added before it"),
             ));
         }
         let mut names = HashSet::new();
@@ -141,20 +138,20 @@ impl<Tx: Send + 'static> Handlers<Tx> {
             if name.trim().is_empty() || name.contains(char::is_control) {
                 return Err(ConfigError::new(
                     ConfigErrorKind::Name,
-                    format!("{name:?} cannot name a handler; use a short plain word"),
+                    format!("{name:?} is not a handler name; use a short plain word"),
                 ));
             }
             if mounted.timeout.is_some_and(|limit| limit.is_zero()) {
                 return Err(ConfigError::new(
                     ConfigErrorKind::Range,
-                    format!("the time limit of the handler {name:?} must not be zero"),
+                    format!("the timeout of the handler {name:?} must not be zero"),
                 ));
             }
             if !names.insert(name) {
                 return Err(ConfigError::new(
                     ConfigErrorKind::Name,
                     format!(
-                        "two handlers are named {name:?}, and completion is recorded by name; give each its own"
+                        "two handlers are named {name:?}, and completion is recorded by name; give each a different name"
                     ),
                 ));
             }

@@ -1,4 +1,4 @@
-//! What a receiver is given of a request besides its body.
+//! What a receiver gets of a request besides its body.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,8 @@ use crate::auth::Credentials;
 use crate::signature;
 use crate::telemetry::TraceContext;
 
-/// What counts of a request's headers. An adapter reads it with [`from_lines`](Self::from_lines); a test that needs only the
-/// credentials gives those, which convert into it.
+/// The relevant request headers. An adapter builds it with [`from_lines`](Self::from_lines); a test that needs only the
+/// credentials passes those, which convert into it.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct RequestHead<'a> {
@@ -15,23 +15,23 @@ pub struct RequestHead<'a> {
     authorization: Option<&'a str>,
     /// The `Content-Length`, in bytes.
     pub(crate) declared: Option<u64>,
-    /// The trace it belongs to, if it came with a `traceparent` that is valid.
+    /// The trace it belongs to, if it has a valid `traceparent`.
     pub trace: Option<TraceContext>,
 }
 
 impl<'a> RequestHead<'a> {
-    /// Asks for the values of the headers it needs, by their lower-case names. A header that came in several lines has
-    /// several values, in their order.
+    /// Asks for the values of the headers it needs, by their lower-case names. A header with several lines has several
+    /// values, in their order.
     ///
-    /// `X-Jaas-Signature` and `tracestate` are lists, and a list may be split or repeated on its way: the values are joined
-    /// with a comma ([RFC 9110, 5.3](https://www.rfc-editor.org/rfc/rfc9110#section-5.3)). Of the other headers the first
-    /// value counts. A value that is not UTF-8 is left out.
+    /// `X-Jaas-Signature` and `tracestate` are lists, and a list may be split or repeated in transit: the values are
+    /// joined with a comma ([RFC 9110, 5.3](https://www.rfc-editor.org/rfc/rfc9110#section-5.3)). For the other headers
+    /// the first value counts. A value that is not UTF-8 is omitted.
     ///
-    /// A source with one value for each name, such as a map, returns an `Option`. If it has the first line of a header only,
-    /// a genuine signature may be missing: it may be in the second.
+    /// A source with one value for each name, such as a map, returns an `Option`. If it holds only the first line of a
+    /// header, a genuine signature may be missing: it may be in the second line.
     ///
-    /// With `Content-Length` a receiver notices that the body was read before it was given to it; leave that header out
-    /// where it is not the length of what the sender sent.
+    /// With `Content-Length` a receiver notices that the body was consumed before it got it. Omit that header when it
+    /// is not the length of what the sender sent.
     ///
     /// ```
     /// use jaas_core::RequestHead;
@@ -63,13 +63,13 @@ impl<'a> RequestHead<'a> {
         Self { signature: joined(values(signature::HEADER)), authorization, declared, trace }
     }
 
-    /// The headers that can prove the request genuine.
+    /// The headers that can prove the request authentic.
     pub fn credentials(&self) -> Credentials<'_> {
         Credentials { signature: self.signature.as_deref(), authorization: self.authorization }
     }
 }
 
-/// One line is borrowed; several are one list.
+/// One line is borrowed; several are joined into one list.
 fn joined<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Cow<'a, str>> {
     let mut joined = Cow::Borrowed(lines.next()?);
     for line in lines {
@@ -87,7 +87,7 @@ impl<'a> From<Credentials<'a>> for RequestHead<'a> {
     }
 }
 
-/// Shows which credentials there are, not their values.
+/// Shows which credentials are present, not their values.
 impl std::fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RequestHead")

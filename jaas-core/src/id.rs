@@ -1,4 +1,4 @@
-//! Identifiers, each with a type of its own.
+//! Identifiers, each with its own type.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::lenient::{Field, Fields, Undecoded, WriteFields};
 
-/// Defines newtypes around the string as it came on the wire.
+/// Defines newtypes around the string as received.
 macro_rules! string_id {
     ($($(#[$meta:meta])* pub struct $Name:ident;)*) => {$(
         $(#[$meta])*
@@ -21,12 +21,12 @@ macro_rules! string_id {
                 Self(value.into())
             }
 
-            /// The string as it came on the wire.
+            /// The string as received.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// The string as it came on the wire.
+            /// The string as received.
             pub fn into_string(self) -> String {
                 self.0
             }
@@ -82,7 +82,7 @@ macro_rules! string_id {
     )*};
 }
 
-/// Shows what an identifier is and its text.
+/// Shows the type of an identifier and its text.
 macro_rules! open_debug {
     ($($Name:ident)*) => {$(
         impl fmt::Debug for $Name {
@@ -97,7 +97,7 @@ open_debug! {
     IdempotencyKey SessionId AppId CustomerId ParticipantId BreakoutRoomId RecordingSessionId PollId
 }
 
-/// A room's name can be somebody's, or tell what a meeting is about, so the tenant alone is shown.
+/// A room's name can be a person's name, or reveal what a meeting is about, so only the tenant is shown.
 impl fmt::Debug for Fqn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.app_id() {
@@ -107,8 +107,8 @@ impl fmt::Debug for Fqn {
     }
 }
 
-/// The address of a conference begins with the room's name, and a participant's may with the user's, so the domain alone is
-/// shown.
+/// The address of a conference begins with the room's name, and a participant's address may begin with the user's, so
+/// only the domain is shown.
 impl fmt::Debug for Jid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.bare().rsplit_once('@') {
@@ -126,10 +126,10 @@ impl fmt::Debug for UserId {
 }
 
 string_id! {
-    /// What makes two deliveries the same event: `idempotencyKey`.
+    /// Identifies the event: two deliveries with the same `idempotencyKey` are the same event.
     ///
-    /// Documented as a GUID, but 9 and 13 digit tails are published in 8x8's own examples, so it is an
-    /// opaque string; never parse it.
+    /// Documented as a GUID, but 8x8's own examples have 9 and 13 digit tails, so it is an opaque string; never parse
+    /// it.
     pub struct IdempotencyKey;
 
     /// One sitting of a room: `sessionId`. Using the same room again later is a new session; breakout rooms
@@ -142,15 +142,15 @@ string_id! {
     /// The JaaS customer: `customerId`.
     pub struct CustomerId;
 
-    /// A participant's endpoint id: `participantId` almost everywhere. It is made with the connection (seen in
-    /// the sender's modules): a reload or a reconnect has a new one, a trip to a breakout room and back keeps
-    /// it. The same id then joins and leaves several times in one session, so pair `PARTICIPANT_LEFT` with
-    /// `PARTICIPANT_JOINED` by session, participant id *and room*, in the order of their `timestamp`.
+    /// A participant's endpoint id: `participantId` almost everywhere. It is created with the connection (seen in the
+    /// sender's modules): a reload or a reconnect has a new one, a trip to a breakout room and back keeps it. The same
+    /// id then joins and leaves several times in one session, so pair `PARTICIPANT_LEFT` with `PARTICIPANT_JOINED` by
+    /// session, participant id *and room*, in the order of their `timestamp`.
     pub struct ParticipantId;
 
-    /// The user's id in *your* system: `context.user.id` of the JWT the participant joined with. It stays the
-    /// same when the participant joins again; guests have none. `Debug` hides it, because
-    /// many applications use an e-mail address.
+    /// The user's id in *your* system: `context.user.id` of the JWT with which the participant joined. It stays the
+    /// same when the participant joins again; guests do not have one. `Debug` hides it, because many applications use
+    /// an e-mail address.
     pub struct UserId;
 
     /// One breakout room of a session: `breakoutRoomId`.
@@ -164,8 +164,8 @@ string_id! {
 
     /// A participant's XMPP address: `local@domain` (bare) or `local@domain/resource` (full).
     ///
-    /// Most events carry the bare address; `REACTIONS`, `ROLE_CHANGED`, `SPEAKER_STATS` and chat files the
-    /// full one. Compare [`bare`](Jid::bare) forms when you join across events. `Debug` shows the domain only.
+    /// Most events carry the bare address; `REACTIONS`, `ROLE_CHANGED`, `SPEAKER_STATS` and chat files carry the full
+    /// one. Compare [`bare`](Jid::bare) forms when you join across events. `Debug` shows the domain only.
     ///
     /// ```
     /// # use jaas_core::Jid;
@@ -176,10 +176,9 @@ string_id! {
 
     /// A meeting's fully qualified name: `<AppID>/<room>`.
     ///
-    /// The spelling differs between events of one meeting (the meeting server lower-cases and
-    /// percent-encodes, other senders keep the URL's spelling), and a room name may contain `/`. Use
-    /// [`same_room`](Fqn::same_room) to compare, and [`SessionId`] to tell sittings apart. `Debug` shows the tenant only,
-    /// because a room's name can be personal.
+    /// The spelling differs between events of one meeting (the meeting server lower-cases and percent-encodes, other
+    /// senders keep the URL's spelling), and a room name may contain `/`. Use [`same_room`](Fqn::same_room) to compare,
+    /// and [`SessionId`] to distinguish sittings. `Debug` shows the tenant only, because a room's name can be personal.
     pub struct Fqn;
 }
 
@@ -208,12 +207,12 @@ impl Jid {
 }
 
 impl Fqn {
-    /// The tenant: what stands before the first `/`, or `None` without one.
+    /// The tenant: the text before the first `/`, or `None` without one.
     pub fn app_id(&self) -> Option<&str> {
         self.0.split_once('/').map(|(app, _)| app).filter(|app| !app.is_empty())
     }
 
-    /// The room as spelled in this event: what stands after the first `/`, or everything without one.
+    /// The room as spelled in this event: the text after the first `/`, or everything without one.
     pub fn room(&self) -> &str {
         self.0.split_once('/').map_or(&*self.0, |(_, room)| room)
     }
@@ -242,8 +241,8 @@ impl Fqn {
     }
 }
 
-/// A room's name in the spelling used for comparison, percent-decoded and lower-cased: as [`Fqn::room_key`], of a name without
-/// its tenant, such as one from a URL or a table of your own.
+/// Returns a room's name in the spelling used for comparison, percent-decoded and lower-cased: like [`Fqn::room_key`],
+/// but for a name without its tenant, such as one from a URL or your own table.
 ///
 /// ```
 /// use jaas_core::{Fqn, room_key};
@@ -254,10 +253,10 @@ pub fn room_key(room: &str) -> String {
     percent_decode_str(room).decode_utf8_lossy().to_lowercase()
 }
 
-/// The room an event happened in: the main room or one of its breakout rooms.
+/// The room in which an event happened: the main room or one of its breakout rooms.
 ///
-/// Read from `isBreakout` and `breakoutRoomId`. Lobby and visitor events carry neither and count as the main
-/// room; naming a breakout room is taken as being in it.
+/// Decoded from `isBreakout` and `breakoutRoomId`. Lobby and visitor events have neither and count as the main room; an
+/// event that names a breakout room counts as being in it.
 ///
 /// A breakout room shares session and `fqn` with its main room, so `ROOM_DESTROYED` with
 /// [`Breakout`](Room::Breakout) is not the end of the meeting.
@@ -268,7 +267,7 @@ pub enum Room {
     Main,
     /// A breakout room.
     Breakout {
-        /// Which one, when the sender says.
+        /// Its id, when the sender includes it.
         id: Option<BreakoutRoomId>,
     },
 }

@@ -1,4 +1,4 @@
-//! The dispatcher that stores.
+//! The dispatcher that stores events.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::reply::Disposition;
 use crate::store::{Accepted, EventStore, StoreError, StoreErrorKind};
 use crate::telemetry::{Escaped, target};
 
-/// Stores each event in an [`EventStore`] before it is acknowledged; a [`Worker`](crate::Worker) on the same
-/// store handles it after. A crash at any moment loses nothing.
+/// Stores each event in an [`EventStore`] before it is acknowledged; a [`Worker`](crate::Worker) on the same store
+/// handles it afterwards. A crash at any moment loses nothing.
 #[derive(Debug, Clone)]
 pub struct Inbox<S> {
     store: S,
 }
 
 impl<S: EventStore> Inbox<S> {
-    /// An inbox over a store.
+    /// Creates an inbox over a store.
     pub fn new(store: S) -> Self {
         Self { store }
     }
@@ -34,7 +34,7 @@ impl<S: EventStore> Dispatcher for Inbox<S> {
                     Accepted::New => Ok(Disposition::Stored),
                     Accepted::Duplicate => Ok(Disposition::Duplicate),
                     Accepted::Conflict => {
-                        tracing::warn!(target: target::DELIVERY, %endpoint, key = %Escaped(&key), "another body came before under this key; that one stays, and this one is listed as a conflict");
+                        tracing::warn!(target: target::DELIVERY, %endpoint, key = %Escaped(&key), "another body was stored before under this key; it stays, and the new body is listed as a conflict");
                         Ok(Disposition::Conflict)
                     }
                 }

@@ -1,10 +1,10 @@
-//! Reading payload fields without ever failing an event over one odd value.
+//! Decodes payload fields without failing an event over one odd value.
 //!
-//! `data` is split into raw fields first; each field is then read on its own, and what cannot be read is
-//! absent in the typed value and still there in the raw data. Wire facts behind the rules: `moderator` is a
-//! bool or a string, ids can be numbers, `null` and `""` both mean none, an empty list may come as `{}` and
-//! an empty object as `[]`, and anything in a participant's data may be any JSON type because it starts as a
-//! copy of the customer's own JWT.
+//! `data` is split into raw fields first, and each field is then decoded separately. A field that does not decode is
+//! absent in the typed value and still present in the raw data. Wire facts behind the rules: `moderator` is a bool or a
+//! string, ids can be numbers, `null` and `""` both mean none, an empty list may arrive as `{}` and an empty object as
+//! `[]`, and anything in a participant's data may be any JSON type because it starts as a copy of the customer's own
+//! JWT.
 
 mod define;
 mod write;
@@ -20,31 +20,31 @@ use serde_json::value::RawValue;
 pub(crate) use self::define::{fields_table, open_enum, payload};
 pub(crate) use self::write::{Write, WriteFields};
 
-/// The text behind a byte order mark, which some gateways put in front of a body, and some editors in front of a file.
+/// The text after a byte order mark, which some gateways put in front of a body, and some editors in front of a file.
 pub(crate) fn without_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// A value that can be read from one raw JSON value; `None` when that is no such value.
+/// A value that decodes from one raw JSON value; `None` when it does not.
 pub(crate) trait Field: Sized {
     fn parse(raw: &str) -> Option<Self>;
 
-    /// The same, noting which fields inside did not fit. What has no fields inside notes nothing.
+    /// The same, and notes which inner fields did not fit. A value without inner fields notes nothing.
     fn parse_within(raw: &str, _: &mut Undecoded) -> Option<Self> {
         Self::parse(raw)
     }
 }
 
-/// The wire names of known fields whose values were neither null nor empty and did not fit. They come from the tables of
-/// this crate and never from the wire.
+/// The wire names of known fields whose values were neither null nor empty and did not fit. The names come from the
+/// tables of this crate and never from the wire.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Undecoded(Vec<&'static str>);
 
 impl Undecoded {
-    /// The field for an entry of a list or map that is `data` itself: a map's keys are not ours.
+    /// The field for an entry of a list or map that is `data` itself: a map's keys come from the sender.
     const DATA: &str = "data";
 
-    /// What another part of the body noted, to go on from.
+    /// Continues from what another part of the body noted.
     pub(crate) fn of(fields: &[&'static str]) -> Self {
         Self(fields.to_vec())
     }
@@ -59,7 +59,7 @@ impl Undecoded {
         }
     }
 
-    /// Passes on what was read, and notes the field when something was there and could not be.
+    /// Returns the decoded value, and notes the field when a value was present and did not decode.
     pub(crate) fn checked<T>(&mut self, name: &'static str, raw: &str, read: Option<T>) -> Option<T> {
         if read.is_none() && !is_nothing(raw) {
             self.note(name);
@@ -89,16 +89,16 @@ impl<T: Field> Slot for Vec<T> {
 
 /// A payload's fields by wire name.
 pub(crate) trait Fields {
-    /// Fills the field called `key`; `false` when there is none.
+    /// Sets the field called `key`; `false` when there is none.
     fn set(&mut self, key: &str, raw: &str, undecoded: &mut Undecoded) -> bool;
 }
 
-/// A whole payload, read from the raw `data` of an event.
+/// A whole payload, decoded from the raw `data` of an event.
 pub(crate) trait Decode: Sized {
     fn parse_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError>;
 }
 
-/// Why `data` could not be read as the payload of its event type.
+/// Why `data` did not decode as the payload of its event type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct DecodeError {
@@ -142,7 +142,7 @@ impl DecodeError {
     }
 }
 
-/// Reads an object into `T`, field by field; `null` and an empty list are an empty object.
+/// Decodes an object into `T`, field by field; `null` and an empty list are an empty object.
 pub(crate) fn object<T: Fields + Default>(raw: &str, undecoded: &mut Undecoded) -> Result<T, DecodeError> {
     let mut value = T::default();
     entries(raw, "an object", |key, raw| {
@@ -151,12 +151,12 @@ pub(crate) fn object<T: Fields + Default>(raw: &str, undecoded: &mut Undecoded) 
     Ok(value)
 }
 
-/// Reads a list that is `data` itself.
+/// Decodes a list that is `data` itself.
 pub(crate) fn data_list<T: Field>(raw: &str, undecoded: &mut Undecoded) -> Result<Vec<T>, DecodeError> {
     list(Undecoded::DATA, raw, undecoded)
 }
 
-/// Reads the list in this field, leaving out elements that are not a `T`; `null` and an empty object are an empty list.
+/// Decodes the list in this field, and omits elements that are not a `T`; `null` and an empty object are an empty list.
 fn list<T: Field>(name: &'static str, raw: &str, undecoded: &mut Undecoded) -> Result<Vec<T>, DecodeError> {
     let expected = "a list";
     match shape(raw) {
@@ -174,7 +174,7 @@ fn list<T: Field>(name: &'static str, raw: &str, undecoded: &mut Undecoded) -> R
     }
 }
 
-/// Reads an object used as a map, leaving out entries that are not a `V`.
+/// Decodes an object used as a map, and omits entries that are not a `V`.
 pub(crate) fn map<K: From<String> + Ord, V: Field>(
     raw: &str,
     undecoded: &mut Undecoded,
@@ -189,7 +189,7 @@ pub(crate) fn map<K: From<String> + Ord, V: Field>(
     Ok(map)
 }
 
-/// Reads a string, or a number as its digits; empty is `None`.
+/// Decodes a string, or a number as its digits; empty is `None`.
 pub(crate) fn string(raw: &str) -> Option<String> {
     match shape(raw) {
         Shape::String => {
@@ -256,7 +256,7 @@ fn malformed(expected: &'static str, error: &serde_json::Error) -> DecodeError {
     DecodeError::shape(expected, format_args!("malformed ({error})"))
 }
 
-/// What a raw JSON value is, told by its first character.
+/// The type of a raw JSON value, recognized by its first character.
 #[derive(Clone, Copy)]
 enum Shape {
     Object,
@@ -291,7 +291,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Whether a raw value says that there is none.
+/// Whether a raw value means that there is none.
 fn is_nothing(raw: &str) -> bool {
     match shape(raw) {
         Shape::Null => true,
@@ -323,8 +323,8 @@ impl<'de, F: FnMut(&str, &str)> Visitor<'de> for Entries<F> {
     }
 }
 
-/// An object key, borrowed unless it has escapes. Half a surrogate pair in a name, which is some claim of a JWT cut by a
-/// length limit, becomes U+FFFD: a text would make the whole object malformed.
+/// An object key, borrowed unless it has escapes. Half a surrogate pair in a name, which is a claim of a JWT cut by a
+/// length limit, becomes U+FFFD: decoded as text it would make the whole object malformed.
 pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
@@ -339,7 +339,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
             }
 
             fn visit_borrowed_bytes<E: de::Error>(self, key: &'de [u8]) -> Result<Self::Value, E> {
-                // Bytes are not checked as texts are.
+                // Bytes are not checked as text is.
                 if key.iter().any(u8::is_ascii_control) {
                     return Err(E::custom(
                         "control character (\\u0000-\\u001F) found while parsing a string",
@@ -362,7 +362,7 @@ fn lossy(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
-        // The bytes that follow the first come as chunks of their own.
+        // The bytes after the first come as separate chunks.
         if chunk.invalid().first().is_some_and(|byte| !matches!(byte, 0x80..0xc0)) {
             text.push(char::REPLACEMENT_CHARACTER);
         }
@@ -480,14 +480,14 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_the_wrong_type_is_absent_and_its_neighbours_are_read() {
+    fn a_field_of_the_wrong_type_is_absent_and_its_neighbours_decode() {
         let read = sample(r#"{"id":{"a":[1]},"flag":"TRUE","count":"7","words":["a",1,null,{"b":2}]}"#);
         assert_eq!((read.id, read.flag, read.count), (None, Some(true), Some(7)));
         assert_eq!(read.words, ["a", "1"]);
     }
 
     #[test]
-    fn what_was_there_and_did_not_fit_is_noted_under_its_wire_name() {
+    fn a_value_that_does_not_fit_is_noted_under_its_wire_name() {
         payload! {
             /// One around another.
             pub struct Around {
@@ -533,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_read_from_fractions_and_exponents() {
+    fn whole_numbers_decode_from_fractions_and_exponents() {
         assert_eq!(i64::parse("15.9"), Some(15));
         assert_eq!(i64::parse("1.6e12"), Some(1_600_000_000_000));
         assert_eq!(i64::parse("9223372036854775807"), Some(i64::MAX));
@@ -584,7 +584,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_read_without_a_panic(raw in ".*") {
+        fn any_text_decodes_without_a_panic(raw in ".*") {
             let _ = (string(&raw), bool::parse(&raw), i64::parse(&raw), list::<i64>(&raw).is_ok(), Sample::parse_data(&raw, &mut Undecoded::default()).is_ok());
         }
     }

@@ -1,4 +1,4 @@
-//! Telling in the background how much a store holds.
+//! Reports in the background how much a store holds.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,12 +13,13 @@ use crate::store::{EventAdmin, EventState, StoreStats};
 use crate::telemetry::{self, target};
 use crate::timestamp::Timestamp;
 
-/// Looks from time to time how many events are in which state and how old the oldest are, and sets the gauges
-/// `jaas_queue_events` and `jaas_queue_oldest_seconds`; see [`METRICS`](telemetry::METRICS). One process that does so is
-/// enough for a store; several set the same values. The gauges do not tell stores apart, so one process watches one store.
+/// Checks at intervals how many events are in which state and how old the oldest are, and sets the gauges
+/// `jaas_queue_events` and `jaas_queue_oldest_seconds`; see [`METRICS`](telemetry::METRICS). One process that does so
+/// is enough for a store; several set the same values. The gauges do not distinguish stores, so one process should
+/// watch one store.
 ///
-/// While the store does not answer, and once the monitor has ended, the gauges are NaN: what they held is not known to be
-/// so any more. The log says when an outage begins and when it ends.
+/// While the store does not respond, and once the monitor has ended, the gauges are NaN, because their last values may
+/// no longer be true. The log reports when an outage begins and when it ends.
 ///
 /// ```
 /// use jaas_core::{Monitor, store::MemoryStore};
@@ -40,7 +41,7 @@ pub struct Monitor<S> {
 }
 
 impl<S: EventAdmin> Monitor<S> {
-    /// A monitor of this store.
+    /// Creates a monitor of this store.
     pub fn new(store: S) -> Self {
         Self {
             store,
@@ -50,29 +51,29 @@ impl<S: EventAdmin> Monitor<S> {
         }
     }
 
-    /// How long to wait after a look before the next one. A look counts every event in the store, so on a large one take
-    /// longer. Defaults to 15 s.
+    /// The wait between two checks. A check counts every event in the store, so set a longer interval for a large one.
+    /// Defaults to 15 s.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// How long a look may take. Defaults to 10 s.
+    /// The timeout of a check. Defaults to 10 s.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
     }
 
-    /// Where the time comes from. Defaults to [`SystemClock`].
+    /// The clock. Defaults to [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Looks at once and then again and again, in a task of the current tokio runtime.
+    /// Checks immediately and then at intervals, in a task of the current tokio runtime.
     ///
     /// # Errors
-    /// When the interval or the time limit is zero.
+    /// When the interval or the timeout is zero.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -80,7 +81,7 @@ impl<S: EventAdmin> Monitor<S> {
         if self.interval.is_zero() || self.timeout.is_zero() {
             return Err(ConfigError::new(
                 ConfigErrorKind::Range,
-                "the monitor's interval and time limit must not be zero",
+                "the monitor's interval and timeout must not be zero",
             ));
         }
         Ok(MonitorHandle(Background::spawn(self.run())))
@@ -93,18 +94,18 @@ impl<S: EventAdmin> Monitor<S> {
             let looked = match timeout(self.timeout, self.store.stats()).await {
                 Ok(Ok(stats)) => Ok(stats),
                 Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(format!("no answer within {:?}", self.timeout)),
+                Err(_) => Err(format!("no response within {:?}", self.timeout)),
             };
             let was_failing = std::mem::replace(&mut failing, looked.is_err());
             match looked {
                 Ok(stats) => {
                     if was_failing {
-                        tracing::info!(target: target::STORE, "what the store holds can be counted again");
+                        tracing::info!(target: target::STORE, "the store can be counted again; its gauges are set");
                     }
                     gauges.set(&stats, self.clock.now());
                 }
                 Err(error) if !was_failing => {
-                    tracing::warn!(target: target::STORE, error, "what the store holds cannot be counted; its gauges are NaN");
+                    tracing::warn!(target: target::STORE, error, "the store cannot be counted; its gauges are NaN until it can");
                     gauges.unknown();
                 }
                 Err(_) => {}
@@ -114,11 +115,11 @@ impl<S: EventAdmin> Monitor<S> {
     }
 }
 
-/// What stands in the place of a state for what is no event.
+/// The value of the `state` label for rows that are not events.
 const CONFLICT: &str = "conflict";
 const QUARANTINED: &str = "quarantined";
 
-/// The gauges of the queue. Whoever sets them owns this; without it they would stay for ever as they were last.
+/// The gauges of the queue. The task that sets them owns this; without it they would keep their last values forever.
 struct Gauges;
 
 impl Gauges {
@@ -166,7 +167,7 @@ impl<S> fmt::Debug for Monitor<S> {
 pub struct MonitorHandle(Background);
 
 impl MonitorHandle {
-    /// Ends it and waits for that.
+    /// Ends the monitor and waits for it.
     pub async fn stop(self) {
         self.0.stop().await;
     }

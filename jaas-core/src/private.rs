@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// Text about a person (a name, an e-mail address, a phone number, spoken words). `Debug` hides it and
-/// there is no `Display`; ask for it with [`expose`](Personal::expose).
+/// Text about a person (a name, an e-mail address, a phone number, spoken words). `Debug` hides it and there is no
+/// `Display`; read it with [`expose`](Personal::expose).
 ///
 /// ```
 /// # use jaas_core::Personal;
@@ -58,10 +58,11 @@ impl From<&str> for Personal {
     }
 }
 
-/// A download link that works without a login until it expires: whoever has it has the file. `Debug` shows
-/// the host only; ask for the link with [`expose`](Link::expose).
+/// A download link that works without a login until it expires: anyone who has the link has the file. `Debug` shows the
+/// host only; read the link with [`expose`](Link::expose).
 ///
-/// Links in events die after 24 hours (`statsUrl`: 48 hours) and the files behind them are deleted for good (documented).
+/// Links in events expire after 24 hours (`statsUrl`: 48 hours), and the files behind them are deleted permanently
+/// (documented).
 ///
 /// ```
 /// # use jaas_core::Link;
@@ -89,7 +90,7 @@ impl Link {
         self.0
     }
 
-    /// The host the link points to, which is no secret.
+    /// The host of the link, which is not secret.
     pub fn host(&self) -> Option<&str> {
         let (_, rest) = self.0.split_once("://")?;
         let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];

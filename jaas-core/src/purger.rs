@@ -1,4 +1,4 @@
-//! Deleting in the background what need not be kept.
+//! Deletes in the background what need not be kept.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::config::{ConfigError, ConfigErrorKind};
 use crate::store::{EventAdmin, Purged, Retention};
 use crate::telemetry::{self, target};
 
-/// Deletes from time to time what a [`Retention`] does not keep, in small batches. Any number of processes may do so on
-/// the same store.
+/// Deletes at intervals what a [`Retention`] does not keep, in small batches. Any number of processes may do so on the
+/// same store.
 ///
 /// ```
 /// use jaas_core::Purger;
@@ -39,11 +39,11 @@ pub struct Purger<S> {
     batch: u32,
 }
 
-/// Between two batches, so that other work on the store has its turn.
+/// The pause between two batches, so that other work on the store has its turn.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl<S: EventAdmin> Purger<S> {
-    /// A purger of this store.
+    /// Creates a purger of this store.
     pub fn new(store: S, retention: Retention) -> Self {
         Self {
             store,
@@ -54,25 +54,25 @@ impl<S: EventAdmin> Purger<S> {
         }
     }
 
-    /// How long to wait after a purge before the next one. Defaults to 1 h.
+    /// The wait between two purges. Defaults to 1 h.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// How many rows of each kind to delete at a time. Defaults to 500.
+    /// How many rows of each kind one batch deletes. Defaults to 500.
     pub fn batch(mut self, rows: u32) -> Self {
         self.batch = rows;
         self
     }
 
-    /// Where the time comes from. Defaults to [`SystemClock`].
+    /// The clock. Defaults to [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Purges at once and then again and again, in a task of the current tokio runtime.
+    /// Purges immediately and then at intervals, in a task of the current tokio runtime.
     ///
     /// # Errors
     /// When the batch or the interval is zero.
@@ -86,7 +86,7 @@ impl<S: EventAdmin> Purger<S> {
                 "the purger's batch and interval must not be zero",
             ));
         }
-        // It ends between two batches, or in the middle of one, which is then done wholly or not at all.
+        // It ends between two batches, or in the middle of one, which then happens completely or not at all.
         Ok(PurgerHandle(Background::spawn(self.run())))
     }
 
@@ -117,7 +117,7 @@ impl<S: EventAdmin> Purger<S> {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(target: target::STORE, %error, "could not delete what need not be kept; trying again later");
+                    tracing::warn!(target: target::STORE, %error, "purge failed; trying again at the next interval");
                     break;
                 }
             }
@@ -128,7 +128,7 @@ impl<S: EventAdmin> Purger<S> {
                 target: target::STORE, events = deleted.events,
                 conflicts = deleted.conflicts,
                 quarantined = deleted.quarantined,
-                "deleted what need not be kept"
+                "purged rows that need not be kept"
             );
         }
     }
@@ -149,7 +149,7 @@ impl<S> fmt::Debug for Purger<S> {
 pub struct PurgerHandle(Background);
 
 impl PurgerHandle {
-    /// Ends it and waits for that.
+    /// Ends the purger and waits for it.
     pub async fn stop(self) {
         self.0.stop().await;
     }

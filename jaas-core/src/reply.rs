@@ -1,4 +1,4 @@
-//! What the sender is answered. Every status code is decided here and nowhere else.
+//! The response to the sender. This module decides every status code.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use serde_json::json;
 
 use crate::delivery::Body;
 
-/// The answer to one request. The sender takes any 2xx for *received* and delivers again after anything else
-/// (documented). Only a settings question is answered with a body; a refused stranger is told nothing.
+/// The response to one request. The sender takes any 2xx for *received* and delivers again after anything else
+/// (documented). Only a settings question gets a body; a refused stranger learns nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reply {
-    /// Taken care of: stored or handled now, or before, or kept aside. Status 200.
+    /// The delivery is taken care of: stored or handled now or before, or quarantined. Status 200.
     Received(Disposition),
     /// The answer to a settings question, as JSON. Status 200: anything else opens the room.
     Settings(Body),
-    /// A settings question that is refused on purpose, as JSON. Status 400: people who join are shown the message, and the
-    /// room opens all the same (seen).
+    /// A settings question that is refused on purpose, as JSON. Status 400: people who join see the message, and the
+    /// room still opens (seen).
     SettingsRefused(Body),
-    /// Not proven genuine. Status 401; the reason is in logs and metrics only.
+    /// Not authenticated. Status 401; the reason appears only in logs and metrics.
     Unauthorized,
-    /// The body ended before it was complete, or is no well-formed HTTP. Status 400; the sender is usually gone.
+    /// The body ended before it was complete, or is not well-formed HTTP. Status 400; the sender is usually gone.
     Incomplete,
     /// Not a `POST`. Status 405.
     MethodNotAllowed,
@@ -30,15 +30,15 @@ pub enum Reply {
     TooSlow,
     /// The body is larger than the limit. Status 413.
     TooLarge,
-    /// Not now: the store is unavailable, too much is in flight, the handler asked for a retry, or we are
+    /// Not now: the store is unavailable, too much is in flight, the handler asked for a retry, or the process is
     /// shutting down. Status 503.
     Unavailable {
-        /// When to come back, for the `Retry-After` header.
+        /// When to try again, for the `Retry-After` header.
         retry_after: Duration,
     },
 }
 
-/// What became of an authentic delivery.
+/// The outcome of an authentic delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Disposition {
@@ -46,20 +46,20 @@ pub enum Disposition {
     Stored,
     /// Handled.
     Handled,
-    /// Handled, and nothing needed doing.
+    /// Handled, and nothing had to be done.
     Ignored,
-    /// Given up by the handler for good; only where nothing keeps dead letters.
+    /// Failed permanently in the handler; only where nothing keeps dead letters.
     Failed,
-    /// Came before with the same body.
+    /// Received before with the same body.
     Duplicate,
-    /// Came before with another body, which stays.
+    /// Received before with another body, which stays.
     Conflict,
-    /// Has no readable envelope; kept in quarantine.
+    /// Its envelope cannot be parsed; kept in quarantine.
     Quarantined,
 }
 
 impl Reply {
-    /// Every name that [`as_str`](Self::as_str) can answer.
+    /// Every name that [`as_str`](Self::as_str) can return.
     pub(crate) const NAMES: [&str; 15] = [
         Disposition::Stored.as_str(),
         Disposition::Handled.as_str(),
@@ -81,7 +81,7 @@ impl Reply {
     /// A settings question refused with this message.
     pub(crate) fn settings_refused(message: &str) -> Self {
         let refused = Self::SettingsRefused(Body::default());
-        // The one error body that reaches people (seen).
+        // This is the one error body that reaches people (seen).
         let body = json!({
             "status": refused.status(),
             "messageKey": "settings.provisioning.exception",
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_is_in_the_list_or_its_reply_would_not_be_counted() {
+    fn every_name_is_in_the_list_so_that_its_reply_is_counted() {
         let every = [
             Reply::Received(Disposition::Stored),
             Reply::Received(Disposition::Handled),

@@ -1,13 +1,13 @@
-//! The statistics files that [`RtcstatsUploaded`](crate::event::RtcstatsUploaded) links to: read, decompressed,
-//! summed up. Feature `rtcstats`.
+//! The statistics files that [`RtcstatsUploaded`](crate::event::RtcstatsUploaded) links to: parsed, decompressed,
+//! summarized. Feature `rtcstats`.
 //!
-//! Such a file is gzip. Each line is a JSON list of what happened in one participant's browser: kind, peer connection or
-//! `null`, data, time in ms, and mostly a sequence number (documented, and seen in the sender's code). Entries of the kind
-//! `getstats` carry WebRTC statistics compressed to what has changed since the entry before.
+//! Such a file is gzip. Each line is a JSON list that describes something in one participant's browser: kind, peer
+//! connection or `null`, data, time in ms, and usually a sequence number (documented, and seen in the sender's code).
+//! Entries of the kind `getstats` carry WebRTC statistics, compressed to what has changed since the previous entry.
 //!
 //! - [`Reader`] (and [`AsyncReader`]) reads the file entry by entry, in memory that does not depend on its length.
 //! - [`Decompressor`] rebuilds the complete statistics, a [`Snapshot`] for each `getstats` entry.
-//! - [`Summary`] tells why the call was bad, and [`Series`] follows one field through it.
+//! - [`Summary`] explains why the call was bad, and [`Series`] follows one field through it.
 //!
 //! ```
 //! use jaas_core::rtcstats::{Decompressor, Reader};

@@ -1,15 +1,15 @@
-//! The question JaaS asks before each meeting, `SETTINGS_PROVISIONING`, and its answer: lobby, passcode, limits.
+//! The question that JaaS asks before each meeting, `SETTINGS_PROVISIONING`, and its answer: lobby, passcode, limits.
 //!
-//! It is a question and no event: the answer is the HTTP response. The meeting server waits about 3 s in all and then
-//! opens the room *without* passcode or lobby; any status but 200 does the same (seen in the sender's published
-//! source). So this hook fails open by nature. Here it cannot do so by accident:
+//! It is a question, not an event: the answer is the HTTP response. The meeting server waits about 3 s in total and
+//! then opens the room *without* passcode or lobby; any status but 200 has the same effect (seen in the sender's
+//! published source). So this hook fails open by nature. This module prevents it from doing so by accident:
 //!
 //! - [`MeetingSettings`] cannot hold what JaaS would drop, such as a passcode with a letter in it.
-//! - [`SettingsService`] asks your [`SettingsProvider`] under a hard timeout, and when it fails a [`FailurePolicy`] answers,
-//!   which you have to choose.
-//! - Each answer can leave a [`SettingsRecord`]: what was answered, from which source, and why.
+//! - [`SettingsService`] asks your [`SettingsProvider`] under a hard timeout. When the provider fails, a
+//!   [`FailurePolicy`], which you must choose, decides the answer.
+//! - Each answer can leave a [`SettingsRecord`]: the answer, its source, and the reason.
 //!
-//! Give the settings service to [`ReceiverBuilder::settings`](crate::ReceiverBuilder::settings). Providers that are there already:
+//! Pass the settings service to [`ReceiverBuilder::settings`](crate::ReceiverBuilder::settings). Ready-made providers:
 //! [`Fixed`], [`RoomRules`] (a file of room patterns), [`chain`], [`Cached`]; `jaas-diesel` has a table.
 
 mod cache;

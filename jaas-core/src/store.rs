@@ -1,4 +1,4 @@
-//! Where accepted events are kept until they are handled, and after.
+//! Where accepted events are kept until they are handled, and afterwards.
 
 mod admin;
 mod dead_lettered;
@@ -40,49 +40,48 @@ use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
 use crate::timestamp::Timestamp;
 
-/// The inbox: a durable set of events with one row per idempotency key, and the work that is left to do.
+/// The inbox: a durable set of events with one row per idempotency key, and the work left to do.
 ///
-/// Implement it to keep events in a database of your choice; `jaas-diesel` has those for SQLite, PostgreSQL and MySQL or
-/// MariaDB, and [`MemoryStore`] is the reference for what every method means. `jaas_testkit::store_conformance!`
-/// turns every bullet of the `# Behavior` sections below into a test of your implementation. What operators need to
-/// look and repair is a trait of its own, [`EventAdmin`].
+/// Implement it to keep events in a database of your choice. `jaas-diesel` has implementations for SQLite, PostgreSQL
+/// and MySQL or MariaDB, and [`MemoryStore`] is the reference for the meaning of every method.
+/// `jaas_testkit::store_conformance!` turns every bullet of the `# Behavior` sections below into a test of your
+/// implementation. What operators need to inspect and repair the inbox is a separate trait, [`EventAdmin`].
 ///
 /// # What an implementor owes every caller
-/// - **Cancellation**: a caller may drop any returned future at any time. What was asked for then happens
-///   wholly or not at all, and nothing leaks (no open transaction, no lost connection). A claim whose caller is gone is
-///   given back; otherwise its event would wait for the end of the lease and count a crash.
-/// - **Deadlines**: no method waits without bound; a database that does not answer is
+/// - **Cancellation**: a caller may drop any returned future at any time. The operation then happens completely or not
+///   at all, and nothing leaks (no open transaction, no lost connection). A claim whose caller is gone is given back;
+///   otherwise its event would wait for the end of the lease and count a crash.
+/// - **Timeouts**: no method waits without bound; a database that does not respond is
 ///   [`Unavailable`](StoreErrorKind::Unavailable).
-/// - **Errors**: [`Unavailable`](StoreErrorKind::Unavailable) for a database that cannot do it now, and
-///   [`Overloaded`](StoreErrorKind::Overloaded) for too long a queue, after which the same call may be made again;
+/// - **Errors**: [`Unavailable`](StoreErrorKind::Unavailable) for a database that cannot serve the call now, and
+///   [`Overloaded`](StoreErrorKind::Overloaded) for too long a queue; the caller may repeat both.
 ///   [`Closed`](StoreErrorKind::Closed) after the store was closed; [`Corrupt`](StoreErrorKind::Corrupt) for a row that
-///   cannot be read. Any method may return these. The methods that settle an event may
-///   return [`StaleLease`](StoreErrorKind::StaleLease), and [`run`](EventStore::run) also that the transaction could not
-///   be committed: [`Refused`](StoreErrorKind::Refused), [`TransactionEnded`](StoreErrorKind::TransactionEnded). Other
-///   kinds are named at their methods.
-/// - **Time** is passed in as `now`. A store that several processes share takes its database's time instead for
+///   cannot be decoded. Any method may return these. The methods that settle an event may return
+///   [`StaleLease`](StoreErrorKind::StaleLease). [`run`](EventStore::run) may also report that the transaction could
+///   not be committed: [`Refused`](StoreErrorKind::Refused), [`TransactionEnded`](StoreErrorKind::TransactionEnded).
+///   Each method names its other kinds.
+/// - **Time** is passed in as `now`. A store that several processes share uses the time of its database instead, for
 ///   leases and for when an event is due, so that processes whose clocks differ agree.
 ///
 /// # Words
-/// *claim*: to take an event for one run; *lease*: how long the claim holds; *fence*: a number that grows with
-/// each claim of the event, so an old claim can be told from a newer one; *settle*: to record how a run ended
+/// *claim*: to take an event for one run; *lease*: how long the claim holds; *fence*: a number that grows with each
+/// claim of the event and so distinguishes an old claim from a newer one; *settle*: to record how a run ended
 /// ([`complete`](EventStore::complete), [`fail`](EventStore::fail), [`release`](EventStore::release)).
 ///
 /// # Order and cost
-/// The events of one session (`sessionId`, compared byte for byte) are one queue, worked off one after the other; an
-/// event without a session is a queue of its own. Who claims a session gets its first event, and with the settling of
-/// each event may ask for the next one ([`NextClaim`]), so that a session with much to do is worked off under one claim.
-/// Finding what to run costs the same however much waits behind it and however much is kept.
+/// The events of one session (`sessionId`, compared byte for byte) are one queue, processed one after the other; an
+/// event without a session is its own queue. A worker that claims a session gets its first event. When it settles an
+/// event it may ask for the next one ([`NextClaim`]), so one claim can process a long session. Finding what to run
+/// costs the same, however many events wait and however many are kept.
 ///
 /// # Behavior
 /// Of stores that outlive their process:
-/// - `migration_opens_a_store_as_it_was`: opening a database again, while others have it open or not, changes
-///   nothing in it, and leases go on.
-/// - `migration_is_safe_for_several_at_once`: of any number of stores that open one database at the same time,
-///   none fails.
+/// - `migration_opens_a_store_as_it_was`: opening a database again, whether or not others have it open, changes nothing
+///   in it, and leases continue.
+/// - `migration_is_safe_for_several_at_once`: when any number of stores open one database at the same time, none fails.
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
-    /// The transaction a handler may write in; `()` for stores without one.
+    /// The transaction in which a handler may write; `()` for stores without one.
     type Tx: Send + 'static;
 
     /// Takes responsibility for an event.
@@ -90,65 +89,66 @@ pub trait EventStore: Send + Sync + 'static {
     /// # Behavior
     /// - `accept_is_durable_before_it_answers`: `Ok` means the event survives a crash of process and machine.
     /// - `accept_stores_one_row_per_key`: the key is (endpoint, idempotency key), compared byte for byte.
-    /// - `accept_is_safe_for_many_at_once`: of any number of concurrent calls with one key, to any number of stores
-    ///   on the same database, exactly one answers [`New`](Accepted::New).
+    /// - `accept_is_safe_for_many_at_once`: of any number of concurrent calls with one key, to any number of stores on
+    ///   the same database, exactly one returns [`New`](Accepted::New).
     /// - `accept_tells_a_duplicate_from_a_conflict`: the same key with the same body is
-    ///   [`Duplicate`](Accepted::Duplicate); with another body it is [`Conflict`](Accepted::Conflict), the first
-    ///   body stays, and the second is listed in [`conflicts`](EventAdmin::conflicts).
+    ///   [`Duplicate`](Accepted::Duplicate). With another body it is [`Conflict`](Accepted::Conflict): the first body
+    ///   stays, and the second is listed in [`conflicts`](EventAdmin::conflicts).
     /// - `accept_keeps_the_body_byte_for_byte`.
     /// - `accept_keeps_the_trace_context`: [`Delivery::trace`] comes back in [`Claim::trace`] and
-    ///   [`StoredEvent::trace`], also after the body was erased. Of a repetition the first one stays.
-    /// - `accept_wakes_those_who_wait`: a new event that was not handed over shows in
-    ///   [`wakeups`](EventStore::wakeups).
+    ///   [`StoredEvent::trace`], even after the body was erased. A repetition does not replace it.
+    /// - `accept_wakes_those_who_wait`: a new event that was not handed over shows in [`wakeups`](EventStore::wakeups).
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError>;
 
-    /// Keeps authentic bytes that have no readable envelope.
+    /// Keeps authentic bytes whose envelope cannot be parsed.
     ///
     /// # Behavior
-    /// - `quarantine_keeps_one_row_per_endpoint_and_body`: repeated bytes only count up.
+    /// - `quarantine_keeps_one_row_per_endpoint_and_body`: repeated bytes only increment a count.
     /// - `quarantine_is_never_claimed`.
     async fn quarantine(&self, unreadable: Unreadable) -> Result<(), StoreError>;
 
-    /// Takes up to `request.limit` sessions that have something to run, those that were due first, and of each the
-    /// event to run. A session that is due stays due since then when more of it arrives.
+    /// Claims up to `request.limit` sessions that have an event to run, the longest due first, and returns that event
+    /// of each. A session that is due keeps its due time when more events of it arrive.
     ///
     /// # Behavior
     /// - `claim_gives_an_event_to_one_caller_only`, until its lease ends.
-    /// - `claim_raises_the_fence_every_time`: no lease is ever given out twice.
-    /// - `claim_runs_a_session_one_at_a_time_earliest_first`: of one session at most one event is claimed, and
-    ///   it is the one that happened first ([`Delivery::occurred_at`], then order of acceptance) among those
-    ///   waiting. Session ids are compared byte for byte. Events without a session are independent.
+    /// - `claim_raises_the_fence_every_time`: no lease is ever issued twice.
+    /// - `claim_runs_a_session_one_at_a_time_earliest_first`: at most one event of a session is claimed: of those
+    ///   waiting, the one that happened first ([`Delivery::occurred_at`], then order of acceptance). Session ids are
+    ///   compared byte for byte. Events without a session are independent.
     /// - `claim_lets_a_session_pass_an_event_that_keeps_failing`: an event that [may be passed](Failure::passable) does
-    ///   not hold back later ones of its session while it waits out its back-off, and runs again when that is over.
+    ///   not hold back later events of its session during its back-off, and runs again afterwards.
     /// - `claim_waits_out_the_settle_window`: an event received less than
-    ///   [`settle_window`](SessionOrder::settle_window) ago is not claimed, and later ones of its session wait for it.
-    /// - `claim_takes_over_when_a_lease_ran_out`, counting a crash, not a failure.
-    /// - `claim_runs_events_that_crashed_one_at_a_time`: while one event with a crash is claimed, no other one with a
-    ///   crash is, so that what was merely running beside the culprit does not share its fate.
-    /// - `claim_buries_an_event_that_crashed_too_often`: after `request.max_crashes` crashes the event becomes
-    ///   dead with a note that says so, and is not claimed. Once that is committed, the store reports it with
+    ///   [`settle_window`](SessionOrder::settle_window) ago is not claimed, and later events of its session wait for
+    ///   it.
+    /// - `claim_takes_over_when_a_lease_ran_out`, and counts a crash, not a failure.
+    /// - `claim_runs_events_that_crashed_one_at_a_time`: while one event with a crash is claimed, no other event with a
+    ///   crash is, so that events which merely ran beside the culprit do not share its fate.
+    /// - `claim_buries_an_event_that_crashed_too_often`: after `request.max_crashes` crashes the event becomes dead,
+    ///   with a note that gives the reason, and is not claimed. Once that is committed, the store reports it with
     ///   [`DeadLettered::report`](tools::DeadLettered::report).
     /// - `claim_is_safe_for_many_at_once`: of any number of concurrent claims, by any number of stores on the
     ///   same database, no two hold the same event or two events of one session.
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError>;
 
-    /// Lets the store give events straight to a worker of this process as it accepts them, already claimed, which
-    /// saves the worker the claim. Only while [`HandOver::slot`] gives room, and only events that
-    /// [`claim`](EventStore::claim) would give out at once.
+    /// Lets the store hand events directly to a worker of this process as it accepts them, already claimed, which saves
+    /// the worker the claim. The store may do so only while [`HandOver::slot`] has room, and only with events that
+    /// [`claim`](EventStore::claim) would return immediately.
     ///
-    /// A store may do nothing here; the worker claims as well.
+    /// A store may do nothing here, since the worker also claims.
     ///
     /// # Behavior
-    /// - `hand_over_gives_each_event_to_one_side`: an event is either handed over, with a lease as of a claim, or
-    ///   left to be claimed, and not both. What is not new is not handed over, and its slot is free again.
+    /// - `hand_over_gives_each_event_to_one_side`: an event is either handed over, with a lease like that of a claim,
+    ///   or left to be claimed, but not both. An event that is not new is not handed over, and its slot is free again.
     /// - `hand_over_keeps_the_order_of_a_session`: while an event of a session waits or runs, the next one is not
     ///   handed over.
     fn hand_over(&self, to: HandOver);
 
-    /// Extends leases to `lease` from now; returns those that are no longer held.
+    /// Extends leases to `lease` from now; returns the leases that are no longer held.
     ///
     /// # Behavior
-    /// - `renew_keeps_a_claim_beyond_its_first_lease`, also when that ran out and nobody has taken over.
+    /// - `renew_keeps_a_claim_beyond_its_first_lease`, even after the lease expired, as long as no other worker took
+    ///   over.
     /// - `renew_names_the_leases_that_were_lost`.
     async fn renew(
         &self,
@@ -158,13 +158,13 @@ pub trait EventStore: Send + Sync + 'static {
     ) -> Result<Vec<Lease>, StoreError>;
 
     /// Runs `work` in a transaction and, if it succeeds, completes `step` in that same transaction, exactly as
-    /// [`complete`](EventStore::complete) would. Returns what the work returned, and the next claim.
+    /// [`complete`](EventStore::complete) would. Returns the result of the work and the next claim.
     ///
     /// # Behavior
-    /// - `run_commits_effects_and_completion_together`, and the claim of the next event with them.
-    /// - `run_rolls_back_when_the_work_fails`: the work's error is the inner result; nothing is recorded, no next event
-    ///   is claimed, and the caller follows with [`fail`](EventStore::fail).
-    /// - `run_refuses_a_stale_lease`: effects are rolled back.
+    /// - `run_commits_effects_and_completion_together`, together with the claim of the next event.
+    /// - `run_rolls_back_when_the_work_fails`: the work's error is the inner result. Nothing is recorded, no next event
+    ///   is claimed, and the caller continues with [`fail`](EventStore::fail).
+    /// - `run_refuses_a_stale_lease`: the effects are rolled back.
     async fn run(
         &self,
         lease: Lease,
@@ -173,17 +173,17 @@ pub trait EventStore: Send + Sync + 'static {
         work: TxWork<Self::Tx>,
     ) -> Result<(HandlerResult, Option<Claim>), StoreError>;
 
-    /// Records that a handler has run well. With [`last`](Step::last), the event is settled: done, or ignored
-    /// when no handler did anything. Then, if [`next`](Step::next) asks for it, the session's next event is claimed.
+    /// Records that a handler succeeded. With [`last`](Step::last), the event is settled: done, or ignored when no
+    /// handler did anything. Then, if [`next`](Step::next) asks for it, the session's next event is claimed.
     ///
     /// # Behavior
     /// - `complete_settles_the_event_with_its_last_step`.
     /// - `complete_remembers_which_handlers_are_done`: a later claim names them in [`Claim::completed`].
     /// - `complete_is_ignored_only_when_every_handler_ignored`.
     /// - `complete_refuses_a_stale_lease`.
-    /// - `complete_goes_on_with_the_next_event_of_the_session`: the event that [`claim`](EventStore::claim) would give
-    ///   out of this session, with a lease of its own; `None` when there is none, and always for an event that has
-    ///   crashed before. One that arrives late and happened earlier goes first.
+    /// - `complete_goes_on_with_the_next_event_of_the_session`: returns the event of this session that
+    ///   [`claim`](EventStore::claim) would return, with a new lease; `None` when there is none, and always for an
+    ///   event that has crashed before. An event that arrives late but happened earlier goes first.
     async fn complete(
         &self,
         lease: Lease,
@@ -192,19 +192,20 @@ pub trait EventStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError>;
 
-    /// Records that every handler is done with these events of one session, all in one transaction, and goes on in the
-    /// session as [`complete`](EventStore::complete) would if the event that `lease` holds is among them. The others are
-    /// [listed behind a claim](Claim::following) of the session, and have been run after it in that order. Those of them
-    /// that do not wait any more, or were claimed since, are passed over.
+    /// Records that every handler is done with these events of one session, all in one transaction. Then goes on in the
+    /// session as [`complete`](EventStore::complete) would, if the event that `lease` holds is among them. The others
+    /// are [listed behind a claim](Claim::following) of the session, and ran after it in that order. It passes over
+    /// those that no longer wait, or that were claimed since.
     ///
-    /// A worker calls it with several events only when the store lists such; with one it is
+    /// A worker calls it with several events only when the store lists them; with one event it is the same as
     /// [`complete`](EventStore::complete). The provided method settles them one by one.
     ///
     /// # Behavior
-    /// - `complete_all_settles_what_was_run_ahead`: with the event that is held, or beside it.
+    /// - `complete_all_settles_what_was_run_ahead`: together with the event that is held, or separately.
     /// - `complete_all_refuses_a_stale_lease`: nothing is recorded.
     /// - `complete_all_passes_over_what_has_changed_meanwhile`.
-    /// - `following_events_are_those_that_would_run_next`: due, never crashed, not passed and behind nothing that is.
+    /// - `following_events_are_those_that_would_run_next`: due, never crashed, not passed, and not behind an event that
+    ///   is.
     async fn complete_all(
         &self,
         lease: Lease,
@@ -215,9 +216,8 @@ pub trait EventStore: Send + Sync + 'static {
         complete_one_by_one(self, lease, completions, next, now).await
     }
 
-    /// Records a failed run: the event waits for `failure.retry_in` or becomes dead. Then, if
-    /// [`next`](Failure::next) asks for it, the session's next event is claimed as in
-    /// [`complete`](EventStore::complete).
+    /// Records a failed run: the event waits for `failure.retry_in` or becomes dead. Then, if [`next`](Failure::next)
+    /// asks for it, the session's next event is claimed as in [`complete`](EventStore::complete).
     ///
     /// # Behavior
     /// - `fail_counts_and_waits_until_the_given_time`.
@@ -231,48 +231,48 @@ pub trait EventStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError>;
 
-    /// Gives claims back whose handlers were cut off, because this worker is stopping. Leases no longer held are passed
-    /// over.
+    /// Gives back claims whose handlers were interrupted because this worker is stopping. Passes over leases that are
+    /// no longer held.
     ///
     /// # Behavior
     /// - `release_makes_the_event_claimable_at_once`.
     /// - `release_counts_an_interruption_not_a_failure`.
     async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError>;
 
-    /// Gives claims back that no handler has seen. Leases no longer held are passed over.
+    /// Gives back claims that no handler has seen. Passes over leases that are no longer held.
     ///
     /// # Behavior
-    /// - `give_back_leaves_the_event_as_if_it_had_not_been_claimed`: it is claimable immediately and nothing is counted;
-    ///   only the fence stays raised.
+    /// - `give_back_leaves_the_event_as_if_it_had_not_been_claimed`: it can be claimed immediately and nothing is
+    ///   counted; only the fence stays raised.
     async fn give_back(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError>;
 
-    /// How long it is until a session becomes due or a lease ends, and whether some are due already: when it is worth to
-    /// claim. A session may turn out to have nothing to run then, because of a settle window that its store has not heard
-    /// of before; that claim puts it right.
+    /// Returns how long it is until a session becomes due or a lease ends, and whether some are due already: when a
+    /// claim is worthwhile. The session may then have nothing to run, because of a settle window that its store did not
+    /// know before; that claim corrects it.
     ///
     /// # Behavior
     /// - `next_due_names_the_earliest_future_event`.
-    /// - `next_due_tells_when_events_are_held_back`: after a claim that could give out more, whether there is a session
-    ///   that waits for something else than time.
+    /// - `next_due_tells_when_events_are_held_back`: after a claim that could return more, whether there is a session
+    ///   that waits for something other than time.
     async fn next_due(&self, now: Timestamp) -> Result<NextDue, StoreError>;
 
-    /// Changes whenever there may be new work, so a worker need not poll to be quick. It may miss work of other
-    /// processes; workers poll as well.
+    /// Changes whenever there may be new work, so a worker reacts quickly without polling often. It may miss work of
+    /// other processes, so workers also poll.
     fn wakeups(&self) -> watch::Receiver<u64>;
 
-    /// Tries whether an event could be accepted now, for readiness checks: does what [`accept`](EventStore::accept) does with
-    /// an event that nobody has sent, and takes it back. `Err` where `accept` would be refused for every event: the tables
-    /// are locked or cannot be written, the store is full.
+    /// Checks whether an event could be accepted now, for readiness checks: does what [`accept`](EventStore::accept)
+    /// does with an event that no sender sent, and takes it back. Returns `Err` where `accept` would refuse every
+    /// event: the tables are locked or cannot be written, or the store is full.
     ///
     /// # Behavior
     /// - `ping_answers_while_the_store_is_open`, for any number of callers at the same time.
-    /// - `ping_leaves_nothing_behind`: no event, count or key; nobody is woken, and nothing is due.
+    /// - `ping_leaves_nothing_behind`: no event, count or key; no worker is woken, and nothing is due.
     async fn ping(&self) -> Result<(), StoreError>;
 }
 
 const _: fn(&dyn EventStore<Tx = ()>) = |_| {};
 
-/// Settles events of a session one by one, each under the claim that the one before it answered.
+/// Settles events of a session one by one, each under the claim that settling the previous one returned.
 async fn complete_one_by_one<S: EventStore + ?Sized>(
     store: &S,
     lease: Lease,

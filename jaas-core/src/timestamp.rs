@@ -121,7 +121,7 @@ impl From<chrono::DateTime<chrono::Utc>> for Timestamp {
     }
 }
 
-/// `None` in chrono's own terms: the time lies outside what chrono can show.
+/// `None` in chrono's own terms: the time is outside what chrono can show.
 #[cfg(feature = "chrono")]
 impl TryFrom<Timestamp> for chrono::DateTime<chrono::Utc> {
     type Error = TimestampRangeError;
@@ -147,10 +147,10 @@ impl TryFrom<Timestamp> for time::OffsetDateTime {
     }
 }
 
-/// The time lies outside what the calendar library can represent.
+/// The time is outside what the calendar library can represent.
 #[cfg(any(feature = "chrono", feature = "time"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} lies outside the calendar library's range")]
+#[error("{0} is outside the calendar library's range")]
 pub struct TimestampRangeError(pub Timestamp);
 
 impl Field for Timestamp {

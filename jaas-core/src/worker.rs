@@ -1,4 +1,4 @@
-//! The worker: takes accepted events out of the store and runs the handlers.
+//! The worker: claims accepted events from the store and runs the handlers.
 
 mod ahead;
 mod builder;
@@ -26,16 +26,18 @@ use crate::telemetry;
 
 /// Runs handlers on the events of a store.
 ///
-/// It claims sessions that have something to run, runs as many at once as it may, each in a task, renews their leases
-/// while they run, and records how each event ended. A session that is claimed is worked off event by event; while other
-/// sessions wait, they take turns. While handlers are quick it claims a little ahead, so that none waits for a claim. Any number of workers with the same handlers, in any number of processes,
-/// can share a store; whichever claims an event settles it for all.
+/// It claims sessions that have an event to run, runs as many at the same time as it may, each in a task, renews their
+/// leases while they run, and records how each event ended. It processes a claimed session event by event; while other
+/// sessions wait, they take turns. While handlers are quick it claims a little ahead, so that no handler waits for a
+/// claim. Any number of workers with the same handlers, in any number of processes, can share a store; the worker that
+/// claims an event settles it for all.
 ///
-/// - A handler that fails, panics or exceeds its time limit is run again after a [`Backoff`](crate::Backoff); the event becomes
-///   a dead letter when its attempts are used up, or when the failures of all handlers that failed are permanent.
-/// - When the store is unavailable the worker waits and goes on by itself.
-/// - When it is stopped it takes nothing new, lets running handlers finish for a grace period, then cuts off
-///   the rest and gives their events back, which counts as an interruption and not as a failure.
+/// - A handler that fails, panics or exceeds its timeout runs again after a [`Backoff`](crate::Backoff). The event
+///   becomes a dead letter when its attempts are exhausted, or when the failures of all handlers that failed are
+///   permanent.
+/// - When the store is unavailable the worker waits, and continues by itself.
+/// - When it is stopped it takes no new events, lets running handlers finish for a grace period, then aborts the rest
+///   and gives their events back, which counts as an interruption and not as a failure.
 ///
 /// ```
 /// use jaas_core::{EventHandler, Handlers, Worker, store::MemoryStore};
@@ -64,12 +66,12 @@ pub struct Worker<S: EventStore> {
 }
 
 impl<S: EventStore> Worker<S> {
-    /// Starts a worker on this store with these handlers.
+    /// Starts to build a worker on this store with these handlers.
     pub fn builder(store: S, handlers: Handlers<S::Tx>) -> WorkerBuilder<S> {
         WorkerBuilder::new(store, handlers)
     }
 
-    /// Runs in a task of the current tokio runtime.
+    /// Runs the worker in a task of the current tokio runtime.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -80,10 +82,10 @@ impl<S: EventStore> Worker<S> {
         WorkerHandle { stop: Some(stop), task }
     }
 
-    /// Runs until `stop` resolves to the grace period that running handlers are given to finish.
+    /// Runs until `stop` resolves to the grace period in which running handlers may finish.
     ///
-    /// When this future is dropped instead, running handlers are cut off and their events are run again, here or
-    /// elsewhere, when their leases end.
+    /// When this future is dropped instead, running handlers are aborted and their events run again, here or elsewhere,
+    /// when their leases end.
     pub async fn run(self, stop: impl Future<Output = Duration> + Send) -> StopReport {
         Run::new(self).until(stop).await
     }
@@ -100,17 +102,16 @@ impl<S: EventStore> fmt::Debug for Worker<S> {
     }
 }
 
-/// A worker that runs in a task. Dropping it cuts the worker off, as a crash would; call
-/// [`stop`](WorkerHandle::stop).
+/// A worker that runs in a task. Dropping it aborts the worker, as a crash would; call [`stop`](WorkerHandle::stop).
 #[derive(Debug)]
-#[must_use = "dropping the handle cuts the worker off"]
+#[must_use = "dropping the handle aborts the worker"]
 pub struct WorkerHandle {
     stop: Option<oneshot::Sender<Duration>>,
     task: JoinHandle<StopReport>,
 }
 
 impl WorkerHandle {
-    /// Takes nothing new, waits up to `grace` for running handlers, then gives the rest back.
+    /// Takes no new events, waits up to `grace` for running handlers, then gives the rest back.
     pub async fn stop(mut self, grace: Duration) -> StopReport {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(grace);
@@ -118,7 +119,7 @@ impl WorkerHandle {
         (&mut self.task).await.unwrap_or_default()
     }
 
-    /// A question that can be asked from anywhere: does the worker still run? For liveness checks.
+    /// Returns a check that any thread can call: does the worker still run? For liveness probes.
     pub fn liveness(&self) -> impl Fn() -> bool + Clone + Send + Sync + 'static + use<> {
         let task = self.task.abort_handle();
         move || !task.is_finished()
@@ -135,8 +136,8 @@ impl Drop for WorkerHandle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct StopReport {
-    /// Events that were running when it was told to stop, and finished within the grace period.
+    /// Events that were running when the worker was told to stop, and that finished within the grace period.
     pub drained: usize,
-    /// Events that were cut off and given back.
+    /// Events that were aborted and given back.
     pub interrupted: usize,
 }

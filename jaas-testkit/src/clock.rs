@@ -7,7 +7,7 @@ use std::time::Duration;
 use jaas_core::{Clock, Timestamp};
 use tokio::time::Instant;
 
-/// A clock that stands still until it is told to move. Clones show the same time.
+/// A clock that stops until a test moves it. Clones show the same time.
 ///
 /// ```
 /// use jaas_core::{Clock, Timestamp};
@@ -22,12 +22,12 @@ use tokio::time::Instant;
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     pub fn at(now: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(now.as_millis())))
     }
 
-    /// Moves forward.
+    /// Moves the time forward.
     pub fn advance(&self, by: Duration) {
         self.set(self.now().saturating_add(by));
     }
@@ -52,7 +52,7 @@ pub struct TokioClock {
 }
 
 impl TokioClock {
-    /// A clock that shows `now` now.
+    /// Creates a clock that shows `now` now.
     ///
     /// # Panics
     /// Outside a tokio runtime when time is paused there.

@@ -66,13 +66,13 @@ pub trait Harness: Send + Sync + 'static {
     /// The store under test.
     type Store: EventAdmin + Clone;
 
-    /// Why the store cannot be tested here, such as a database that is not there. The tests then pass without having
-    /// tested anything, so say it where it is seen.
+    /// Why the store cannot be tested here, such as a missing database. The tests then pass without testing anything,
+    /// so report it where it is seen.
     fn skipped() -> Option<String> {
         None
     }
 
-    /// Makes an empty store of its own.
+    /// Creates an empty store for one test.
     async fn start() -> Self;
 
     /// The store.
@@ -82,23 +82,22 @@ pub trait Harness: Send + Sync + 'static {
 /// A store that survives its process and has transactions.
 #[async_trait]
 pub trait DurableHarness: Harness {
-    /// Another store over the same database, opened as after a crash or by another process: the first was not
-    /// closed.
+    /// Another store over the same database, opened as after a crash or by another process: the first was not closed.
     async fn reopened(&self) -> Self::Store;
 
-    /// Writes a row of the application's in the transaction.
+    /// Writes a row of the application in the transaction.
     fn write<'t>(tx: &'t mut <Self::Store as EventStore>::Tx, row: &'static str) -> Written<'t>;
 
     /// The application's rows that were committed.
     async fn written(&self) -> Vec<String>;
 }
 
-/// The future of [`DurableHarness::write`]; it answers [`Handled::Done`](jaas_core::Handled::Done) once the row is
+/// The future of [`DurableHarness::write`]; it returns [`Handled::Done`](jaas_core::Handled::Done) once the row is
 /// written.
 pub type Written<'t> = Pin<Box<dyn Future<Output = HandlerResult> + Send + 't>>;
 
-/// Mounts the suite: a module of tests for each family, named after the bullets of [`EventStore`]. With `volatile`,
-/// the tests of durability, transactions and migrations are left out.
+/// Mounts the suite: a module of tests for each family, named after the bullets of [`EventStore`]. With `volatile`, the
+/// tests of durability, transactions and migrations are omitted.
 #[macro_export]
 macro_rules! store_conformance {
     ($Harness:ty) => {
@@ -266,7 +265,7 @@ pub fn block_on<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
     });
 }
 
-/// Two stores over one database, as two processes have them; [`store`](Harness::store) answers them in turn.
+/// Two stores over one database, as two processes have them; [`store`](Harness::store) returns them in turn.
 #[doc(hidden)]
 #[allow(missing_debug_implementations)]
 pub struct TwoStores<H: DurableHarness> {

@@ -1,9 +1,9 @@
 //! Why a signature is refused.
 //!
-//! [`Doctor::examine`] first asks `jaas_core::signature::verify`. If the answer is no, it repeats the mistakes that
-//! people make with `X-Jaas-Signature`, alone and in combination, until one explains the header. So it works on a
-//! genuine request that your receiver refused (what of body, header or secret was damaged on the way?) and on one that
-//! your own code signed (what does it do wrong?).
+//! [`Doctor::examine`] first calls `jaas_core::signature::verify`. If the signature is not valid, it repeats the
+//! mistakes that people make with `X-Jaas-Signature`, alone and in combination, until one explains the header. So it
+//! works on a genuine request that your receiver refused (was the body, header or secret damaged on the way?) and on a
+//! request that your own code signed (what does it do wrong?).
 
 mod rewrite;
 mod search;
@@ -14,7 +14,7 @@ use jaas_core::Timestamp;
 use jaas_core::signature::{self, Secret, SignatureError, Tolerance, Verified};
 use jaas_core::{ConfigError, ConfigErrorKind};
 
-/// Examines signatures made, or believed to be made, with these secrets.
+/// Examines signatures made, or supposedly made, with these secrets.
 ///
 /// ```
 /// use jaas_core::Timestamp;
@@ -36,10 +36,10 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    /// A doctor who knows the secrets of the endpoint: several while you rotate.
+    /// Creates a doctor that knows the secrets of the endpoint: several while you rotate.
     ///
     /// # Errors
-    /// When there is none, or one is empty. White space at an end is no error here: it is one of the mistakes.
+    /// When there is none, or one is empty. White space at an end is not an error here: it is one of the mistakes.
     pub fn new<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
         let secrets: Vec<String> = secrets.into_iter().map(Into::into).collect();
         if secrets.is_empty() {
@@ -54,22 +54,22 @@ impl Doctor {
         Ok(Self { secrets, others: Vec::new(), tolerance: Tolerance::default() })
     }
 
-    /// Secrets that do *not* belong to this endpoint but may have been mixed up with it: of another endpoint, or from
+    /// Secrets that do *not* belong to this endpoint but may have been used by mistake: of another endpoint, or from
     /// before a rotation. None by default.
     pub fn others<S: Into<String>>(mut self, secrets: impl IntoIterator<Item = S>) -> Self {
         self.others = secrets.into_iter().map(Into::into).collect();
         self
     }
 
-    /// How far the signature's time may lie from now. Defaults to 24 hours in the past and 5 minutes in the future.
+    /// How far the signature's time may be from now. Defaults to 24 hours in the past and 5 minutes in the future.
     pub fn tolerance(mut self, tolerance: Tolerance) -> Self {
         self.tolerance = tolerance;
         self
     }
 
-    /// Examines a header's value against the body, byte for byte as it came, at this time.
+    /// Examines a header's value against the body, byte for byte as received, at this time.
     pub fn examine(&self, header: &str, body: &[u8], now: Timestamp) -> Diagnosis {
-        // Where white space stands at its end, a secret cannot be used; the search says so.
+        // A secret with white space at its end cannot be used; the search reports it.
         let usable: Vec<(usize, Secret)> = self
             .secrets
             .iter()
@@ -99,13 +99,13 @@ impl fmt::Debug for Doctor {
     }
 }
 
-/// What was found.
+/// The result of an examination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Diagnosis {
-    /// What a receiver says.
+    /// The result that a receiver gets.
     pub verdict: Result<Verified, SignatureError>,
-    /// Which of the secrets given to [`Doctor::new`] the signature was made with, from 0; `None` when not valid.
+    /// Which of the secrets passed to [`Doctor::new`] made the signature, from 0; `None` when not valid.
     pub secret: Option<usize>,
     /// The mistakes that together explain the refusal, the fewest that do. Empty when the signature is valid, and
     /// when no known mistake explains it.
@@ -123,9 +123,9 @@ impl Diagnosis {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Which.
+    /// The kind of mistake.
     pub mistake: Mistake,
-    /// What it looks like here, and the remedy. It never quotes a secret or the body.
+    /// How it shows here, and the remedy. It never quotes a secret or the body.
     pub explanation: String,
 }
 
@@ -174,7 +174,7 @@ pub enum Mistake {
     KeyDecoded,
     /// The secret has white space at an end, such as the line break of a secrets file.
     WhiteSpaceInSecret,
-    /// Quotes stand around the secret, such as those of a file of environment variables.
+    /// The secret has quotes around it, such as those of a file of environment variables.
     QuotesAroundSecret,
     /// Made with the secret of another endpoint, or with one from before a rotation.
     WrongSecret,
@@ -184,15 +184,15 @@ pub enum Mistake {
     UrlSafeBase64,
     /// `v1` lost the `=` at its end, as happens when an element is split at every `=` instead of the first.
     PaddingLost,
-    /// The body was parsed and written again, or signed as such; it is signed as bytes.
+    /// The body was parsed and written again, or signed in that form; the signature covers the bytes.
     Reserialised,
     /// A line break was added to the end of the body, or lost there.
     TrailingNewline,
-    /// A byte order mark was put before the body, or taken off.
+    /// A byte order mark was put before the body, or removed.
     ByteOrderMark,
-    /// The body is empty, and something else was signed: it was read before it came here.
+    /// The body is empty, and something else was signed: something consumed it earlier.
     BodyMissing,
-    /// The body was encoded in base64 by a gateway, or signed so.
+    /// The body was encoded in base64 by a gateway, or signed in that form.
     Base64Body,
     /// The body went through another character set than UTF-8: characters outside ASCII became `?` or other bytes.
     CharacterSet,
@@ -200,8 +200,8 @@ pub enum Mistake {
     Milliseconds,
     /// The body was signed alone, without `t` and the dot before it.
     TimestampNotSigned,
-    /// The signature is genuine, but the clocks of the two sides, or the time until the request was examined, are
-    /// further apart than the tolerance.
+    /// The signature is genuine, but the clocks of the two sides, or the time until the request was examined, differ by
+    /// more than the tolerance.
     ClockSkew,
     /// The header has no `t` or no `v1`.
     MalformedHeader,
@@ -236,7 +236,7 @@ impl Mistake {
     }
 }
 
-/// A time this large counts milliseconds: in seconds it would lie beyond the year 5000.
+/// A time this large counts milliseconds: in seconds it would be after the year 5000.
 const MILLISECONDS_FROM: i64 = 100_000_000_000;
 
 /// What `t` would be if it were milliseconds.

@@ -1,4 +1,4 @@
-//! Events made to order: a constructor for each event of the table, and a builder to say what matters in a test.
+//! Test events: a constructor for each event of the table, and a builder to set what matters in a test.
 //!
 //! ```
 //! use jaas_core::event::DisconnectReason;
@@ -47,7 +47,7 @@ use crate::fixture;
 macro_rules! constructors {
     ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {$(
         #[doc = $doc]
-        #[doc = concat!("\n\n`", $wire, "`, to be changed as [`", stringify!($Event), "`](jaas_core::event::", stringify!($Event), ").")]
+        #[doc = concat!("\n\n`", $wire, "`, which you can change as [`", stringify!($Event), "`](jaas_core::event::", stringify!($Event), ").")]
         pub fn $method() -> EventBuilder<event::$Event> {
             EventBuilder::from_fixture(EventKind::$Event)
         }
@@ -55,12 +55,12 @@ macro_rules! constructors {
 }
 jaas_core::for_each_event!(constructors);
 
-/// An event of this kind, for those who choose it as they run; for [`EventKind::Unknown`] as of [`unknown`].
+/// Creates an event of this kind, chosen at run time; for [`EventKind::Unknown`] like [`unknown`].
 pub fn of(kind: EventKind) -> EventBuilder {
     EventBuilder::from_fixture(kind)
 }
 
-/// An event of a type that no version of this crate need know.
+/// Creates an event of a type that no version of this crate need know.
 ///
 /// ```
 /// use jaas_core::event::EventKind;
@@ -82,7 +82,7 @@ pub struct EventBuilder<P = Untyped> {
     payload: PhantomData<fn() -> P>,
 }
 
-/// The payload of a builder that does not know its event's type, such as [`of`] makes.
+/// The payload of a builder that does not know its event's type, such as the builder that [`of`] returns.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Untyped;
@@ -98,24 +98,24 @@ impl<P> EventBuilder<P> {
         builder.fresh()
     }
 
-    /// Gives it this key.
+    /// Sets the idempotency key.
     pub fn key(self, key: impl Into<IdempotencyKey>) -> Self {
         self.set("idempotencyKey", key.into().into_string())
     }
 
-    /// Gives it a key that no other builder of this process has: what a clone needs to be another event.
+    /// Sets a key that no other builder of this process has: this makes a clone a different event.
     pub fn fresh(self) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         self.key(format!("00000000-0000-4000-8000-{number:012x}"))
     }
 
-    /// Lets it happen at this time.
+    /// Sets the time at which it happened.
     pub fn at(self, timestamp: impl Into<Timestamp>) -> Self {
         self.set("timestamp", timestamp.into().as_millis())
     }
 
-    /// Lets it happen so much later than it does.
+    /// Moves its time later by this much.
     pub fn later(self, by: Duration) -> Self {
         let at = self.happened_at().saturating_add(by);
         self.at(at)
@@ -139,18 +139,18 @@ impl<P> EventBuilder<P> {
         builder.set("appId", app.as_str()).in_meeting(app.as_str(), &room)
     }
 
-    /// Moves it to this sitting.
+    /// Moves it to this session.
     pub fn in_session(self, session: impl Into<SessionId>) -> Self {
         self.set("sessionId", session.into().into_string())
     }
 
-    /// Lets it come to this endpoint. Defaults to `main`.
+    /// Sets the endpoint that receives it. Defaults to `main`.
     pub fn to_endpoint(mut self, endpoint: impl Into<Arc<str>>) -> Self {
         self.endpoint = endpoint.into();
         self
     }
 
-    /// Lets it arrive at this time. Defaults to the time at which it happened.
+    /// Sets the time at which it arrives. Defaults to the time at which it happened.
     pub fn received_at(mut self, at: impl Into<Timestamp>) -> Self {
         self.received_at = Some(at.into());
         self
@@ -194,7 +194,7 @@ impl<P> EventBuilder<P> {
 }
 
 impl<P: Payload> EventBuilder<P> {
-    /// Changes any typed field of the payload. Fields that this crate does not know stay as they are.
+    /// Changes any typed field of the payload. Fields that this crate does not know are unchanged.
     ///
     /// ```
     /// use jaas_testkit::event;
@@ -208,7 +208,7 @@ impl<P: Payload> EventBuilder<P> {
     /// ```
     ///
     /// # Panics
-    /// When `data` was [set](Self::set) to something that cannot be read as the payload.
+    /// When `data` was [set](Self::set) to a value that does not decode as the payload.
     pub fn with(mut self, change: impl FnOnce(&mut P)) -> Self {
         let mut payload = self.payload();
         let before = written(&payload);

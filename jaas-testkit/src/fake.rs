@@ -1,4 +1,4 @@
-//! A dispatcher for tests of what stands before it or behind it.
+//! A dispatcher for tests of the code before it or behind it.
 
 mod matches;
 mod script;
@@ -20,8 +20,8 @@ use tokio::sync::watch;
 pub use self::matches::{EventMatcher, Matches};
 use self::script::{Act, Script, Scripted};
 
-/// A dispatcher in memory that answers as the real ones do and remembers everything. Put it behind a receiver to test
-/// what your server passes on, or give it deliveries yourself to see how a handler fares among duplicates and failures.
+/// A dispatcher in memory that returns what the real ones return and remembers everything. Put it behind a receiver to
+/// test what your server passes on, or deliver to it yourself to see how a handler fares with duplicates and failures.
 ///
 /// ```
 /// use jaas_core::Disposition;
@@ -42,22 +42,22 @@ use self::script::{Act, Script, Scripted};
 /// ```
 ///
 /// # Its two forms
-/// - [`recording`](Self::recording) only remembers. It is an [`Inbox`] over a [`MemoryStore`] that no worker asks, and
-///   answers as such: stored, duplicate, conflict, quarantined.
-/// - [`running`](Self::running) gives events to a handler. It is a [`Direct`], and answers as such: handled, ignored,
+/// - [`recording`](Self::recording) only remembers. It is an [`Inbox`] over a [`MemoryStore`] without a worker, and
+///   returns the same: stored, duplicate, conflict, quarantined.
+/// - [`running`](Self::running) gives events to a handler. It is a [`Direct`], and returns the same: handled, ignored,
 ///   failed, duplicate, conflict, quarantined, and 503 while another copy of the same event is in progress or when the
-///   handler wants a retry, panics, or needs longer than 8 s.
+///   handler wants a retry, panics, or takes longer than 8 s.
 ///
 /// Both are tested with [`dispatcher_conformance!`](crate::dispatcher_conformance), like the real ones.
 ///
 /// # What it simplifies
-/// - It forgets when it is dropped, and keeps everything until then: no limit, no retention.
-/// - `recording` runs nothing; take a [`Worker`](jaas_core::Worker) on a `MemoryStore` for that.
+/// - It keeps everything until it is dropped, without limit or retention.
+/// - `recording` runs nothing; use a [`Worker`](jaas_core::Worker) on a `MemoryStore` for that.
 /// - `running` calls the handler inside the delivery: there is no back-off, no order within a session, no dead letter
-///   and no transaction, so it takes handlers of `Tx = ()`; [`running_in`](Self::running_in) takes the others, with a
-///   `Tx` of the test's. It delivers nothing again by itself; do it with
-///   [`deliver`](Self::deliver) or [`deliver_until_taken`](Self::deliver_until_taken).
-/// - It does not authenticate: that is a receiver's work.
+///   and no transaction, so it accepts handlers of `Tx = ()`; [`running_in`](Self::running_in) accepts the others, with
+///   a `Tx` of the test. It does not redeliver by itself; call [`deliver`](Self::deliver) or
+///   [`deliver_until_taken`](Self::deliver_until_taken).
+/// - It does not authenticate: that is the job of a receiver.
 ///
 /// Clones share everything.
 #[derive(Clone)]
@@ -77,25 +77,25 @@ enum Inner {
     Running(Direct),
 }
 
-/// One delivery and what it was answered.
+/// One delivery and its result.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Arrival {
-    /// What came.
+    /// The delivery.
     pub received: Incoming,
-    /// What was answered; `None` while it is under way, and for ever when the sender hung up.
+    /// The result; `None` while it is in flight, and forever when the sender hung up.
     pub answer: Option<Result<Disposition, DispatchError>>,
     /// How the handler's run failed, if it did.
     pub failure: Option<String>,
 }
 
 impl FakeDispatcher {
-    /// A dispatcher that only remembers.
+    /// Creates a dispatcher that only remembers.
     pub fn recording() -> Self {
         Self::new(Arc::default(), Inner::Recording(Box::new(Inbox::new(MemoryStore::new()))))
     }
 
-    /// A dispatcher that gives events to this handler.
+    /// Creates a dispatcher that gives events to this handler.
     ///
     /// ```
     /// use jaas_core::{Disposition, Handled};
@@ -117,17 +117,17 @@ impl FakeDispatcher {
         let script = Arc::<Script>::default();
         let handler = Scripted::new(handler, script.clone());
         let direct = Direct::builder(Handlers::new().plain("handler", handler)).build();
-        // One handler with a good name, and limits that are not zero: there is nothing to refuse.
+        // One handler with a valid name, and timeouts that are not zero: there is nothing to refuse.
         #[allow(clippy::expect_used)]
         Self::new(script, Inner::Running(direct.expect("a good configuration")))
     }
 
-    /// A dispatcher that gives events to a [transactional](Handlers::transactional) handler, one at a time. All its runs are
-    /// given this `Tx`; the test keeps a clone, to look at what they wrote.
+    /// Creates a dispatcher that gives events to a [transactional](Handlers::transactional) handler, one at a time. All
+    /// its runs get this `Tx`; the test keeps a clone, to look at what they wrote.
     ///
-    /// It begins, commits and rolls back nothing: what a run wrote that failed stays, unlike in a store. For a connection of
-    /// diesel-async, call `begin_test_transaction` on it first, and nothing is committed. For the store's real transactions
-    /// take a [`Worker`](jaas_core::Worker) on it.
+    /// It does not begin, commit or roll back anything: what a failed run wrote stays, unlike in a store. For a
+    /// connection of diesel-async, call `begin_test_transaction` on it first, and nothing is committed. For the store's
+    /// real transactions use a [`Worker`](jaas_core::Worker) on it.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -170,19 +170,19 @@ impl FakeDispatcher {
         Self { shared: Arc::new(Shared { inner, script, arrivals: Mutex::default(), answered }) }
     }
 
-    /// Delivers once: [`dispatch`](Dispatcher::dispatch) for what can be made a [`Incoming`], such as an
-    /// [`EventBuilder`](crate::event::EventBuilder).
+    /// Delivers once: calls [`dispatch`](Dispatcher::dispatch) with anything that converts into an [`Incoming`], such
+    /// as an [`EventBuilder`](crate::event::EventBuilder).
     ///
     /// # Errors
-    /// When it is answered 503.
+    /// When the result is 503.
     pub async fn deliver(&self, received: impl Into<Incoming>) -> Result<Disposition, DispatchError> {
         self.dispatch(received.into()).await
     }
 
-    /// Delivers the same again and again until it is answered with a 2xx, as JaaS does, but without waiting in between.
+    /// Delivers repeatedly until the result is a 2xx, as JaaS does, but without waiting in between.
     ///
     /// # Panics
-    /// When it was answered 503 twenty times.
+    /// When the result was 503 twenty times.
     #[track_caller]
     pub fn deliver_until_taken(
         &self,
@@ -201,63 +201,63 @@ impl FakeDispatcher {
             }
             #[allow(clippy::panic)]
             answer.unwrap_or_else(|error| {
-                panic!("not taken {TIMES} times, at last: {error}; delivered at {caller}")
+                panic!("not accepted {TIMES} times; the last error: {error}; delivered at {caller}")
             })
         }
     }
 
-    /// Lets the next run of the handler, or the next delivery when nothing runs, fail before anything has happened:
-    /// it is answered 503.
+    /// Makes the next run of the handler, or the next delivery when nothing runs, fail before anything has happened,
+    /// with 503.
     pub fn fail_next(&self, why: impl Into<String>) -> &Self {
         self.then(Act::Fail(why.into()))
     }
 
-    /// Lets the next run of the handler, or the next delivery when nothing runs, succeed and be answered 503 all the
-    /// same, as when a process dies between its work and its answer.
+    /// Makes the next run of the handler, or the next delivery when nothing runs, succeed but return 503, as when a
+    /// process dies between its work and its response.
     pub fn lose_next_answer(&self) -> &Self {
         self.then(Act::LoseAnswer)
     }
 
-    /// Lets the next run of the handler panic instead, which is answered 503; when nothing runs, the next delivery
-    /// panics in the face of its caller.
+    /// Makes the next run of the handler panic instead, which returns 503; when nothing runs, the next delivery panics
+    /// in its caller.
     pub fn panic_next(&self, message: impl Into<String>) -> &Self {
         self.then(Act::Panic(message.into()))
     }
 
-    /// Lets the next run of the handler, or the next delivery when nothing runs, begin so much later.
+    /// Delays the next run of the handler, or the next delivery when nothing runs, by this much.
     pub fn delay_next(&self, delay: Duration) -> &Self {
         self.then(Act::Delay(delay))
     }
 
-    /// Said several times, the first concerns the next run, the second the one after it, and so on.
+    /// Several calls queue up: the first concerns the next run, the second the one after it, and so on.
     fn then(&self, act: Act) -> &Self {
         self.shared.script.push(act);
         self
     }
 
-    /// Everything that came, in order, copies included.
+    /// Every delivery, in order, copies included.
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.lock().clone()
     }
 
-    /// The events it took responsibility for, each as often as it did: those that were stored, or whose handler's run
-    /// succeeded. Copies, conflicts and what was refused are not among them.
+    /// The events for which it took responsibility, each as often as it did: those that were stored, or whose handler's
+    /// run succeeded. Copies, conflicts and refused deliveries are not among them.
     pub fn taken(&self) -> Vec<Delivery> {
         self.shared.script.taken()
     }
 
-    /// Waits until this many deliveries were answered, and returns all. Put a time-out around it when they may never
+    /// Waits until this many deliveries have a result, and returns all. Put a timeout around it when they may never
     /// come.
     pub async fn wait_for(&self, answers: usize) -> Vec<Arrival> {
-        // The sender is ours, so the wait can only end well.
+        // The sender is ours, so the wait can only succeed.
         let _ = self.shared.answered.subscribe().wait_for(|answered| *answered >= answers).await;
         self.arrivals()
     }
 
-    /// Asserts that something like this came, whatever the answer, and gives back what did, to be asked more.
+    /// Asserts that a matching delivery came, whatever the result, and returns the matches for further assertions.
     ///
     /// # Panics
-    /// When nothing did, with what came instead and how the nearest of it differs.
+    /// When none came; the message lists what came instead, and how the nearest of it differs.
     #[track_caller]
     pub fn assert_received(&self, wanted: impl Into<EventMatcher>) -> Matches {
         let matches = Matches::of(&wanted.into(), self.arrivals());
@@ -265,10 +265,10 @@ impl FakeDispatcher {
         matches
     }
 
-    /// Asserts that nothing like this came.
+    /// Asserts that no matching delivery came.
     ///
     /// # Panics
-    /// When something did.
+    /// When one did.
     #[track_caller]
     pub fn assert_not_received(&self, wanted: impl Into<EventMatcher>) {
         Matches::of(&wanted.into(), self.arrivals()).times(0);
@@ -323,7 +323,7 @@ impl Dispatcher for FakeDispatcher {
     }
 }
 
-/// A handler that is given this `Tx` in each run.
+/// A handler that gets this `Tx` in each run.
 struct InTx<H, Tx> {
     handler: H,
     tx: Arc<tokio::sync::Mutex<Tx>>,

@@ -1,4 +1,4 @@
-//! A store that fails as databases fail, to see what becomes of those who rely on it.
+//! A store that fails as databases fail, to test the code that relies on it.
 
 mod faults;
 mod store;
@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 pub use self::faults::{Fault, Faults, Op};
 
-/// Wraps a store and lets its operations fail: by chance, from a seed, or as scripted. With no faults it changes
+/// Wraps a store and makes its operations fail: at random, from a seed, or as scripted. Without faults it changes
 /// nothing, and passes [`store_conformance!`](crate::store_conformance) as the store inside does.
 ///
 /// ```
@@ -38,7 +38,7 @@ pub use self::faults::{Fault, Faults, Op};
 /// # }).unwrap();
 /// ```
 ///
-/// By chance:
+/// At random:
 ///
 /// ```
 /// use jaas_core::store::MemoryStore;
@@ -58,12 +58,12 @@ pub use self::faults::{Fault, Faults, Op};
 /// assert_eq!(store.injected(Op::Accept), 0);
 /// ```
 ///
-/// The decisions follow from the seed and the order of the calls. Waiting goes by tokio's timers, so with paused time a test
+/// The decisions follow from the seed and the order of the calls. Waits use tokio's timers, so with paused time a test
 /// takes no time.
 ///
-/// Faults are as real ones are: whatever is not done is not done at all, or, for [`Fault::Torn`], one element of the
-/// batch after the other; errors are [`Unavailable`](StoreErrorKind::Unavailable). What is handed over to a worker
-/// ([`hand_over`](jaas_core::store::EventStore::hand_over)) goes from the store inside straight to the worker.
+/// Faults are like real ones: an operation that is not done is not done at all or, for [`Fault::Torn`], one element of
+/// the batch after the other; errors are [`Unavailable`](StoreErrorKind::Unavailable). Events handed over to a worker
+/// ([`hand_over`](jaas_core::store::EventStore::hand_over)) go from the store inside directly to the worker.
 ///
 /// Clones share the store, the faults and the counts.
 pub struct FaultyStore<S> {
@@ -76,7 +76,7 @@ struct State {
     faults: Faults,
     scripts: HashMap<Op, VecDeque<Fault>>,
     outage: HashMap<Op, Fault>,
-    /// By how much the store's clock is wrong, in ms.
+    /// The error of the store's clock, in ms.
     clock: i64,
     calls: BTreeMap<Op, u64>,
     injected: BTreeMap<Op, u64>,
@@ -86,13 +86,13 @@ struct State {
 struct Fate {
     latency: Duration,
     fault: Option<Fault>,
-    /// For a torn batch, the part of it that is done.
+    /// For a torn batch, the part that is done.
     part: f64,
     clock: i64,
 }
 
 impl<S> FaultyStore<S> {
-    /// Wraps a store, without a fault at first.
+    /// Wraps a store, initially without faults.
     pub fn new(store: S) -> Self {
         let state = State {
             random: ChaCha8Rng::seed_from_u64(0),
@@ -106,7 +106,7 @@ impl<S> FaultyStore<S> {
         Self { store: Arc::new(store), state: Arc::new(Mutex::new(state)) }
     }
 
-    /// From now on lets these faults happen, by chances that follow from the seed.
+    /// Enables these faults from now on, at random from the seed.
     #[must_use]
     pub fn seeded(self, seed: u64, faults: Faults) -> Self {
         self.lock().random = ChaCha8Rng::seed_from_u64(seed);
@@ -114,23 +114,23 @@ impl<S> FaultyStore<S> {
         self
     }
 
-    /// From now on lets these faults happen by chance.
+    /// Enables these faults from now on, at random.
     pub fn set_faults(&self, faults: Faults) {
         self.lock().faults = faults;
     }
 
-    /// Lets the next call of this operation fail so, whatever else is set. Said several times, the first concerns the
-    /// next call, the second the one after it, and so on.
+    /// Makes the next call of this operation fail this way, whatever else is set. Several calls queue up: the first
+    /// concerns the next call, the second the one after it, and so on.
     pub fn script(&self, op: Op, fault: Fault) {
         self.lock().scripts.entry(op).or_default().push_back(fault);
     }
 
-    /// Lets every call of these operations fail so, until it is [mended](Self::mend).
+    /// Makes every call of these operations fail this way, until it is [mended](Self::mend).
     pub fn outage(&self, ops: impl IntoIterator<Item = Op>, fault: Fault) {
         self.lock().outage.extend(ops.into_iter().map(|op| (op, fault)));
     }
 
-    /// From now on lets nothing fail, and puts the clock right.
+    /// Stops all faults from now on, and corrects the clock.
     pub fn mend(&self) {
         let mut state = self.lock();
         state.faults = Faults::none();
@@ -139,7 +139,7 @@ impl<S> FaultyStore<S> {
         state.clock = 0;
     }
 
-    /// The store inside, past all faults.
+    /// The store inside, without the faults.
     pub fn inner(&self) -> &Arc<S> {
         &self.store
     }
@@ -149,7 +149,7 @@ impl<S> FaultyStore<S> {
         self.lock().calls.get(&op).copied().unwrap_or(0)
     }
 
-    /// How many of those calls had a fault. Latency alone is none.
+    /// How many of those calls had a fault. Latency alone does not count.
     pub fn injected(&self, op: Op) -> u64 {
         self.lock().injected.get(&op).copied().unwrap_or(0)
     }
@@ -197,7 +197,7 @@ impl Fate {
         request
     }
 
-    /// The query of what is done of a batch.
+    /// The query for the part of a batch that is done.
     fn in_part(&self, query: &EventQuery) -> EventQuery {
         let mut query = query.clone();
         query.page.limit = self.limit(query.page.limit);
@@ -211,7 +211,7 @@ impl Fate {
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let unavailable = |how| {
-            let message = format!("{op:?} failed, as a test wants it: {how}");
+            let message = format!("{op:?} failed, as scripted by a test: {how}");
             StoreError::new(StoreErrorKind::Unavailable, message)
         };
         if !self.latency.is_zero() {
@@ -227,14 +227,14 @@ impl Fate {
             }
             Some(Fault::StallBefore(how_long)) => {
                 sleep(how_long).await;
-                return Err(unavailable("no answer, and nothing happened"));
+                return Err(unavailable("no response, and nothing happened"));
             }
             Some(Fault::StallAfter(how_long)) => {
                 call.await?;
                 sleep(how_long).await;
             }
         }
-        Err(unavailable("it happened, but the answer was lost"))
+        Err(unavailable("it happened, but the response was lost"))
     }
 }
 

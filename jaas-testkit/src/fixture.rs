@@ -2,10 +2,10 @@
 
 use jaas_core::event::EventKind;
 
-/// A body and what it shows.
+/// A body and its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fixture {
-    /// What it shows: the event type, or the name of the case.
+    /// Its name: the event type, or the name of the case.
     pub name: &'static str,
     /// The body.
     pub body: &'static str,
@@ -13,8 +13,8 @@ pub struct Fixture {
 
 macro_rules! from_the_table {
     ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {
-        /// One body for each event of the table, in its documented shape with plausible values, every documented
-        /// field present, and an idempotency key of its own.
+        /// One body for each event of the table, in its documented shape with plausible values, every documented field
+        /// present, and a distinct idempotency key.
         ///
         /// An event without its file in `fixtures/` does not compile.
         pub const EVENTS: &[Fixture] = &[$(Fixture {
@@ -22,7 +22,7 @@ macro_rules! from_the_table {
             body: include_str!(concat!("../fixtures/", $wire, ".json")),
         },)*];
 
-        /// The body of this event; for [`EventKind::Unknown`], one of a type that no version knows.
+        /// The body of this event; for [`EventKind::Unknown`], a body of a type that no version knows.
         ///
         /// ```
         /// use jaas_core::event::EventKind;
@@ -54,8 +54,8 @@ macro_rules! unreadable {
     ($($name:literal)*) => { &[$(($name, include_bytes!(concat!("../unreadable/", $name)).as_slice()),)*] };
 }
 
-/// The examples of 8x8's page, byte for byte. Six of their keys appear on several of them, so give each a key of
-/// its own, with [`with_key`], before you send them to something that ignores duplicates.
+/// The examples of 8x8's page, byte for byte. Six of their keys appear in several of them, so give each a different
+/// key, with [`with_key`], before you send them to a server that ignores duplicates.
 pub const DOCUMENTED: &[Fixture] = fixtures! { "seed" ".json":
     "AGGREGATED_REACTIONS"
     "CHAT_UPLOADED"
@@ -92,8 +92,8 @@ pub const DOCUMENTED: &[Fixture] = fixtures! { "seed" ".json":
     "VIDEO_SEGMENT_UPLOADED"
 };
 
-/// Odd but readable bodies: what is known to vary on the wire, and what must do no harm. `cases/README.md` says of
-/// each what is odd and how it is known.
+/// Odd bodies with a valid envelope: what is known to vary on the wire, and what must do no harm. `cases/README.md`
+/// says what is odd about each, and how it is known.
 pub const CASES: &[Fixture] = fixtures! { "cases" ".json":
     "aggregated-reactions-empty-list-as-object"
     "all-data-null-recording"
@@ -212,7 +212,7 @@ pub const CASES: &[Fixture] = fixtures! { "cases" ".json":
     "wrong-typed-recording-fields"
 };
 
-/// Bodies without a readable envelope, by file name: what belongs in quarantine.
+/// Bodies whose envelope cannot be parsed, by file name: they belong in quarantine.
 pub const UNREADABLE: &[(&str, &[u8])] = unreadable! {
     "array.json"
     "empty-idempotency-key.json"
@@ -228,8 +228,8 @@ pub const UNREADABLE: &[(&str, &[u8])] = unreadable! {
     "truncated.json"
 };
 
-/// A body with another idempotency key and every other byte as it was; `None` when it has no key that is a
-/// string.
+/// Returns a body with another idempotency key and every other byte unchanged; `None` when it does not have a key that
+/// is a string.
 ///
 /// ```
 /// use jaas_testkit::fixture::with_key;

@@ -1,4 +1,4 @@
-//! Mocks of what an application implements or is given, made with [`mockall`].
+//! Mocks of what an application implements or gets, made with [`mockall`].
 
 mod handler;
 mod store;

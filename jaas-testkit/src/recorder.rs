@@ -9,8 +9,8 @@ use jaas_core::{Context, Delivery, EventHandler, Handled, HandlerResult};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// A handler that records what reaches it, and answers what you choose. It fits any store; clones record into the
-/// same list.
+/// A handler that records the events it gets, and returns what you choose. It works with any store; clones record into
+/// the same list.
 ///
 /// ```
 /// use jaas_core::{Delivery, Handlers, Inbox, Dispatcher, Incoming, Timestamp, Worker, store::MemoryStore};
@@ -52,12 +52,12 @@ pub struct HandlerCall {
 }
 
 impl Recorder {
-    /// A recorder that answers [`Handled::Done`].
+    /// Creates a recorder that returns [`Handled::Done`].
     pub fn new() -> Self {
         Self::answering(|_| Ok(Handled::Done))
     }
 
-    /// A recorder that answers what `answer` says; it may panic.
+    /// Creates a recorder that returns what `answer` returns; it may panic.
     pub fn answering(answer: impl Fn(&Delivery) -> HandlerResult + Send + Sync + 'static) -> Self {
         Self { seen: Arc::default(), count: Arc::new(watch::Sender::new(0)), answer: Arc::new(answer) }
     }
@@ -67,10 +67,10 @@ impl Recorder {
         self.seen.lock().clone()
     }
 
-    /// Waits until at least `count` calls were recorded, and returns all. Put a time-out around it when the count
-    /// may never come.
+    /// Waits until at least `count` calls were recorded, and returns all. Put a timeout around it when the count may
+    /// never be reached.
     pub async fn wait_for(&self, count: usize) -> Vec<HandlerCall> {
-        // The sender is ours, so the wait can only end well.
+        // The sender is ours, so the wait can only succeed.
         let _ = self.count.subscribe().wait_for(|seen| *seen >= count).await;
         self.seen()
     }

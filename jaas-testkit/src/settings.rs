@@ -1,4 +1,4 @@
-//! For testing who answers JaaS's question about the settings of a meeting.
+//! For testing providers of the settings of a meeting.
 
 mod answer;
 pub mod conformance;

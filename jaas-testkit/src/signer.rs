@@ -22,7 +22,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// A signer with this secret.
+    /// Creates a signer with this secret.
     ///
     /// # Errors
     /// When the secret is empty or has white space at an end.

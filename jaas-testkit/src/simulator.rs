@@ -1,11 +1,11 @@
-//! Meetings as JaaS would tell of them, and a sender that delivers as JaaS does.
+//! Meetings as JaaS would report them, and a sender that delivers as JaaS does.
 //!
 //! | | |
 //! |---|---|
 //! | [`Meeting`], [`Person`] | one meeting, played by hand |
 //! | [`Random`], [`Day`] | whole meetings from a seed |
 //! | [`Facts`] | what an application should have learned from a meeting |
-//! | [`Independence`] | does a projection of yours depend on the order of events, or on copies? |
+//! | [`Independence`] | does your projection depend on the order of events, or on copies? |
 //! | [`Sender`], [`Target`] | delivering to a `Receiver` or a server: repeated, doubled, reordered, late, lost |
 //! | `strategy` | random meetings for proptest (feature `proptest`) |
 //!

@@ -30,7 +30,7 @@ impl SettingsProvider for Vip {
                 let settings = MeetingSettings::builder()
                     .lobby_enabled(true)
                     .lobby_type(LobbyType::WaitForApproval)
-                    .passcode(self.passcode.clone())
+                    .passcode(self.passcode.expose())
                     .build()?;
                 Ok(settings.with_decided_by("the name ends in -vip"))
             }

@@ -5,27 +5,27 @@ use crate::lenient::payload;
 use crate::private::Personal;
 
 payload! {
-    /// Somebody rated the meeting or commented on it.
+    /// A participant rated the meeting or commented on it.
     ///
     /// - It can follow `ROOM_DESTROYED`: the question is put to people as they leave.
-    /// - The participant's own client fills these fields in (seen in jitsi-meet's client): take them as that
-    ///   person's statement.
-    /// - `fqn` is spelled as in the meeting's URL (seen in the sender's modules); join on the session.
+    /// - The participant's client fills in these fields (seen in jitsi-meet's client): take them as that person's
+    ///   statement.
+    /// - `fqn` is spelled as in the meeting's URL (seen in the sender's modules), so join on the session.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event Feedback {
-        /// 1 to 5, or `-1` for none (documented), or absent; see [`stars`](Self::stars).
+        /// 1 to 5, `-1` for no rating (documented), or absent; see [`stars`](Self::stars).
         rating: Option<i64> = "rating",
         /// What the person wrote.
         comments: Option<Personal> = "comments",
-        /// The user id of the JWT; guests have none.
+        /// The user id of the JWT; guests do not have one.
         user_id: Option<UserId> = "userId",
     }
 }
 
 impl Feedback {
-    /// The rating from 1 to 5, or `None` when the person gave none. Take averages over this, not over
-    /// `rating`, where `-1` would count.
+    /// The rating from 1 to 5, or `None` when the person did not rate. Compute averages over this, not over `rating`,
+    /// where `-1` would count.
     pub fn stars(&self) -> Option<u8> {
         self.rating.and_then(|rating| u8::try_from(rating).ok()).filter(|stars| (1..=5).contains(stars))
     }

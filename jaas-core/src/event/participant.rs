@@ -5,11 +5,11 @@ use crate::lenient::{open_enum, payload};
 use crate::private::Personal;
 
 payload! {
-    /// Who a participant is: what joining, leaving and the lobby events have in common.
+    /// Who a participant is: the common fields of joining, leaving and the lobby events.
     ///
-    /// The sender starts from a copy of `context.user` in the participant's JWT and adds its own fields (seen
-    /// in the sender's modules). So any field can be absent, above all a guest's `name`, `email` and `id`;
-    /// claims of your own making are in the raw data.
+    /// The sender starts from a copy of `context.user` in the participant's JWT and adds its own fields (seen in the
+    /// sender's modules). So any field can be absent, above all a guest's `name`, `email` and `id`; your own claims are
+    /// in the raw data.
     ///
     /// Two ids: [`id`](Self::id) is the user in *your* system and survives a new join;
     /// [`participant_id`](Self::participant_id) is one connection, and two tabs of one user have two. Visitors have
@@ -31,15 +31,15 @@ payload! {
         /// The participant's address with its resource: what chat files call `jid` (asserted by jitsi-meet's
         /// tests).
         participant_full_jid: Option<Jid> = "participantFullJid",
-        /// The endpoint id, made with the connection and kept on a trip to a breakout room; visitors have none
+        /// The endpoint id, created with the connection and kept on a trip to a breakout room; visitors do not have one
         /// (seen in the sender's modules).
         participant_id: Option<ParticipantId> = "participantId",
         /// The link to the participant's picture.
         avatar: Option<Personal> = "avatar",
         /// Whether recordings leave this participant out; a claim of the JWT.
         hidden_from_recorder: Option<bool> = "hidden-from-recorder",
-        /// The address of the room that was entered or left: unlike in `ROOM_CREATED`, a breakout room's own
-        /// (seen in the sender's modules).
+        /// The address of the room that was entered or left. In a breakout room it is that room's address, unlike in
+        /// `ROOM_CREATED` (seen in the sender's modules).
         conference: Option<Jid> = "conference",
         /// Whether the participant moved the call to another device: `true` on the join of the new device
         /// and on the departure of the old one (seen in the sender's modules).
@@ -48,30 +48,30 @@ payload! {
         is_visitor: Option<bool> = "isVisitor",
     }
 
-    /// Somebody entered a room of the meeting.
+    /// A participant entered a room of the meeting.
     ///
     /// - It can arrive before `ROOM_CREATED` (documented).
     /// - A reload or a reconnect has a new participant id. Going to a breakout room is `PARTICIPANT_LEFT` with
     ///   [`SwitchRoom`](DisconnectReason::SwitchRoom) and another join **with the same participant id**, and so is
     ///   coming back: one id can join and leave several times in one session (seen in the sender's modules).
     /// - A stay is session, participant id, room and time of joining; never session and participant id alone.
-    /// - Phones and SIP devices do not join with this event but with `DIAL_IN_STARTED`,
-    ///   `DIAL_OUT_STARTED`, `SIP_CALL_IN_STARTED` and `SIP_CALL_OUT_STARTED` (seen in the sender's modules).
+    /// - Phones and SIP devices have `DIAL_IN_STARTED`, `DIAL_OUT_STARTED`, `SIP_CALL_IN_STARTED` and
+    ///   `SIP_CALL_OUT_STARTED` instead of this event (seen in the sender's modules).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event ParticipantJoined {
         ..flatten {
             /// Who entered.
             participant: Participant,
-            /// The room that was entered; visitors come without it and count as in the main room.
+            /// The room that was entered; visitors do not have the field and count as in the main room.
             room: Room,
         }
     }
 
-    /// Somebody left a room of the meeting.
+    /// A participant left a room of the meeting.
     ///
     /// - Pair it with the latest `PARTICIPANT_JOINED` before it of the same session, participant id and room.
-    /// - It may never come; then the main room's `ROOM_DESTROYED` ends the presence.
+    /// - It may never arrive; then the main room's `ROOM_DESTROYED` ends the presence.
     /// - A change of rooms is a departure too: see [`is_room_switch`](Self::is_room_switch).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
@@ -81,27 +81,27 @@ payload! {
         ..flatten {
             /// Who left.
             participant: Participant,
-            /// The room that was left; visitors come without it and count as in the main room.
+            /// The room that was left; visitors do not have the field and count as in the main room.
             room: Room,
         }
     }
 
-    /// Somebody changed the subject of a room.
+    /// A participant changed the subject of a room.
     ///
     /// - Not documented: everything here was seen in the sender's modules.
-    /// - It names the user, not the presence: there is no participant id. All fields about the person are
-    ///   absent when no participant stands behind the change.
+    /// - It names the user, not the presence: there is no participant id. All fields about the person are absent when
+    ///   no participant made the change.
     /// - In a breakout room, session and `fqn` are those of the breakout room itself.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event ParticipantSubjectUpdate {
-        /// The address of the one who changed it, bare.
+        /// The address of the participant who changed it, bare.
         participant_jid: Option<Jid> = "participantJid",
         /// The e-mail address of the JWT.
         email: Option<Personal> = "email",
         /// The user id of the JWT.
         id: Option<UserId> = "id",
-        /// The name of the one who changed it.
+        /// The name of the participant who changed it.
         name: Option<Personal> = "name",
         /// The new subject; absent when it was cleared.
         subject: Option<Personal> = "subject",
@@ -113,10 +113,10 @@ payload! {
         }
     }
 
-    /// A participant made another one a moderator.
+    /// A participant made another participant a moderator.
     ///
-    /// - Only what one participant grants to another is told: not the loss of the role, and not the role that
-    ///   a JWT brings along (seen in the sender's modules).
+    /// - It reports only what one participant grants to another: not the loss of the role, and not the role that comes
+    ///   from a JWT (seen in the sender's modules).
     /// - It has no `isBreakout`; in a breakout room, session and `fqn` are those of the breakout room itself
     ///   (seen in the sender's modules).
     ///
@@ -148,24 +148,24 @@ open_enum! {
         Left = "left",
         /// A moderator removed the participant.
         Kicked = "kicked",
-        /// The connection was lost. This is a word of the sender's; one that *this crate* does not know is
+        /// The connection was lost. `unknown` is one of the sender's words; a word that *this crate* does not know is
         /// [`Other`](Self::Other).
         Unknown = "unknown",
         /// The participant went from the main room to a breakout room or back, and is still in the meeting.
         SwitchRoom = "switch_room",
-        /// The participant's client gave up after an error.
+        /// The participant's client stopped after an error.
         UnrecoverableError = "unrecoverable_error",
     }
 }
 
 impl Participant {
-    /// What identifies this connection within its session, in a join and in the leave that belongs to it: the
-    /// [`participant_id`](Self::participant_id), else the bare address. Visitors have no `participant_id` (seen in the
-    /// sender's modules) and are known by their address alone.
+    /// Identifies this connection within its session, in a join and in the leave that belongs to it: the
+    /// [`participant_id`](Self::participant_id), else the bare address. Visitors do not have a `participant_id` (seen
+    /// in the sender's modules), so their address alone identifies them.
     ///
-    /// `None` when the event names nobody. Two presences are the same only within one session, and one presence can
-    /// have several stays: a trip to a breakout room keeps it. An address may contain the name of a user, so do not
-    /// log what this returns.
+    /// `None` when the event does not name a participant. Two presences are the same only within one session, and one
+    /// presence can have several stays: a trip to a breakout room keeps it. An address may contain the name of a user,
+    /// so do not log the returned text.
     ///
     /// ```
     /// use jaas_core::event::Participant;
@@ -187,8 +187,8 @@ impl Participant {
 }
 
 impl ParticipantLeft {
-    /// Whether the participant only went to another room of the same meeting; a `PARTICIPANT_JOINED` for
-    /// that room belongs to it.
+    /// Whether the participant only went to another room of the same meeting; a `PARTICIPANT_JOINED` for that room
+    /// belongs to it.
     pub fn is_room_switch(&self) -> bool {
         self.disconnect_reason == Some(DisconnectReason::SwitchRoom)
     }
@@ -201,7 +201,7 @@ mod tests {
     use crate::id::BreakoutRoomId;
 
     #[test]
-    fn moderator_is_read_from_a_bool_and_from_a_string() {
+    fn moderator_decodes_from_a_bool_and_from_a_string() {
         for (data, moderator) in [
             (r#"{"moderator":true}"#, Some(true)),
             (r#"{"moderator":"true"}"#, Some(true)),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shared_fields_stand_beside_the_events_own() {
+    fn the_shared_fields_decode_beside_the_fields_of_the_event() {
         let left = ParticipantLeft::decode(
             r#"{"id":7,"hidden-from-recorder":"true","participantId":"3988218d","flip":false,
                 "context":{"any":["claim"]},"disconnectReason":"switch_room","isBreakout":true,
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_connection_is_no_unheard_of_reason() {
+    fn a_lost_connection_is_a_known_reason() {
         let reason = |word: &str| {
             let data = format!(r#"{{"disconnectReason":"{word}"}}"#);
             ParticipantLeft::decode(&data).expect("an object").disconnect_reason

@@ -5,17 +5,17 @@ use crate::lenient::payload;
 use crate::private::Personal;
 
 payload! {
-    /// Somebody asked a question.
+    /// A participant asked a question.
     ///
-    /// The documented example lacks `appId`; it is taken from `fqn`.
+    /// The documented example lacks `appId`; this crate takes it from `fqn`.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event PollCreated {
-        /// The poll; its answers name it too.
+        /// The poll; its answers refer to it.
         poll_id: Option<PollId> = "pollId",
         /// The question.
         question: Option<Personal> = "question",
-        /// What can be answered.
+        /// The options.
         answers: Vec<PollOption> = "answers",
         /// Who asked.
         user: Option<PollUser> = "user",
@@ -25,12 +25,12 @@ payload! {
         }
     }
 
-    /// Somebody answered a poll.
+    /// A participant answered a poll.
     ///
-    /// - One event is one person's whole answer: every option is listed, ticked or not (documented).
-    /// - Voting again is another event, which replaces the person's earlier one (seen in the sender's
-    ///   modules): per poll and participant, the answer with the latest `timestamp` counts.
-    /// - The documented example lacks `appId`; it is taken from `fqn`.
+    /// - One event is the whole answer of one person: every option is listed, ticked or not (documented).
+    /// - A second vote is another event, which replaces the person's earlier one (seen in the sender's modules): per
+    ///   poll and participant, the answer with the latest `timestamp` counts.
+    /// - The documented example lacks `appId`; this crate takes it from `fqn`.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event PollAnswer {
@@ -46,7 +46,7 @@ payload! {
         }
     }
 
-    /// One thing that can be answered to a [`PollCreated`].
+    /// One option of a [`PollCreated`].
     pub struct PollOption {
         /// The option's number within the poll, from 1 in the documented example.
         key: Option<i64> = "key",
@@ -66,14 +66,13 @@ payload! {
 
     /// Who asked or answered.
     ///
-    /// An unknown e-mail address or id comes as `""` (seen in the sender's modules) and is `None` here.
+    /// An unknown e-mail address or id arrives as `""` (seen in the sender's modules) and is `None` here.
     pub struct PollUser {
         /// The participant's address, bare.
         participant_jid: Option<Jid> = "participantJid",
         /// The endpoint id (seen in the sender's modules, not documented).
         participant_id: Option<ParticipantId> = "participantId",
-        /// The name shown at that moment (documented); the sender's modules leave it out and give it as
-        /// `name`.
+        /// The name shown at that moment (documented); the sender's modules omit it and send it as `name`.
         current_name: Option<Personal> = "currentName",
         /// The user id of the JWT.
         id: Option<UserId> = "id",
@@ -90,7 +89,7 @@ mod tests {
     use crate::event::Payload as _;
 
     #[test]
-    fn an_answer_tells_ticked_from_unticked_and_empty_from_known() {
+    fn an_answer_distinguishes_ticked_from_unticked_and_empty_from_known() {
         let answer = PollAnswer::decode(
             r#"{"answers":[{"key":1,"name":"Yes","value":false},{"key":2,"name":"No","value":true}],
                 "user":{"participantJid":"u@8x8.vc","participantId":"47bc002e","id":"","email":""},

@@ -10,42 +10,42 @@ use crate::timestamp::Timestamp;
 payload! {
     /// A participant reacted, once or several times within a short while.
     ///
-    /// - `participantId` is the **user id of the JWT** here (documented), not the endpoint id it is
-    ///   elsewhere; hence [`user_id`](Self::user_id).
-    /// - The participant's own client fills these fields in (seen in jitsi-meet's client): take them as that
-    ///   person's statement.
-    /// - `fqn` is spelled as in the meeting's URL (seen in the sender's modules); join on the session.
+    /// - `participantId` is the **user id of the JWT** here (documented), hence [`user_id`](Self::user_id); elsewhere
+    ///   it is the endpoint id.
+    /// - The participant's client fills in these fields (seen in jitsi-meet's client): take them as that person's
+    ///   statement.
+    /// - `fqn` is spelled as in the meeting's URL (seen in the sender's modules), so join on the session.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event Reactions {
-        /// The user id of the JWT, called `participantId` on the wire; guests have none.
+        /// The user id of the JWT, called `participantId` on the wire; guests do not have one.
         user_id: Option<UserId> = "participantId",
         /// The participant's address *with* its resource (documented): `participantFullJid` elsewhere.
         participant_jid: Option<Jid> = "participantJid",
         /// The name of the JWT (documented).
         participant_name: Option<Personal> = "participantName",
-        /// What was sent; the same reaction can stand in it several times.
+        /// What the participant sent; the same reaction can occur several times.
         reactions: Vec<Reaction> = "reactions",
     }
 
     /// One reaction in [`AggregatedReactions`].
     pub struct AggregatedReaction {
-        /// The user id of the JWT, called `participantId` on the wire; guests have none.
+        /// The user id of the JWT, called `participantId` on the wire; guests do not have one.
         user_id: Option<UserId> = "participantId",
         /// The name of the JWT (documented).
         participant_name: Option<Personal> = "participantName",
         /// When, in ms.
         timestamp: Option<Timestamp> = "timestamp",
-        /// What was sent.
+        /// What the participant sent.
         reaction: Option<Reaction> = "reaction",
     }
 }
 
 /// All reactions of a meeting, in one list.
 ///
-/// - It comes after `ROOM_DESTROYED` and holds everything that `REACTIONS` told along the way (documented):
-///   count either, never both.
-/// - `participantId` is the **user id of the JWT** here (documented), not the endpoint id it is elsewhere.
+/// - It comes after `ROOM_DESTROYED` and holds everything that `REACTIONS` reported along the way (documented): count
+///   one or the other, never both.
+/// - `participantId` is the **user id of the JWT** here (documented); elsewhere it is the endpoint id.
 ///
 /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -67,8 +67,8 @@ impl Write for AggregatedReactions {
 }
 
 open_enum! {
-    /// A kind of reaction: those of jitsi-meet's client. The documentation shows `like`, `surprised` and
-    /// `silence`, and gives no list.
+    /// A kind of reaction: those of jitsi-meet's client. The documentation shows `like`, `surprised` and `silence`, but
+    /// no complete list.
     pub enum Reaction {
         /// Thumbs up.
         Like = "like",

@@ -11,10 +11,10 @@ use crate::private::{Link, Personal};
 
 /// How long each participant spoke.
 ///
-/// - It is sent when the main room closes; breakout rooms are left out, and a meeting without speakers has no
-///   such event (seen in the sender's modules).
-/// - The keys are addresses *with* their resource (documented), `participantFullJid` elsewhere: somebody who
-///   came back has one entry per presence. Add them up by [`id`](SpeakerStat::id).
+/// - It is sent when the main room closes. Breakout rooms are left out, and a meeting without speakers does not have
+///   this event (seen in the sender's modules).
+/// - The keys are addresses *with* their resource (documented), `participantFullJid` elsewhere: a participant who came
+///   back has one entry per presence. Add them up by [`id`](SpeakerStat::id).
 ///
 /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,7 +39,7 @@ impl Write for SpeakerStats {
 payload! {
     /// One participant in [`SpeakerStats`].
     ///
-    /// Somebody without a JWT user has a time and nothing else (seen in the sender's modules).
+    /// A participant without a JWT user has a time and nothing else (seen in the sender's modules).
     pub struct SpeakerStat {
         /// The full name.
         name: Option<Personal> = "name",
@@ -50,7 +50,7 @@ payload! {
         id: Option<UserId> = "id",
         /// The e-mail address of the JWT; absent from the documented list but in its example.
         email: Option<Personal> = "email",
-        /// The time in **ms** for which this was the dominant speaker; `0` for who never was. As a
+        /// The time in **ms** for which this was the dominant speaker; `0` for a participant who never was. As a
         /// [`Duration`]: the method of the same name.
         time: Option<i64> = "time",
     }
@@ -58,11 +58,11 @@ payload! {
     /// The connection statistics of a participant who left can be downloaded.
     ///
     /// - It is sent for each participant who leaves, not once per meeting (documented).
-    /// - `participantId` is the **user id of the JWT** here (documented), hence [`user_id`](Self::user_id);
-    ///   the endpoint id has a name of its own, [`endpoint_id`](Self::endpoint_id).
-    /// - The link dies after **48** hours (documented). The file is gzip; inside, each line is one JSON
-    ///   array, and `getstats` entries hold only what changed since the entry before (documented).
-    /// - `fqn` is spelled as in the meeting's URL (seen in the sender's modules); join on the session.
+    /// - `participantId` is the **user id of the JWT** here (documented), hence [`user_id`](Self::user_id); the
+    ///   endpoint id has its own field, [`endpoint_id`](Self::endpoint_id).
+    /// - The link expires after **48** hours (documented). The file is gzip; inside, each line is one JSON array, and
+    ///   `getstats` entries hold only what changed since the previous entry (documented).
+    /// - `fqn` is spelled as in the meeting's URL (seen in the sender's modules), so join on the session.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event RtcstatsUploaded {
@@ -78,7 +78,7 @@ payload! {
 }
 
 impl SpeakerStat {
-    /// How long this was the dominant speaker; `None` when not told, or negative.
+    /// How long this was the dominant speaker; `None` when the time is absent or negative.
     pub fn time(&self) -> Option<Duration> {
         self.time.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis)
     }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_time_is_no_time() {
+    fn a_negative_time_is_absent() {
         let stats = SpeakerStats::decode(r#"{"u@8x8.vc/a":{"time":-1},"u@8x8.vc/b":{}}"#).expect("an object");
         assert!(stats.0.values().all(|stat| stat.time().is_none()));
     }

@@ -8,19 +8,19 @@ use crate::private::Personal;
 payload! {
     /// A SIP device called in and is in the meeting.
     ///
-    /// - It stands in the place of `PARTICIPANT_JOINED` (seen in the sender's modules); pair it with
-    ///   `SIP_CALL_IN_ENDED` by session and participant id.
+    /// - It replaces `PARTICIPANT_JOINED` (seen in the sender's modules); pair it with `SIP_CALL_IN_ENDED` by session
+    ///   and participant id.
     /// - SIP calls do not count as monthly active users (seen in the sender's modules).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event SipCallInStarted {
         /// The caller's SIP address, as in `sip:user@host`.
         sip_address: Option<Personal> = "sipAddress",
-        /// The caller's id made readable (documented).
+        /// The caller's id in readable form (documented).
         nick: Option<Personal> = "nick",
         /// The device's address in the meeting, bare.
         participant_jid: Option<Jid> = "participantJid",
-        /// The same with its resource (asserted by jitsi-meet's tests).
+        /// The same address with its resource (asserted by jitsi-meet's tests).
         participant_full_jid: Option<Jid> = "participantFullJid",
         /// The endpoint id.
         participant_id: Option<ParticipantId> = "participantId",
@@ -34,14 +34,14 @@ payload! {
 
     /// A SIP device that had called in is gone.
     ///
-    /// It stands in the place of `PARTICIPANT_LEFT` (seen in the sender's modules). The SIP address is not
-    /// repeated: pair it with `SIP_CALL_IN_STARTED` by session and participant id.
+    /// It replaces `PARTICIPANT_LEFT` (seen in the sender's modules). The SIP address is not repeated: pair it with
+    /// `SIP_CALL_IN_STARTED` by session and participant id.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event SipCallInEnded {
         /// The device's address in the meeting, bare.
         participant_jid: Option<Jid> = "participantJid",
-        /// The same with its resource (asserted by jitsi-meet's tests).
+        /// The same address with its resource (asserted by jitsi-meet's tests).
         participant_full_jid: Option<Jid> = "participantFullJid",
         /// The endpoint id.
         participant_id: Option<ParticipantId> = "participantId",
@@ -57,19 +57,19 @@ payload! {
 
     /// A SIP device was called from the meeting and is in it.
     ///
-    /// - It stands in the place of `PARTICIPANT_JOINED` (seen in the sender's modules); pair it with
-    ///   `SIP_CALL_OUT_ENDED` by session and participant id.
+    /// - It replaces `PARTICIPANT_JOINED` (seen in the sender's modules); pair it with `SIP_CALL_OUT_ENDED` by session
+    ///   and participant id.
     /// - SIP calls do not count as monthly active users (seen in the sender's modules).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event SipCallOutStarted {
         /// The called SIP address, as in `sip:user@host`.
         sip_address: Option<Personal> = "sipAddress",
-        /// The name of the one called, usually the user part of the SIP address (documented).
+        /// The name of the called party, usually the user part of the SIP address (documented).
         nick: Option<Personal> = "nick",
         /// The device's address in the meeting, bare.
         participant_jid: Option<Jid> = "participantJid",
-        /// The same with its resource (asserted by jitsi-meet's tests).
+        /// The same address with its resource (asserted by jitsi-meet's tests).
         participant_full_jid: Option<Jid> = "participantFullJid",
         /// The endpoint id.
         participant_id: Option<ParticipantId> = "participantId",
@@ -83,14 +83,14 @@ payload! {
 
     /// A SIP device called from the meeting is gone.
     ///
-    /// It stands in the place of `PARTICIPANT_LEFT` (seen in the sender's modules). The SIP address is not
-    /// repeated: pair it with `SIP_CALL_OUT_STARTED` by session and participant id.
+    /// It replaces `PARTICIPANT_LEFT` (seen in the sender's modules). The SIP address is not repeated: pair it with
+    /// `SIP_CALL_OUT_STARTED` by session and participant id.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event SipCallOutEnded {
         /// The device's address in the meeting, bare.
         participant_jid: Option<Jid> = "participantJid",
-        /// The same with its resource (asserted by jitsi-meet's tests).
+        /// The same address with its resource (asserted by jitsi-meet's tests).
         participant_full_jid: Option<Jid> = "participantFullJid",
         /// The endpoint id.
         participant_id: Option<ParticipantId> = "participantId",
@@ -106,8 +106,8 @@ payload! {
 
     /// A phone dialled in and is in the meeting.
     ///
-    /// - It stands in the place of `PARTICIPANT_JOINED` (seen in the sender's modules); pair it with
-    ///   `DIAL_IN_ENDED` by session and participant id.
+    /// - It replaces `PARTICIPANT_JOINED` (seen in the sender's modules); pair it with `DIAL_IN_ENDED` by session and
+    ///   participant id.
     /// - A call counts as a monthly active user: `USAGE` names it by its phone number (documented).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
@@ -118,7 +118,7 @@ payload! {
         nick: Option<Personal> = "nick",
         /// The phone's address in the meeting, bare.
         participant_jid: Option<Jid> = "participantJid",
-        /// The same with its resource (asserted by jitsi-meet's tests).
+        /// The same address with its resource (asserted by jitsi-meet's tests).
         participant_full_jid: Option<Jid> = "participantFullJid",
         /// The endpoint id.
         participant_id: Option<ParticipantId> = "participantId",
@@ -132,14 +132,14 @@ payload! {
 
     /// A phone that had dialled in is gone.
     ///
-    /// It stands in the place of `PARTICIPANT_LEFT`, without a reason (seen in the sender's modules). The
-    /// number is not repeated: pair it with `DIAL_IN_STARTED` by session and participant id.
+    /// It replaces `PARTICIPANT_LEFT`, without a reason (seen in the sender's modules). The number is not repeated:
+    /// pair it with `DIAL_IN_STARTED` by session and participant id.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event DialInEnded {
         /// The phone's address in the meeting, bare.
         participant_jid: Option<Jid> = "participantJid",
-        /// The same with its resource (asserted by jitsi-meet's tests).
+        /// The same address with its resource (asserted by jitsi-meet's tests).
         participant_full_jid: Option<Jid> = "participantFullJid",
         /// The endpoint id.
         participant_id: Option<ParticipantId> = "participantId",
@@ -153,8 +153,8 @@ payload! {
 
     /// A phone was called from the meeting and is in it.
     ///
-    /// - It stands in the place of `PARTICIPANT_JOINED` (seen in the sender's modules); pair it with
-    ///   `DIAL_OUT_ENDED` by session and participant id.
+    /// - It replaces `PARTICIPANT_JOINED` (seen in the sender's modules); pair it with `DIAL_OUT_ENDED` by session and
+    ///   participant id.
     /// - A call counts as a monthly active user: `USAGE` names it by its phone number (documented).
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
@@ -165,7 +165,7 @@ payload! {
         nick: Option<Personal> = "nick",
         /// The phone's address in the meeting, bare.
         participant_jid: Option<Jid> = "participantJid",
-        /// The same with its resource (asserted by jitsi-meet's tests).
+        /// The same address with its resource (asserted by jitsi-meet's tests).
         participant_full_jid: Option<Jid> = "participantFullJid",
         /// The endpoint id.
         participant_id: Option<ParticipantId> = "participantId",
@@ -179,14 +179,14 @@ payload! {
 
     /// A phone called from the meeting is gone.
     ///
-    /// It stands in the place of `PARTICIPANT_LEFT` (seen in the sender's modules). The number is not
-    /// repeated: pair it with `DIAL_OUT_STARTED` by session and participant id.
+    /// It replaces `PARTICIPANT_LEFT` (seen in the sender's modules). The number is not repeated: pair it with
+    /// `DIAL_OUT_STARTED` by session and participant id.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event DialOutEnded {
         /// The phone's address in the meeting, bare.
         participant_jid: Option<Jid> = "participantJid",
-        /// The same with its resource (asserted by jitsi-meet's tests).
+        /// The same address with its resource (asserted by jitsi-meet's tests).
         participant_full_jid: Option<Jid> = "participantFullJid",
         /// The endpoint id.
         participant_id: Option<ParticipantId> = "participantId",
@@ -202,7 +202,7 @@ payload! {
 }
 
 open_enum! {
-    /// Which side called, seen from the meeting.
+    /// Which side called, from the meeting's point of view.
     pub enum CallDirection {
         /// The phone called the meeting.
         In = "in",

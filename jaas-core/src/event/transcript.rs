@@ -7,14 +7,14 @@ use crate::private::{Link, Personal};
 payload! {
     /// Transcription began: the transcriber entered the room.
     ///
-    /// Not documented: everything here was seen in the sender's modules. The fields are about the
-    /// transcriber, not about the one who switched it on.
+    /// Not documented: everything here was seen in the sender's modules. The fields are about the transcriber, not
+    /// about the participant who switched it on.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
     pub event TranscriptionStarted {
         /// The transcriber's address, bare.
         participant_jid: Option<Jid> = "participantJid",
-        /// The same with its resource.
+        /// The same address with its resource.
         participant_full_jid: Option<Jid> = "participantFullJid",
         /// The transcriber's endpoint id.
         participant_id: Option<ParticipantId> = "participantId",
@@ -35,7 +35,7 @@ payload! {
     pub event TranscriptionEnded {
         /// The transcriber's address, bare.
         participant_jid: Option<Jid> = "participantJid",
-        /// The same with its resource.
+        /// The same address with its resource.
         participant_full_jid: Option<Jid> = "participantFullJid",
         /// The transcriber's endpoint id.
         participant_id: Option<ParticipantId> = "participantId",
@@ -51,7 +51,7 @@ payload! {
     ///
     /// - It comes when the meeting has ended (documented), after `ROOM_DESTROYED` (asserted by jitsi-meet's
     ///   tests).
-    /// - The link dies after 24 hours, and the file is deleted for good (documented).
+    /// - The link expires after 24 hours, and the file is deleted permanently (documented).
     /// - No format is documented for the file: keep its bytes.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
@@ -60,9 +60,9 @@ payload! {
         pre_authenticated_link: Option<Link> = "preAuthenticatedLink",
     }
 
-    /// Somebody finished a phrase, and here it is in writing, while the meeting goes on.
+    /// A participant finished a phrase. The event has its text, while the meeting goes on.
     ///
-    /// - Only final phrases are sent (documented); their order is that of `timestamp`, not of arrival.
+    /// - Only final phrases are sent (documented); order them by `timestamp`, not by arrival.
     /// - There are many: do not do slow work per phrase.
     ///
     /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
@@ -71,8 +71,8 @@ payload! {
         text: Option<Personal> = "final",
         /// The language: `en` in the documented example, full tags such as `en-US` also occur (documented).
         language: Option<String> = "language",
-        /// The message's own id; the meeting's iframe API reports the phrase under the same one (asserted by
-        /// jitsi-meet's tests).
+        /// The message's id; the meeting's iframe API reports the phrase under the same id (asserted by jitsi-meet's
+        /// tests).
         message_id: Option<String> = "messageID",
         /// Who spoke.
         participant: Option<Speaker> = "participant",
@@ -84,7 +84,7 @@ payload! {
         id: Option<ParticipantId> = "id",
         /// The name; absent in asynchronous transcriptions (asserted by jitsi-meet's tests).
         name: Option<Personal> = "name",
-        /// The user id of the JWT; guests have none.
+        /// The user id of the JWT; guests do not have one.
         user_id: Option<UserId> = "userId",
         /// The e-mail address of the JWT.
         email: Option<Personal> = "email",
@@ -96,7 +96,7 @@ payload! {
     ///
     /// - It comes when the meeting has ended (documented), after `ROOM_DESTROYED` (asserted by jitsi-meet's
     ///   tests).
-    /// - The link dies after 24 hours, and the file is deleted for good (documented).
+    /// - The link expires after 24 hours, and the file is deleted permanently (documented).
     /// - The file is a JSON object whose `messages` may be missing; the `jid` of a message is the
     ///   `participantFullJid` of a `PARTICIPANT_JOINED` (seen in the sender's modules).
     ///

@@ -11,9 +11,8 @@ use crate::private::Personal;
 ///
 /// - Nothing is sent for a lone first participant; the second join brings both, each later one itself
 ///   (documented). If the first stays alone, there is no event.
-/// - Somebody who comes back brings the same device again (seen in the sender's modules): monthly active
-///   users are the *distinct* [`device_id`](UsageEntry::device_id)s of the month, never the entries.
-/// - Phones count, by their number (documented); SIP calls, recordings and live streams do not, but a SIP
+/// - A participant who comes back brings the same device again (seen in the sender's modules): monthly active users are
+///   the *distinct* [`device_id`](UsageEntry::device_id)s of the month, never the entries.
 ///   device makes a lone participant count (seen in the sender's modules).
 ///
 /// <https://developer.8x8.com/jaas/docs/webhooks-payload>
@@ -43,16 +42,16 @@ payload! {
         /// The device: a random id that lives in the browser's local storage, or a phone number
         /// (documented).
         device_id: Option<Personal> = "deviceId",
-        /// The e-mail address of the JWT; phones have none.
+        /// The e-mail address of the JWT; phones do not have one.
         email: Option<Personal> = "email",
-        /// Which of your public keys signed the JWT, `<AppID>/<key id>`; for phones `<AppID>/dialIO` (seen in
-        /// the sender's modules).
+        /// Which of your public keys signed the JWT, `<AppID>/<key id>`; for phones `<AppID>/dialIO` (seen in the
+        /// sender's modules).
         kid: Option<String> = "kid",
-        /// The user id of the JWT; phones have none.
+        /// The user id of the JWT; phones do not have one.
         user_id: Option<UserId> = "userId",
         /// Which side called; only phones have it (documented).
         call_direction: Option<CallDirection> = "callDirection",
-        /// The endpoint id (asserted by jitsi-meet's tests); visitors have none.
+        /// The endpoint id (asserted by jitsi-meet's tests); visitors do not have one.
         participant_id: Option<ParticipantId> = "participantId",
         /// The `mauP` claim of the JWT, which decides for some customers whether the join is billed (seen in
         /// the sender's modules).

@@ -8,8 +8,8 @@ use crate::lenient::DecodeError;
 
 /// A failed run of a handler, and what to do next.
 ///
-/// `?` turns any error into "retry": the event is run again after a growing back-off, until the attempts are
-/// used up and it becomes a dead letter. (Only of a [`DecodeError`](crate::event::DecodeError) it makes a permanent failure.)
+/// `?` turns any error into "retry": the event runs again after a growing back-off, until its attempts are exhausted
+/// and it becomes a dead letter. Only a [`DecodeError`](crate::event::DecodeError) becomes a permanent failure.
 ///
 /// ```
 /// use jaas_core::{HandlerError, HandlerResult, Handled};
@@ -39,25 +39,25 @@ pub enum Retry {
     Backoff,
     /// Run again no sooner than this; the worker waits no longer than its back-off's maximum.
     After(Duration),
-    /// Nothing is gained by another run: the event becomes a dead letter. While another handler of it asks for a retry it
-    /// is run again, though, and this handler with it.
+    /// Another run would gain nothing: the event becomes a dead letter. If another handler of the event asks for a
+    /// retry, though, the event runs again, and this handler with it.
     Never,
 }
 
 impl HandlerError {
-    /// A failure that another attempt may get past; what `?` makes of an error.
+    /// A failure that another attempt may overcome; `?` makes this of an error.
     pub fn retry(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { retry: Retry::Backoff, source: source.into() }
     }
 
-    /// A failure that another attempt may get past, but no sooner than `delay`, or the longest wait of the worker's
-    /// [`Backoff`](crate::Backoff) if that is shorter.
+    /// A failure that another attempt may overcome, but no sooner than `delay`, or than the longest wait of the
+    /// worker's [`Backoff`](crate::Backoff) if that is shorter.
     pub fn retry_after(delay: Duration, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { retry: Retry::After(delay), source: source.into() }
     }
 
-    /// A failure that no other attempt would get past. The event becomes a dead letter, unless another handler of it asks for
-    /// a retry: then it is run again first, and this handler with it; see [`Handlers`](crate::Handlers).
+    /// A failure that no other attempt would overcome. The event becomes a dead letter, unless another handler of it
+    /// asks for a retry: then the event runs again first, and this handler with it; see [`Handlers`](crate::Handlers).
     pub fn permanent(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { retry: Retry::Never, source: source.into() }
     }
@@ -73,11 +73,11 @@ impl HandlerError {
     }
 }
 
-// `HandlerError` is not an `Error` itself, which is what lets `?` convert every error into it.
+// `HandlerError` does not implement `Error`; that is what lets `?` convert every error into it.
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for HandlerError {
     fn from(source: E) -> Self {
         let source = source.into();
-        // Stored data does not change, so what it cannot be read as today it cannot be read as tomorrow.
+        // Stored data does not change: if it does not decode today, it will not decode tomorrow.
         let retry = if source.is::<DecodeError>() { Retry::Never } else { Retry::Backoff };
         Self { retry, source }
     }
@@ -102,7 +102,7 @@ impl fmt::Debug for HandlerError {
     }
 }
 
-/// Compares what to do next and the message.
+/// Compares the next step and the message.
 impl PartialEq for HandlerError {
     fn eq(&self, other: &Self) -> bool {
         self.retry == other.retry && self.to_string() == other.to_string()

@@ -1,4 +1,4 @@
-//! Trying handlers on a stored event without any effect in the database.
+//! Trying handlers on a stored event without any effect on the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use crate::store::{EventAdmin, RowId, StoreError, StoreErrorKind, TxWork};
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rehearsed {
-    /// It was run, its transaction was rolled back, and this is what it returned. A panic and a timeout are failures, as
-    /// in a worker.
+    /// The handler ran, its transaction was rolled back, and this is what it returned. A panic and a timeout are
+    /// failures, as in a worker.
     Returned(HandlerResult),
-    /// It is a plain handler. It was not run, because nothing could undo what it does.
+    /// The handler is a plain one. It did not run, because nothing could undo its effects.
     Skipped,
 }
 
 impl<Tx: Send + 'static> Handlers<Tx> {
-    /// Runs each transactional handler on a stored event, in whatever state that is, in a transaction that is
-    /// rolled back; plain handlers are named and skipped. Nothing about the event changes, and no lease is taken. To see
-    /// whether a dead letter would be handled now, before it is replayed.
+    /// Runs each transactional handler on a stored event, whatever its state, in a transaction that is rolled back;
+    /// plain handlers are named and skipped. Nothing about the event changes, and no lease is taken. Use it to see
+    /// whether a dead letter would be handled now, before you replay it.
     ///
-    /// A handler may run for `timeout`. What it does outside its transaction, such as an HTTP request, stays done.
+    /// Each handler may run for `timeout`. Effects outside its transaction, such as an HTTP request, are not undone.
     ///
     /// # Errors
     /// [`NotFound`](StoreErrorKind::NotFound) when there is no such event, [`Erased`](StoreErrorKind::Erased) when its
-    /// body is gone, [`Corrupt`](StoreErrorKind::Corrupt) when its body cannot be parsed, and those of the store.
+    /// body is gone, [`Corrupt`](StoreErrorKind::Corrupt) when its body cannot be parsed, and the errors of the store.
     ///
     /// ```
     /// use jaas_core::store::{EventAdmin, EventQuery, EventStore, MemoryStore};

@@ -1,7 +1,7 @@
 //! Macros that define payload structs and open enums.
 
-/// Defines payload structs whose fields are read leniently. A field is `name: Type = "wireName"`; after
-/// `..flatten`, fields whose own fields stand beside the others on the wire.
+/// Defines payload structs whose fields are decoded leniently. A field is `name: Type = "wireName"`; after `..flatten`
+/// come fields whose own fields appear beside the others on the wire.
 ///
 /// `pub event` is the payload of an event, which needs its row in `for_each_event!`; `pub struct` is a part of one.
 macro_rules! payload {
@@ -78,7 +78,7 @@ macro_rules! payload {
     )*};
     (@has_a_row struct $Name:ident) => {};
     (@has_a_row event $Name:ident) => {
-        // Those of `event`, below which the payloads are.
+        // `super` is `event`, below which the payloads are.
         const _: super::EventKind = <$Name as super::Payload>::KIND;
     };
 }
@@ -112,7 +112,7 @@ macro_rules! fields_table {
 }
 pub(crate) use fields_table;
 
-/// Defines enums of documented words that keep an undocumented one as it came.
+/// Defines enums of documented words that keep an undocumented word as received.
 macro_rules! open_enum {
     ($(
         $(#[$meta:meta])*
@@ -123,7 +123,7 @@ macro_rules! open_enum {
         #[non_exhaustive]
         pub enum $Name {
             $($(#[$variant_meta])* #[doc = concat!("\n\nOn the wire: `", $wire, "`.")] $Variant,)*
-            /// A word that this version does not know, as it came.
+            /// A word that this version does not know, as received.
             Other(String),
         }
 

@@ -1,4 +1,4 @@
-//! Writing payload fields as the sender writes them, for those who play the sender.
+//! Writes payload fields as the sender writes them, for code that plays the sender.
 
 use serde_json::{Map, Value};
 

@@ -12,9 +12,10 @@ use super::machine::{Machine, Step};
 
 /// Reads a statistics file entry by entry, from a download that is still going on.
 ///
-/// It is [`Reader`](super::Reader) over tokio's [`AsyncRead`]: the same entries, the same errors. It decompresses 32 KiB at
-/// a time and lets other tasks run between; only the parsing of one line cannot be interrupted, some 10 ms for the longest
-/// one. Put a time limit around the whole: how long the other side takes to send is not its business.
+/// It is [`Reader`](super::Reader) over tokio's [`AsyncRead`]: the same entries, the same errors. It decompresses 32
+/// KiB at a time and lets other tasks run in between; only the parsing of one line cannot be interrupted, some 10 ms
+/// for the longest line. Put a timeout around the whole download: the reader does not limit how long the other side
+/// takes to send.
 ///
 /// ```
 /// use jaas_core::rtcstats::{AsyncReader, Decompressor, Summary};
@@ -33,33 +34,33 @@ pub struct AsyncReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> AsyncReader<R> {
-    /// Reads from here.
+    /// Creates a reader of this input.
     pub fn new(read: R) -> Self {
         Self { read, machine: Machine::new() }
     }
 
-    /// The longest line it takes, in bytes. Default: [`DEFAULT_MAX_LINE`](super::DEFAULT_MAX_LINE).
+    /// Sets the longest line it accepts, in bytes. Default: [`DEFAULT_MAX_LINE`](super::DEFAULT_MAX_LINE).
     #[must_use]
     pub fn max_line(mut self, bytes: usize) -> Self {
         self.machine.set_max_line(bytes);
         self
     }
 
-    /// Ends after the first line that is no entry or too long. Default: it goes on.
+    /// Ends after the first line that is too long or not an entry. Default: it continues.
     #[must_use]
     pub fn stop_at_broken_lines(mut self) -> Self {
         self.machine.set_strict();
         self
     }
 
-    /// The next entry; `None` at the end. Nothing is lost when the future is dropped before it is ready.
+    /// Returns the next entry; `None` at the end. Nothing is lost when the future is dropped before it is ready.
     ///
     /// # Errors
-    /// What could not be read: the input, and then nothing follows; or one line, and then the next entry follows, unless
-    /// [`stop_at_broken_lines`](Self::stop_at_broken_lines) was asked for.
+    /// When the input could not be read, and then no entry follows; or when one line is broken, and then the next entry
+    /// follows, unless [`stop_at_broken_lines`](Self::stop_at_broken_lines) is set.
     pub async fn next(&mut self) -> Option<Result<Entry, RtcstatsError>> {
         loop {
-            // Input that is always ready, from memory, must not keep the thread to itself.
+            // Input that is always ready, from memory, must not occupy the thread.
             consume_budget().await;
             match self.machine.step() {
                 Step::Item(item) => return Some(item),

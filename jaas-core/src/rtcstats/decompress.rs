@@ -1,4 +1,4 @@
-//! Rebuilding complete statistics out of what has changed.
+//! Rebuilds complete statistics from the changes.
 
 use super::DEFAULT_MAX_HELD;
 use super::entry::{Entry, EntryKind};
@@ -11,27 +11,28 @@ use super::snapshot::Snapshot;
 use crate::lenient::Field as _;
 use crate::timestamp::Timestamp;
 
-/// What a field, a report and a connection are counted as, beside their text; a connection with its summary.
+/// The size counted for a field, a report and a connection, in addition to their text; a connection includes its
+/// summary.
 const FIELD_SIZE: usize = 120;
 const REPORT_SIZE: usize = 240;
 const CONNECTION_SIZE: usize = 4000;
 
-/// The entry's own time at the top level, and the report's inside a report.
+/// The entry's time at the top level, and the report's time inside a report.
 const TIMESTAMP: &str = "timestamp";
 
 /// The key of the connection without a name; no name is empty.
 const NAMELESS: &str = "";
 
-/// Rebuilds complete statistics, for each peer connection on its own.
+/// Rebuilds complete statistics, separately for each peer connection.
 ///
-/// An entry holds, of each report, the fields that have changed; `{}` is a report that has not, and a report that is absent
-/// was removed. Apply the entries in the order of the file. Unchanged fields are not touched, let alone copied.
+/// An entry holds, for each report, the fields that have changed; `{}` is a report that has not changed, and an absent
+/// report was removed. Apply the entries in the order of the file. Unchanged fields are neither touched nor copied.
 ///
 /// It holds the last state of every connection, up to [`max_held`](Decompressor::max_held).
 ///
-/// A report that is there twice in one entry, which no sender writes, is merged twice.
+/// A report that occurs twice in one entry, which no sender writes, is merged twice.
 ///
-/// An entry that is missing, because its line was broken, leaves the fields it would have changed as they were until they
+/// An entry that is missing, because its line was broken, leaves the fields it would have changed unchanged until they
 /// change again.
 #[derive(Debug, Default)]
 pub struct Decompressor {
@@ -42,40 +43,40 @@ pub struct Decompressor {
 
 /// Which of two rules for timestamps applies.
 ///
-/// The sender takes the latest timestamp of all reports out, writes it once at the top level, and 0 where it was.
+/// The sender removes the latest timestamp of all reports, writes it once at the top level, and writes 0 in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Mode {
-    /// As the statistics server itself does it (seen in its published code): the timestamp at the top level belongs to no
-    /// report and is taken out first; it replaces timestamps of 0, and only these. A report that was measured earlier
-    /// keeps its own time. The default.
+    /// As the statistics server does (seen in its published code): the timestamp at the top level does not belong to a
+    /// report and is removed first; it replaces timestamps of 0, and only these. A report that was measured earlier
+    /// keeps its time. The default.
     #[default]
     Server,
-    /// As the snippet in 8x8's documentation computes it, "meant as a guideline": each report of an entry gets the entry's
-    /// timestamp if there was one of that id before, whatever its own said; the top level's `timestamp` stays among the
-    /// reports and is for ever that of the first entry. To compare with what was computed that way.
+    /// As the snippet in 8x8's documentation computes it, "meant as a guideline": each report of an entry gets the
+    /// entry's timestamp if there was one of that id before, whatever its own value; the top level's `timestamp` stays
+    /// among the reports and is forever that of the first entry. Use it to compare with results computed that way.
     ///
-    /// Where the snippet fails, or meddles with JavaScript's own objects, this does not: `null` in a report's place counts
-    /// as absent, a text or list in the place of a report that was there changes nothing, and a report may be called
+    /// Where the snippet fails, or interferes with JavaScript's own objects, this does not: `null` in place of a report
+    /// counts as absent, text or a list in place of an existing report changes nothing, and a report may be called
     /// `constructor`.
     Snippet,
 }
 
 impl Decompressor {
-    /// Rebuilds as the [server](Mode::Server) does.
+    /// Creates a decompressor that rebuilds as the [server](Mode::Server) does.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Which rule for timestamps applies. Default: [`Mode::Server`].
+    /// Sets the rule for timestamps. Default: [`Mode::Server`].
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// How much it may hold of all connections, in bytes as it counts them: text, and a fixed amount for each field, report
-    /// and connection. What it really needs is no more than twice that. Default:
+    /// Sets how much it may hold for all connections, in bytes as it counts them: text, and a fixed amount for each
+    /// field, report and connection. It really needs at most twice that. Default:
     /// [`DEFAULT_MAX_HELD`](super::DEFAULT_MAX_HELD).
     #[must_use]
     pub fn max_held(mut self, bytes: usize) -> Self {
@@ -83,21 +84,22 @@ impl Decompressor {
         self
     }
 
-    /// How much it holds of all connections, in bytes as it counts them.
+    /// How much it holds for all connections, in bytes as it counts them.
     pub fn held(&self) -> usize {
         self.state.held
     }
 
-    /// Applies an entry to its connection and shows what is known then; `None` when the entry carries no statistics: it is
-    /// of another kind, or its data is `null`.
+    /// Applies an entry to its connection and returns the statistics known then; `None` when the entry has no
+    /// statistics: it is of another kind, or its data is `null`.
     ///
     /// # Errors
     ///
-    /// [`NotStatistics`](RtcstatsErrorKind::NotStatistics) when the data of a `getstats` entry is neither an object nor `null`; nothing
-    /// changes. [`TooMuch`](RtcstatsErrorKind::TooMuch) when more would be held than may be: the connection is forgotten,
-    /// and each later entry of it is the same error, since what it changes is not known any more.
+    /// [`NotStatistics`](RtcstatsErrorKind::NotStatistics) when the data of a `getstats` entry is neither an object nor
+    /// `null`; nothing changes. [`TooMuch`](RtcstatsErrorKind::TooMuch) when more would be held than allowed: the
+    /// connection is dropped, and each later entry of it returns the same error, since the state that it changes is
+    /// unknown.
     pub fn apply(&mut self, entry: &Entry) -> Result<Option<Snapshot<'_>>, RtcstatsError> {
-        // `null` is what a browser sends that could not measure.
+        // A browser that could not measure sends `null`.
         if *entry.kind() != EntryKind::GetStats || entry.data() == "null" {
             return Ok(None);
         }
@@ -107,13 +109,13 @@ impl Decompressor {
                 RtcstatsErrorKind::TooMuch,
                 line,
                 format!(
-                    "line {line}: more than {max} bytes of statistics would be held; `max_held` allows more"
+                    "line {line}: more than {max} bytes of statistics would be held; raise `max_held` to allow more"
                 ),
             )
         };
         let Some(delta) = Members::of(entry.data()) else {
             let line = entry.line();
-            let message = format!("line {line}: the statistics are no object of reports");
+            let message = format!("line {line}: the statistics are not an object of reports");
             return Err(RtcstatsError::new(RtcstatsErrorKind::NotStatistics, line, message));
         };
         let at = self.state.connection(entry.connection(), self.max_held.0).ok_or_else(too_much)?;
@@ -141,7 +143,7 @@ impl Default for MaxHeld {
     }
 }
 
-/// What is held of all connections.
+/// The state of all connections.
 #[derive(Debug, Default)]
 struct State {
     connections: Keyed<Connection>,
@@ -153,14 +155,14 @@ struct State {
 #[derive(Debug, Default)]
 struct Connection {
     slots: Keyed<Slot>,
-    /// Counts the entries, to tell what was in the last one.
+    /// Counts the entries, to know what was in the last one.
     pass: u64,
-    /// It was forgotten, because it was too large.
+    /// It was dropped, because it was too large.
     lost: bool,
 }
 
 impl State {
-    /// Where the state of a connection is; `None` when it is lost, or too many are held for another one.
+    /// The index of the connection's state; `None` when it is lost, or when there is no room for another connection.
     fn connection(&mut self, name: Option<&str>, max: usize) -> Option<usize> {
         let name = name.unwrap_or(NAMELESS);
         if let Some(at) = self.connections.find(name, 0) {
@@ -174,7 +176,7 @@ impl State {
         Some(self.connections.push(name.into(), Connection::default()))
     }
 
-    /// Merges what has changed, and gives the entry's own timestamp; `None` when more would be held than may be.
+    /// Merges the changes, and returns the entry's timestamp; `None` when more would be held than allowed.
     fn merge<'a>(
         &mut self,
         at: usize,
@@ -188,7 +190,7 @@ impl State {
         let pass = connection.pass;
         let slots = &mut connection.slots;
 
-        // The entry's timestamp stands at its end, so the reports get theirs after all have been read.
+        // The entry's timestamp is at its end, so the reports get theirs after all have been parsed.
         let mut timestamp = None;
         let mut timeless = Vec::with_capacity(64);
         let mut after = 0;
@@ -215,7 +217,7 @@ impl State {
             let before = place.size();
             let is_new = matches!(&place.held, Held::Plain(held) if !is_truthy(held));
             match (&mut place.held, delta.enter()) {
-                // Of a report whose place is taken by something else, JavaScript changes nothing.
+                // When something else has taken a report's place, JavaScript changes nothing.
                 (Held::Plain(_), true) if !is_new => {
                     while delta.name().is_some() {
                         delta.value()?;
@@ -270,7 +272,7 @@ impl State {
         (*held <= max).then_some(timestamp)
     }
 
-    /// Forgets what is known of a connection.
+    /// Drops the state of a connection.
     fn lose(&mut self, at: usize) {
         let connection = self.connections.at(at);
         let sizes = connection.slots.iter().map(|(id, slot)| REPORT_SIZE + id.len() + slot.size());
@@ -279,7 +281,7 @@ impl State {
     }
 }
 
-/// A report that was merged, but for its timestamp.
+/// A report that was merged, except for its timestamp.
 struct Timeless<'a> {
     slot: usize,
     /// The timestamp that came with it, as raw JSON.
@@ -297,7 +299,7 @@ enum Change<'a> {
 }
 
 impl<'a> Timeless<'a> {
-    /// What becomes of its timestamp in an entry with this one.
+    /// Decides its timestamp in an entry with this timestamp.
     fn change(&self, entry: Option<&'a str>, mode: Mode) -> Change<'a> {
         let replaced = entry.map_or(Change::Removed, Change::To);
         match self.own {
@@ -309,8 +311,8 @@ impl<'a> Timeless<'a> {
     }
 }
 
-/// Merges the fields of one report, the next in the delta, but for its timestamp, which is given back, with where it is
-/// likely to be; `None` when the report would be larger than `max`.
+/// Merges the fields of one report, the next in the delta, except for its timestamp, which is returned, together with
+/// where it probably is; `None` when the report would be larger than `max`.
 fn merge_report<'a>(
     report: &mut Report,
     delta: &mut Members<'a>,
@@ -369,23 +371,23 @@ fn set_timestamp(report: &mut Report, to: Change<'_>, after: usize, names: &mut 
     }
 }
 
-/// Changes a value where it is, without a new allocation as long as it fits.
+/// Changes a value in place, without a new allocation as long as it fits.
 fn change(held: &mut String, value: &str, size: &mut usize) {
     *size = *size - held.len() + value.len();
     held.clear();
     held.push_str(value);
-    // One long value must not hold its memory for ever.
+    // One long value must not hold its memory forever.
     if held.capacity() > 64 + 2 * held.len() {
         held.shrink_to_fit();
     }
 }
 
-/// Whether JavaScript takes it for true.
+/// Whether JavaScript considers it true.
 fn is_truthy(raw: &str) -> bool {
     !matches!(raw, "" | "null" | "false" | "\"\"") && !is_zero(raw)
 }
 
-/// Whether it is the number 0, written in any way.
+/// Whether it is the number 0, in any notation.
 fn is_zero(raw: &str) -> bool {
     raw == "0" || raw.starts_with(['-', '0']) && f64::parse(raw) == Some(0.0)
 }

@@ -11,7 +11,7 @@ use super::error::{RtcstatsError, RtcstatsErrorKind};
 use crate::lenient::{self, Field as _, Key};
 use crate::timestamp::Timestamp;
 
-/// One entry: something that happened in the participant's browser. `Debug` shows neither data nor names.
+/// One entry: an event in the participant's browser. `Debug` shows neither data nor names.
 #[derive(Clone)]
 pub struct Entry {
     line: u64,
@@ -23,18 +23,17 @@ pub struct Entry {
     data: Range<usize>,
 }
 
-/// What an entry is about. The words are those seen in the sender's code; whatever is not listed is
-/// [`Other`](EntryKind::Other).
+/// The kind of an entry. The words are those seen in the sender's code; any other word is [`Other`](EntryKind::Other).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EntryKind {
     /// WebRTC statistics, compressed; for a [`Decompressor`](super::Decompressor). On the wire `getstats`, in any case.
     GetStats,
-    /// How the browser connected to the statistics server: the data is a text that is JSON itself. `connectionInfo`
+    /// How the browser connected to the statistics server: the data is text that itself is JSON. `connectionInfo`
     ConnectionInfo,
-    /// Who it was and in which meeting. `identity`
+    /// The participant and the meeting. `identity`
     Identity,
-    /// A peer connection was made; the data is its configuration. `create`
+    /// A peer connection was created; the data is its configuration. `create`
     Create,
     /// Constraints of a peer connection. `constraints`
     Constraints,
@@ -44,7 +43,7 @@ pub enum EntryKind {
     IceConnectionState,
     /// The dominant speaker changed. `dominantSpeaker`
     DominantSpeaker,
-    /// Another kind, as it came.
+    /// Another kind, as received.
     Other(Box<str>),
 }
 
@@ -88,12 +87,12 @@ impl fmt::Display for EntryKind {
 }
 
 impl Entry {
-    /// Reads a line of the file, without its line break. `line` is its number, for errors.
+    /// Parses a line of the file, without its line break. `line` is its number, for errors.
     ///
     /// # Errors
     ///
-    /// [`BrokenLine`](RtcstatsErrorKind::BrokenLine) when it is no JSON list of at least three elements, the first of them a
-    /// text. More than five elements are none of its business.
+    /// [`BrokenLine`](RtcstatsErrorKind::BrokenLine) when it is not a JSON list of at least three elements, the first
+    /// of them text. Elements after the fifth are ignored.
     pub fn parse(line: u64, text: impl Into<Box<str>>) -> Result<Self, RtcstatsError> {
         Self::from_line(line, text.into()).map_err(|error| broken(line, &error))
     }
@@ -101,7 +100,7 @@ impl Entry {
     /// Like [`parse`](Self::parse), but the error may quote the line.
     pub(super) fn from_line(line: u64, text: Box<str>) -> Result<Self, serde_json::Error> {
         let elements: Elements<'_> = serde_json::from_str(&text)?;
-        // The data is a part of the text, so the distance of the two is where it begins.
+        // The data is a part of the text, so the distance between the two is its position.
         let begin = elements.data.get().as_ptr() as usize - text.as_ptr() as usize;
         let data = begin..begin + elements.data.get().len();
         let (kind, connection) = (EntryKind::from(&*elements.kind.0), lenient::string(elements.connection));
@@ -115,22 +114,22 @@ impl Entry {
         self.line
     }
 
-    /// What it is about.
+    /// The kind of the entry.
     pub fn kind(&self) -> &EntryKind {
         &self.kind
     }
 
-    /// The peer connection it is about: `PC_0`, `PC_1`, … in the order they were made.
+    /// The peer connection: `PC_0`, `PC_1`, … in the order in which they were created.
     pub fn connection(&self) -> Option<&str> {
         self.connection.as_deref()
     }
 
-    /// The data as it came: JSON of any type, depending on the kind.
+    /// The data as received: JSON of any type, depending on the kind.
     pub fn data(&self) -> &str {
         &self.text[self.data.clone()]
     }
 
-    /// The data as a type of yours.
+    /// Decodes the data into your own type.
     ///
     /// # Errors
     ///
@@ -139,12 +138,12 @@ impl Entry {
         serde_json::from_str(self.data())
     }
 
-    /// When, by the participant's clock.
+    /// The time, by the participant's clock.
     pub fn at(&self) -> Option<Timestamp> {
         self.at
     }
 
-    /// Its number in the order the browser wrote them. Entries of the server have none.
+    /// Its number in the order in which the browser wrote them. Entries of the server do not have one.
     pub fn sequence(&self) -> Option<u64> {
         self.sequence
     }
@@ -163,7 +162,7 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Says where and how, but not what: errors of serde quote values.
+/// Reports where and how, but not what: errors of serde quote values.
 pub(super) fn broken(line: u64, error: &serde_json::Error) -> RtcstatsError {
     use serde_json::error::Category;
     let why = match error.classify() {
@@ -175,7 +174,7 @@ pub(super) fn broken(line: u64, error: &serde_json::Error) -> RtcstatsError {
     RtcstatsError::new(
         RtcstatsErrorKind::BrokenLine,
         line,
-        format!("line {line} is no entry: {why} (column {column})"),
+        format!("line {line} is not an entry: {why} (column {column})"),
     )
 }
 
@@ -254,10 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_is_said_without_quoting_it() {
+    fn a_line_that_is_not_an_entry_is_reported_without_quoting_it() {
         for text in ["", "Ada", "{}", "[]", r#"["Ada",null]"#, r#"[1,"Ada",{}]"#, r#"["Ada",null,{}"#, "[[[["]
         {
-            let error = Entry::parse(3, text).expect_err("no entry");
+            let error = Entry::parse(3, text).expect_err("not an entry");
             assert_eq!((error.kind(), error.line()), (RtcstatsErrorKind::BrokenLine, 3));
             assert!(!format!("{error} {error:?}").contains("Ada"), "{error:?}");
         }
@@ -270,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_without_end_is_read_without_recursion() {
+    fn nesting_without_end_parses_without_recursion() {
         let deep = format!(r#"["x",null,{}{}]"#, "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(entry(&deep).data().len(), 200_000);
     }

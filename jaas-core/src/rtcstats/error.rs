@@ -1,11 +1,11 @@
-//! What goes wrong with a statistics file.
+//! The errors of a statistics file.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// An error of reading or decompressing a statistics file: what kind, in which line, and the cause. It never quotes what
-/// stands in the line.
+/// An error of reading or decompressing a statistics file: what kind, in which line, and the cause. It never quotes the
+/// line.
 #[derive(Debug)]
 pub struct RtcstatsError {
     kind: RtcstatsErrorKind,
@@ -18,19 +18,19 @@ pub struct RtcstatsError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RtcstatsErrorKind {
-    /// The file could not be read on. Nothing more comes.
+    /// The rest of the file could not be read. No entry follows.
     Io,
-    /// The file ends too early, as after a download that broke off. All that was whole has been given; nothing more comes.
+    /// The file ends too early, as after an interrupted download. All complete entries were returned; none follows.
     Truncated,
-    /// The compressed data is damaged. All that could be decompressed has been given; nothing more comes.
+    /// The compressed data is damaged. All entries that could be decompressed were returned; none follows.
     Corrupt,
-    /// A line is no entry. The next one may be.
+    /// A line is not an entry. The next one may be.
     BrokenLine,
-    /// A line is longer than the reader takes; it was skipped.
+    /// A line is longer than the reader accepts; it was skipped.
     LineTooLong,
     /// A `getstats` entry whose data is neither an object nor `null`. The connection's statistics stay as they were.
     NotStatistics,
-    /// The decompressor would hold more than it may. Nothing more is known of that connection, others go on.
+    /// The decompressor would hold more than allowed. The state of that connection is lost, other connections continue.
     TooMuch,
 }
 
@@ -53,18 +53,18 @@ impl RtcstatsError {
         .with_source(source)
     }
 
-    /// What it means for the rest of the file.
+    /// What the error means for the rest of the file.
     pub fn kind(&self) -> RtcstatsErrorKind {
         self.kind
     }
 
-    /// The number of the line, counted from 1. Of an error that is not about one line, the last one read; 0 before the
-    /// first.
+    /// The number of the line, counted from 1. For an error that is not about one line, the last line read; 0 before
+    /// the first.
     pub fn line(&self) -> u64 {
         self.line
     }
 
-    /// Whether the reader gives nothing more after it.
+    /// Whether the reader returns no further entry.
     pub fn ends_the_file(&self) -> bool {
         use RtcstatsErrorKind::{Corrupt, Io, Truncated};
         matches!(self.kind, Io | Truncated | Corrupt)

@@ -1,4 +1,4 @@
-//! What is held of a connection between two entries.
+//! The state that is held for a connection between two entries.
 
 use super::report::Report;
 
@@ -6,7 +6,7 @@ use super::report::Report;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) held: Held,
-    /// The last entry it was in.
+    /// The last entry that contained it.
     pub(super) pass: u64,
 }
 

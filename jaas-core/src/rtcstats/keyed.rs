@@ -1,22 +1,22 @@
-//! Lists with names, found fast when asked for in the order they stand in.
+//! Lists with names, found quickly when they are requested in their order.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// From how many names on a hash index is kept; below, looking through them is faster.
+/// The number of names from which a hash index is kept; below it, a linear search is faster.
 const INDEXED: usize = 48;
 
-/// How far ahead to look for a name before reading it.
+/// How far ahead to look for a name before parsing it.
 const AHEAD: usize = 12;
 
-/// How far ahead to look before asking the index.
+/// How far ahead to look before using the index.
 const NEAR: usize = 8;
 
-/// Values by name, in the order they came.
+/// Values by name, in their order of insertion.
 #[derive(Debug, Clone)]
 pub(super) struct Keyed<V> {
     items: Vec<(Arc<str>, V)>,
-    /// Whether some name may stand in JSON in another way than it is.
+    /// Whether the JSON form of some name may differ from the name.
     escaped: bool,
     index: Option<HashMap<Arc<str>, usize>>,
 }
@@ -45,8 +45,8 @@ impl<V> Keyed<V> {
         (name, value)
     }
 
-    /// Where this name is. Whoever wrote the list compressed the same list in the same order each time, so the next name
-    /// asked for stands a little after the last one found.
+    /// Returns the index of this name. The sender writes the same list in the same order each time, so the next
+    /// requested name is a little after the last one found.
     pub(super) fn find(&self, name: &str, after: usize) -> Option<usize> {
         let after = after.min(self.items.len());
         let is_it = |(key, _): &(Arc<str>, V)| **key == *name;
@@ -64,8 +64,8 @@ impl<V> Keyed<V> {
         }
     }
 
-    /// The next of the names, from this one on, for which `is_next` is true; it is only asked about names that stand in
-    /// JSON as they are. Saves reading the name at all.
+    /// Returns the next of the names, from this one on, for which `is_next` is true; it is only called for names whose
+    /// JSON form is the name itself. This saves parsing the name.
     pub(super) fn find_ahead(&self, after: usize, mut is_next: impl FnMut(&str) -> bool) -> Option<usize> {
         if self.escaped {
             return None;
@@ -74,7 +74,7 @@ impl<V> Keyed<V> {
         ahead.iter().take(AHEAD).position(|(name, _)| is_next(name)).map(|at| after + at)
     }
 
-    /// Adds a value under a name that is not there yet.
+    /// Adds a value under a new name.
     pub(super) fn push(&mut self, name: Arc<str>, value: V) -> usize {
         let at = self.items.len();
         self.escaped |= name.contains(['"', '\\']);
@@ -111,11 +111,11 @@ impl<V> Keyed<V> {
     }
 }
 
-/// Names that many lists have in common, kept once.
+/// Names that many lists share, stored once.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     known: HashSet<Arc<str>>,
-    /// How many there are when those nobody uses any more are next thrown out.
+    /// The number at which unused names are next removed.
     sweep_at: usize,
 }
 
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn names_nobody_uses_are_not_kept() {
+    fn unused_names_are_not_kept() {
         let mut names = Names::default();
         let kept = names.shared("kept");
         for name in 0..100_000 {

@@ -1,20 +1,20 @@
-//! Cutting bytes into lines of bounded length.
+//! Splits bytes into lines of bounded length.
 
-/// Bytes that come in pieces, and leave as lines.
+/// Takes bytes in pieces, and returns lines.
 #[derive(Debug)]
 pub(super) struct Lines {
     bytes: Vec<u8>,
-    /// Where the line begins that comes next.
+    /// Where the next line begins.
     begin: usize,
-    /// Up to where no line break was found.
+    /// The position up to which no line break was found.
     scanned: usize,
     max: usize,
-    /// The rest of a line that was too long is passed over.
+    /// The rest of a line that was too long is skipped.
     skipping: bool,
     number: u64,
 }
 
-/// What could be cut off.
+/// A line that was split off.
 #[derive(Debug)]
 pub(super) enum Line<'a> {
     /// A whole line, without its line break.
@@ -36,12 +36,12 @@ impl Lines {
         self.max
     }
 
-    /// The number of the line given last, counted from 1.
+    /// The number of the line returned last, counted from 1.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Takes more bytes. Take out all lines before the next piece: then it holds no more than a line and a piece.
+    /// Takes more bytes. Remove all lines before the next piece: then it holds at most a line and a piece.
     pub(super) fn push(&mut self, mut piece: &[u8]) {
         if self.skipping {
             match memchr::memchr(b'\n', piece) {
@@ -60,7 +60,7 @@ impl Lines {
         self.bytes.extend_from_slice(piece);
     }
 
-    /// The next line, if its end has come.
+    /// Returns the next line, if its end has arrived.
     pub(super) fn next(&mut self) -> Option<Line<'_>> {
         let Some(found) = memchr::memchr(b'\n', &self.bytes[self.scanned..]) else {
             self.scanned = self.bytes.len();
@@ -82,7 +82,7 @@ impl Lines {
         Some(Line::Whole(&self.bytes[begin..end]))
     }
 
-    /// What stands after the last line break.
+    /// Returns the bytes after the last line break.
     pub(super) fn rest(&mut self) -> Option<Vec<u8>> {
         let mut rest = std::mem::take(&mut self.bytes);
         rest.drain(..self.begin);
@@ -104,7 +104,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// All lines of these bytes, cut into pieces of this size; `None` for one that is too long.
+    /// All lines of these bytes, split into pieces of this size; `None` for a line that is too long.
     fn cut(bytes: &[u8], piece: usize, max: usize) -> Vec<Option<Vec<u8>>> {
         let mut lines = Lines::new(max);
         let mut all = Vec::new();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_too_long_is_told_once_and_the_next_one_is_whole() {
+    fn a_line_that_is_too_long_is_reported_once_and_the_next_one_is_complete() {
         for piece in 1..40 {
             let all = cut(b"ab\n0123456789012345678901234567890\n\ncd\n12345\n123456\nef", piece, 5);
             let text = |text: &str| Some(text.as_bytes().to_vec());

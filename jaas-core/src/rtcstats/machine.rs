@@ -1,4 +1,4 @@
-//! From the bytes of a file to its entries, without doing any input itself: what both readers are made of.
+//! From the bytes of a file to its entries, without any input of its own: both readers are built on it.
 
 use std::io::{self, BufRead, Read};
 use std::mem;
@@ -10,31 +10,31 @@ use super::entry::{self, Entry};
 use super::error::{RtcstatsError, RtcstatsErrorKind};
 use super::lines::{Line, Lines};
 
-/// How much is read, and decompressed, at once.
+/// How much is read, and decompressed, in one step.
 const PIECE: usize = 32 * 1024;
 
 /// The first bytes of gzip (RFC 1952).
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Takes input when it asks for it, and gives entries.
+/// Asks for input, and returns entries.
 #[derive(Debug)]
 pub(super) struct Machine {
     source: Source,
     lines: Lines,
     strict: bool,
-    /// Why the file ended, still to be told.
+    /// Why the file ended, not yet returned.
     parting: Option<RtcstatsError>,
     ended: bool,
 }
 
-/// What is to be done next.
+/// What to do next.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Give this to the caller.
+    /// Return this to the caller.
     Item(Result<Entry, RtcstatsError>),
     /// Step again; a bounded piece of work was done.
     Again,
-    /// Fill [`room`](Machine::room), or part of it, and say how much.
+    /// Fill [`room`](Machine::room), or part of it, and report how much.
     Input,
     /// The file is at its end.
     End,
@@ -42,16 +42,16 @@ pub(super) enum Step {
 
 #[derive(Debug)]
 enum Source {
-    /// The first bytes have not come.
+    /// The first bytes have not arrived.
     Unknown(Input),
     Plain(Input),
     Gzip {
         /// Of one member; the next member gets a new decoder.
         decoder: Box<GzDecoder<Input>>,
         output: Box<[u8]>,
-        /// A member has ended: another one, zeros, or the end comes next.
+        /// A member has ended: another member, zeros, or the end follows.
         between: bool,
-        /// Zeros have come, which block devices and tapes fill up with: only zeros may follow.
+        /// Zeros have arrived, with which block devices and tapes fill up: only zeros may follow.
         padded: bool,
     },
 }
@@ -80,12 +80,12 @@ impl Machine {
         self.source.input().room()
     }
 
-    /// So many bytes were put into the room; none means that the input is at its end.
+    /// Reports how many bytes were put into the room; none means that the input has ended.
     pub(super) fn filled(&mut self, len: usize) {
         self.source.input().filled(len);
     }
 
-    /// The input broke off.
+    /// Reports that the input failed.
     pub(super) fn failed(&mut self, error: io::Error) -> RtcstatsError {
         self.ended = true;
         RtcstatsError::io(self.lines.number(), error)
@@ -173,7 +173,7 @@ impl Machine {
         }
     }
 
-    /// Gives what stands after the last line break, and then why the file ended, if that was no good end.
+    /// Returns the text after the last line break, and then why the file ended, if the end was not clean.
     fn last(&mut self, error: Option<io::Error>) -> Step {
         let rest = self.lines.rest();
         let number = self.lines.number();
@@ -208,13 +208,19 @@ impl Machine {
         RtcstatsError::new(
             RtcstatsErrorKind::LineTooLong,
             number,
-            format!("line {number} is longer than {max} bytes and was skipped; `max_line` takes longer ones"),
+            format!(
+                "line {number} is longer than {max} bytes and was skipped; raise `max_line` to accept it"
+            ),
         )
     }
 
     fn broken(&self, why: &str) -> RtcstatsError {
         let number = self.lines.number();
-        RtcstatsError::new(RtcstatsErrorKind::BrokenLine, number, format!("line {number} is no entry: {why}"))
+        RtcstatsError::new(
+            RtcstatsErrorKind::BrokenLine,
+            number,
+            format!("line {number} is not an entry: {why}"),
+        )
     }
 }
 
@@ -275,7 +281,7 @@ impl Read for Input {
     }
 }
 
-/// Would block where nothing is pending, so that the decoder can be resumed when more has come.
+/// Would block when nothing is pending, so that the decoder can be resumed when more has arrived.
 impl BufRead for Input {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.pending().is_empty() && !self.ended {
@@ -289,22 +295,23 @@ impl BufRead for Input {
     }
 }
 
-/// A line as text, without what may stand around it: a byte-order mark, white space, half a Windows line break.
+/// Returns a line as text, without a byte-order mark, white space, or the carriage return of a Windows line break.
 fn text(line: &[u8]) -> Result<&str, &'static str> {
     let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8")?;
     Ok(text.trim_start_matches('\u{feff}').trim_matches([' ', '\t', '\r']))
 }
 
-/// Why the file ended, when that was no good end; without a cause it ended in the middle of a line.
+/// Returns why the file ended, when the end was not clean; without a cause it ended in the middle of a line.
 fn ended(line: u64, error: Option<io::Error>) -> RtcstatsError {
     let Some(error) = error else {
         let message =
-            format!("the statistics file ends in the middle of line {line}; was it downloaded whole?");
+            format!("the statistics file ends in the middle of line {line}; was the download complete?");
         return RtcstatsError::new(RtcstatsErrorKind::Truncated, line, message);
     };
     if error.kind() == io::ErrorKind::UnexpectedEof {
-        let message =
-            format!("the compressed file ends too early, in or after line {line}; was it downloaded whole?");
+        let message = format!(
+            "the compressed file ends too early, in or after line {line}; was the download complete?"
+        );
         return RtcstatsError::new(RtcstatsErrorKind::Truncated, line, message);
     }
     let message = format!("the compressed data is damaged in or after line {line}; download it again");

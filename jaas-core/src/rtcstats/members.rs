@@ -1,10 +1,10 @@
-//! The members of a JSON object that has been validated already: cut out of the text without parsing it again, which is what
-//! makes decompressing fast.
+//! The members of a JSON object that has been validated before: cut from the text without parsing it again, which makes
+//! decompressing fast.
 
 use std::borrow::Cow;
 
-/// Names and raw values of an object, in order. Of text that is no valid object it gives something or nothing, but never
-/// panics.
+/// Names and raw values of an object, in order. For text that is not a valid object it returns something or nothing,
+/// but never panics.
 #[derive(Debug, Clone)]
 pub(super) struct Members<'a> {
     text: &'a str,
@@ -12,7 +12,7 @@ pub(super) struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// `None` when the value is no object.
+    /// `None` when the value is not an object.
     pub(super) fn of(text: &'a str) -> Option<Self> {
         text.starts_with('{').then_some(Self { text, at: 1 })
     }
@@ -21,7 +21,7 @@ impl<'a> Members<'a> {
         self.text.as_bytes()
     }
 
-    /// Passes over white space and these.
+    /// Skips white space and these bytes.
     fn skip(&mut self, mark: u8) {
         while let Some(byte) = self.bytes().get(self.at) {
             if *byte != mark && !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
@@ -31,8 +31,8 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Passes over the name of the next member if it is this one, which must be free of quotes and backslashes: then it
-    /// stands in the text as it is.
+    /// Skips the name of the next member if it is this one, which must not contain quotes or backslashes: then its JSON
+    /// form is the name itself.
     pub(super) fn has_name(&mut self, name: &str) -> bool {
         self.skip(b',');
         let rest = self.bytes().get(self.at + 1..).unwrap_or_default();
@@ -46,7 +46,7 @@ impl<'a> Members<'a> {
         is_it
     }
 
-    /// Passes over the name of the next member, and gives it; then its value is next.
+    /// Skips the name of the next member and returns it; then its value is next.
     pub(super) fn name(&mut self) -> Option<Cow<'a, str>> {
         self.skip(b',');
         if self.bytes().get(self.at) != Some(&b'"') {
@@ -57,7 +57,7 @@ impl<'a> Members<'a> {
         Some(name)
     }
 
-    /// Passes over the beginning of an object, if one is next. Its members are next then, and after the last of them,
+    /// Skips the beginning of an object, if one is next. Then its members are next, and after the last of them,
     /// [`leave`](Self::leave).
     pub(super) fn enter(&mut self) -> bool {
         let is_object = self.bytes().get(self.at) == Some(&b'{');
@@ -65,7 +65,7 @@ impl<'a> Members<'a> {
         is_object
     }
 
-    /// Passes over the end of an object, if it is next.
+    /// Skips the end of an object, if it is next.
     pub(super) fn leave(&mut self) -> bool {
         self.skip(b',');
         let is_end = self.bytes().get(self.at) == Some(&b'}');
@@ -73,7 +73,7 @@ impl<'a> Members<'a> {
         is_end
     }
 
-    /// Passes over a value, and gives it.
+    /// Skips a value and returns it.
     pub(super) fn value(&mut self) -> Option<&'a str> {
         let begin = self.at;
         self.at = match self.bytes().get(begin)? {
@@ -88,7 +88,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// What ends a number, `true`, `false` or `null`.
+/// The bytes that end a number, `true`, `false` or `null`.
 const ENDS: [bool; 256] = {
     let mut ends = [false; 256];
     let marks = *b",}] \t\r\n";
@@ -109,7 +109,7 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// What stands between the quotes; half an emoji, which no text in Rust can hold, becomes U+FFFD.
+/// The text between the quotes; half an emoji, which no Rust text can hold, becomes U+FFFD.
 fn name(quoted: &str) -> Cow<'_, str> {
     let inside = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
     if inside.contains('\\') {
@@ -118,7 +118,7 @@ fn name(quoted: &str) -> Cow<'_, str> {
     inside.into()
 }
 
-/// Where the text ends that begins here.
+/// The end of the text that begins here.
 fn after_string(bytes: &[u8], begin: usize) -> Option<usize> {
     let mut at = begin + 1;
     loop {
@@ -130,7 +130,7 @@ fn after_string(bytes: &[u8], begin: usize) -> Option<usize> {
     }
 }
 
-/// Where the object or list ends that begins here.
+/// The end of the object or list that begins here.
 fn after_nested(bytes: &[u8], begin: usize) -> Option<usize> {
     let (mut at, mut depth) = (begin, 0_usize);
     loop {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_values_are_cut_out_as_they_stand() {
+    fn names_and_values_are_cut_out_unchanged() {
         let text = "{ \"a\" : 1 ,\"b\":-1.5e3,\"c\\\"}\":\"x\\\\\",\t\"\":{\"}\":[\"]\",{}]} , \"e\": [ ] ,\"f\":null}";
         let expected = [
             ("a", "1"),
@@ -206,7 +206,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_object_is_cut_as_serde_reads_it(map in proptest::collection::btree_map(".*", any_value(), 0..6), pretty: bool) {
+        fn any_object_is_cut_as_serde_parses_it(map in proptest::collection::btree_map(".*", any_value(), 0..6), pretty: bool) {
             let object = Value::Object(map.into_iter().collect());
             let text = if pretty { format!("{object:#}") } else { object.to_string() };
             let cut: BTreeMap<String, Value> = Members::of(&text)

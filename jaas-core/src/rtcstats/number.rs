@@ -1,4 +1,4 @@
-//! Numbers out of raw JSON, as lenient as the rest: a number in a text counts, as old browsers wrote them.
+//! Numbers from raw JSON, as lenient as the rest: a number in a text counts, as old browsers wrote them.
 
 use crate::lenient::Field;
 
@@ -8,7 +8,7 @@ impl Field for f64 {
     }
 }
 
-/// Whole numbers; fractions are cut off, and what does not fit is no number.
+/// Whole numbers; fractions are cut off, and a value out of range is not a number.
 impl Field for u64 {
     fn parse(raw: &str) -> Option<Self> {
         let digits = digits(raw)?;
@@ -28,7 +28,7 @@ impl Field for u32 {
 
 fn digits(raw: &str) -> Option<&str> {
     let digits = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).map_or(raw, str::trim);
-    // Rust also reads `inf` and `NaN`.
+    // Rust also parses `inf` and `NaN`.
     digits.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then_some(digits)
 }
 

@@ -9,11 +9,12 @@ use super::machine::{Machine, Step};
 
 /// Reads a statistics file entry by entry: an iterator.
 ///
-/// The file is gzip, of any number of members and with zeros behind the last, or plain text; its first bytes tell which. No more than a line and some
-/// buffers of 32 KiB are in memory. A line that is no entry, or too long, is an error item, and the next item is the next
-/// line. After an error that [ends the file](RtcstatsError::ends_the_file) nothing more comes. Empty lines are passed over.
+/// The file is gzip, of any number of members and with zeros after the last, or plain text; its first bytes decide. At
+/// most one line and some buffers of 32 KiB are in memory. A line that is too long or not an entry is an error item,
+/// and the next item is the next line. After an error that [ends the file](RtcstatsError::ends_the_file) no item
+/// follows. Empty lines are skipped.
 ///
-/// Wrap nothing around `read`: it is read in pieces of 32 KiB.
+/// Do not wrap `read` in a buffer: it is read in pieces of 32 KiB.
 ///
 /// ```
 /// use jaas_core::rtcstats::{Reader, RtcstatsErrorKind};
@@ -33,19 +34,19 @@ pub struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads from here.
+    /// Creates a reader of this input.
     pub fn new(read: R) -> Self {
         Self { read, machine: Machine::new() }
     }
 
-    /// The longest line it takes, in bytes. Default: [`DEFAULT_MAX_LINE`](super::DEFAULT_MAX_LINE).
+    /// Sets the longest line it accepts, in bytes. Default: [`DEFAULT_MAX_LINE`](super::DEFAULT_MAX_LINE).
     #[must_use]
     pub fn max_line(mut self, bytes: usize) -> Self {
         self.machine.set_max_line(bytes);
         self
     }
 
-    /// Ends after the first line that is no entry or too long. Default: it goes on.
+    /// Ends after the first line that is too long or not an entry. Default: it continues.
     #[must_use]
     pub fn stop_at_broken_lines(mut self) -> Self {
         self.machine.set_strict();

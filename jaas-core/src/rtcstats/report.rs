@@ -10,17 +10,17 @@ use super::keyed::Keyed;
 use crate::lenient::{Field, open_enum, string};
 use crate::timestamp::Timestamp;
 
-/// All fields of one report, as W3C's `RTCStats` and what extends it. Fields are kept as raw JSON and read when asked for,
-/// leniently: a number in a text counts, and what has another type than expected is `None`.
+/// All fields of one report, as in W3C's `RTCStats` and its extensions. Fields are kept as raw JSON and decoded
+/// leniently on request: a number in a text counts, and a field of an unexpected type is `None`.
 #[derive(Clone, Default)]
 pub struct Report {
     fields: Keyed<String>,
-    /// What the fields are counted as, in bytes.
+    /// The counted size of the fields, in bytes.
     size: usize,
 }
 
 open_enum! {
-    /// What a report is about: W3C's `RTCStatsType`, <https://www.w3.org/TR/webrtc-stats/#rtcstatstype-str*>.
+    /// The type of a report: W3C's `RTCStatsType`, <https://www.w3.org/TR/webrtc-stats/#rtcstatstype-str*>.
     pub enum ReportType {
         /// A codec in use.
         Codec = "codec",
@@ -28,13 +28,13 @@ open_enum! {
         InboundRtp = "inbound-rtp",
         /// A stream that this participant sends.
         OutboundRtp = "outbound-rtp",
-        /// What the other side says about receiving a stream that this participant sends.
+        /// What the other side reports about receiving a stream that this participant sends.
         RemoteInboundRtp = "remote-inbound-rtp",
-        /// What the other side says about sending a stream that this participant receives.
+        /// What the other side reports about sending a stream that this participant receives.
         RemoteOutboundRtp = "remote-outbound-rtp",
         /// A microphone, camera or shared screen.
         MediaSource = "media-source",
-        /// Playing of received sound.
+        /// Playback of received sound.
         MediaPlayout = "media-playout",
         /// The peer connection itself.
         PeerConnection = "peer-connection",
@@ -63,7 +63,7 @@ open_enum! {
     }
 }
 
-/// Typed access to the fields people look for.
+/// Typed access to the commonly used fields.
 macro_rules! fields {
     ($($(#[$meta:meta])* $name:ident: $Type:ty = $wire:literal, $anchor:literal;)*) => {
         /// Fields by name. `None` where the report has no such field.
@@ -80,17 +80,17 @@ macro_rules! fields {
 }
 
 fields! {
-    /// What the report is about.
+    /// The type of the report.
     report_type: ReportType = "type", "rtcstats-type";
     /// The stream's number on the network.
     ssrc: u32 = "ssrc", "rtcrtpstreamstats-ssrc";
-    /// Lost packets, since the stream began. Fewer than none when some came twice.
+    /// Lost packets, since the stream began. Negative when some arrived twice.
     packets_lost: i64 = "packetsLost", "rtcreceivedrtpstreamstats-packetslost";
     /// Received packets, since the stream began.
     packets_received: u64 = "packetsReceived", "rtcreceivedrtpstreamstats-packetsreceived";
     /// Sent packets, since the stream began.
     packets_sent: u64 = "packetsSent", "rtcsentrtpstreamstats-packetssent";
-    /// The part of packets lost since the other side last reported, from 0 to 1.
+    /// The share of packets lost since the other side last reported, from 0 to 1.
     fraction_lost: f64 = "fractionLost", "rtcremoteinboundrtpstreamstats-fractionlost";
     /// How unevenly packets arrive, in **s**.
     jitter: f64 = "jitter", "rtcreceivedrtpstreamstats-jitter";
@@ -98,9 +98,9 @@ fields! {
     round_trip_time: f64 = "roundTripTime", "rtcremoteinboundrtpstreamstats-roundtriptime";
     /// From here to the other side and back, in **s**: of a candidate pair, by STUN.
     current_round_trip_time: f64 = "currentRoundTripTime", "rtcicecandidatepairstats-currentroundtriptime";
-    /// Sent bytes of payload, since the stream began; of a candidate pair or transport, all of them.
+    /// Sent bytes of payload, since the stream began; for a candidate pair or transport, all bytes.
     bytes_sent: u64 = "bytesSent", "rtcsentrtpstreamstats-bytessent";
-    /// Received bytes of payload, since the stream began; of a candidate pair or transport, all of them.
+    /// Received bytes of payload, since the stream began; for a candidate pair or transport, all bytes.
     bytes_received: u64 = "bytesReceived", "rtcinboundrtpstreamstats-bytesreceived";
     /// Frames in the last second.
     frames_per_second: f64 = "framesPerSecond", "rtcinboundrtpstreamstats-framespersecond";
@@ -108,23 +108,23 @@ fields! {
     frame_width: u32 = "frameWidth", "rtcinboundrtpstreamstats-framewidth";
     /// The height of the last frame, in pixels.
     frame_height: u32 = "frameHeight", "rtcinboundrtpstreamstats-frameheight";
-    /// Frames that came too late to be shown, since the stream began.
+    /// Frames that arrived too late to be shown, since the stream began.
     frames_dropped: u64 = "framesDropped", "rtcinboundrtpstreamstats-framesdropped";
-    /// How often the picture stood still.
+    /// How often the picture froze.
     freeze_count: u64 = "freezeCount", "rtcinboundrtpstreamstats-freezecount";
-    /// How long the picture stood still in all, in **s**.
+    /// How long the picture was frozen in total, in **s**.
     total_freezes_duration: f64 = "totalFreezesDuration", "rtcinboundrtpstreamstats-totalfreezesduration";
-    /// Samples of sound that were made up because packets were missing.
+    /// Samples of sound that were synthesized because packets were missing.
     concealed_samples: u64 = "concealedSamples", "rtcinboundrtpstreamstats-concealedsamples";
-    /// Samples of sound in all.
+    /// Samples of sound in total.
     total_samples_received: u64 = "totalSamplesReceived", "rtcinboundrtpstreamstats-totalsamplesreceived";
     /// Requests for packets to be sent again.
     nack_count: u64 = "nackCount", "rtcinboundrtpstreamstats-nackcount";
-    /// Why the picture was made worse: `none`, `cpu`, `bandwidth`, `other`.
+    /// Why the picture quality was reduced: `none`, `cpu`, `bandwidth`, `other`.
     quality_limitation_reason: String = "qualityLimitationReason", "rtcoutboundrtpstreamstats-qualitylimitationreason";
-    /// How much the browser believes it can send, in bits a second.
+    /// How much the browser estimates it can send, in bits per second.
     available_outgoing_bitrate: f64 = "availableOutgoingBitrate", "rtcicecandidatepairstats-availableoutgoingbitrate";
-    /// How much the browser believes it can receive, in bits a second.
+    /// How much the browser estimates it can receive, in bits per second.
     available_incoming_bitrate: f64 = "availableIncomingBitrate", "rtcicecandidatepairstats-availableincomingbitrate";
     /// The id of the codec's report.
     codec_id: String = "codecId", "rtcrtpstreamstats-codecid";
@@ -146,8 +146,8 @@ impl Report {
         self.parsed("kind").or_else(|| self.parsed("mediaType"))
     }
 
-    /// When the fields were measured, in ms since 1970, by the participant's clock. Of a report by the other side: when it
-    /// arrived.
+    /// When the fields were measured, in ms since 1970, by the participant's clock. For a report by the other side:
+    /// when it arrived.
     pub fn timestamp(&self) -> Option<f64> {
         self.parsed("timestamp")
     }
@@ -181,12 +181,12 @@ impl Report {
         self.parsed(field)
     }
 
-    /// All fields as raw JSON, in the order they first came.
+    /// All fields as raw JSON, in the order in which they first came.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields.iter().map(|(name, raw)| (name, raw.as_str()))
     }
 
-    /// The report as a type of yours.
+    /// Decodes the report into your own type.
     ///
     /// # Errors
     ///
@@ -201,7 +201,7 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// Those of `into`.
+    /// The errors of `into`.
     pub fn write_json(&self, mut into: impl io::Write) -> io::Result<()> {
         write_object(&mut into, self.fields(), |raw, into| into.write_all(raw.as_bytes()))
     }
@@ -224,14 +224,14 @@ impl Report {
     }
 }
 
-/// Shows the names of the fields only: the values may be addresses and devices.
+/// Shows only the names of the fields: the values may be addresses and devices.
 impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.fields().map(|(name, _)| name)).finish()
     }
 }
 
-/// Writes a JSON object out of values that know how to write themselves.
+/// Writes a JSON object from values that write themselves.
 pub(super) fn write_object<'a, W: io::Write, V>(
     into: &mut W,
     values: impl Iterator<Item = (&'a str, V)>,

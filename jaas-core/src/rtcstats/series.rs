@@ -6,7 +6,7 @@ use super::report::Report;
 use super::snapshot::Snapshot;
 use crate::timestamp::Timestamp;
 
-/// Follows a field: of every report that has it, its value in each snapshot.
+/// Follows a field: for every report that has it, its value in each snapshot.
 ///
 /// ```
 /// use jaas_core::rtcstats::{Decompressor, Direction, Reader, ReportType, Series};
@@ -28,7 +28,7 @@ use crate::timestamp::Timestamp;
 pub struct Series {
     field: String,
     per_second: bool,
-    /// By connection. Only what was in its last snapshot is kept.
+    /// By connection. Only the reports of its last snapshot are kept.
     last: HashMap<Box<str>, Last>,
 }
 
@@ -43,16 +43,16 @@ pub struct Point<'a> {
     pub connection: Option<&'a str>,
     /// The id of the report.
     pub id: &'a str,
-    /// The report: tells type, kind and stream.
+    /// The report, with its type, kind and stream.
     pub report: &'a Report,
     /// When it was measured, by the participant's clock.
     pub at: Option<Timestamp>,
-    /// The field's value, in the unit W3C gives it; [per second](Series::per_second) if so asked.
+    /// The field's value, in the unit that W3C defines; [per second](Series::per_second) if requested.
     pub value: f64,
 }
 
 impl Series {
-    /// Follows this field, under its name on the wire: `jitter`, `packetsLost`, …
+    /// Creates a series of this field, under its name on the wire: `jitter`, `packetsLost`, …
     pub fn of(field: impl Into<String>) -> Self {
         Self { field: field.into(), per_second: false, last: HashMap::new() }
     }
@@ -65,8 +65,8 @@ impl Series {
         self
     }
 
-    /// The values in this snapshot; give it all of them, in order. Reports without the field, or with something in it that
-    /// is no number, have none.
+    /// Returns the values in this snapshot; pass all snapshots, in order. Reports without the field, or with a value
+    /// that is not a number, have none.
     pub fn points<'a>(&mut self, snapshot: &Snapshot<'a>) -> Vec<Point<'a>> {
         let connection = snapshot.connection();
         let values = snapshot.reports().filter_map(|(id, report)| {
@@ -94,7 +94,7 @@ impl Series {
     }
 }
 
-/// By how much a counter grew in a second, out of two of its (ms, value); `None` when no time passed or it began again.
+/// By how much a counter grew per second, from two of its (ms, value); `None` when no time passed or it restarted.
 pub(super) fn per_second(before: (f64, f64), now: (f64, f64)) -> Option<f64> {
     let (seconds, grown) = ((now.0 - before.0) / 1000.0, now.1 - before.1);
     (seconds > 0.0 && grown >= 0.0).then(|| grown / seconds)

@@ -1,4 +1,4 @@
-//! What is known of a connection at one moment.
+//! The known state of a connection at one moment.
 
 use std::fmt;
 use std::io;
@@ -8,8 +8,8 @@ use super::keyed::Keyed;
 use super::report::{Report, write_object};
 use crate::timestamp::Timestamp;
 
-/// The complete statistics of one peer connection at one moment, as W3C's `RTCStatsReport`: reports by id. It looks into
-/// its [`Decompressor`](super::Decompressor); clone the reports you want to keep.
+/// The complete statistics of one peer connection at one moment, as W3C's `RTCStatsReport`: reports by id. It borrows
+/// from its [`Decompressor`](super::Decompressor); clone the reports you want to keep.
 #[derive(Clone, Copy)]
 pub struct Snapshot<'a> {
     pub(super) connection: Option<&'a str>,
@@ -29,27 +29,27 @@ impl<'a> Snapshot<'a> {
         self.line
     }
 
-    /// When it was taken: the entry's time, or else the time its statistics carry.
+    /// When it was taken: the entry's time, or otherwise the time in its statistics.
     pub fn at(&self) -> Option<Timestamp> {
         self.at
     }
 
-    /// A report by its id. Ids mean nothing, and are others in every browser.
+    /// A report by its id. Ids have no meaning, and differ in every browser.
     pub fn report(&self, id: &str) -> Option<&'a Report> {
         self.held.get(id).and_then(Slot::report)
     }
 
-    /// All reports with their ids, in the order they first came.
+    /// All reports with their ids, in the order in which they first came.
     pub fn reports(&self) -> impl Iterator<Item = (&'a str, &'a Report)> + use<'a> {
         self.held.iter().filter_map(|(id, slot)| Some((id, slot.report()?)))
     }
 
-    /// Writes it as one JSON object, without line breaks: reports by id. In the mode
-    /// [`Snippet`](super::Mode::Snippet) what is no report is there too: `timestamp`.
+    /// Writes it as one JSON object, without line breaks: reports by id. In the mode [`Snippet`](super::Mode::Snippet)
+    /// it also contains what is not a report: `timestamp`.
     ///
     /// # Errors
     ///
-    /// Those of `into`.
+    /// The errors of `into`.
     pub fn write_json(&self, mut into: impl io::Write) -> io::Result<()> {
         write_object(&mut into, self.held.iter(), |slot, into| match &slot.held {
             Held::Report(report) => report.write_json(into),

@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-/// The ratio of the ends of a bucket: a value taken out is within 2.5 % of the one put in.
+/// The ratio of the ends of a bucket: a returned value is within 2.5 % of the one added.
 const RATIO: f64 = 1.05;
 
-/// Values below are counted as 0: less than a tenth of a microsecond, a millionth of a frame.
+/// Smaller values are counted as 0: less than a tenth of a microsecond, a millionth of a frame.
 const LEAST: f64 = 1e-7;
 
-/// Values above are counted as this: more bits a second than any network carries.
+/// Larger values are counted as this: more bits per second than any network carries.
 const MOST: f64 = 1e13;
 
-/// How values are spread: their mean, and the value that 95 % of them do not exceed.
+/// The distribution of values: their mean, and the value that 95 % of them do not exceed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Spread {
@@ -19,9 +19,9 @@ pub struct Spread {
     pub count: u64,
     /// Their mean.
     pub mean: f64,
-    /// What 95 % of them do not exceed, within 2.5 %.
+    /// The value that 95 % of them do not exceed, within 2.5 %.
     pub p95: f64,
-    /// The largest.
+    /// The largest value.
     pub max: f64,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Spread {
     }
 }
 
-/// Takes values.
+/// Collects values.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Values {
     count: u64,
@@ -46,7 +46,7 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// Takes one that is not negative.
+    /// Adds a value that is not negative.
     pub(super) fn add(&mut self, value: f64) {
         if !value.is_finite() || value < 0.0 {
             return;
@@ -76,14 +76,14 @@ impl Values {
         self.buckets[at] += 1;
     }
 
-    /// Takes one, if there is one.
+    /// Adds a value, if there is one.
     pub(super) fn add_some(&mut self, value: Option<f64>) {
         if let Some(value) = value {
             self.add(value);
         }
     }
 
-    /// What they were; `None` when there were none.
+    /// Returns their distribution; `None` when there were no values.
     pub(super) fn spread(&self) -> Option<Spread> {
         if self.count == 0 {
             return None;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_spread_and_odd_values_are_left_out() {
+    fn no_values_have_no_spread_and_odd_values_are_ignored() {
         assert_eq!(spread(&[]), None);
         assert_eq!(spread(&[f64::NAN, f64::INFINITY, -1.0]), None);
         assert_eq!(spread(&[0.0, 0.0]).map(|all| (all.count, all.mean, all.p95)), Some((2, 0.0, 0.0)));

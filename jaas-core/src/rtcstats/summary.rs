@@ -15,8 +15,8 @@ use super::spread::Spread;
 use crate::named::named_enum;
 use crate::timestamp::Timestamp;
 
-/// A statistics file in a few numbers: for each connection how long, and for sound and picture, sent and received, how much
-/// was lost, jitter, round trip, bitrate. `Display` prints a table of them.
+/// A statistics file in a few numbers: for each connection its length, and for sound and picture, sent and received,
+/// the loss, jitter, round trip and bitrate. `Display` prints them as a table.
 ///
 /// Its memory does not depend on the length of the file.
 ///
@@ -42,7 +42,7 @@ pub struct Summary {
     tracked: Keyed<track::Connection>,
 }
 
-/// One peer connection: to the video bridge, or straight to the other participant.
+/// One peer connection: to the video bridge, or directly to the other participant.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConnectionSummary {
@@ -50,11 +50,11 @@ pub struct ConnectionSummary {
     pub name: Option<String>,
     /// Its first and last statistics, by the participant's clock.
     pub time: Option<(Timestamp, Timestamp)>,
-    /// How often statistics were taken.
+    /// How many snapshots were taken.
     pub snapshots: u64,
-    /// From here to the other side and back, in **s**, of the candidate pair in use.
+    /// The round trip to the other side, in **s**, of the candidate pair in use.
     pub round_trip: Option<Spread>,
-    /// Each direction and kind there were streams of.
+    /// Each direction and kind that had streams.
     pub media: Vec<MediaSummary>,
 }
 
@@ -66,26 +66,26 @@ pub struct MediaSummary {
     pub direction: Direction,
     /// Sound or picture.
     pub kind: MediaKind,
-    /// The most streams there were at once.
+    /// The largest number of streams at the same time.
     pub streams: usize,
-    /// Packets that were to arrive: received and lost ones; or that were sent.
+    /// Expected packets, received plus lost; or sent packets.
     pub packets: u64,
-    /// Packets lost on the way. Of sent ones, as the other side counted them.
+    /// Packets lost on the way. For sent packets, as the other side counted them.
     pub packets_lost: u64,
-    /// The part of packets that was lost, from 0 to 1, between two snapshots: over all streams together.
+    /// The share of packets that was lost, from 0 to 1, between two snapshots: over all streams together.
     pub loss: Option<Spread>,
-    /// How unevenly packets arrived, in **s**, while any came. Of sent ones, at the other side.
+    /// How unevenly packets arrived, in **s**, while any arrived. For sent packets, at the other side.
     pub jitter: Option<Spread>,
-    /// From here to the other side and back, in **s**, by RTCP.
+    /// The round trip to the other side, in **s**, by RTCP.
     pub round_trip: Option<Spread>,
-    /// Bits of payload a second, of all streams together, between two snapshots.
+    /// Bits of payload per second, of all streams together, between two snapshots.
     pub bitrate: Option<Spread>,
-    /// Frames a second of each stream.
+    /// Frames per second of each stream.
     pub frames_per_second: Option<Spread>,
 }
 
 named_enum! {
-    /// Which way, as the participant sees it.
+    /// The direction, from the participant's point of view.
     pub enum Direction {
         /// Received by this participant.
         Inbound = "inbound",
@@ -108,20 +108,20 @@ impl ConnectionSummary {
 }
 
 impl MediaSummary {
-    /// The part of packets that was lost in all, from 0 to 1.
+    /// The share of packets that was lost in total, from 0 to 1.
     pub fn lost(&self) -> f64 {
         if self.packets == 0 { 0.0 } else { (self.packets_lost as f64 / self.packets as f64).min(1.0) }
     }
 }
 
 impl Summary {
-    /// Of nothing yet.
+    /// Creates an empty summary.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Of a whole file. Lines that are no entries are [counted](Self::broken_lines), and a file that ends too early is
-    /// [incomplete](Self::is_incomplete).
+    /// Summarizes a whole file. Lines that are not entries are [counted](Self::broken_lines), and a file that ends too
+    /// early is [incomplete](Self::is_incomplete).
     ///
     /// # Errors
     ///
@@ -134,7 +134,7 @@ impl Summary {
         Ok(summary)
     }
 
-    /// Adds what a reader gave: an entry, or an error, which is counted.
+    /// Adds an item of a reader: an entry, or an error, which is counted.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl Summary {
         self.entries
     }
 
-    /// How many lines were no entries, too long, or could not be decompressed.
+    /// How many lines were not entries, too long, or could not be decompressed.
     pub fn broken_lines(&self) -> u64 {
         self.broken
     }

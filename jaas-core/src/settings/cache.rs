@@ -1,4 +1,4 @@
-//! A provider that remembers what another one said.
+//! A provider that remembers the results of another provider.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::attempt;
 use crate::handler::HandlerError;
 use crate::telemetry::{Escaped, target};
 
-/// Answers what the provider behind it answered for the room before, until that expires; and, if you like, for longer
-/// while that provider fails or is slow.
+/// Returns the earlier result of the provider behind it for the room, until that expires. Optionally it returns it for
+/// longer, while that provider fails or is slow.
 ///
-/// It is kept in memory and by endpoint and meeting, so further keys of a question make no difference.
+/// The cache is in memory, keyed by endpoint and meeting, so further keys of a question make no difference.
 ///
 /// ```
 /// use jaas_core::settings::{Cached, Fixed, MeetingSettings};
@@ -39,7 +39,7 @@ pub struct Cached<P> {
 }
 
 impl<P: SettingsProvider> Cached<P> {
-    /// Remembers each answer for this long, and asks again when it is asked later.
+    /// Remembers each result for this long, and then asks again.
     pub fn new(provider: P, expires_after: Duration) -> Self {
         Self {
             provider,
@@ -50,28 +50,28 @@ impl<P: SettingsProvider> Cached<P> {
         }
     }
 
-    /// Goes on answering what was answered last, up to `max_age` after that, while the provider fails or does not answer
-    /// within the [timeout](Self::timeout). A provider that says it has [none](super::NoSettingsForRoom) for the room has not
-    /// failed. Defaults to not at all.
+    /// Continues to return the last result, up to `max_age` after it, while the provider fails or does not respond
+    /// within the [timeout](Self::timeout). A provider that has [no settings](super::NoSettingsForRoom) for the room
+    /// has not failed. Off by default.
     pub fn last_known_good(mut self, max_age: Duration) -> Self {
         self.last_known_good = Some(max_age);
         self
     }
 
-    /// How long to wait for the provider when there is an older answer. It must be shorter than the settings service's timeout to be
-    /// of use. Defaults to 1 s.
+    /// How long to wait for the provider when there is an older result. It must be shorter than the timeout of the
+    /// settings service to have an effect. Defaults to 1 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How many rooms are remembered at most; half of it at least. Defaults to 10,000.
+    /// The maximum number of remembered rooms; at least half of it is used. Defaults to 10,000.
     pub fn capacity(mut self, rooms: usize) -> Self {
         self.known = Mutex::new(Recent::new(rooms));
         self
     }
 
-    /// Forgets everything, because settings were changed.
+    /// Forgets everything. Call it when settings have changed.
     pub fn clear(&self) {
         self.known().clear();
     }
@@ -81,7 +81,7 @@ impl<P: SettingsProvider> Cached<P> {
         self.known.lock()
     }
 
-    /// What was answered before, if it is no older than this.
+    /// Returns the earlier result, if it is no older than this.
     fn recall(&self, meeting: &Meeting, max_age: Duration, how: &str) -> Option<MeetingSettings> {
         let known = self.known();
         let (settings, at) = known.get(meeting)?;
@@ -106,13 +106,13 @@ impl<P: SettingsProvider> SettingsProvider for Cached<P> {
                 Ok(Err(error)) if !has_none(&error) => {
                     tracing::warn!(
                         target: target::SETTINGS, error = %Escaped(attempt::error_text(&error)),
-                        "the settings provider failed; answering what it said before"
+                        "the settings provider failed; returning its last known settings"
                     );
                     return Ok(older);
                 }
                 Ok(answered) => answered,
                 Err(_) => {
-                    tracing::warn!(target: target::SETTINGS, timeout = ?self.timeout, "the settings provider is slow; answering what it said before");
+                    tracing::warn!(target: target::SETTINGS, timeout = ?self.timeout, "the settings provider is slow; returning its last known settings");
                     return Ok(older);
                 }
             },

@@ -1,6 +1,6 @@
-//! What is wrong with settings.
+//! Errors in settings.
 
-/// Settings that cannot be answered: what is wrong, and what is allowed. It never quotes a passcode.
+/// Settings that cannot be used as an answer: what is wrong, and what is allowed. It never quotes a passcode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct SettingsError {
@@ -14,17 +14,17 @@ pub struct SettingsError {
 pub enum SettingsErrorKind {
     /// The passcode is not one or more ASCII digits.
     Passcode,
-    /// `maxOccupants` lies outside 2 to 500.
+    /// `maxOccupants` is outside 2 to 500.
     MaxOccupants,
-    /// `participantsSoftLimit` is no positive number.
+    /// `participantsSoftLimit` is not a positive number.
     SoftLimit,
-    /// A word such as the lobby type is empty or not known.
+    /// A word such as the lobby type is empty or unknown.
     Word,
     /// Two settings contradict each other.
     Contradiction,
-    /// An extra key is one that has a method of its own.
+    /// An extra key has its own method.
     ExtraKey,
-    /// The text is no JSON, or JSON of another shape.
+    /// The text is not JSON, or JSON of another shape.
     Shape,
 }
 

@@ -1,4 +1,4 @@
-//! One call of the provider for all that ask about the same room at the same time.
+//! One call of the provider for all questions about the same room at the same time.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +20,7 @@ use crate::attempt;
 use crate::handler::HandlerError;
 use crate::telemetry::{Escaped, target};
 
-/// What came of a call: settings, or why there are none.
+/// The result of a call: settings, or why there are none.
 pub(super) type Outcome = Result<Arc<MeetingSettings>, Failed>;
 
 #[derive(Debug, Clone)]
@@ -39,7 +39,8 @@ impl Failed {
     }
 }
 
-/// The calls that are under way. A call belongs to those who wait for it: when the last of them has gone, it is dropped.
+/// The calls in flight. A call belongs to the questions that wait for it: when the last of them is dropped, so is the
+/// call.
 pub(super) struct Flights {
     provider: Arc<dyn SettingsProvider>,
     room: Arc<Semaphore>,
@@ -59,7 +60,7 @@ impl Flights {
         }
     }
 
-    /// Asks the provider, or waits with others who have, until the deadline at most.
+    /// Asks the provider, or joins a call in flight, and waits until the deadline at most.
     pub(super) async fn ask(
         &self,
         request: &SettingsRequest,
@@ -72,7 +73,8 @@ impl Flights {
             };
             match timeout_at(deadline, call).await {
                 Err(_) => return Err(Failed::new(SettingsFailure::TimedOut)),
-                // The call of somebody who asked earlier ended at their deadline; what remains until ours is for another.
+                // The call of an earlier question ended at that question's deadline; the rest of ours is for another
+                // call.
                 Ok(Err(Failed { failure: SettingsFailure::TimedOut, .. }))
                     if !is_own && Instant::now() < deadline => {}
                 Ok(outcome) => return outcome,
@@ -100,7 +102,7 @@ impl Flights {
         Some((call, true))
     }
 
-    /// How many calls are under way.
+    /// How many calls are in flight.
     pub(super) fn len(&self) -> usize {
         lock(&self.running).len()
     }
@@ -111,7 +113,7 @@ fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
     running.lock()
 }
 
-/// A call's place among those under way; given up when the call ends or is dropped.
+/// A call's entry among those in flight; removed when the call ends or is dropped.
 struct Place {
     running: Arc<Mutex<Running>>,
     meeting: Meeting,
@@ -122,7 +124,7 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut running = lock(&self.running);
-        // The next call for this room may stand there already.
+        // The entry may already belong to the next call for this room.
         if running.get(&self.meeting).is_some_and(|(id, _)| *id == self.id) {
             running.remove(&self.meeting);
         }
@@ -137,9 +139,9 @@ async fn call(
 ) -> Outcome {
     let asked = async move { provider.settings(&request).await };
     let mut asked = AssertUnwindSafe(asked).catch_unwind().boxed();
-    // An answer that is only looked at after the deadline, because the thread was held up, comes too late as well.
+    // A result that is only seen after the deadline, because the thread was held up, also comes too late.
     let answered = timeout_at(deadline, &mut asked).await.ok().filter(|_| Instant::now() <= deadline);
-    // A future that panics while it is dropped must not take the answer with it.
+    // A future that panics while it is dropped must not take the result with it.
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(asked)));
     let outcome = match answered {
         Some(Ok(Ok(settings))) => Ok(Arc::new(settings)),
@@ -153,7 +155,7 @@ async fn call(
     };
     if let Err(panic) = dropped {
         let error = attempt::panic_message(&*panic);
-        tracing::error!(target: target::SETTINGS, error = %Escaped(error), "the settings provider's future panicked while it was dropped");
+        tracing::error!(target: target::SETTINGS, error = %Escaped(error), "the settings provider's future panicked while it was dropped; its result is used");
     }
     drop(place);
     outcome

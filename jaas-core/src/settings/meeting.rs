@@ -15,14 +15,13 @@ use super::error::{SettingsError, SettingsErrorKind};
 use super::value::{HideDisplayName, LobbyType, MaxOccupants, Passcode, Transcriber};
 use crate::private::Personal;
 
-/// What a meeting starts with: the answer JaaS asks for before each one.
+/// The settings with which a meeting starts: the answer to the question that JaaS asks before each meeting.
 ///
-/// It cannot hold what JaaS would misread: values are checked, and combinations that contradict each other are refused
-/// when it is built. What is not set is absent from the answer, and JaaS does what it does without it; with nothing set
-/// the meeting opens to everyone.
+/// It cannot hold what JaaS would misread: `build` checks values and refuses combinations that contradict each other.
+/// An unset value is absent from the answer, and JaaS uses its default; with nothing set the meeting opens to everyone.
 ///
-/// `Deserialize` checks the same, and refuses keys it does not know, because a misspelt `lobbyEnabled` would open the
-/// room. Keys that this version does not know go under `extra`, and stand beside the others in the answer.
+/// `Deserialize` makes the same checks, and refuses unknown keys, because a misspelt `lobbyEnabled` would open the
+/// room. Keys that this version does not know go under `extra`, and appear beside the others in the answer.
 ///
 /// ```
 /// use jaas_core::settings::{LobbyType, MeetingSettings, Transcriber};
@@ -70,7 +69,7 @@ struct Values {
     extra: Map<String, Value>,
 }
 
-/// Every key of an answer that has a place of its own here.
+/// Every key of an answer that has its own field.
 const KEYS: [&str; 15] = [
     "lobbyEnabled",
     "lobbyType",
@@ -95,7 +94,7 @@ impl MeetingSettings {
         MeetingSettingsBuilder::default()
     }
 
-    /// The settings of a room that is closed because its own are not known.
+    /// Returns the settings of a room that is closed because its settings are not known.
     pub(super) fn closed(lobby_type: LobbyType, passcode: Passcode) -> Self {
         let values = Values {
             lobby_enabled: Some(true),
@@ -106,22 +105,22 @@ impl MeetingSettings {
         Self { values, decided_by: None }
     }
 
-    /// Reads settings from JSON, as `Deserialize` does.
+    /// Parses settings from JSON, as `Deserialize` does.
     ///
     /// # Errors
-    /// When it is not JSON, has a key that is not known, a value that is not allowed, or a contradiction. The message
-    /// names line and column.
+    /// When it is not JSON, has an unknown key, a value that is not allowed, or a contradiction. The message names line
+    /// and column.
     pub fn from_json(json: &str) -> Result<Self, SettingsError> {
         serde_json::from_str(json)
             .map_err(|error| SettingsError::new(SettingsErrorKind::Shape, error.to_string()))
     }
 
-    /// The JSON that JaaS is answered. It holds the passcode.
+    /// Returns the JSON of the answer to JaaS. It holds the passcode.
     pub fn to_answer(&self) -> String {
         self.answer(Shown::All)
     }
 
-    /// The same with passcode and phone number replaced by `…`, to be kept or shown.
+    /// Returns the same JSON with passcode and phone number replaced by `…`, to store or show.
     pub fn to_hidden(&self) -> String {
         self.answer(Shown::WithoutSecrets)
     }
@@ -138,7 +137,7 @@ impl MeetingSettings {
             ("participantsSoftLimit", values.participants_soft_limit.map(Value::from)),
             ("visitorsEnabled", values.visitors_enabled.map(Value::from)),
             ("visitorsLive", values.visitors_live.map(Value::from)),
-            // Both names are documented, one in the older text and one in today's.
+            // Both names are documented, one in the older text and one in the current one.
             ("transcriber", transcriber.clone()),
             ("transcriberType", transcriber),
             ("autoTranscriptions", values.auto_transcriptions.map(Value::from)),
@@ -153,8 +152,8 @@ impl MeetingSettings {
         Value::Object(answer).to_string()
     }
 
-    /// Notes what decided on these settings, such as a rule; it is kept in the record of the answer and is no part of
-    /// it.
+    /// Notes what decided on these settings, such as a rule. The note is stored in the record of the answer and is not
+    /// part of it.
     #[must_use]
     pub fn with_decided_by(mut self, what: impl Into<Arc<str>>) -> Self {
         self.decided_by = Some(what.into());
@@ -169,7 +168,7 @@ impl MeetingSettings {
     /// Adds a key that this version does not know to the answer.
     ///
     /// # Errors
-    /// When the key is empty or has a method of its own in the builder.
+    /// When the key is empty or has its own method in the builder.
     pub fn with_extra(
         mut self,
         key: impl Into<String>,
@@ -179,7 +178,7 @@ impl MeetingSettings {
         Ok(self)
     }
 
-    /// `lobbyEnabled`: whether only moderators join at once, and others wait in the lobby.
+    /// `lobbyEnabled`: whether only moderators join directly, and others wait in the lobby.
     pub fn lobby_enabled(&self) -> Option<bool> {
         self.values.lobby_enabled
     }
@@ -199,7 +198,7 @@ impl MeetingSettings {
         self.values.max_occupants.map(MaxOccupants::get)
     }
 
-    /// `participantsSoftLimit`: beyond so many, participants join as visitors.
+    /// `participantsSoftLimit`: beyond this number, participants join as visitors.
     pub fn participants_soft_limit(&self) -> Option<u32> {
         self.values.participants_soft_limit
     }
@@ -249,7 +248,7 @@ impl MeetingSettings {
         self.values.outbound_phone_no.as_ref()
     }
 
-    /// The keys beyond those above.
+    /// The keys other than those above.
     pub fn extra(&self) -> &Map<String, Value> {
         &self.values.extra
     }
@@ -261,14 +260,14 @@ enum Shown {
     WithoutSecrets,
 }
 
-/// Compares what would be answered.
+/// Compares the answers.
 impl PartialEq for MeetingSettings {
     fn eq(&self, other: &Self) -> bool {
         self.values == other.values
     }
 }
 
-/// Shows what is set, without passcode and phone number, and of extra keys only their names.
+/// Shows the values that are set, without passcode and phone number, and only the names of extra keys.
 impl fmt::Debug for MeetingSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let values = &self.values;
@@ -296,11 +295,11 @@ impl Values {
     fn insert_extra(&mut self, key: String, value: Value) -> Result<(), SettingsError> {
         let wrong = |message| Err(SettingsError::new(SettingsErrorKind::ExtraKey, message));
         if key.is_empty() {
-            return wrong("an extra key is empty; give it a name".to_owned());
+            return wrong("an extra key is empty; name it".to_owned());
         }
         if KEYS.contains(&&*key) {
             return wrong(format!(
-                "{key} cannot be an extra key, because it would not be checked; set it as itself"
+                "{key} cannot be an extra key, because it would not be checked; use its own setting"
             ));
         }
         self.extra.insert(key, value);
@@ -319,7 +318,7 @@ impl Values {
         if self.participants_soft_limit.is_some() && self.visitors_enabled != Some(true) {
             return wrong(
                 SettingsErrorKind::Contradiction,
-                "participantsSoftLimit is set and visitorsEnabled is not true, so nobody could join beyond it; set \
+                "participantsSoftLimit is set and visitorsEnabled is not true, so no one could join beyond it; set \
                  visitorsEnabled to true, or limit with maxOccupants",
             );
         }
@@ -336,11 +335,11 @@ impl Values {
         if self.transcriber.as_ref().is_some_and(|word| word.as_str().is_empty()) {
             return wrong(
                 SettingsErrorKind::Word,
-                "transcriber is empty; it is GOOGLE, ORACLE_CLOUD_AI_SPEECH, EGHT_WHISPER or a newer word",
+                "transcriber is empty; use GOOGLE, ORACLE_CLOUD_AI_SPEECH, EGHT_WHISPER or a newer word",
             );
         }
         if self.hide_display_name.as_ref().is_some_and(|word| word.as_str().is_empty()) {
-            return wrong(SettingsErrorKind::Word, "hideDisplayName is empty; it is GUEST or a newer word");
+            return wrong(SettingsErrorKind::Word, "hideDisplayName is empty; use GUEST or a newer word");
         }
         Ok(())
     }

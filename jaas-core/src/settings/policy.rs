@@ -1,4 +1,4 @@
-//! What is answered when the provider does not.
+//! The answer when the provider does not return settings.
 
 use std::time::Duration;
 
@@ -10,15 +10,16 @@ use crate::config::{ConfigError, ConfigErrorKind};
 use crate::id::Fqn;
 use crate::signature;
 
-/// What the settings service answers when the provider fails, panics, takes too long, has no settings for the room, or when too much
-/// is asked at once. There is no default, because each choice gives up something else:
+/// What the settings service answers when the provider fails, panics, exceeds the timeout or has no settings for the
+/// room, or when too many questions arrive at the same time. There is no default, because each choice gives up
+/// something else:
 ///
-/// | policy | the room | who cannot get in |
+/// | policy | the room | who cannot join |
 /// |---|---|---|
-/// | [`fail_closed`](Self::fail_closed) | lobby and a passcode that nobody was told | everybody whom no moderator lets in |
-/// | [`fallback`](Self::fallback) | as you say | as you say |
-/// | [`last_known_good`](Self::last_known_good) | as the last time; the first time as another policy says | |
-/// | [`refuse`](Self::refuse) | **opens to everyone**, who are shown an error | nobody |
+/// | [`fail_closed`](Self::fail_closed) | lobby and a passcode that no participant knows | everyone whom no moderator admits |
+/// | [`fallback`](Self::fallback) | as you choose | as you choose |
+/// | [`last_known_good`](Self::last_known_good) | as the last time; the first time as another policy decides | |
+/// | [`refuse`](Self::refuse) | **opens to everyone**, who are shown an error | no one |
 ///
 /// ```
 /// use jaas_core::settings::FailurePolicy;
@@ -41,37 +42,39 @@ pub(super) enum Policy {
 }
 
 impl FailurePolicy {
-    /// Answers these settings, for every room.
+    /// Answers with these settings, for every room.
     pub fn fallback(settings: MeetingSettings) -> Self {
         Self(Policy::Fallback(Box::new(settings)))
     }
 
-    /// Answers what the provider answered for this room the last time, if that is no longer than `max_age` ago, and else
-    /// what `then` says. That is so also when the provider no longer has settings for the room: what was deleted goes on
-    /// until `max_age`, unlike with [`Cached`](super::Cached). It is kept in memory: after a restart nothing is known yet. How many rooms are remembered is
-    /// set by [`remember_rooms`](super::SettingsServiceBuilder::remember_rooms).
+    /// Answers with the provider's last settings for this room if they are no older than `max_age`, and otherwise as
+    /// `then` decides. The same applies when the provider no longer has settings for the room: deleted settings
+    /// continue until `max_age`, unlike with [`Cached`](super::Cached). They are kept in memory, so none are known
+    /// after a restart. [`remember_rooms`](super::SettingsServiceBuilder::remember_rooms) sets how many rooms are
+    /// remembered.
     pub fn last_known_good(max_age: Duration, then: Self) -> Self {
         Self(Policy::LastKnownGood { max_age, then: Box::new(then.0) })
     }
 
-    /// Closes the room: a lobby in which everybody but moderators waits to be let in, and a passcode of 10 digits that
-    /// nobody was told.
+    /// Closes the room: a lobby in which everyone except moderators waits to be admitted, and a passcode of 10 digits
+    /// that no participant knows.
     ///
-    /// - A room for which the provider has no settings is closed too. So rules without a default close every room that no
-    ///   rule matches; the settings service warns of that when it is built.
-    /// - Somebody has to let people in, so the meeting needs a participant whose token makes them a moderator. Without
-    ///   one nobody gets in.
-    /// - The passcode closes the ways around the lobby that a passcode closes, such as dialling in. Whether a moderator is
-    ///   asked for it, too, is not published: try it on your tenant.
+    /// - A room for which the provider has no settings is closed too. So rules without a default close every room that
+    ///   no rule matches; the settings service warns about it when it is built.
+    /// - A moderator has to admit people, so the meeting needs a participant whose token makes them a moderator.
+    ///   Without a moderator no one gets in.
+    /// - The passcode closes the ways around the lobby that a passcode closes, such as dialling in. 8x8 does not
+    ///   publish whether a moderator must enter it too: try it on your tenant.
     /// - A room has the same passcode each time, as long as the process lives; with a
-    ///   [`passcode_key`](super::SettingsServiceBuilder::passcode_key) also after a restart and in every process with that
-    ///   key. So you can tell it to those who ask: [`passcode_when_closed`](super::SettingsService::passcode_when_closed).
+    ///   [`passcode_key`](super::SettingsServiceBuilder::passcode_key) also after a restart and in every process with
+    ///   that key. So you can give it to people who ask:
+    ///   [`passcode_when_closed`](super::SettingsService::passcode_when_closed).
     pub fn fail_closed() -> Self {
         Self(Policy::FailClosed)
     }
 
-    /// Answers 400 with the one error body that reaches people: each who joins is shown the message. **The room opens to
-    /// everyone all the same** (seen), so this tells of a failure and protects from nothing.
+    /// Answers 400 with the one error body that reaches people: everyone who joins sees the message. **The room still
+    /// opens to everyone** (seen), so this reports a failure and does not protect the room.
     pub fn refuse(message: impl Into<String>) -> Self {
         Self(Policy::Refuse { message: message.into() })
     }
@@ -93,8 +96,8 @@ impl Policy {
     }
 }
 
-/// What passcodes of closed rooms are made from. The same key makes the same passcode for a room; without the key none can
-/// be guessed from another.
+/// The key from which the passcodes of closed rooms are derived. The same key makes the same passcode for a room;
+/// without the key, no passcode can be guessed from another.
 #[derive(Clone)]
 pub(super) struct PasscodeKey(Vec<u8>);
 
@@ -106,7 +109,7 @@ impl PasscodeKey {
         getrandom::fill(&mut key).map_err(|error| {
             ConfigError::new(
                 ConfigErrorKind::Secret,
-                format!("the system gives no random bytes for passcodes ({error}); give a passcode_key"),
+                format!("the system returned no random bytes for passcodes ({error}); set a passcode_key"),
             )
         })?;
         Ok(Self(key))
@@ -116,13 +119,13 @@ impl PasscodeKey {
         if key.len() < 16 {
             return Err(ConfigError::new(
                 ConfigErrorKind::Secret,
-                "the passcode_key must have at least 16 bytes, or passcodes can be guessed",
+                "the passcode_key must have at least 16 bytes; otherwise passcodes can be guessed",
             ));
         }
         Ok(Self(key))
     }
 
-    /// The passcode of this meeting, whatever the spelling of its name.
+    /// Returns the passcode of this meeting, whatever the spelling of its name.
     pub(super) fn passcode(&self, fqn: &Fqn) -> Passcode {
         let tenant = fqn.app_id().map(str::to_lowercase).unwrap_or_default();
         let mac = signature::keyed(&self.0)
@@ -131,7 +134,7 @@ impl PasscodeKey {
             .chain_update(fqn.room_key())
             .finalize()
             .into_bytes();
-        // Two bytes for each digit, so that every digit is all but as likely as another.
+        // Two bytes for each digit, so that all digits are almost equally likely.
         let digits = mac.chunks(2).take(DIGITS).map(|pair| {
             let number = pair.iter().fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
             char::from_digit(number % 10, 10).unwrap_or('0')
@@ -139,7 +142,7 @@ impl PasscodeKey {
         Passcode::of_digits(digits)
     }
 
-    /// The settings of a closed room.
+    /// Returns the settings of a closed room.
     pub(super) fn closed(&self, fqn: &Fqn) -> MeetingSettings {
         MeetingSettings::closed(LobbyType::WaitForApproval, self.passcode(fqn))
     }
@@ -158,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_closed_room_keeps_its_passcode_and_shares_it_with_no_other() {
+    fn a_closed_room_keeps_its_passcode_and_does_not_share_it() {
         let key = PasscodeKey::given(vec![7; 16]).expect("long enough");
         let of = |fqn: &str| key.passcode(&Fqn::new(fqn)).expose().to_owned();
         assert_eq!(of("a/Team%20Room"), of("A/team room"));

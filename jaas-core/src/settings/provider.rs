@@ -1,4 +1,4 @@
-//! Who answers, and the providers that need nothing but themselves.
+//! The provider of settings, and the providers without dependencies.
 
 use std::sync::Arc;
 
@@ -8,22 +8,21 @@ use super::meeting::MeetingSettings;
 use super::request::SettingsRequest;
 use crate::handler::HandlerError;
 
-/// Answers which settings a meeting starts with.
+/// Returns the settings with which a meeting starts.
 ///
-/// # What you owe the framework
-/// - **Be quick.** JaaS waits about 3 s in all (seen) and then opens the room to everyone. The settings service that asks you has a
-///   timeout, 1.5 s unless set otherwise; then your future is dropped, and the
-///   failure policy answers. So a future that is dropped in the middle must leave nothing
-///   half-done.
-/// - **Do not block the thread**: no timeout can end a future that does not wait. Use `tokio::task::spawn_blocking` for
-///   what blocks.
-/// - **Answer for rooms you do not know with an error**, not with empty settings: those open the room. [`NoSettingsForRoom`] is
-///   made for it, and lets a [`chain`] ask the next one.
+/// # What the implementor owes
+/// - **Be quick.** JaaS waits about 3 s in total (seen) and then opens the room to everyone. The settings service that
+///   asks you has a timeout, 1.5 s by default; then it drops your future, and the failure policy answers. So a future
+///   that is dropped midway must not leave anything half-done.
+/// - **Do not block the thread**: no timeout can end a future that does not yield. Use `tokio::task::spawn_blocking`
+///   for blocking calls.
+/// - **Return an error for rooms you do not know**, not empty settings: those open the room. [`NoSettingsForRoom`]
+///   exists for this, and lets a [`chain`] ask the next provider.
 ///
 /// # What the framework promises
 /// - The question is authentic, under the [`Auth`](crate::Auth) chosen for it.
-/// - An error, a panic and a time-out lead to the failure policy, and are told apart in logs, metrics and records.
-/// - Of questions about one room at the same instant you are asked one.
+/// - An error, a panic and a timeout lead to the failure policy, and are distinguished in logs, metrics and records.
+/// - When several questions about one room arrive at the same time, you are asked once.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -44,15 +43,15 @@ use crate::handler::HandlerError;
 /// ```
 #[async_trait]
 pub trait SettingsProvider: Send + Sync + 'static {
-    /// The settings of the meeting that is asked about.
+    /// Returns the settings of the meeting in the question.
     ///
     /// # Errors
-    /// Any error; `?` works. It is answered by the failure policy. [`NoSettingsForRoom`] says that this provider has none for
-    /// the room.
+    /// Any error; `?` works. The failure policy then answers. [`NoSettingsForRoom`] says that this provider has no
+    /// settings for the room.
     async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError>;
 
-    /// Whether it has settings for every room, as far as that is known without asking. When it has not, the settings service warns if
-    /// its failure policy closes rooms. Defaults to true.
+    /// Whether it has settings for every room, as far as is known without asking. If not, the settings service warns
+    /// when its failure policy closes rooms. Defaults to true.
     fn answers_every_room(&self) -> bool {
         true
     }
@@ -70,7 +69,7 @@ impl<P: SettingsProvider + ?Sized> SettingsProvider for Arc<P> {
     }
 }
 
-/// Forwards, so a provider can be chosen while the program runs.
+/// Forwards, so a provider can be chosen at run time.
 #[async_trait]
 impl<P: SettingsProvider + ?Sized> SettingsProvider for Box<P> {
     async fn settings(&self, request: &SettingsRequest) -> Result<MeetingSettings, HandlerError> {
@@ -84,18 +83,18 @@ impl<P: SettingsProvider + ?Sized> SettingsProvider for Box<P> {
 
 const _: fn(&dyn SettingsProvider) = |_| {};
 
-/// The error of a provider that has no settings for a room. [`chain`] goes on to the next one; at the end the failure
-/// policy answers.
+/// The error of a provider that has no settings for a room. [`chain`] goes on to the next provider; after the last one
+/// the failure policy answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there are no settings for this room")]
 pub struct NoSettingsForRoom;
 
-/// Whether a provider had none for the room.
+/// Whether the provider has no settings for the room.
 pub(crate) fn has_none(error: &HandlerError) -> bool {
     error.error().is::<NoSettingsForRoom>()
 }
 
-/// Answers the same for every room.
+/// Returns the same settings for every room.
 ///
 /// ```
 /// use jaas_core::settings::{Fixed, MeetingSettings};
@@ -107,7 +106,7 @@ pub(crate) fn has_none(error: &HandlerError) -> bool {
 pub struct Fixed(MeetingSettings);
 
 impl Fixed {
-    /// A provider of these settings.
+    /// Creates a provider of these settings.
     pub fn new(settings: MeetingSettings) -> Self {
         Self(settings)
     }
@@ -124,15 +123,15 @@ impl SettingsProvider for Fixed {
     }
 }
 
-/// Asks `first`, and `second` when the first answers [`NoSettingsForRoom`].
+/// Asks `first`, and then `second` if the first returns [`NoSettingsForRoom`].
 ///
-/// Any other error of the first is the chain's: were the second asked then, a table that cannot be reached would let
-/// the default behind it open a protected room.
+/// Any other error of the first is an error of the chain. Otherwise, when a table cannot be reached, the default after
+/// it would open a protected room.
 pub fn chain<A: SettingsProvider, B: SettingsProvider>(first: A, second: B) -> Chain<A, B> {
     Chain { first, second }
 }
 
-/// Two providers, of which the second answers for what the first does not know; see [`chain`].
+/// Two providers, of which the second is asked about rooms the first does not know; see [`chain`].
 #[derive(Debug, Clone)]
 pub struct Chain<A, B> {
     first: A,
@@ -177,11 +176,11 @@ mod tests {
         let request = request.expect("a question");
         let open = || Fixed::new(MeetingSettings::default());
         let passed = chain(Fails(NoSettingsForRoom.into()), open()).settings(&request).await;
-        assert_eq!(passed.expect("the second answers").decided_by(), Some("fixed"));
+        assert_eq!(passed.expect("the second has settings").decided_by(), Some("fixed"));
         let failed = chain(Fails("the table is gone".into()), open()).settings(&request).await;
-        assert!(!has_none(&failed.expect_err("a failure is no absence")));
+        assert!(!has_none(&failed.expect_err("a failure is not an absence")));
         let none =
             chain(Fails(NoSettingsForRoom.into()), Fails(NoSettingsForRoom.into())).settings(&request).await;
-        assert!(has_none(&none.expect_err("nobody has any")));
+        assert!(has_none(&none.expect_err("neither has any")));
     }
 }

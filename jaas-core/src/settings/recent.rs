@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::meeting::MeetingSettings;
 use super::request::SettingsRequest;
 
-/// Which meeting is meant, whatever the spelling of its name.
+/// The meeting, whatever the spelling of its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Meeting {
     endpoint: Arc<str>,
@@ -26,11 +26,11 @@ impl Meeting {
     }
 }
 
-/// What was answered last, and when.
+/// The last answer, and its time.
 pub(super) type LastAnswers = Recent<(Arc<MeetingSettings>, Instant)>;
 
-/// Remembers something of the meetings asked about last. When there is no more room, those that were not written for
-/// longest are forgotten, half of all at a time.
+/// Remembers a value for the meetings asked about most recently. When there is no more room, it forgets those that were
+/// not written for the longest time, half of all at a time.
 #[derive(Debug)]
 pub(super) struct Recent<V> {
     young: HashMap<Meeting, V>,

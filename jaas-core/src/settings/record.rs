@@ -1,4 +1,4 @@
-//! What is kept of each answer, as a proof of what was decided.
+//! The record of each answer, as evidence of the decision.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::store::{Keep, Page, PageRequest, RowId, StoreError};
 use crate::timestamp::Timestamp;
 
 named_enum! {
-    /// Where an answer came from.
+    /// The source of an answer.
     #[non_exhaustive]
     pub enum SettingsSource {
         /// The provider.
         Provider = "provider",
-        /// What the provider had answered for this room before.
+        /// An earlier result of the provider for this room.
         LastKnownGood = "last_known_good",
         /// The settings of [`FailurePolicy::fallback`](super::FailurePolicy::fallback).
         Fallback = "fallback",
@@ -28,52 +28,52 @@ named_enum! {
 }
 
 named_enum! {
-    /// Why the provider's own answer was not given.
+    /// Why the provider's result was not used.
     #[non_exhaustive]
     pub enum SettingsFailure {
-        /// It did not answer before the deadline.
+        /// It did not respond before the deadline.
         TimedOut = "timed_out",
-        /// It answered an error.
+        /// It returned an error.
         Failed = "failed",
         /// It panicked.
         Panicked = "panicked",
         /// It has no settings for the room.
         NoSettingsForRoom = "no_settings",
-        /// It was not asked, because too much was being asked already.
+        /// It was not asked, because too many questions were in flight.
         Overloaded = "overloaded",
-        /// It was not asked, because the question does not say which meeting it is about.
+        /// It was not asked, because the question does not name a meeting.
         Unreadable = "unreadable",
     }
 }
 
-/// One answer that was given.
+/// One answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SettingsRecord {
     /// Its row; 0 before it was stored.
     pub id: RowId,
-    /// The endpoint the question came to.
+    /// The endpoint that received the question.
     pub endpoint: Arc<str>,
-    /// The meeting, as it was spelt in the question; empty when that did not say.
+    /// The meeting, as spelled in the question; empty when the question does not name one.
     pub fqn: Fqn,
-    /// When the question came.
+    /// When the question arrived.
     pub received_at: Timestamp,
-    /// How long it took from there to the answer.
+    /// How long it took from then to the answer.
     pub took: Duration,
-    /// Where the answer came from.
+    /// The source of the answer.
     pub source: SettingsSource,
     /// Why it did not come from the provider.
     pub failure: Option<SettingsFailure>,
-    /// What the provider said when it failed. Links are cut to their host.
+    /// The provider's error. Links are cut to their host.
     pub error: Option<String>,
     /// What decided, if the provider noted it: a rule, a row of a table.
     pub decided_by: Option<String>,
-    /// What was answered, as JSON; passcode and phone number are replaced by `…`.
+    /// The answer, as JSON; passcode and phone number are replaced by `…`.
     pub answer: String,
 }
 
 impl SettingsRecord {
-    /// A record of an answer from this source, for others to fill in the rest.
+    /// Creates a record of an answer from this source; the caller sets the rest.
     pub fn new(
         endpoint: impl Into<Arc<str>>,
         fqn: Fqn,
@@ -99,33 +99,33 @@ impl SettingsRecord {
 /// Which records to list: those that match every field that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingsQuery {
-    /// Of this meeting, whatever the spelling. Without a tenant (no `/` in it), of this room of any tenant.
+    /// Records of this meeting, whatever the spelling. Without a tenant (no `/` in it), of this room of any tenant.
     pub fqn: Option<Fqn>,
-    /// Of this endpoint.
+    /// Records of this endpoint.
     pub endpoint: Option<String>,
-    /// Asked at this time or later.
+    /// Questions that arrived at this time or later.
     pub from: Option<Timestamp>,
-    /// Asked before this time.
+    /// Questions that arrived before this time.
     pub until: Option<Timestamp>,
-    /// From this source.
+    /// Answers from this source.
     pub source: Option<SettingsSource>,
-    /// Because of this failure.
+    /// Answers with this failure.
     pub failure: Option<SettingsFailure>,
     /// Which page.
     pub page: PageRequest,
 }
 
-/// Keeps records of the answers that were given. `MemoryStore` and the stores of `jaas-diesel` do.
+/// Keeps records of answers. `MemoryStore` and the stores of `jaas-diesel` implement it.
 ///
-/// It is apart from [`EventStore`](crate::store::EventStore), because a process may answer questions and store no events.
-/// As there, a caller may drop any future at any time, no method waits without bound, and errors are of the same kinds.
-/// `jaas_testkit::settings_log_conformance!` turns every bullet below into a test.
+/// It is separate from [`EventStore`](crate::store::EventStore), because a process may answer questions and store no
+/// events. The rules are the same: a caller may drop any future at any time, no method waits without bound, and errors
+/// are of the same kinds. `jaas_testkit::settings_log_conformance!` turns every bullet below into a test.
 #[async_trait]
 pub trait SettingsLog: Send + Sync + 'static {
-    /// Keeps these records, all or none of them.
+    /// Stores these records, all or none of them.
     ///
     /// # Behavior
-    /// - `every_field_is_kept_in_the_order_of_arrival`, but [`id`](SettingsRecord::id), which the store gives.
+    /// - `every_field_is_kept_in_the_order_of_arrival`, except [`id`](SettingsRecord::id), which the store assigns.
     async fn record_settings(&self, records: &[SettingsRecord]) -> Result<(), StoreError>;
 
     /// Lists records, oldest row first.
@@ -136,8 +136,8 @@ pub trait SettingsLog: Send + Sync + 'static {
     ///   [`Fqn::same_room`](crate::Fqn::same_room) does.
     async fn settings_records(&self, query: &SettingsQuery) -> Result<Page<SettingsRecord>, StoreError>;
 
-    /// Deletes what `keep` does not keep, at most `limit` rows, the oldest first; age counts from when the question came.
-    /// Answers how many were deleted.
+    /// Deletes what `keep` does not keep, at most `limit` rows, oldest first. Age counts from when the question
+    /// arrived. Returns how many were deleted.
     ///
     /// # Behavior
     /// - `records_are_purged_by_age_and_beyond_a_count`.

@@ -1,4 +1,4 @@
-//! Writing records behind the answers.
+//! Writes records in the background, after the answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,21 +16,21 @@ use crate::clock::Clock;
 use crate::store::Keep;
 use crate::telemetry::{self, Escaped, target};
 
-/// How many records may wait to be written.
+/// How many records may wait in the queue.
 const QUEUE: usize = 4096;
-/// How many are written at once.
+/// How many records are written together.
 const BATCH: usize = 100;
 /// How often a batch is tried.
 const TRIES: usize = 3;
-/// Between two tries.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long one write may take; a store's own limit should be shorter.
+/// The timeout of one write; a store's own timeout should be shorter.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
-/// How long closing waits for what is queued.
+/// How long closing waits for the queue.
 const CLOSE_LIMIT: Duration = Duration::from_secs(20);
-/// Between two looks for what need not be kept.
+/// The interval between two purges.
 const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
-/// How many records are deleted at once, and the pause until the next.
+/// How many records one purge deletes, and the pause before the next one.
 const PURGE_BATCH: u32 = 500;
 const PURGE_PAUSE: Duration = Duration::from_millis(50);
 
@@ -58,7 +58,7 @@ impl Recorder {
         Self { queue, losing: AtomicBool::new(false), closing, task: Mutex::new(Some(task)) }
     }
 
-    /// Queues a record; one that does not fit is counted, and its loss is logged when it begins.
+    /// Queues a record. A record that does not fit is counted, and the log reports when the loss begins.
     pub(super) fn record(&self, record: SettingsRecord) {
         let reason = match self.queue.try_send(record) {
             Ok(()) => {
@@ -72,24 +72,24 @@ impl Recorder {
         if !self.losing.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 target: target::SETTINGS, reason,
-                "records of settings that were answered are lost; the answers are not held up"
+                "the queue is full; records of settings are lost, answers are not delayed"
             );
         }
     }
 
-    /// Writes what is queued and ends the task.
+    /// Writes the queued records and ends the task.
     pub(super) async fn close(&self) {
         self.closing.cancel();
         let task = self.task.lock().take();
         let Some(mut task) = task else { return };
         if timeout(CLOSE_LIMIT, &mut task).await.is_err() {
             task.abort();
-            tracing::error!(target: target::SETTINGS, "records of settings that were answered could not be written before closing");
+            tracing::error!(target: target::SETTINGS, "records of settings were not written before closing; they are lost");
         }
     }
 }
 
-/// Without a close, what is queued is still written while the runtime lives: the task ends by itself when the queue is
+/// Without a close, queued records are still written while the runtime lives: the task ends by itself when the queue is
 /// closed and empty.
 impl Drop for Recorder {
     fn drop(&mut self) {
@@ -125,26 +125,26 @@ impl Writing {
             let error = match timeout(WRITE_LIMIT, self.log.record_settings(batch)).await {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) if error.is_transient() && tried < TRIES => error.to_string(),
-                Err(_) if tried < TRIES => format!("no answer within {WRITE_LIMIT:?}"),
+                Err(_) if tried < TRIES => format!("no response within {WRITE_LIMIT:?}"),
                 Ok(Err(error)) => return not_written(batch, &error),
-                Err(_) => return not_written(batch, &format!("no answer within {WRITE_LIMIT:?}")),
+                Err(_) => return not_written(batch, &format!("no response within {WRITE_LIMIT:?}")),
             };
-            tracing::debug!(target: target::SETTINGS, error = %Escaped(&error), tried, "records of settings could not be written; trying again");
+            tracing::debug!(target: target::SETTINGS, error = %Escaped(&error), tried, "records of settings not written; trying again");
             sleep(PAUSE).await;
         }
     }
 
-    /// Deletes a batch; answers whether there may be more.
+    /// Deletes a batch; returns whether there may be more.
     async fn purge(&self) -> bool {
         let purging = self.log.purge_settings_records(self.keep, self.clock.now(), PURGE_BATCH);
         match timeout(WRITE_LIMIT, purging).await {
             Ok(Ok(deleted)) => deleted >= u64::from(PURGE_BATCH),
             Ok(Err(error)) => {
-                tracing::warn!(target: target::SETTINGS, error = %Escaped(&error), "could not delete old records of settings; trying again later");
+                tracing::warn!(target: target::SETTINGS, error = %Escaped(&error), "old records of settings not deleted; trying again at the next purge");
                 false
             }
             Err(_) => {
-                tracing::warn!(target: target::SETTINGS, limit = ?WRITE_LIMIT, "old records of settings were not deleted in time; trying again later");
+                tracing::warn!(target: target::SETTINGS, limit = ?WRITE_LIMIT, "old records of settings not deleted within the timeout; trying again at the next purge");
                 false
             }
         }
@@ -153,7 +153,7 @@ impl Writing {
 
 fn not_written(batch: &[SettingsRecord], error: &dyn std::fmt::Display) {
     lost(batch.len(), "not_written");
-    tracing::error!(target: target::SETTINGS, records = batch.len(), error = %Escaped(&error), "records of settings that were answered are lost");
+    tracing::error!(target: target::SETTINGS, records = batch.len(), error = %Escaped(&error), "records of settings not written; they are lost");
 }
 
 fn lost(records: usize, reason: &'static str) {

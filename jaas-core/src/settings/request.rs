@@ -16,10 +16,10 @@ use crate::timestamp::Timestamp;
 /// The `eventType` of a question that has one (seen).
 pub const EVENT_TYPE: &str = "SETTINGS_PROVISIONING";
 
-/// What JaaS asks before a meeting: which settings should it start with?
+/// What JaaS asks before a meeting: with which settings should it start?
 ///
 /// The body is `{"fqn":"<AppID>/<room>"}` (documented), or the same with `"eventType":"SETTINGS_PROVISIONING"` (seen).
-/// It is no event: it has no key and no time, it is not delivered again, and the answer goes into the response.
+/// It is not an event: it does not have a key or a time, it is not delivered again, and the answer is the response.
 ///
 /// ```
 /// use jaas_core::Timestamp;
@@ -34,38 +34,38 @@ pub const EVENT_TYPE: &str = "SETTINGS_PROVISIONING";
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct SettingsRequest {
-    /// The name of the endpoint it came to.
+    /// The name of the endpoint that received it.
     pub endpoint: Arc<str>,
-    /// When it came.
+    /// When it arrived.
     pub received_at: Timestamp,
-    /// The meeting's name, as it was spelt.
+    /// The meeting's name, as spelled in the question.
     pub fqn: Fqn,
     body: Body,
 }
 
-/// Why a body is no settings question.
+/// Why a body is not a settings question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsRequestError {
-    /// It is no JSON object.
+    /// It is not a JSON object.
     #[error("the body is not a JSON object")]
     NotAnObject,
-    /// It names no meeting.
-    #[error("`fqn` is missing, empty or no string, so it is not known which meeting is asked about")]
+    /// It does not name a meeting.
+    #[error("`fqn` is missing, empty or not a string, so the question does not name a meeting")]
     NoFqn,
     /// It is an event.
-    #[error("`eventType` is another one than SETTINGS_PROVISIONING")]
+    #[error("`eventType` is not SETTINGS_PROVISIONING")]
     AnotherType,
     /// It has an `idempotencyKey` and no `eventType`.
-    #[error("it has an `idempotencyKey`, which only events have, and no `eventType`")]
+    #[error("the body has an `idempotencyKey`, which only events have, and no `eventType`")]
     HasAKey,
 }
 
 impl SettingsRequest {
-    /// Reads a body. Keys beside `fqn` and `eventType` are tolerated, and so is a byte order mark.
+    /// Parses a body. Other keys than `fqn` and `eventType` are tolerated, and so is a byte order mark.
     ///
     /// # Errors
-    /// When it is no question.
+    /// When it is not a question.
     pub fn parse(
         endpoint: impl Into<Arc<str>>,
         received_at: Timestamp,
@@ -79,7 +79,7 @@ impl SettingsRequest {
         Self { endpoint, received_at, fqn, body: body.into() }
     }
 
-    /// The room as it was spelt: what stands in `fqn` after the first `/`.
+    /// The room as spelled: the text in `fqn` after the first `/`.
     pub fn room(&self) -> &str {
         self.fqn.room()
     }
@@ -89,12 +89,12 @@ impl SettingsRequest {
         self.fqn.room_key()
     }
 
-    /// The body, byte for byte as it came.
+    /// The body, byte for byte as received.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// A further key of the body, for what this crate does not know; `None` when it is absent or no `T`.
+    /// Another key of the body, for fields this crate does not know; `None` when it is absent or not a `T`.
     pub fn field<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let body = lenient::without_bom(std::str::from_utf8(&self.body).ok()?);
         let mended = lenient::without_lone_surrogates(body);
@@ -115,12 +115,12 @@ impl fmt::Debug for SettingsRequest {
     }
 }
 
-/// Whether this is a question, also one that does not say which meeting it is about.
+/// Whether this is a question, even one that does not name a meeting.
 pub(crate) fn is_question(fields: &Fields<'_>) -> bool {
     is_asked(fields).is_ok_and(|asked| asked) && (fields.fqn.is_some() || fields.event_type.is_some())
 }
 
-/// Whether this is a question by its type, or by having neither type nor key.
+/// Whether this is a question by its type, or because it has neither type nor key.
 fn is_asked(fields: &Fields<'_>) -> Result<bool, SettingsRequestError> {
     let given = |raw: Option<&RawValue>| raw.is_some_and(|raw| !matches!(raw.get(), "null" | "\"\""));
     if given(fields.event_type) {
@@ -133,7 +133,7 @@ fn is_asked(fields: &Fields<'_>) -> Result<bool, SettingsRequestError> {
     Ok(!given(fields.idempotency_key))
 }
 
-/// The meeting that is asked about.
+/// The meeting in the question.
 pub(crate) fn asked_about(fields: &Fields<'_>) -> Result<Fqn, SettingsRequestError> {
     if !is_asked(fields)? {
         return Err(SettingsRequestError::HasAKey);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_question_says_why() {
+    fn a_body_that_is_not_a_question_says_why() {
         for (body, why, asks) in [
             ("", SettingsRequestError::NotAnObject, false),
             ("[]", SettingsRequestError::NotAnObject, false),
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_further_key_is_read_behind_a_mark_and_beside_an_odd_name() {
+    fn a_further_key_decodes_behind_a_mark_and_beside_an_odd_name() {
         let body = "\u{feff}{\"fqn\":\"a/r\",\"\\ud800\":1,\"region\":\"eu\"}";
         let request =
             SettingsRequest::parse("main", Timestamp::from_secs(0), body.into()).expect("a question");

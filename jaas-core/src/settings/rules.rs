@@ -20,12 +20,12 @@ use crate::lenient::without_bom;
 
 /// Settings by room pattern; the first rule that matches decides.
 ///
-/// A pattern is a room's name, without its tenant, in which `*` stands for any number of characters and `?` for one. A `/`
-/// of the name itself is written `%2F`. Both are compared
-/// percent-decoded and lower-cased, as [`Fqn::room_key`] is. A room that no rule matches has the default; without a default
-/// it has [`NoSettingsForRoom`](super::NoSettingsForRoom), and the next provider of a [`chain`](super::chain) answers, or the failure
-/// policy: [`fail_closed`](super::FailurePolicy::fail_closed) then closes every room that no rule matches, and the settings service
-/// warns of that when it is built.
+/// A pattern is a room's name, without its tenant, in which `*` matches any number of characters and `?` matches one. A
+/// `/` in the name is written `%2F`. Both are compared percent-decoded and lower-cased, as [`Fqn::room_key`] is. A room
+/// that no rule matches gets the default. Without a default it gets [`NoSettingsForRoom`](super::NoSettingsForRoom),
+/// and the next provider of a [`chain`](super::chain) is asked, or the failure policy decides:
+/// [`fail_closed`](super::FailurePolicy::fail_closed) then closes every room that no rule matches, and the settings
+/// service warns about it when it is built.
 ///
 /// In a file, with the keys of the answer:
 ///
@@ -80,41 +80,42 @@ impl Rule {
 }
 
 impl RoomRules {
-    /// No rules yet.
+    /// Creates an empty list of rules.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads a file, by its extension `.toml` or `.json`. It blocks while it reads, so do it at the start.
+    /// Reads a file and parses it by its extension, `.toml` or `.json`. It blocks, so call it at start-up.
     ///
     /// # Errors
-    /// When the file cannot be read, is not well-formed, holds something that is not allowed, or a rule that can never
-    /// match. The error names file, line and what is allowed. `.toml` needs the feature `toml`.
+    /// When the file cannot be read, is not well-formed, holds something that is not allowed, or has a rule that can
+    /// never match. The error names the file, the line and what is allowed. `.toml` needs the feature `toml`.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, RulesError> {
         let path = path.as_ref();
         let name = path.display().to_string();
-        let read: fn(&str, &str) -> Result<Self, RulesError> =
-            match path.extension().and_then(|end| end.to_str()) {
-                Some("json") => |name, text| Self::from_json(name, text),
-                #[cfg(feature = "toml")]
-                Some("toml") => |name, text| Self::from_toml(name, text),
-                #[cfg(not(feature = "toml"))]
-                Some("toml") => {
-                    let message =
-                        "this build reads no TOML; turn on the feature `toml` of jaas-core, or write JSON";
-                    return Err(RulesError::new(RulesErrorKind::Unreadable, &name, None, message));
-                }
-                _ => {
-                    let message = "a file of room rules ends in .toml or .json";
-                    return Err(RulesError::new(RulesErrorKind::Unreadable, &name, None, message));
-                }
-            };
+        let read: fn(&str, &str) -> Result<Self, RulesError> = match path
+            .extension()
+            .and_then(|end| end.to_str())
+        {
+            Some("json") => |name, text| Self::from_json(name, text),
+            #[cfg(feature = "toml")]
+            Some("toml") => |name, text| Self::from_toml(name, text),
+            #[cfg(not(feature = "toml"))]
+            Some("toml") => {
+                let message = "this build does not support TOML; turn on the feature `toml` of jaas-core, or write JSON";
+                return Err(RulesError::new(RulesErrorKind::Unreadable, &name, None, message));
+            }
+            _ => {
+                let message = "a file of room rules ends in .toml or .json";
+                return Err(RulesError::new(RulesErrorKind::Unreadable, &name, None, message));
+            }
+        };
         let text = std::fs::read_to_string(path)
             .map_err(|error| RulesError::new(RulesErrorKind::Unreadable, &name, None, error.to_string()))?;
         read(&name, &text)
     }
 
-    /// Reads rules from JSON; `name` stands for the file in errors. A byte order mark is passed over.
+    /// Parses rules from JSON; `name` is the file name in errors. A byte order mark is skipped.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -122,7 +123,7 @@ impl RoomRules {
         file::from_json(name, without_bom(text))
     }
 
-    /// Reads rules from TOML; `name` stands for the file in errors. A byte order mark is passed over.
+    /// Parses rules from TOML; `name` is the file name in errors. A byte order mark is skipped.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -131,11 +132,11 @@ impl RoomRules {
         file::from_toml(name, without_bom(text))
     }
 
-    /// Adds a rule behind the others.
+    /// Adds a rule after the others.
     ///
     /// # Errors
-    /// When no room can fit the pattern: it is empty, has white space at an end, a control character or a `/` (the tenant
-    /// does not belong to a room's name; a `/` of the name itself is written `%2F`), or a rule before it matches all that
+    /// When no room can match the pattern: it is empty, has white space at an end, a control character or a `/` (the
+    /// tenant is not part of a room's name; a `/` in the name is written `%2F`), or an earlier rule matches everything
     /// it would.
     pub fn rule(mut self, pattern: &str, settings: MeetingSettings) -> Result<Self, RulesError> {
         let added = self.add(pattern, None, settings);
@@ -143,13 +144,13 @@ impl RoomRules {
         Ok(self)
     }
 
-    /// What rooms have that no rule matches.
+    /// Sets the settings of rooms that no rule matches.
     pub fn default_settings(mut self, settings: MeetingSettings) -> Self {
         self.default = Some(settings.with_decided_by("the default of the rules"));
         self
     }
 
-    /// The settings of this meeting, by the first rule that matches or by default.
+    /// Returns the settings of this meeting, by the first rule that matches or by default.
     pub fn of(&self, fqn: &Fqn) -> Option<&MeetingSettings> {
         let (tenant, room) = (fqn.app_id().map(str::to_lowercase), fqn.room_key());
         let matching = self
@@ -176,7 +177,7 @@ impl RoomRules {
         };
         if tenant.is_some_and(no_tenant) {
             return Err(not_allowed(
-                "the tenant is what stands before the first / of `fqn`, whole and without wildcards; leave it out to match \
+                "the tenant is the text before the first / of `fqn`, whole and without wildcards; omit it to match \
                  every tenant",
             ));
         }

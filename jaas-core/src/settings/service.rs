@@ -1,4 +1,4 @@
-//! Where questions are answered: always, in time, and never with something that JaaS would misread.
+//! Answers questions: always, in time, and never with settings that JaaS would misread.
 
 mod builder;
 
@@ -26,17 +26,18 @@ use crate::reply::Reply;
 use crate::telemetry::{self, Escaped, target};
 use crate::timestamp::Timestamp;
 
-/// Asks a [`SettingsProvider`] and answers JaaS: with what the provider says, or, when that fails or takes too long, with
-/// what the [`FailurePolicy`] says. Give it to [`ReceiverBuilder::settings`](crate::ReceiverBuilder::settings).
+/// Asks a [`SettingsProvider`] and answers JaaS with its settings or, when it fails or exceeds the timeout, with what
+/// the [`FailurePolicy`] decides. Pass it to [`ReceiverBuilder::settings`](crate::ReceiverBuilder::settings).
 ///
-/// - **Deadline.** JaaS waits about 3 s in all (seen). The provider has 1.5 s unless set otherwise; then its future is
-///   dropped and the policy answers.
-/// - **One call for a room.** Of questions about the same meeting at the same time one is asked, and all who wait get its
-///   answer, each until its own deadline: when the call ends at the deadline of the one who began it, another begins for
-///   those who have time left.
-/// - **Bounds.** Beyond [`max_calls`](SettingsServiceBuilder::max_calls) at a time the policy answers at once.
-/// - **Proof.** Each answer leaves a [`SettingsRecord`], if the settings service has a [log](SettingsServiceBuilder::records) for it. It is
-///   written behind the answer.
+/// - **Timeout.** JaaS waits about 3 s in total (seen). The provider has 1.5 s by default; then its future is dropped
+///   and the policy answers.
+/// - **One call per room.** Questions about the same meeting at the same time share one call, and each waits for it
+///   until its own deadline. When the call ends at the deadline of the question that started it, another call starts
+///   for the questions that have time left.
+/// - **Bounds.** Beyond [`max_calls`](SettingsServiceBuilder::max_calls) calls at the same time the policy answers
+///   immediately.
+/// - **Evidence.** Each answer leaves a [`SettingsRecord`], if the settings service has a
+///   [log](SettingsServiceBuilder::records). The record is written after the answer.
 ///
 /// Cloning is cheap and shares everything.
 ///
@@ -69,7 +70,7 @@ struct Inner {
     recorder: Option<Recorder>,
 }
 
-/// What was decided.
+/// The decision.
 struct Decision {
     source: SettingsSource,
     settings: Result<Arc<MeetingSettings>, String>,
@@ -77,15 +78,15 @@ struct Decision {
 }
 
 impl SettingsService {
-    /// The longest a provider may be given, 2.5 s: the answer must travel within the 3 s that JaaS waits.
+    /// The longest timeout of a provider, 2.5 s: the answer must travel within the 3 s that JaaS waits.
     pub const MAX_TIMEOUT: Duration = Duration::from_millis(2500);
 
-    /// Starts a settings service. There is none without a failure policy.
+    /// Starts to build a settings service. A failure policy is required.
     pub fn builder(provider: impl SettingsProvider, policy: FailurePolicy) -> SettingsServiceBuilder {
         SettingsServiceBuilder::new(Arc::new(provider), policy)
     }
 
-    /// Answers a question that is known to be authentic, within the timeout.
+    /// Answers an authenticated question, within the timeout.
     pub async fn answer(&self, request: SettingsRequest) -> Reply {
         let asked_at = Instant::now();
         let inner = &*self.0;
@@ -95,11 +96,11 @@ impl SettingsService {
             Err(_) => Err(Failed::new(SettingsFailure::Overloaded)),
         };
         let decision = inner.decide(outcome, &request.fqn, Some(meeting));
-        inner.tell(decision, request.endpoint, request.fqn, request.received_at, asked_at)
+        inner.report(decision, request.endpoint, request.fqn, request.received_at, asked_at)
     }
 
-    /// Answers a request to the path of settings that says nothing about which meeting is meant: as a failure, because a
-    /// refusal would open a room.
+    /// Answers a request to the settings path that does not name a meeting. It counts as a failure, because a refusal
+    /// would open a room.
     pub(crate) fn answer_unreadable(
         &self,
         endpoint: Arc<str>,
@@ -109,29 +110,29 @@ impl SettingsService {
         let (asked_at, fqn) = (Instant::now(), Fqn::new(""));
         let failed = Failed { failure: SettingsFailure::Unreadable, error: Some(why.to_string().into()) };
         let decision = self.0.decide(Err(failed), &fqn, None);
-        self.0.tell(decision, endpoint, fqn, received_at, asked_at)
+        self.0.report(decision, endpoint, fqn, received_at, asked_at)
     }
 
-    /// The passcode that [`FailurePolicy::fail_closed`] gives this room, to tell it to those who may know. `None` when
-    /// the policy never closes a room.
+    /// Returns the passcode that [`FailurePolicy::fail_closed`] gives this room, so that you can pass it on to
+    /// authorized people. `None` when the policy never closes a room.
     pub fn passcode_when_closed(&self, fqn: &Fqn) -> Option<Passcode> {
         self.0.policy.closes().then(|| self.0.key.passcode(fqn))
     }
 
-    /// How many calls of the provider are under way; for a gauge.
+    /// How many calls of the provider are in flight; for a gauge.
     pub fn calls_in_flight(&self) -> usize {
         self.0.flights.len()
     }
 
-    /// Writes the records that are queued, for 20 s at most. Questions that come later are still answered, and leave no
-    /// record. Call it when the server has stopped, and before the store is closed.
+    /// Writes the queued records, for 20 s at most. Later questions are still answered, but leave no record. Call it
+    /// after the server has stopped and before the store is closed.
     pub async fn close(&self) {
         if let Some(recorder) = &self.0.recorder {
             recorder.close().await;
         }
     }
 
-    /// What proves a question genuine, when it is not what proves the endpoint's events.
+    /// How a question is authenticated, when it differs from the endpoint's events.
     pub(crate) fn auth(&self) -> Option<&Auth> {
         self.0.auth.as_ref()
     }
@@ -153,7 +154,7 @@ impl Inner {
         }
     }
 
-    /// What the policy says.
+    /// Returns the decision of the policy.
     fn instead(
         &self,
         policy: &Policy,
@@ -177,8 +178,8 @@ impl Inner {
         (at.elapsed() <= max_age).then(|| settings.clone())
     }
 
-    /// Logs, counts and records a decision, and makes the reply of it.
-    fn tell(
+    /// Logs, counts and records a decision, and builds its reply.
+    fn report(
         &self,
         decision: Decision,
         endpoint: Arc<str>,
@@ -222,7 +223,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock()
 }
 
-/// The room is not named: its name can be personal, and the record has it.
+/// The log does not name the room: the name can be personal, and the record has it.
 fn log(
     endpoint: &str,
     source: SettingsSource,
@@ -234,16 +235,16 @@ fn log(
     match failure {
         None => tracing::debug!(target: target::SETTINGS, endpoint, %source, ?took, "settings answered"),
         Some(SettingsFailure::NoSettingsForRoom) => {
-            tracing::warn!(target: target::SETTINGS, endpoint, %source, ?took, "the settings provider knows no settings for the room; the failure policy answered");
+            tracing::warn!(target: target::SETTINGS, endpoint, %source, ?took, "the settings provider has no settings for the room; the failure policy answered");
         }
         Some(SettingsFailure::Overloaded) => {
-            tracing::warn!(target: target::SETTINGS, endpoint, %source, ?took, "too many settings questions at once; the failure policy answered");
+            tracing::warn!(target: target::SETTINGS, endpoint, %source, ?took, "too many settings questions at the same time; the failure policy answered");
         }
         Some(SettingsFailure::Unreadable) => {
-            tracing::warn!(target: target::SETTINGS, endpoint, %source, error = %Escaped(error), "a settings question does not say which meeting it is about; the failure policy answered");
+            tracing::warn!(target: target::SETTINGS, endpoint, %source, error = %Escaped(error), "a settings question does not name a meeting; the failure policy answered");
         }
         Some(SettingsFailure::TimedOut) => {
-            tracing::error!(target: target::SETTINGS, endpoint, %source, ?took, "the settings provider did not answer in time; the failure policy answered");
+            tracing::error!(target: target::SETTINGS, endpoint, %source, ?took, "the settings provider exceeded its timeout; the failure policy answered");
         }
         Some(SettingsFailure::Failed) => {
             tracing::error!(target: target::SETTINGS, endpoint, %source, ?took, error = %Escaped(error), "the settings provider failed; the failure policy answered");

@@ -1,4 +1,4 @@
-//! The single values of an answer, each of which can only hold what JaaS accepts.
+//! The single values of an answer. Each type can only hold what JaaS accepts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,10 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::error::{SettingsError, SettingsErrorKind};
 use crate::lenient::open_enum;
 
-/// The passcode of a meeting: one or more ASCII digits. `Debug` hides it and there is no `Display`; ask with
+/// The passcode of a meeting: one or more ASCII digits. `Debug` hides it and there is no `Display`; read it with
 /// [`expose`](Passcode::expose).
 ///
-/// Digits only is documented; a passcode with anything else is dropped silently and the room opens unprotected (seen).
+/// Digits only is documented. JaaS silently drops a passcode with any other character, and the room opens unprotected
+/// (seen).
 ///
 /// ```
 /// use jaas_core::settings::Passcode;
@@ -26,27 +27,27 @@ use crate::lenient::open_enum;
 pub struct Passcode(String);
 
 impl Passcode {
-    /// A passcode of these digits.
+    /// Checks and wraps a passcode.
     ///
     /// # Errors
-    /// When it is empty, which would open the room without one, or holds anything but `0` to `9`.
+    /// When it is empty, which would open the room without a passcode, or holds a character other than `0` to `9`.
     pub fn new(digits: impl Into<String>) -> Result<Self, SettingsError> {
         let digits = digits.into();
         let wrong = |message| Err(SettingsError::new(SettingsErrorKind::Passcode, message));
         if digits.is_empty() {
             return wrong(
-                "the passcode is empty, and the room would open without one; leave it out if that is meant",
+                "the passcode is empty, so the room would open without one; omit it if you mean that",
             );
         }
         if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return wrong(
-                "the passcode may hold the digits 0 to 9 only; with anything else the room would open without one",
+                "the passcode may hold the digits 0 to 9 only; with any other character the room would open without one",
             );
         }
         Ok(Self(digits))
     }
 
-    /// A passcode of digits that are known to be some.
+    /// Wraps digits that were checked before.
     pub(super) fn of_digits(digits: impl Iterator<Item = char>) -> Self {
         Self(digits.filter(char::is_ascii_digit).collect())
     }
@@ -87,7 +88,7 @@ impl<'de> Deserialize<'de> for Passcode {
                 Passcode::new(digits).map_err(E::custom)
             }
 
-            // What serde says by itself would quote the number.
+            // Serde's own message would quote the number.
             fn visit_i64<E: de::Error>(self, _: i64) -> Result<Passcode, E> {
                 Err(E::custom(UNQUOTED))
             }
@@ -107,13 +108,13 @@ impl<'de> Deserialize<'de> for Passcode {
 
 const UNQUOTED: &str = "the passcode is a number; write it in quotes, because a number loses leading zeros";
 
-/// How many participants a meeting may have at once: 2 to 500 (documented). Moderators count, and are kept out too when
-/// the meeting is full (seen).
+/// How many participants a meeting may have at the same time: 2 to 500 (documented). Moderators count, and JaaS keeps
+/// them out too when the meeting is full (seen).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MaxOccupants(u16);
 
 impl MaxOccupants {
-    /// So many participants, or an error when they are fewer than 2 or more than 500.
+    /// Checks a number of participants.
     pub(super) fn new(participants: i64) -> Result<Self, SettingsError> {
         match u16::try_from(participants) {
             Ok(checked @ 2..=500) => Ok(Self(checked)),
@@ -145,8 +146,8 @@ impl<'de> Deserialize<'de> for MaxOccupants {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LobbyType {
-    /// Everybody but moderators asks to join, and a moderator lets them in one by one. On the wire
-    /// `WAIT_FOR_APPROVAL`; what JaaS does when there is no type.
+    /// Everyone except moderators asks to join, and a moderator admits them one by one. On the wire
+    /// `WAIT_FOR_APPROVAL`; JaaS does the same when there is no type.
     WaitForApproval,
     /// The lobby ends when the first moderator joins. On the wire `WAIT_FOR_MODERATOR`.
     WaitForModerator,
@@ -177,7 +178,7 @@ impl FromStr for LobbyType {
             .find(|known| known.as_str() == word)
             .ok_or_else(|| {
                 let message =
-                    format!("{word:?} is no lobbyType; it is WAIT_FOR_APPROVAL or WAIT_FOR_MODERATOR");
+                    format!("{word:?} is not a lobbyType; use WAIT_FOR_APPROVAL or WAIT_FOR_MODERATOR");
                 SettingsError::new(SettingsErrorKind::Word, message)
             })
     }
@@ -196,7 +197,7 @@ impl<'de> Deserialize<'de> for LobbyType {
 }
 
 open_enum! {
-    /// Who turns speech into text. Without one JaaS takes what the Admin Panel says (documented).
+    /// The service that turns speech into text. Without one JaaS uses the setting of the Admin Panel (documented).
     pub enum Transcriber {
         /// Google.
         Google = "GOOGLE",

@@ -1,4 +1,4 @@
-//! Looking at what a store holds, and repairing it.
+//! Inspects what a store holds, and repairs it.
 
 use async_trait::async_trait;
 
@@ -13,8 +13,8 @@ use crate::timestamp::Timestamp;
 
 /// What operators need of an inbox: to list, count, replay, discard, erase and purge.
 ///
-/// A store is of use without it; [`Monitor`](crate::Monitor), [`Purger`](crate::Purger) and pages for operators need it.
-/// Every method may return the errors that [`EventStore`] names, and owes its callers the same.
+/// A store is useful without it; [`Monitor`](crate::Monitor), [`Purger`](crate::Purger) and pages for operators need
+/// it. Every method may return the errors that [`EventStore`] names, and the rules for implementors are the same.
 #[async_trait]
 pub trait EventAdmin: EventStore {
     /// Lists events in the order of their rows.
@@ -25,25 +25,26 @@ pub trait EventAdmin: EventStore {
     /// - `events_are_filtered_by_every_field_of_the_query`.
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError>;
 
-    /// Finds the event of this row; `None` when there is none, or it was purged.
+    /// Finds the event of this row; `None` when it does not exist or was purged.
     ///
     /// # Behavior
     /// - `event_is_found_by_its_row`.
     async fn event(&self, event: RowId) -> Result<Option<StoredEvent>, StoreError>;
 
-    /// Lists deliveries that came with a key already taken and another body, in the order of their rows.
+    /// Lists deliveries whose key was already used with another body, in the order of their rows.
     ///
     /// # Behavior
-    /// - `conflicts_are_listed_in_pages`: one row per key and body; repeats only count up.
+    /// - `conflicts_are_listed_in_pages`: one row per key and body; repetitions only increment a count.
     async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError>;
 
-    /// Lists what is in quarantine, in the order of the rows.
+    /// Lists the quarantine, in the order of the rows.
     ///
     /// # Behavior
     /// - `quarantined_are_listed_in_pages`.
     async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>, StoreError>;
 
-    /// Lists the attempts that did not succeed, in the order of their rows. One that did is recorded in its event.
+    /// Lists the attempts that did not succeed, in the order of their rows. A successful attempt is recorded in its
+    /// event.
     ///
     /// # Behavior
     /// - `attempts_tell_failures_crashes_and_interruptions_apart`.
@@ -54,24 +55,23 @@ pub trait EventAdmin: EventStore {
     /// [`DeadLetterGroup::MAX_GROUPS`].
     ///
     /// # Behavior
-    /// - `dead_letters_are_grouped_by_type_and_error`, both compared byte for byte. The events of a group are found,
-    ///   replayed and discarded with its [key](EventQuery::dead_letter).
+    /// - `dead_letters_are_grouped_by_type_and_error`, both compared byte for byte. The [key](EventQuery::dead_letter)
+    ///   of a group finds, replays and discards its events.
     async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError>;
 
-    /// Makes a settled event wait again, as if new, with its counts at zero. Handlers of a dead or discarded event
-    /// that had already succeeded are not run again; those of a done event are.
+    /// Makes a settled event wait again, as if new, with its counts at zero. Handlers of a dead or discarded event that
+    /// had already succeeded do not run again; those of a done event do.
     ///
     /// # Behavior
-    /// - `replay_runs_a_settled_event_again`, and wakes those who wait.
+    /// - `replay_runs_a_settled_event_again`, and wakes waiting workers.
     /// - `replay_refuses_an_event_that_is_not_settled`: [`NotSettled`](super::StoreErrorKind::NotSettled),
-    ///   [`NotFound`](super::StoreErrorKind::NotFound) for one that does not exist, and
-    ///   [`Erased`](super::StoreErrorKind::Erased) for one without its body.
+    ///   [`NotFound`](super::StoreErrorKind::NotFound) for an event that does not exist, and
+    ///   [`Erased`](super::StoreErrorKind::Erased) for an event without its body.
     /// - `replay_is_audited`.
     async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Replays every settled event of one page of this query; the others of the page, and those without a body, are
-    /// passed over. Returns the
-    /// replayed rows, and where the next page starts.
+    /// Replays every settled event of one page of this query, and passes over the other events of the page and those
+    /// without a body. Returns the replayed rows, and where the next page starts.
     ///
     /// # Behavior
     /// - `replay_matching_replays_the_settled_events_of_a_page`.
@@ -83,15 +83,15 @@ pub trait EventAdmin: EventStore {
         now: Timestamp,
     ) -> Result<Page<RowId>, StoreError>;
 
-    /// Parses the bodies of one page of the [quarantine](EventAdmin::quarantined) again, as a newer version of this library
-    /// may be able to. Those that can be parsed now are accepted exactly as [`accept`](EventStore::accept) would, and leave
-    /// the quarantine in the same transaction; the others stay. A store may look at fewer bodies than the page asks for, but at
-    /// least one. Returns how many of each there were, and where the next page starts.
+    /// Parses the bodies of one page of the [quarantine](EventAdmin::quarantined) again, since a newer version of this
+    /// library may be able to. Bodies that parse now are accepted exactly as [`accept`](EventStore::accept) would, and
+    /// leave the quarantine in the same transaction; the others stay. A store may look at fewer bodies than the page
+    /// asks for, but at least one. Returns how many of each there were, and where the next page starts.
     ///
     /// # Behavior
-    /// - `replay_quarantined_accepts_what_can_be_parsed_now`: received when it first came. A key that is known makes it a
-    ///   duplicate or a conflict. What cannot be parsed stays as it was.
-    /// - `replay_quarantined_is_audited`, as a replay of the event that has the key, and wakes those who wait.
+    /// - `replay_quarantined_accepts_what_can_be_parsed_now`: the event counts as received when it first came. A known
+    ///   key makes it a duplicate or a conflict. A body that cannot be parsed stays as it was.
+    /// - `replay_quarantined_is_audited`, as a replay of the event that has the key, and wakes waiting workers.
     /// - `replay_quarantined_goes_by_pages`.
     async fn replay_quarantined(
         &self,
@@ -100,19 +100,19 @@ pub trait EventAdmin: EventStore {
         now: Timestamp,
     ) -> Result<QuarantineReplay, StoreError>;
 
-    /// Gives up an event that waits, is ignored or is dead: it is not run again unless it is replayed.
+    /// Discards an event that waits, is ignored or is dead: it does not run again unless it is replayed.
     ///
     /// # Behavior
-    /// - `discard_settles_an_event_and_is_audited`: its note is the reason. Those who wait are woken, because it may
-    ///   have held back others of its session.
+    /// - `discard_settles_an_event_and_is_audited`: its note is the reason. Waiting workers are woken, because the
+    ///   event may have held back others of its session.
     /// - `discard_lets_later_events_of_the_session_run`.
     /// - `discard_refuses_an_event_that_runs_or_is_done`, or was discarded before:
-    ///   [`NotDiscardable`](super::StoreErrorKind::NotDiscardable), and [`NotFound`](super::StoreErrorKind::NotFound) for one that
-    ///   does not exist.
+    ///   [`NotDiscardable`](super::StoreErrorKind::NotDiscardable), and [`NotFound`](super::StoreErrorKind::NotFound)
+    ///   for an event that does not exist.
     async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Discards every event of one page of this query that waits, is ignored or is dead; the others of the page are passed
-    /// over. Returns the discarded rows, and where the next page starts.
+    /// Discards every event of one page of this query that waits, is ignored or is dead, and passes over the others of
+    /// the page. Returns the discarded rows, and where the next page starts.
     ///
     /// # Behavior
     /// - `discard_matching_discards_the_events_of_a_page`.
@@ -124,12 +124,12 @@ pub trait EventAdmin: EventStore {
         now: Timestamp,
     ) -> Result<Page<RowId>, StoreError>;
 
-    /// Runs `work` in a transaction that is rolled back, whatever the work returns: to see what handlers would do with an
-    /// event in any state, without a lease. What the work does outside the transaction stays done. See
+    /// Runs `work` in a transaction that is rolled back, whatever the work returns: to see what handlers would do with
+    /// an event in any state, without a lease. Effects outside the transaction are not undone. See
     /// [`Handlers::rehearse`](crate::Handlers::rehearse).
     ///
     /// # Behavior
-    /// - `rehearse_rolls_back_what_the_work_has_written`, and returns what the work returned.
+    /// - `rehearse_rolls_back_what_the_work_has_written`, and returns the result of the work.
     async fn rehearse(&self, work: TxWork<Self::Tx>) -> Result<HandlerResult, StoreError>;
 
     /// Records that an operator looked at the body of an event.
@@ -144,21 +144,21 @@ pub trait EventAdmin: EventStore {
     /// - `audit_is_listed_in_pages`.
     async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError>;
 
-    /// Deletes what `retention` does not keep, at most `limit` rows of each kind, and with an event its attempts
-    /// and conflicts.
+    /// Deletes what `retention` does not keep, at most `limit` rows of each kind. With an event it deletes the event's
+    /// attempts and conflicts.
     ///
     /// # Behavior
     /// - `purge_deletes_by_age_and_state`, in batches.
-    /// - `purge_deletes_beyond_a_count`: of each state those that were settled first, of conflicts and quarantine
-    ///   those that were last received longest ago.
+    /// - `purge_deletes_beyond_a_count`: of each state the events that were settled first, of conflicts and quarantine
+    ///   the rows that were last received longest ago.
     /// - `purge_keeps_keys_as_long_as_signatures_are_valid`: see [`Retention::builder`].
     /// - `purge_leaves_what_is_not_settled`.
     async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError>;
 
     /// Erases what the events of a session hold: bodies, those of their conflicts, notes and error texts, and the
-    /// `tracestate` of their traces. Their keys stay, so a late repetition is still a duplicate, or the same conflict, and its body does not come back.
-    /// Asked again, it erases what has come since. Events that wait are discarded by it. Returns how many
-    /// events were erased now. While one of them runs nothing is erased, and the error is
+    /// `tracestate` of their traces. Their keys stay, so a late repetition is still a duplicate, or the same conflict,
+    /// and its body does not come back. A second call erases what has come since. Waiting events are discarded. Returns
+    /// how many events this call erased. While one of them runs nothing is erased, and the error is
     /// [`NotSettled`](super::StoreErrorKind::NotSettled): try again later.
     ///
     /// # Behavior
@@ -171,7 +171,7 @@ pub trait EventAdmin: EventStore {
         now: Timestamp,
     ) -> Result<u64, StoreError>;
 
-    /// Counts and ages per state. It costs the same however many events the store holds, so it can be polled.
+    /// Returns counts and ages per state. It costs the same however many events the store holds, so it can be polled.
     ///
     /// # Behavior
     /// - `stats_count_every_state`.

@@ -1,30 +1,30 @@
-//! Telling of events that a store gave up by itself.
+//! Reports events that a store dead-lettered by itself.
 
 use super::RowId;
 use crate::event::EventKind;
 use crate::id::IdempotencyKey;
 use crate::telemetry::{self, DeadReason, Escaped, Outcome, target};
 
-/// An event that a store gave up in [`claim`](super::EventStore::claim), because it crashed too often.
+/// An event that a store dead-lettered in [`claim`](super::EventStore::claim), because it crashed too often.
 ///
-/// No worker sees that, so the store [reports](Self::report) it, once it is committed.
+/// No worker sees this, so the store [reports](Self::report) it once it is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadLettered {
     /// The event's row.
     pub event: RowId,
-    /// Its key.
+    /// Its idempotency key.
     pub idempotency_key: IdempotencyKey,
-    /// `eventType` as it came.
+    /// `eventType` as received.
     pub event_type: String,
     /// How often it crashed.
     pub crashes: u32,
-    /// How often it was run in all.
+    /// How often it ran in total.
     pub attempts: u32,
 }
 
 impl DeadLettered {
-    /// A burial of this event.
+    /// Creates the report for this event.
     pub fn new(
         event: RowId,
         key: IdempotencyKey,
@@ -35,7 +35,7 @@ impl DeadLettered {
         Self { event, idempotency_key: key, event_type: event_type.into(), crashes, attempts }
     }
 
-    /// Logs and counts it.
+    /// Logs and counts the event.
     pub fn report(&self) {
         let Self { event, idempotency_key, event_type, crashes, attempts } = self;
         tracing::error!(
@@ -48,7 +48,7 @@ impl DeadLettered {
     }
 }
 
-/// What a store notes on an event that it buries for its crashes.
+/// The note that a store writes on an event that it dead-letters for its crashes.
 pub fn crash_note(crashes: u32) -> String {
     format!("given up: {crashes} times the process ended, or its lease ran out, while a handler was running")
 }

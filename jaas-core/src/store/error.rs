@@ -1,4 +1,4 @@
-//! What goes wrong in a store.
+//! The errors of a store.
 
 use std::error::Error;
 use std::fmt;
@@ -17,37 +17,37 @@ pub struct StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// The database cannot be reached, cannot write (full, read-only) or did not answer in time. Try later.
+    /// The database cannot be reached, cannot write (full, read-only) or did not respond in time. Try later.
     Unavailable,
-    /// More is waiting than the store lets queue. Try later.
+    /// More calls are waiting than the store allows. Try later.
     Overloaded,
     /// The store was closed.
     Closed,
-    /// The lease is no longer held: it ran out and the event was claimed again or settled.
+    /// The lease is no longer held: it expired and the event was claimed again or settled.
     StaleLease,
     /// There is no such row.
     NotFound,
-    /// There is such a row already.
+    /// The row exists already.
     Exists,
-    /// The event is waiting or running, so it cannot be replayed; or one of those to be erased is running.
+    /// The event is waiting or running, so it cannot be replayed; or one of the events to erase is running.
     NotSettled,
     /// The event is running or done, or was discarded before, so it cannot be discarded.
     NotDiscardable,
     /// The event's body was erased, so it cannot be run again.
     Erased,
-    /// The query names nothing, so it would mean every event.
+    /// The query sets no field, so it would mean every event.
     EmptyQuery,
     /// The transaction could not be committed because of what was written in it.
     Refused,
-    /// The handler ended the transaction it was given, or left one inside it open, so what it wrote and the event's
+    /// The handler ended the transaction it was given, or left a nested one open, so its writes and the event's
     /// completion cannot be committed together.
     TransactionEnded,
-    /// The store holds something this version cannot read.
+    /// The store holds data that this version cannot decode.
     Corrupt,
 }
 
 impl StoreError {
-    /// An error of this kind; the message names the operation and the remedy.
+    /// Creates an error of this kind; the message names the operation and the remedy.
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
@@ -59,7 +59,7 @@ impl StoreError {
         self
     }
 
-    /// What it means to the caller.
+    /// What the error means to the caller.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }
@@ -69,7 +69,7 @@ impl StoreError {
         matches!(self.kind, StoreErrorKind::Unavailable | StoreErrorKind::Overloaded)
     }
 
-    /// This claim is no longer held.
+    /// The claim is no longer held.
     pub fn stale(operation: &str, lease: Lease) -> Self {
         Self::new(
             StoreErrorKind::StaleLease,
@@ -112,7 +112,7 @@ impl StoreError {
     pub fn empty_query() -> Self {
         Self::new(
             StoreErrorKind::EmptyQuery,
-            "the query names nothing, so it would replay every event; set at least one of its fields",
+            "the query sets no field, so it would replay every event; set at least one field",
         )
     }
 
@@ -137,7 +137,7 @@ impl fmt::Display for StoreError {
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // `Display` shows the first cause already, so the chain goes on behind it.
+        // `Display` already shows the first cause, so the chain continues after it.
         self.source.as_deref().and_then(Error::source)
     }
 }

@@ -1,4 +1,4 @@
-//! Giving events straight to a worker of the same process.
+//! Hands events directly to a worker of the same process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Claim;
 
-/// The way from a store to a worker of the same process, for events that the store claims for it as they are
-/// accepted. See [`EventStore::hand_over`](super::EventStore::hand_over).
+/// The channel from a store to a worker of the same process, for events that the store claims for the worker as it
+/// accepts them. See [`EventStore::hand_over`](super::EventStore::hand_over).
 #[derive(Clone)]
 pub struct HandOver {
     slots: Arc<Semaphore>,
@@ -21,26 +21,25 @@ pub struct HandOver {
 }
 
 impl HandOver {
-    /// A way to a worker of this name, which runs as many events at once as `slots` has permits. What is handed
-    /// over comes out of the receiver. It is closed at first.
+    /// Creates a channel to a worker of this name, which runs as many events at the same time as `slots` has permits.
+    /// Events that are handed over come out of the receiver. The channel is initially closed.
     pub fn new(
         worker: impl Into<Arc<str>>,
         slots: Arc<Semaphore>,
         lease: Duration,
     ) -> (Self, mpsc::UnboundedReceiver<HandedOver>) {
-        // Unbounded, and yet never longer than there are slots: each claim in it has one.
+        // Unbounded, but never longer than the number of slots: each claim in it holds one.
         let (claims, receiver) = mpsc::unbounded_channel();
         (Self { slots, open: Arc::default(), claims, worker: worker.into(), lease }, receiver)
     }
 
-    /// Opens or closes it. A worker keeps it closed while older events wait, so that new ones do not overtake
-    /// them.
+    /// Opens or closes it. A worker keeps it closed while older events wait, so that new events do not overtake them.
     pub fn set_open(&self, open: bool) {
         self.open.store(open, Ordering::Release);
     }
 
-    /// Takes a free slot, if it is open and has one. Take it before the event is claimed, and drop it when the
-    /// event was not.
+    /// Takes a slot, if the channel is open and a slot is free. Take it before you claim the event, and drop it when
+    /// the event was not claimed.
     pub fn slot(&self) -> Option<Slot> {
         if !self.open.load(Ordering::Acquire) || self.claims.is_closed() {
             return None;
@@ -73,7 +72,7 @@ impl fmt::Debug for HandOver {
 
 /// Room for one more event in a worker.
 #[derive(Debug)]
-#[must_use = "a slot that is dropped is free again"]
+#[must_use = "a dropped slot is free again"]
 pub struct Slot {
     permit: OwnedSemaphorePermit,
     claims: mpsc::UnboundedSender<HandedOver>,
@@ -83,7 +82,7 @@ impl Slot {
     /// Hands over a claim that is committed.
     ///
     /// # Errors
-    /// Gives the claim back when the worker is gone; the event is then to be left as if it had not been claimed.
+    /// Returns the claim when the worker is gone; the caller must then leave the event as if it had not been claimed.
     pub fn give(self, claim: Claim) -> Result<(), Box<Claim>> {
         let handed = HandedOver { claim, slot: self.permit };
         self.claims.send(handed).map_err(|refused| Box::new(refused.0.claim))
@@ -96,6 +95,6 @@ impl Slot {
 pub struct HandedOver {
     /// The claim.
     pub claim: Claim,
-    /// Its slot.
+    /// The slot it occupies.
     pub slot: OwnedSemaphorePermit,
 }

@@ -1,4 +1,4 @@
-//! What a store tells about what was tried and done.
+//! What a store records about attempts and operators.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use crate::named::named_enum;
 use crate::timestamp::Timestamp;
 
 named_enum! {
-    /// How an attempt ended that did not succeed.
+    /// How an unsuccessful attempt ended.
     #[non_exhaustive]
     pub enum AttemptOutcome {
         /// A handler failed.
         Failed = "failed",
-        /// Its lease ran out: the process ended, or could not reach the store.
+        /// Its lease expired: the process ended, or could not reach the store.
         Crashed = "crashed",
         /// A stopping worker gave it back.
         Interrupted = "interrupted",
@@ -28,20 +28,20 @@ pub struct Attempt {
     pub id: RowId,
     /// The event that was run.
     pub event: RowId,
-    /// The claim it ran under.
+    /// The claim under which it ran.
     pub fence: i64,
     /// The worker that ran it.
     pub worker: Option<String>,
     /// How it ended.
     pub outcome: AttemptOutcome,
-    /// What the handlers said; for failures.
+    /// The handlers' errors; for failures.
     pub error: Option<String>,
     /// When its end was recorded.
     pub ended_at: Timestamp,
 }
 
 impl Attempt {
-    /// An attempt of this event, for a store to fill in who ran it and the error.
+    /// Creates an attempt of this event; the store sets who ran it and the error.
     pub fn new(id: RowId, event: RowId, fence: i64, outcome: AttemptOutcome, ended_at: Timestamp) -> Self {
         Self { id, event, fence, worker: None, outcome, error: None, ended_at }
     }
@@ -50,9 +50,9 @@ impl Attempt {
 /// Which attempts to list: those that match every field that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AttemptQuery {
-    /// Of this event.
+    /// Attempts of this event.
     pub event: Option<RowId>,
-    /// That ended so.
+    /// Attempts with this outcome.
     pub outcome: Option<AttemptOutcome>,
     /// Which page.
     pub page: PageRequest,
@@ -71,28 +71,28 @@ pub struct DeadLetterKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeadLetterGroup {
-    /// What they have in common; with it they are listed, replayed and discarded
+    /// What they have in common; use it to list, replay and discard them
     /// ([`EventQuery::dead_letter`](super::EventQuery::dead_letter)).
     pub key: DeadLetterKey,
     /// How many there are.
     pub count: u64,
-    /// When the first of them was given up.
+    /// When the first of them became a dead letter.
     pub first_at: Timestamp,
-    /// When the last of them was given up.
+    /// When the last of them became a dead letter.
     pub last_at: Timestamp,
 }
 
 impl DeadLetterGroup {
-    /// At most this many groups are returned.
+    /// The maximum number of groups returned.
     pub const MAX_GROUPS: usize = 100;
 
-    /// A group of `count` dead letters.
+    /// Creates a group of `count` dead letters.
     pub fn new(key: DeadLetterKey, count: u64, first_at: Timestamp, last_at: Timestamp) -> Self {
         Self { key, count, first_at, last_at }
     }
 }
 
-/// Who intervenes, and why: kept with what they did.
+/// Who intervenes, and why; stored with the action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditNote {
     /// A person or a program.
@@ -102,7 +102,7 @@ pub struct AuditNote {
 }
 
 impl AuditNote {
-    /// A note of who and why.
+    /// Creates a note of who and why.
     pub fn new(by: impl Into<Arc<str>>, reason: impl Into<Arc<str>>) -> Self {
         Self { by: by.into(), reason: reason.into() }
     }
@@ -112,13 +112,13 @@ named_enum! {
     /// What an operator did to an event.
     #[non_exhaustive]
     pub enum AuditAction {
-        /// Made it wait again, or took a body with its key out of quarantine.
+        /// Replayed it, or took a body with its key out of quarantine.
         Replayed = "replayed",
-        /// Gave it up.
+        /// Discarded it.
         Discarded = "discarded",
         /// Erased its body.
         Erased = "erased",
-        /// Looked at its body.
+        /// Read its body.
         Revealed = "revealed",
     }
 }
@@ -129,9 +129,9 @@ named_enum! {
 pub struct AuditEntry {
     /// Its row.
     pub id: RowId,
-    /// The event's row; it may be purged by now.
+    /// The event's row; it may have been purged since.
     pub event: RowId,
-    /// The endpoint the event came to.
+    /// The endpoint that received the event.
     pub endpoint: Arc<str>,
     /// The event's key.
     pub idempotency_key: IdempotencyKey,
@@ -144,7 +144,7 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// An entry.
+    /// Creates an entry.
     pub fn new(
         id: RowId,
         event: RowId,

@@ -28,10 +28,10 @@ use crate::id::SessionId;
 use crate::telemetry::TraceContext;
 use crate::timestamp::Timestamp;
 
-/// Keeps events in memory: the plainest statement of what a store does, and a fast one for tests. Everything
-/// is gone when the process ends, so it does not keep the promise that *acked means committed*.
+/// Keeps events in memory: the simplest statement of what a store does, and a fast store for tests. Everything is gone
+/// when the process ends, so it does not keep the promise that *acked means committed*.
 ///
-/// It has no transactions (`Tx = ()`).
+/// It does not have transactions (`Tx = ()`).
 #[derive(Debug)]
 pub struct MemoryStore {
     rows: Mutex<Rows>,
@@ -40,20 +40,18 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// A store for at most 100,000 events.
+    /// Creates a store for at most 100,000 events.
     pub fn new() -> Self {
         Self::with_capacity(100_000)
     }
 
-    /// A store for at most `capacity` events, conflicts and quarantined bodies each; beyond that it is
+    /// Creates a store for at most `capacity` events, conflicts and quarantined bodies each; beyond that it is
     /// [`Overloaded`](super::StoreErrorKind::Overloaded).
     pub fn with_capacity(capacity: usize) -> Self {
         Self { rows: Mutex::default(), capacity, wakeups: watch::Sender::new(0) }
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
-        // Every change below is a single insert or a few plain assignments, so a panic elsewhere while the
-        // lock was held cannot have left half of one.
         self.rows.lock()
     }
 
@@ -90,7 +88,7 @@ impl EventStore for MemoryStore {
         Ok(claims)
     }
 
-    /// Does nothing: claiming in memory costs next to nothing.
+    /// Does nothing: a claim in memory costs next to nothing.
     fn hand_over(&self, _: HandOver) {}
 
     async fn renew(
@@ -320,7 +318,7 @@ impl EventAdmin for MemoryStore {
 
     async fn discard(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
         self.rows().discard(event, audit, now)?;
-        // It may have held back others of its session.
+        // It may have held back other events of its session.
         self.wake();
         Ok(())
     }
@@ -344,7 +342,7 @@ impl EventAdmin for MemoryStore {
         Ok(page)
     }
 
-    /// There is no transaction to roll back: what the work does stays done.
+    /// There is no transaction to roll back: the effects of the work are not undone.
     async fn rehearse(&self, work: TxWork<()>) -> Result<HandlerResult, StoreError> {
         Ok(work(&mut ()).await)
     }

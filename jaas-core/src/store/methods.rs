@@ -1,5 +1,5 @@
-//! The methods of the two store traits as lists: whatever forwards them, or stands in for them in tests, is made from
-//! these, so that a method is written down in its trait and here and nowhere else.
+//! The methods of the two store traits as lists. Every forwarding implementation and every test double is generated
+//! from these lists, so a method is written in its trait and here, and nowhere else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use crate::handler::{Handled, HandlerResult};
 use crate::id::SessionId;
 use crate::timestamp::Timestamp;
 
-/// Passes the asynchronous methods of [`EventStore`] to a macro: the operation's name, the method, its arguments and what
-/// it returns. The second argument is the type of work in a transaction.
+/// Passes the asynchronous methods of [`EventStore`] to a macro: the operation's name, the method, its arguments and
+/// its return type. The second argument is the type of work in a transaction.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __event_store_methods {
@@ -45,7 +45,7 @@ macro_rules! __event_store_methods {
     };
 }
 
-/// Passes the methods of [`EventAdmin`] to a macro, in the same form, after what is to stand before them.
+/// Passes the methods of [`EventAdmin`] to a macro, in the same form, after the tokens that precede them.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __event_admin_methods {
@@ -77,7 +77,7 @@ macro_rules! __event_admin_methods {
     };
 }
 
-// Their own names are in `tools` alone.
+// Their names are in `tools` alone.
 pub use __event_admin_methods as event_admin_methods;
 pub use __event_store_methods as event_store_methods;
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::RowId;
 use crate::timestamp::Timestamp;
 
-/// How events of one session follow each other. Events of different sessions run in parallel.
+/// How the events of one session follow each other. Events of different sessions run in parallel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionOrder {
-    /// How long an event waits after it was received, so that earlier ones still on their way can overtake it.
-    /// Defaults to zero.
+    /// How long an event waits after it was received, so that earlier events that are still on their way can overtake
+    /// it. Defaults to zero.
     pub settle_window: Duration,
-    /// How often an event may fail before later events of its session no longer wait for it
+    /// How often an event may fail before later events of its session stop waiting for it
     /// ([`Failure::passable`](super::Failure::passable)). Defaults to 3, which with the default back-off is 3 to 6 s.
     pub hold_failures: u32,
 }
@@ -22,7 +22,7 @@ impl Default for SessionOrder {
     }
 }
 
-/// An event that waits at the head of its session, with what decides whether it may run.
+/// An event that waits at the head of its session, and what decides whether it may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// The event's row.
@@ -31,11 +31,11 @@ pub struct Head {
     pub occurred_at: Timestamp,
     /// When it was received.
     pub received_at: Timestamp,
-    /// When its back-off is over.
+    /// When its back-off ends.
     pub due_at: Timestamp,
 }
 
-/// What is to be done with a session that no worker has claimed.
+/// What to do with a session that no worker has claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// This event runs next.
@@ -49,9 +49,9 @@ pub enum Turn {
 impl SessionOrder {
     /// Decides, for a store, what a session does next.
     ///
-    /// `first` is the one that happened first among its waiting events that may not be passed; `passed` the one whose
-    /// back-off ends first among those that [may be](super::Failure::passable). An event that was passed runs again
-    /// when its back-off is over, unless one that happened earlier holds it back.
+    /// `first` is the event that happened first among the waiting events that may not be passed; `passed` is the event
+    /// whose back-off ends first among those that [may be](super::Failure::passable). A passed event runs again when
+    /// its back-off ends, unless an event that happened earlier holds it back.
     pub fn turn(&self, first: Option<Head>, passed: Option<Head>, now: Timestamp) -> Turn {
         let Some(first) = first else {
             return match passed {
@@ -90,10 +90,10 @@ mod tests {
         let wait = |at| Turn::Wait(Timestamp::from_millis(at));
         assert_eq!(turn(None, None), Turn::Empty);
         assert_eq!(turn(head(2, 20, 20), None), run(2));
-        assert_eq!(turn(head(2, 20, 20), head(1, 10, 150)), run(2), "the one that is passed waits");
+        assert_eq!(turn(head(2, 20, 20), head(1, 10, 150)), run(2), "the passed event waits");
         assert_eq!(turn(head(2, 20, 20), head(1, 10, 90)), run(1), "it is due, and earlier");
         assert_eq!(turn(head(1, 10, 10), head(2, 20, 90)), run(1), "it is due, and later");
-        assert_eq!(turn(head(1, 10, 300), head(2, 20, 90)), wait(300), "an earlier one holds it back");
+        assert_eq!(turn(head(1, 10, 300), head(2, 20, 90)), wait(300), "an earlier event holds it back");
         assert_eq!(turn(head(2, 20, 300), head(1, 10, 200)), wait(200));
         assert_eq!(turn(None, head(1, 10, 150)), wait(150));
         assert_eq!(turn(None, head(1, 10, 90)), run(1));

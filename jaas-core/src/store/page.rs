@@ -1,14 +1,14 @@
-//! Rows, and the pages in which they are listed.
+//! Rows, and pages of rows.
 
 use std::fmt;
 
-/// A row of a store. Rows are numbered in the order they were stored.
+/// A row of a store. Rows are numbered in the order in which they were stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct RowId(i64);
 
 impl RowId {
-    /// The row of this number.
+    /// The row with this number.
     pub const fn new(number: i64) -> Self {
         Self(number)
     }
@@ -28,11 +28,11 @@ impl fmt::Display for RowId {
 /// Which page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Rows that follow this one; from the first when `None`.
+    /// Lists the rows after this one; from the first row when `None`.
     pub after: Option<RowId>,
-    /// How many rows at most, 1 to 1000. Defaults to 100.
+    /// The maximum number of rows, 1 to 1000. Defaults to 100.
     pub limit: u32,
-    /// Whether the newest row comes first, and older ones follow it. Defaults to `false`.
+    /// Whether the newest row comes first and older rows follow. Defaults to `false`.
     pub newest_first: bool,
 }
 
@@ -45,7 +45,7 @@ impl PageRequest {
         Self { after: None, limit: 100, newest_first: false }
     }
 
-    /// The first page from the newest row on, with the default number of rows.
+    /// The first page, newest row first, with the default number of rows.
     pub const fn newest() -> Self {
         Self { newest_first: true, ..Self::first() }
     }
@@ -67,12 +67,12 @@ impl Default for PageRequest {
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
-    /// Where the next page starts; `None` on the last one.
+    /// Where the next page starts; `None` on the last page.
     pub next: Option<RowId>,
 }
 
 impl<T> Page<T> {
-    /// Cuts a page out of rows read with a limit of one more than the page holds.
+    /// Cuts a page from rows that were fetched with a limit of one more than the page holds.
     pub fn from_rows(mut rows: Vec<T>, limit: usize, id: impl Fn(&T) -> RowId) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);

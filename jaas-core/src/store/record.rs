@@ -1,4 +1,4 @@
-//! What a store tells about what it holds.
+//! What a store records about what it holds.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::telemetry::TraceContext;
 use crate::timestamp::Timestamp;
 
 named_enum! {
-    /// Where an event stands.
+    /// The state of an event.
     #[non_exhaustive]
     pub enum EventState {
         /// Waits to be run, now or after a back-off.
@@ -19,11 +19,11 @@ named_enum! {
         Running = "running",
         /// Was handled.
         Done = "done",
-        /// Was handled by nobody, or by handlers that ignored it.
+        /// Was handled by no handler, or by handlers that ignored it.
         Ignored = "ignored",
-        /// Was given up: a dead letter, kept for people to look at and replay.
+        /// Became a dead letter, kept for operators to inspect and replay.
         Dead = "dead",
-        /// Was given up by somebody.
+        /// Was discarded by an operator.
         Discarded = "discarded",
     }
 }
@@ -41,31 +41,31 @@ impl EventState {
 pub struct StoredEvent {
     /// Its row.
     pub id: RowId,
-    /// The endpoint it came to.
+    /// The endpoint that received it.
     pub endpoint: Arc<str>,
-    /// Its key.
+    /// Its idempotency key.
     pub idempotency_key: IdempotencyKey,
-    /// `eventType` as it came.
+    /// `eventType` as received.
     pub event_type: String,
     /// Its session.
     pub session_id: Option<SessionId>,
     /// Its meeting.
     pub fqn: Fqn,
-    /// When it happened, or was received if it does not say.
+    /// When it happened, or when it was received if it does not say so.
     pub occurred_at: Timestamp,
     /// When it was first received.
     pub received_at: Timestamp,
-    /// Where it stands.
+    /// Its state.
     pub state: EventState,
     /// How often a handler failed.
     pub failures: u32,
-    /// How often a lease ran out.
+    /// How often a lease expired.
     pub crashes: u32,
     /// How often a stopping worker gave it back.
     pub interruptions: u32,
     /// The handlers that are done with it.
     pub completed: Vec<String>,
-    /// When it may be run next; for waiting events.
+    /// When it may run next; for waiting events.
     pub due_at: Timestamp,
     /// The worker that claimed it last.
     pub worker: Option<String>,
@@ -73,17 +73,17 @@ pub struct StoredEvent {
     pub settled_at: Option<Timestamp>,
     /// The last error, or why it was ignored or discarded.
     pub note: Option<String>,
-    /// Its body as it came; empty once it was erased.
+    /// Its body as received; empty once it was erased.
     pub body: Body,
     /// When its body was erased.
     pub erased_at: Option<Timestamp>,
-    /// The trace it came in. When the body is erased its `traceparent` stays, which is no personal data; the `tracestate`,
-    /// into which others can write anything, goes.
+    /// The trace it belongs to. When the body is erased, its `traceparent` stays, which is not personal data; the
+    /// `tracestate`, into which others can write anything, is removed.
     pub trace: Option<TraceContext>,
 }
 
 impl StoredEvent {
-    /// A waiting event as it was accepted, for a store to fill in what has happened since.
+    /// Creates a waiting event as accepted; the store sets what has happened since.
     pub fn new(
         id: RowId,
         endpoint: Arc<str>,
@@ -119,58 +119,58 @@ impl StoredEvent {
 /// Which events to list: those that match every field that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventQuery {
-    /// In this state.
+    /// Events in this state.
     pub state: Option<EventState>,
-    /// With this `eventType`.
+    /// Events with this `eventType`.
     pub event_type: Option<String>,
-    /// Of this session.
+    /// Events of this session.
     pub session_id: Option<SessionId>,
-    /// Of this meeting, spelled as in the event: some events keep the spelling of the URL, others are lower-case and
-    /// percent-encoded. The session is the same in all.
+    /// Events of this meeting, spelled as in the event: some events keep the spelling of the URL, others are lower-case
+    /// and percent-encoded. The session is the same in all.
     pub fqn: Option<Fqn>,
-    /// With this key.
+    /// Events with this idempotency key.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// That came to this endpoint.
+    /// Events that this endpoint received.
     pub endpoint: Option<Arc<str>>,
-    /// That happened at this time or later.
+    /// Events that happened at this time or later.
     pub from: Option<Timestamp>,
-    /// That happened before this time.
+    /// Events that happened before this time.
     pub until: Option<Timestamp>,
-    /// That are dead letters of this group.
+    /// Dead letters of this group.
     pub dead_letter: Option<DeadLetterKey>,
     /// Which page.
     pub page: PageRequest,
 }
 
 impl EventQuery {
-    /// Whether nothing but the page is set, so that every event matches.
+    /// Whether only the page is set, so that every event matches.
     pub fn is_empty(&self) -> bool {
         *self == Self { page: self.page, ..Self::default() }
     }
 }
 
-/// A delivery whose key was taken by another body.
+/// A delivery whose key was already used by another body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Conflict {
     /// Its row.
     pub id: RowId,
-    /// The endpoint it came to.
+    /// The endpoint that received it.
     pub endpoint: Arc<str>,
-    /// The key both bodies carry.
+    /// The key of both bodies.
     pub idempotency_key: IdempotencyKey,
-    /// When this body first came.
+    /// When this body was first received.
     pub first_received_at: Timestamp,
-    /// When this body last came.
+    /// When this body was last received.
     pub last_received_at: Timestamp,
-    /// How often this body came.
+    /// How often this body was received.
     pub seen: u32,
     /// The body that was not accepted.
     pub body: Body,
 }
 
 impl Conflict {
-    /// A conflict seen once, for a store to fill in what has happened since.
+    /// Creates a conflict seen once; the store sets what has happened since.
     pub fn new(
         id: RowId,
         endpoint: Arc<str>,
@@ -190,28 +190,28 @@ impl Conflict {
     }
 }
 
-/// Authentic bytes without a readable envelope.
+/// Authentic bytes whose envelope cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quarantined {
     /// Its row.
     pub id: RowId,
-    /// The endpoint they came to.
+    /// The endpoint that received them.
     pub endpoint: Arc<str>,
-    /// Why they cannot be read.
+    /// Why they cannot be parsed.
     pub reason: String,
-    /// When they first came.
+    /// When they were first received.
     pub first_received_at: Timestamp,
-    /// When they last came.
+    /// When they were last received.
     pub last_received_at: Timestamp,
-    /// How often they came.
+    /// How often they were received.
     pub seen: u32,
     /// The bytes.
     pub body: Body,
 }
 
 impl Quarantined {
-    /// A body seen once, for a store to fill in what has happened since.
+    /// Creates a body seen once; the store sets what has happened since.
     pub fn new(
         id: RowId,
         endpoint: Arc<str>,
@@ -231,15 +231,15 @@ impl Quarantined {
     }
 }
 
-/// What became of bodies in quarantine that were parsed again.
+/// What became of quarantined bodies that were parsed again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct QuarantineReplay {
     /// How many were accepted as new events.
     pub new: u64,
-    /// How many were events that are stored already.
+    /// How many were events that are already stored.
     pub duplicates: u64,
-    /// How many had a key that is stored with another body; they are listed as conflicts now.
+    /// How many had a key that is stored with another body; they are now listed as conflicts.
     pub conflicts: u64,
     /// How many still cannot be parsed and stay in quarantine.
     pub unreadable: u64,

@@ -11,27 +11,27 @@ use crate::timestamp::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Keep {
-    /// So long after they were settled, or last received. For ever when `None`.
+    /// How long after they were settled, or last received. Forever when `None`.
     pub age: Option<Duration>,
-    /// So many, the newest. All when `None`.
+    /// How many of the newest. All when `None`.
     pub count: Option<u64>,
 }
 
 impl Keep {
-    /// For ever.
+    /// Keeps rows forever.
     pub const FOREVER: Self = Self { age: None, count: None };
 
-    /// For so long.
+    /// Keeps rows for this duration.
     pub const fn age(age: Duration) -> Self {
         Self { age: Some(age), count: None }
     }
 
-    /// For so many days.
+    /// Keeps rows for this number of days.
     pub const fn days(days: u64) -> Self {
         Self::age(Duration::from_secs(days * 24 * 60 * 60))
     }
 
-    /// The newest so many. Can be combined: `Keep::days(30).newest(1_000_000)`.
+    /// Keeps this number of the newest rows. Can be combined: `Keep::days(30).newest(1_000_000)`.
     #[must_use]
     pub const fn newest(self, count: u64) -> Self {
         Self { age: self.age, count: Some(count) }
@@ -62,9 +62,9 @@ pub struct Retention {
 impl Retention {
     /// Starts with the defaults, for endpoints that accept signatures within this tolerance.
     ///
-    /// A signed request can be sent again as long as its signature is accepted, and only a stored key tells that it
-    /// is a repetition. So no key is deleted before the tolerance, past and future together, has gone by since it
-    /// was received, whatever else is said here. With several endpoints, give the widest tolerance.
+    /// A signed request can be sent again as long as its signature is accepted, and only the stored key identifies the
+    /// repetition. So no key is deleted before the whole tolerance, past and future together, has passed since it was
+    /// received, whatever the other settings are. With several endpoints, pass the widest tolerance.
     pub fn builder(tolerance: Tolerance) -> RetentionBuilder {
         let (month, quarter) = (Keep::days(30), Keep::days(90));
         let events = EventState::ALL.map(|state| match state {
@@ -76,7 +76,7 @@ impl Retention {
         RetentionBuilder(Self { events, conflicts: quarter, quarantined: quarter, key_lifetime })
     }
 
-    /// How long events of this state are kept. Those that wait or run are always kept.
+    /// How long events of this state are kept. Waiting and running events are always kept.
     pub fn events(&self, state: EventState) -> Keep {
         let index = EventState::ALL.iter().position(|each| *each == state);
         index.and_then(|index| self.events.get(index)).copied().unwrap_or(Keep::FOREVER)
@@ -92,7 +92,7 @@ impl Retention {
         self.quarantined
     }
 
-    /// Only keys received before this may be deleted.
+    /// Only keys received before this time may be deleted.
     pub fn keys_before(&self, now: Timestamp) -> Timestamp {
         now.saturating_sub(self.key_lifetime)
     }
@@ -104,7 +104,7 @@ impl Retention {
 pub struct RetentionBuilder(Retention);
 
 impl RetentionBuilder {
-    /// Keeps settled events of this state so. Defaults to 30 days; dead letters to 90.
+    /// Sets how long settled events of this state are kept. Defaults to 30 days; dead letters to 90.
     pub fn events(mut self, state: EventState, keep: Keep) -> Self {
         for (each, kept) in EventState::ALL.iter().zip(&mut self.0.events) {
             if *each == state {
@@ -114,23 +114,23 @@ impl RetentionBuilder {
         self
     }
 
-    /// Keeps conflicts so. Defaults to 90 days.
+    /// Sets how long conflicts are kept. Defaults to 90 days.
     pub fn conflicts(mut self, keep: Keep) -> Self {
         self.0.conflicts = keep;
         self
     }
 
-    /// Keeps bodies in quarantine so. Defaults to 90 days.
+    /// Sets how long bodies stay in quarantine. Defaults to 90 days.
     pub fn quarantined(mut self, keep: Keep) -> Self {
         self.0.quarantined = keep;
         self
     }
 
-    /// Checks it.
+    /// Checks the settings and builds the retention.
     ///
     /// # Errors
-    /// When keys would be deleted while signatures with them are still accepted, and when events that are not
-    /// settled were to be deleted.
+    /// When keys would be deleted while signatures with them are still accepted, and when unsettled events would be
+    /// deleted.
     pub fn build(self) -> Result<Retention, ConfigError> {
         for state in EventState::ALL {
             let keep = self.0.events(state);
@@ -138,7 +138,7 @@ impl RetentionBuilder {
                 return Err(ConfigError::new(
                     ConfigErrorKind::Contradiction,
                     format!(
-                        "{state} events cannot be purged: their work is still to be done; discard them instead"
+                        "{state} events cannot be purged: their work is not done yet; discard them instead"
                     ),
                 ));
             }
@@ -164,7 +164,7 @@ impl RetentionBuilder {
 pub struct Purged {
     /// Events.
     pub events: u64,
-    /// Conflicts, besides those that went with their event.
+    /// Conflicts, except those deleted with their event.
     pub conflicts: u64,
     /// Bodies in quarantine.
     pub quarantined: u64,
@@ -173,7 +173,7 @@ pub struct Purged {
 }
 
 impl Purged {
-    /// So much was deleted, and whether there is more.
+    /// Creates a result with these counts.
     pub fn new(events: u64, conflicts: u64, quarantined: u64, more: bool) -> Self {
         Self { events, conflicts, quarantined, more }
     }

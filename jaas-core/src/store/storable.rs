@@ -2,17 +2,17 @@
 
 use std::borrow::Cow;
 
-/// A text of an event as every database takes it: U+0000, which PostgreSQL refuses in any text, becomes U+FFFD, and what is
-/// longer than `max_bytes` in UTF-8 is cut between two characters.
+/// Converts a text of an event into one that every database accepts: U+0000, which PostgreSQL refuses in any text,
+/// becomes U+FFFD, and a text longer than `max_bytes` in UTF-8 is cut between two characters.
 ///
-/// The envelope's `idempotencyKey`, `eventType` and `sessionId` are storable already, up to
-/// [`MAX_INDEXED_BYTES`](super::tools::MAX_INDEXED_BYTES). All else in an event (participant ids, room names, people's names, claims
-/// of a JWT) can be any text of any length. Written to a column as it is, one odd text makes the handler fail each time, and
-/// its event a dead letter.
+/// The envelope's `idempotencyKey`, `eventType` and `sessionId` are already storable, up to
+/// [`MAX_INDEXED_BYTES`](super::tools::MAX_INDEXED_BYTES). Everything else in an event (participant ids, room names,
+/// people's names, claims of a JWT) can be any text of any length. Written to a column unchanged, one odd text makes
+/// the handler fail each time, and its event a dead letter.
 ///
-/// `max_bytes` is the size of the column in bytes; of a `VARCHAR(n)`, which counts characters, `n` fits always. For the columns
-/// of a key take [`MAX_INDEXED_BYTES`](super::tools::MAX_INDEXED_BYTES): an index entry is limited too. Texts that differ only behind the
-/// cut, or in U+0000, become the same.
+/// `max_bytes` is the size of the column in bytes; for a `VARCHAR(n)`, which counts characters, `n` always fits. For
+/// the columns of a key use [`MAX_INDEXED_BYTES`](super::tools::MAX_INDEXED_BYTES), since an index entry is limited
+/// too. Texts that differ only after the cut, or in U+0000, become equal.
 ///
 /// ```
 /// use jaas_core::store::tools::{MAX_INDEXED_BYTES, storable};
@@ -31,7 +31,7 @@ pub fn storable(text: &str, max_bytes: usize) -> Cow<'_, str> {
     }
 }
 
-/// The last boundary between two characters up to here.
+/// The last boundary between two characters up to this byte.
 fn boundary(text: &str, max_bytes: usize) -> usize {
     let mut at = max_bytes.min(text.len());
     while !text.is_char_boundary(at) {
@@ -58,7 +58,7 @@ mod tests {
             proptest::prop_assert!(stored.len() <= max && !stored.contains('\0'));
             let whole = text.replace('\0', "\u{fffd}");
             proptest::prop_assert!(whole.starts_with(&*stored));
-            proptest::prop_assert!(whole.len() <= max || max - stored.len() < 4, "no more is cut than must be");
+            proptest::prop_assert!(whole.len() <= max || max - stored.len() < 4, "no more is cut than necessary");
             proptest::prop_assert_eq!(storable(&stored, max), &*stored);
         }
     }

@@ -7,20 +7,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::session::Ended;
 
-/// What is claimed ahead waits no longer than about this: longer, and it would be better off with another worker.
+/// A session claimed ahead waits about this long at most; if it would wait longer, another worker should have it.
 const WAIT: Duration = Duration::from_millis(50);
 
-/// At most this many times what runs at once is claimed ahead.
+/// The maximum claimed ahead, as a multiple of what runs at the same time.
 const MOST: usize = 16;
 
-/// Claims of sessions that a worker may hold: as many as may run at once, and some ahead of them while its handlers are
-/// quick, so that no handler waits for a claim.
+/// The claims of sessions that a worker may hold: as many as may run at the same time, and some ahead of them while its
+/// handlers are quick, so that no handler waits for a claim.
 #[derive(Debug)]
 pub(super) struct Ahead {
     concurrency: usize,
     /// How many claims may be held.
     target: usize,
-    /// One for each claim that may still be taken.
+    /// One permit for each claim that may still be taken.
     slots: Arc<Semaphore>,
     /// How long the run of an event takes, as a moving average.
     run_takes: Option<Duration>,
@@ -28,7 +28,7 @@ pub(super) struct Ahead {
 
 impl Ahead {
     pub(super) fn new(concurrency: usize) -> Self {
-        // Nothing is claimed ahead until it is known how long runs take.
+        // Nothing is claimed ahead until the length of runs is known.
         Self {
             concurrency,
             target: concurrency,
@@ -41,10 +41,10 @@ impl Ahead {
         &self.slots
     }
 
-    /// Whether so much has been used up that a claim is worth its while.
+    /// Whether enough slots are free that a claim is worthwhile.
     pub(super) fn wants_more(&self) -> bool {
         let free = self.slots.available_permits();
-        // With nothing ahead, each handler that is free counts.
+        // With nothing ahead, each free handler counts.
         free > 0 && (free * 2 >= self.target || self.target - free < self.concurrency)
     }
 
@@ -58,12 +58,12 @@ impl Ahead {
         let _ = self.slots.acquire().await;
     }
 
-    /// Takes every slot that is free.
+    /// Takes every free slot.
     pub(super) fn take(&self) -> Vec<OwnedSemaphorePermit> {
         std::iter::from_fn(|| self.slots.clone().try_acquire_owned().ok()).collect()
     }
 
-    /// Learns from a run how long events take, and how much is worth claiming ahead.
+    /// Learns from a run how long events take, and so how much to claim ahead.
     pub(super) fn observe(&mut self, ended: &Ended) {
         let events = u32::try_from(ended.events).unwrap_or(u32::MAX).max(1);
         let took = (ended.took / events).min(Duration::from_secs(60));
@@ -76,7 +76,7 @@ impl Ahead {
             self.slots.add_permits(target - self.target);
             self.target = target;
         } else if target < self.target {
-            // Slots in use are taken away when they are free.
+            // Slots in use are removed when they are free.
             self.target -= self.slots.forget_permits(self.target - target);
         }
     }

@@ -1,4 +1,4 @@
-//! What a worker can be told.
+//! The configuration of a worker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -52,55 +52,55 @@ impl<S: EventStore> WorkerBuilder<S> {
         }
     }
 
-    /// Where the time for leases and retries comes from, unless the store takes its database's. Defaults to
-    /// [`SystemClock`].
+    /// The clock for leases and retries, unless the store uses the time of its database. Defaults to [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// The name recorded with claims, for people who look. Defaults to `worker`.
+    /// The name recorded with claims, for operators. Defaults to `worker`.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How many handlers may run at once. Sessions are claimed a little ahead of them while handlers are quick: as much as is
-    /// begun within about 50 ms, and at most 16 times this. Defaults to 16.
+    /// How many handlers may run at the same time. While handlers are quick, the worker claims sessions a little ahead:
+    /// as many as begin within about 50 ms, and at most 16 times this number. Defaults to 16.
     pub fn concurrency(mut self, events: usize) -> Self {
         self.concurrency = events;
         self
     }
 
-    /// How long a claim holds without renewal. It is renewed every third of this; after a crash, events that
-    /// were running are taken over when it ends. Defaults to 15 s.
+    /// How long a claim holds without renewal. The worker renews it at intervals of a third of this; after a crash,
+    /// other workers take over the running events when it ends. Defaults to 15 s.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
     }
 
-    /// How long one run of one [transactional](Handlers::transactional) handler may take that has no
-    /// [limit of its own](Handlers::timeout). Keep it below the lease: on
-    /// SQLite no lease can be renewed while such a handler runs. Defaults to 10 s.
+    /// The timeout of one run of a [transactional](Handlers::transactional) handler without its own
+    /// [timeout](Handlers::timeout). Keep it below the lease: on SQLite no lease can be renewed while such a handler
+    /// runs. Defaults to 10 s.
     pub fn transaction_timeout(mut self, limit: Duration) -> Self {
         self.transaction_timeout = limit;
         self
     }
 
-    /// How long one run of one [plain](Handlers::plain) handler may take that has no
-    /// [limit of its own](Handlers::timeout). Defaults to 60 s.
+    /// The timeout of one run of a [plain](Handlers::plain) handler without its own [timeout](Handlers::timeout).
+    /// Defaults to 60 s.
     pub fn handler_timeout(mut self, limit: Duration) -> Self {
         self.handler_timeout = limit;
         self
     }
 
-    /// When to run a failed event again, and when to give up. Defaults to [`Backoff::default`].
+    /// When to run a failed event again, and after how many failures it becomes a dead letter. Defaults to
+    /// [`Backoff::default`].
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// How events of one session follow each other. Defaults to [`SessionOrder::default`].
+    /// How the events of one session follow each other. Defaults to [`SessionOrder::default`].
     pub fn order(mut self, order: SessionOrder) -> Self {
         self.order = order;
         self
@@ -112,14 +112,14 @@ impl<S: EventStore> WorkerBuilder<S> {
         self
     }
 
-    /// How often to look for work that nothing announced, such as events accepted by another process: three quarters up
-    /// to all of this after the last look, so that many workers do not ask at the same time. Defaults to 1 s.
+    /// How often to look for work that nothing announced, such as events accepted by another process. The wait is
+    /// between three quarters and all of this, so that many workers do not poll at the same time. Defaults to 1 s.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
         self
     }
 
-    /// Makes each run of an event part of the trace that the event came in. Defaults to none.
+    /// Makes each run of an event part of the trace that the event belongs to. Off by default.
     pub fn trace_propagator(mut self, propagator: impl TracePropagator) -> Self {
         self.propagator = Some(Arc::new(propagator));
         self
@@ -128,7 +128,7 @@ impl<S: EventStore> WorkerBuilder<S> {
     /// Checks the configuration and builds the worker.
     ///
     /// # Errors
-    /// When there is no handler, two have the same name, or a limit is zero.
+    /// When there is no handler, when two have the same name, or when a value is zero.
     pub fn build(self) -> Result<Worker<S>, ConfigError> {
         self.handlers.check()?;
         for (what, zero) in [

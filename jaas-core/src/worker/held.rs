@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 
 use crate::store::Lease;
 
-/// Names a run of one or more events of a session.
+/// Identifies a run of one or more events of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct RunId(u64);
 
@@ -20,7 +20,7 @@ struct Running {
     begun: bool,
 }
 
-/// Which runs hold which leases. Clones share it: a run writes down the lease of each next event by itself.
+/// Which runs hold which leases. Clones share it: a run records the lease of each next event by itself.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Held(Arc<Mutex<State>>);
 
@@ -50,7 +50,7 @@ impl Held {
         }
     }
 
-    /// The run goes on with another event.
+    /// The run continues with another event.
     pub(super) fn go_on(&self, id: RunId, lease: Lease) {
         if let Some(run) = self.state().runs.get_mut(&id) {
             run.lease = lease;
@@ -68,13 +68,13 @@ impl Held {
         })
     }
 
-    /// Forgets the runs whose event no handler has seen, ends their tasks, and returns their leases.
+    /// Removes the runs whose event no handler has seen, ends their tasks, and returns their leases.
     pub(super) fn take_unbegun(&self) -> Vec<Lease> {
         let mut state = self.state();
         let unbegun = state.runs.extract_if(|_, run| !run.begun);
         unbegun
             .map(|(_, run)| {
-                // It has not ended: it waits for a handler to be free, or for this lock.
+                // It has not ended: it waits for a free handler slot, or for this lock.
                 run.task.iter().for_each(AbortHandle::abort);
                 run.lease
             })
@@ -102,7 +102,7 @@ impl Held {
         self.state().runs.values().any(|run| leases.contains(&run.lease) && !has_ended(run))
     }
 
-    /// Forgets the run that holds this lease; returns its task unless it has ended.
+    /// Removes the run that holds this lease; returns its task unless it has ended.
     pub(super) fn lose(&self, lease: Lease) -> Option<AbortHandle> {
         let mut state = self.state();
         let id =

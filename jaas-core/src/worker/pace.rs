@@ -1,12 +1,12 @@
-//! Whether the run of a session goes on with its next event.
+//! Whether the run of a session continues with its next event.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// While other sessions wait, the run of one goes on for about this long before they have their turn.
+/// While other sessions wait, the run of one session continues for about this long before they have their turn.
 const TURN: Duration = Duration::from_millis(100);
 
-/// What the loop of a worker lets its runs know.
+/// What the loop of a worker shares with its runs.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     stopping: AtomicBool,
@@ -14,7 +14,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// No run goes on any more.
+    /// No run continues any more.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
@@ -29,7 +29,7 @@ impl Pace {
         self.crowded.load(Ordering::Relaxed)
     }
 
-    /// Whether a run that has taken this long goes on.
+    /// Whether a run that has taken this long continues.
     pub(super) fn goes_on(&self, ran_for: Duration) -> bool {
         let others_turn = self.is_crowded() && ran_for > TURN;
         !(self.stopping.load(Ordering::Relaxed) || others_turn)

@@ -1,4 +1,4 @@
-//! What a worker does with an event: it runs the handlers, and records what came of it.
+//! What a worker does with an event: it runs the handlers, and records the outcome.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -30,28 +30,28 @@ pub(super) struct Process<S: EventStore> {
     pub(super) transaction_timeout: Duration,
     pub(super) backoff: Backoff,
     pub(super) hold_failures: u32,
-    /// One for each handler that may run at once.
+    /// One permit for each handler that may run at the same time.
     pub(super) running: Semaphore,
     pub(super) name: Arc<str>,
     pub(super) propagator: Option<Arc<dyn TracePropagator>>,
 }
 
-/// How long to wait between two tries to record an outcome while the store is unavailable.
+/// The pause between two tries to record an outcome while the store is unavailable.
 const RECORD_AGAIN: Duration = Duration::from_millis(500);
 
-/// What came of running the handlers of an event.
+/// The result of running the handlers of an event.
 pub(super) enum Ran {
-    /// All of them are done; the last of it is not recorded yet.
+    /// All of them are done; the last result is not recorded yet.
     Done(Done),
-    /// All of them are done, and that was committed with the effects of the last one.
+    /// All of them are done, and that was committed together with the effects of the last one.
     Recorded(Done, Option<Claim>),
-    /// The event failed; that is not recorded yet.
+    /// The event failed; the failure is not recorded yet.
     Failed(Failed),
-    /// What a handler has done could not be recorded.
+    /// The result of a handler could not be recorded.
     NotRecorded,
 }
 
-/// An event that all handlers are done with.
+/// An event with which all handlers are done.
 pub(super) struct Done {
     pub(super) completion: Completion,
     outcome: Outcome,
@@ -60,7 +60,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// Tells that it is recorded.
+    /// Reports that it is recorded.
     pub(super) fn recorded(self) {
         let Self { completion, outcome, delivery, span } = self;
         let (event_type, key) =
@@ -78,7 +78,7 @@ impl Done {
 /// An event that failed.
 pub(super) struct Failed {
     pub(super) lease: Lease,
-    /// What handlers have done that is not recorded yet.
+    /// Results of handlers that are not recorded yet.
     done: Vec<(Arc<str>, Handled)>,
     failure: Failure,
     outcome: Outcome,
@@ -88,13 +88,14 @@ pub(super) struct Failed {
 }
 
 impl<S: EventStore> Process<S> {
-    /// Whether handlers may be run before what was done before them is recorded: not if their effects are committed with it.
+    /// Whether handlers may run before earlier results are recorded: not if their effects are committed together with
+    /// them.
     pub(super) fn runs_ahead(&self) -> bool {
         self.handlers.iter().all(|mounted| matches!(mounted.handler, Mode::Plain(_)))
     }
 
-    /// Runs the handlers that are not yet done with the event. When it is run `ahead`, the store does not know yet that
-    /// this worker has it, so nothing of it is recorded on the way.
+    /// Runs the handlers that are not yet done with the event. When it runs `ahead`, the store does not know yet that
+    /// this worker has the event, so nothing is recorded on the way.
     pub(super) async fn run_event(&self, claim: Claim, turn: &Turn<'_>, ahead: bool) -> Ran {
         let lease = claim.lease;
         let read = Delivery::parse(claim.endpoint.clone(), claim.received_at, Bytes::clone(&claim.body))
@@ -109,7 +110,7 @@ impl<S: EventStore> Process<S> {
         ran.instrument(span).await
     }
 
-    /// A span for this run, in the trace that the event came in.
+    /// Creates a span for this run, in the trace that the event belongs to.
     fn span(&self, claim: &Claim, delivery: Option<&Delivery>) -> Span {
         let envelope = delivery.map(|delivery| &delivery.envelope);
         let span = tracing::info_span!(
@@ -151,7 +152,7 @@ impl<S: EventStore> Process<S> {
             .collect();
         let mut unrecorded: Vec<(Arc<str>, Handled)> = Vec::new();
         if todo.is_empty() {
-            // Every handler of today is done, and one that was to settle the event is not mounted any more.
+            // Every current handler is done, and the one that was to settle the event is no longer mounted.
             unrecorded.push(("".into(), Handled::ignored("every handler is done")));
         }
         let mut committed = None;
@@ -165,7 +166,7 @@ impl<S: EventStore> Process<S> {
                     let limit = mounted.timeout.unwrap_or(self.timeout);
                     let place = self.place(turn).await;
                     let result = attempt::run(watched, &**handler, &delivery, &event, &mut (), limit).await;
-                    // What is recorded is not what runs: others may while this is committed, and be committed with it.
+                    // This records while other handlers run, and their results may be committed with it.
                     drop(place);
                     if let Ok(handled) = &result {
                         if last || ahead {
@@ -179,7 +180,7 @@ impl<S: EventStore> Process<S> {
                 Mode::Transactional(handler) => {
                     let limit = mounted.timeout.unwrap_or(self.transaction_timeout);
                     let (handler, delivery, event) = (handler.clone(), delivery.clone(), event.clone());
-                    // A store may run it on a thread of its own, where the subscriber may be another one.
+                    // A store may run it on another thread, where the subscriber may be a different one.
                     let subscriber = tracing::dispatcher::get_default(Clone::clone);
                     let work: TxWork<S::Tx> = Box::new(move |tx| {
                         let run = async move {
@@ -211,7 +212,8 @@ impl<S: EventStore> Process<S> {
         })
     }
 
-    /// Runs a handler in a transaction and records its success there. The outer error is the store's, the inner the handler's.
+    /// Runs a handler in a transaction and records its success there. The outer error is the store's, the inner is the
+    /// handler's.
     async fn in_transaction(
         &self,
         lease: Lease,
@@ -228,9 +230,9 @@ impl<S: EventStore> Process<S> {
                 Ok((Err(HandlerError::permanent(error)), None))
             }
             Err(error) if error.is_transient() => {
-                // Whether it was committed is not known. If it was, the lease is gone and this does
-                // nothing; if not, the event waits again, and no failure of the handler is counted.
-                // Not at once, because it would be claimed at once too.
+                // Whether it was committed is unknown. If it was, the lease is gone and this does nothing; if not, the
+                // event waits again, and no failure of the handler is counted. It does not wait for zero time, because
+                // it would be claimed again immediately.
                 tokio::time::sleep(RECORD_AGAIN).await;
                 recorded(|| self.store.release(std::slice::from_ref(&lease), self.clock.now())).await?;
                 Err(error)
@@ -239,18 +241,18 @@ impl<S: EventStore> Process<S> {
         }
     }
 
-    /// Waits until one more handler may run.
+    /// Waits until another handler may run.
     async fn place(&self, turn: &Turn<'_>) -> Option<SemaphorePermit<'_>> {
         // It is never closed.
         let place = self.running.acquire().await.ok();
         if !turn.held.begin(turn.run) {
-            // Its event is given back, and this task is about to be cut off.
+            // Its event is given back, and this task is about to be aborted.
             std::future::pending::<()>().await;
         }
         place
     }
 
-    /// Decides what becomes of an event that failed, and logs it.
+    /// Decides the outcome of an event that failed, and logs it.
     fn failed(
         &self,
         claim: &Claim,
@@ -274,18 +276,18 @@ impl<S: EventStore> Process<S> {
             .join("; ");
         let exhausted = wait.is_some() && self.backoff.is_exhausted(count);
         if exhausted {
-            error = format!("given up after {count} failures; the last: {error}");
+            error = format!("attempts exhausted after {count} failures; the last: {error}");
         }
         let wait = wait.filter(|_| !exhausted);
         let (event_type, key) =
             (Escaped(&delivery.envelope.event_type), Escaped(&delivery.envelope.idempotency_key));
         let outcome = match wait {
             Some(wait) => {
-                tracing::warn!(target: target::WORK, event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, ?wait, error = %Escaped(&error), "handler failed; it will be run again");
+                tracing::warn!(target: target::WORK, event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, ?wait, error = %Escaped(&error), "handler failed; it will run again");
                 Outcome::Retry
             }
             None => {
-                tracing::error!(target: target::WORK, event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, error = %Escaped(&error), "handler failed for good; dead letter");
+                tracing::error!(target: target::WORK, event = %claim.lease.event, %event_type, %key, attempt = delivery.attempt, error = %Escaped(&error), "handler failed permanently; dead letter");
                 Outcome::Dead(if exhausted { DeadReason::Exhausted } else { DeadReason::Permanent })
             }
         };
@@ -311,8 +313,8 @@ impl<S: EventStore> Process<S> {
         recorded(|| self.store.complete(lease, &step, handled, self.clock.now())).await.map(drop)
     }
 
-    /// Records events of a session that all handlers are done with, and goes on in the session if the event that `lease`
-    /// holds is among them.
+    /// Records events of a session with which all handlers are done, and goes on in the session if the event that
+    /// `lease` holds is among them.
     pub(super) async fn record_done(
         &self,
         lease: Lease,
@@ -349,10 +351,10 @@ impl<S: EventStore> Process<S> {
     }
 }
 
-/// What becomes of an event whose body cannot be read any more.
+/// The outcome of an event whose body can no longer be parsed.
 fn unreadable_body(claim: &Claim, unreadable: &Unreadable) -> Failed {
-    let error = format!("the stored body cannot be read any more: {}", unreadable.reason);
-    tracing::error!(target: target::WORK, event = %claim.lease.event, error = %Escaped(&error), "dead letter");
+    let error = format!("the stored body can no longer be parsed: {}", unreadable.reason);
+    tracing::error!(target: target::WORK, event = %claim.lease.event, error = %Escaped(&error), "the stored body can no longer be parsed; dead letter");
     Failed {
         lease: claim.lease,
         done: Vec::new(),
@@ -364,8 +366,8 @@ fn unreadable_body(claim: &Claim, unreadable: &Unreadable) -> Failed {
     }
 }
 
-/// Tries until the store answers: what has happened must not be forgotten because of an outage. It ends
-/// when the lease turns out to be lost, or the worker stops and cuts it off.
+/// Retries until the store responds, because an outcome must not be lost in an outage. It ends when the lease turns out
+/// to be lost, or the worker stops and aborts it.
 async fn recorded<T, F>(record: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
@@ -381,10 +383,10 @@ where
 pub(super) fn log_unrecorded(lease: Lease, error: &StoreError) {
     match error.kind() {
         StoreErrorKind::StaleLease => {
-            tracing::warn!(target: target::WORK, event = %lease.event, error = %Escaped(error), "not recorded: another worker has taken over");
+            tracing::warn!(target: target::WORK, event = %lease.event, error = %Escaped(error), "outcome not recorded; another worker has taken over");
         }
         _ => {
-            tracing::error!(target: target::WORK, event = %lease.event, error = %Escaped(error), "not recorded; the event will be run again");
+            tracing::error!(target: target::WORK, event = %lease.event, error = %Escaped(error), "outcome not recorded; the event will run again");
         }
     }
 }

@@ -27,14 +27,14 @@ use crate::store::{
 use crate::telemetry::{self, name, target};
 use crate::timestamp::Timestamp;
 
-/// How long handlers that are cut off may take to reach their next await.
+/// How long aborted handlers may take to reach their next await.
 const CUT_OFF: Duration = Duration::from_secs(5);
 
-/// While more waits than is claimed at a time, finished runs are gathered for this long, so that many sessions are
-/// claimed together.
+/// While more sessions wait than one claim returns, finished runs are collected for this long, so that many sessions
+/// are claimed together.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// How long after its event was settled a run may take to go on or to end.
+/// How long after its event was settled a run may take to continue or to end.
 const ENDS_WITHIN: Duration = Duration::from_millis(100);
 
 /// The state of a running worker.
@@ -46,33 +46,33 @@ pub(super) struct Run<S: EventStore> {
     hand_over: HandOver,
     handed_over: mpsc::UnboundedReceiver<HandedOver>,
     claiming: Option<BoxFuture<'static, Claimed>>,
-    /// Whether the last claim left sessions that could be run once others end.
+    /// Whether the last claim left sessions that could run once others end.
     more_waits: bool,
     pace: Arc<Pace>,
     jitter: RandomState,
-    /// When the last renewal began that left every lease held then with its full length.
+    /// When the last renewal began after which every lease held at that time had its full length.
     renewed_at: Timestamp,
     outage: Option<Outage>,
     wakeups: watch::Receiver<u64>,
 }
 
-/// What came of a claim, with the slots it was made for.
+/// The result of a claim, with the slots it was made for.
 struct Claimed {
     claims: Result<Vec<Claim>, StoreError>,
     slots: Vec<OwnedSemaphorePermit>,
-    /// When to claim next; asked only after a claim that did not use all slots.
+    /// When to claim next; fetched only after a claim that did not use all slots.
     next_due: Option<Result<NextDue, StoreError>>,
 }
 
-/// The store has not answered well since the last success.
+/// The store has failed since the last success.
 struct Outage {
     failures: u32,
 }
 
-/// An outage is not waited out for longer at a time, however rarely the worker polls.
+/// The longest wait for the next try during an outage, however rarely the worker polls.
 const LONGEST_WAIT_IN_OUTAGE: Duration = Duration::from_secs(5);
 
-/// What the wait between two steps ended with.
+/// What ended the wait between two steps.
 enum Event {
     Claim,
     Room,
@@ -163,7 +163,7 @@ impl<S: EventStore> Run<S> {
         }
     }
 
-    /// Starts the run of a session. Its handlers wait until one more may run.
+    /// Starts the run of a session. Its handlers wait until another may run.
     fn start(&mut self, claim: Claim, slot: OwnedSemaphorePermit) {
         let (process, pace) = (self.worker.process.clone(), self.pace.clone());
         let id = self.held.add(claim.lease);
@@ -192,7 +192,7 @@ impl<S: EventStore> Run<S> {
         )
     }
 
-    /// Forgets a task that has ended; returns how, unless it was cut off.
+    /// Removes a task that has ended; returns how it ended, unless it was aborted.
     fn ended(&mut self, ended: Result<(tokio::task::Id, Ended), JoinError>) -> Option<Ended> {
         match ended {
             Ok((_, ended)) => {
@@ -213,12 +213,12 @@ impl<S: EventStore> Run<S> {
         let process = self.worker.process.clone();
         let slots = self.ahead.take();
         if slots.is_empty() {
-            // What was accepted meanwhile has taken them; the next one that is free is for what waits.
+            // Events accepted meanwhile have taken the slots; the next free one is for an event that waits.
             self.hand_over.set_open(false);
             return Some(GATHER);
         }
-        // After an outage, or when the clock jumped, leases of this worker may have run out. They are renewed
-        // first, or this very claim would take its own live work for crashed.
+        // After an outage, or when the clock jumped, leases of this worker may have expired. They are renewed first;
+        // otherwise this claim would mistake the worker's own live work for crashed work.
         if process.clock.now().duration_since(self.renewed_at) > self.worker.lease / 2
             && let Some(wait) = self.renew().await
             && !wait.is_zero()
@@ -252,7 +252,7 @@ impl<S: EventStore> Run<S> {
         None
     }
 
-    /// Takes what was claimed; returns how long to wait before claiming again.
+    /// Takes the claims; returns how long to wait before claiming again.
     fn claimed(&mut self, Claimed { claims, mut slots, next_due }: Claimed) -> Duration {
         self.claiming = None;
         let claims = match claims {
@@ -267,11 +267,11 @@ impl<S: EventStore> Run<S> {
         }
         drop(slots);
         self.more_waits = full;
-        // New events may come directly when they overtake none that could be claimed.
+        // New events may arrive directly when they do not overtake any that could be claimed.
         self.hand_over.set_open(!full && self.worker.order.settle_window.is_zero());
         let poll = self.jittered(self.worker.poll_interval);
         match next_due {
-            // More is claimed as soon as there is room for more.
+            // More is claimed as soon as there is room.
             None => Duration::ZERO,
             Some(Ok(due)) => {
                 self.more_waits = due.held_back;
@@ -281,14 +281,14 @@ impl<S: EventStore> Run<S> {
         }
     }
 
-    /// Three quarters of this, up to all of it, so that many workers do not ask at the same time.
+    /// Between three quarters and all of this, so that many workers do not poll at the same time.
     fn jittered(&self, interval: Duration) -> Duration {
         let share = self.jitter.hash_one(Instant::now()) % 1024;
         interval - interval.mul_f64(share as f64 / 4096.0)
     }
 
-    /// Renews the leases of what is held; returns how long to wait before claiming, when the store did not
-    /// answer, or answers again.
+    /// Renews the leases that are held; returns how long to wait before claiming, when the store failed or has
+    /// recovered.
     async fn renew(&mut self) -> Option<Duration> {
         let process = self.worker.process.clone();
         let now = process.clock.now();
@@ -311,26 +311,27 @@ impl<S: EventStore> Run<S> {
         self.pace.stop();
         let mut stopped = StopReport::default();
         if let Some(claiming) = self.claiming.take()
-            // Waited for as long as may be: sessions claimed for nobody would be held until their leases end.
+            // Waited for as long as possible: otherwise sessions claimed for no worker would be held until their leases
+            // end.
             && let Ok(Claimed { claims: Ok(claims), slots, .. }) = timeout_at(deadline, claiming).await
         {
             for (claim, slot) in claims.into_iter().zip(slots) {
                 self.start(claim, slot);
             }
         }
-        // What the store has given already is run if a handler is free.
+        // Events that the store has already handed over run if a handler is free.
         self.handed_over.close();
         while let Some(HandedOver { claim, slot, .. }) = self.handed_over.recv().await {
             self.handed_over(claim, slot);
         }
-        // The runs just started reach their handlers, as far as those are free; the others are given back.
+        // The runs just started reach their handlers as far as those are free; the others are given back.
         tokio::task::yield_now().await;
         let unstarted = self.held.take_unbegun();
         let process = self.worker.process.clone();
         if !unstarted.is_empty() {
             let given_back = process.store.give_back(&unstarted, process.clock.now());
             if let Ok(Err(error)) = timeout_at(deadline.max(Instant::now() + CUT_OFF), given_back).await {
-                tracing::warn!(target: target::WORK, %error, events = unstarted.len(), "claims not given back; their events run when the leases end");
+                tracing::warn!(target: target::WORK, %error, events = unstarted.len(), "claims not given back; their events run when their leases end");
             }
         }
         while self.held.len() > 0 {
@@ -347,25 +348,25 @@ impl<S: EventStore> Run<S> {
         }
         stopped.interrupted = self.held.len();
         if tokio::time::timeout(CUT_OFF, self.tasks.shutdown()).await.is_err() {
-            // Giving back what still runs would let another worker run it at the same time.
-            tracing::error!(target: target::WORK, worker = %self.worker.process.name, "a handler blocks its thread and cannot be cut off; its event is run again when its lease ends");
+            // Giving back an event that still runs would let another worker run it at the same time.
+            tracing::error!(target: target::WORK, worker = %self.worker.process.name, "a handler blocks its thread and cannot be aborted; its event runs again when its lease ends");
             return stopped;
         }
         let leases = self.held.leases();
         if !leases.is_empty()
             && let Err(error) = process.store.release(&leases, process.clock.now()).await
         {
-            tracing::warn!(target: target::WORK, %error, events = leases.len(), "not given back; they are run again when their leases end");
+            tracing::warn!(target: target::WORK, %error, events = leases.len(), "events not given back; they run again when their leases end");
         }
         tracing::info!(target: target::WORK, worker = %self.worker.process.name, drained = stopped.drained, interrupted = stopped.interrupted, "worker stopped");
         stopped
     }
 
-    /// Notes that the store does not answer, logs it once, and returns how long to wait.
+    /// Records that the store failed, logs it once, and returns how long to wait.
     fn unavailable(&mut self, error: &StoreError) -> Duration {
         let failures = self.outage.as_ref().map_or(0, |outage| outage.failures).saturating_add(1);
         if failures == 1 {
-            tracing::error!(target: target::WORK, worker = %self.worker.process.name, %error, "the store does not answer; waiting for it");
+            tracing::error!(target: target::WORK, worker = %self.worker.process.name, %error, "store unavailable; retrying until it recovers");
         }
         self.outage = Some(Outage { failures });
         let backoff = Backoff::default()
@@ -374,17 +375,17 @@ impl<S: EventStore> Run<S> {
         backoff.delay(failures, 0)
     }
 
-    /// Notes that the store answers; returns whether that is news.
+    /// Records that the store responds; returns whether an outage ended.
     fn available(&mut self) -> bool {
         let Some(outage) = self.outage.take() else { return false };
-        tracing::info!(target: target::WORK, worker = %self.worker.process.name, failures = outage.failures, "the store answers again");
+        tracing::info!(target: target::WORK, worker = %self.worker.process.name, failures = outage.failures, "store available again; claiming continues");
         true
     }
 }
 
-/// Cuts off the runs that have lost their lease.
+/// Aborts the runs that have lost their lease.
 async fn cut_off_lost(held: &Held, lost: &[Lease]) {
-    // An event that has just been settled shows up here too. Its run goes on or ends in a moment.
+    // An event that has just been settled shows up here too. Its run continues or ends in a moment.
     let started = Instant::now();
     while held.any_runs(lost) && started.elapsed() < ENDS_WITHIN {
         tokio::time::sleep(ENDS_WITHIN / 50).await;
@@ -392,7 +393,7 @@ async fn cut_off_lost(held: &Held, lost: &[Lease]) {
     for lease in lost {
         // Logged once, however long the task takes to end; there is nothing left to renew or to give back.
         if let Some(task) = held.lose(*lease) {
-            log_lost(*lease, "lease lost; its handler is cut off");
+            log_lost(*lease, "lease lost; the handler is aborted");
             telemetry::LEASES_LOST.add(1, []);
             task.abort();
         }
@@ -411,8 +412,8 @@ fn log_lost(lease: Lease, message: &'static str) {
     tracing::warn!(target: target::WORK, event = %lease.event, fence = lease.fence, "{message}");
 }
 
-/// Logs which events were claimed, inside the span of their claim. The span of the run with the same event and fence has the
-/// key: the envelope is parsed there.
+/// Logs which events were claimed, inside the span of their claim. The idempotency key is in the span of the run with
+/// the same event and fence, where the envelope is parsed.
 fn log_claims(claims: &[Claim]) {
     for Claim { lease, .. } in claims {
         tracing::debug!(target: target::WORK, event = %lease.event, fence = lease.fence, "claimed");

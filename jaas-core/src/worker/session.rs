@@ -1,9 +1,9 @@
-//! What a worker does with a claimed session: its events, one after the other.
+//! What a worker does with a claimed session: it runs the events, one after the other.
 //!
-//! What a plain handler has done is recorded while the handler of the next event runs already. Otherwise each event would
-//! wait for the commit of the one before it, and a session would be worked off at one event a commit. The store lists which
-//! events [follow](Claim::following) a claim; one that arrives and happened earlier must not be passed, so the list is of use
-//! only for a moment, and only as long as nothing was accepted.
+//! The results of a plain handler are recorded while the handler of the next event already runs. Otherwise each event
+//! would wait for the commit of the previous one, and a session would advance by one event per commit. The store lists
+//! which events [follow](Claim::following) a claim. An event that arrives later but happened earlier must not be
+//! passed, so the list is valid only for a moment, and only as long as nothing was accepted.
 
 use std::collections::VecDeque;
 use std::task::Poll;
@@ -20,20 +20,20 @@ use super::turn::Turn;
 use crate::store::{Claim, Completion, EventStore, Lease, StoreError};
 use crate::telemetry::target;
 
-/// How many events are listed behind a claim at most.
+/// The maximum number of events listed behind a claim.
 const MOST_FOLLOWING: usize = 64;
 
-/// The same while other sessions wait, whose events are committed by the same database.
+/// The same while other sessions wait, whose events the same database commits.
 const MOST_FOLLOWING_IN_A_CROWD: usize = 8;
 
-/// How long after it was read a list of what follows is of use. Events that other processes accept meanwhile may be passed,
-/// even if they happened earlier.
+/// How long a list of following events is valid after it was fetched. Events that other processes accept meanwhile may
+/// be passed, even if they happened earlier.
 const RECENT: Duration = Duration::from_millis(20);
 
 /// How the run of a session ended.
 pub(super) struct Ended {
     pub(super) run: RunId,
-    /// How many events were run.
+    /// How many events ran.
     pub(super) events: usize,
     /// Whether nothing more happens to the last of them.
     pub(super) settled: bool,
@@ -46,7 +46,7 @@ pub(super) struct Session<'a, S: EventStore> {
     process: &'a Process<S>,
     turn: Turn<'a>,
     wakeups: watch::Receiver<u64>,
-    /// What the store knows this worker to have.
+    /// The leases that this worker holds according to the store.
     lease: Lease,
     events: usize,
     /// How long the last event took.
@@ -54,9 +54,9 @@ pub(super) struct Session<'a, S: EventStore> {
     /// Events that are done and wait to be recorded.
     done: Vec<Done>,
     recording: Option<Recording<'a>>,
-    /// What follows what is being recorded.
+    /// The events that follow those being recorded.
     following: VecDeque<Claim>,
-    /// The last wake-up before what follows was read, and when it was read.
+    /// The last wake-up before the following events were fetched, and when that was.
     listed: (u64, Instant),
 }
 
@@ -67,14 +67,14 @@ struct Recording<'a> {
     of: Vec<Done>,
     /// The last wake-up before it began.
     generation: u64,
-    /// Whether the next event of the session is claimed with it.
+    /// Whether the next event of the session is claimed with them.
     goes_on: bool,
     asked: BoxFuture<'a, Answer>,
     answer: Option<Answer>,
 }
 
 impl Recording<'_> {
-    /// Waits for the store's answer, and keeps it.
+    /// Waits for the store's response, and keeps it.
     async fn answered(&mut self) -> &Answer {
         let answer = match self.answer.take() {
             Some(answer) => answer,
@@ -110,7 +110,7 @@ impl<'a, S: EventStore> Session<'a, S> {
         }
     }
 
-    /// Runs the claimed event and, as long as the session may go on, those that follow it.
+    /// Runs the claimed event and, as long as the session may continue, those that follow it.
     pub(super) async fn run(mut self, mut claim: Claim) -> Ended {
         let settled = loop {
             self.events += 1;
@@ -134,7 +134,7 @@ impl<'a, S: EventStore> Session<'a, S> {
         Ended { run: self.turn.run, events: self.events, settled, took: self.turn.began.elapsed() }
     }
 
-    /// Records what is done; returns the event to run next, or how the run ends.
+    /// Records the events that are done; returns the event to run next, or how the run ends.
     async fn recorded(&mut self, mut then: Then) -> Result<Claim, bool> {
         loop {
             then = match then {
@@ -151,7 +151,7 @@ impl<'a, S: EventStore> Session<'a, S> {
         }
     }
 
-    /// Runs the handlers of an event, while what was done before it is recorded.
+    /// Runs the handlers of an event while earlier results are recorded.
     async fn run_event(&mut self, claim: Claim) -> Ran {
         let ahead = claim.lease != self.lease;
         let began = Instant::now();
@@ -166,12 +166,12 @@ impl<'a, S: EventStore> Session<'a, S> {
                 ran = &mut run => ran,
                 answer = recording.answered() => match answer {
                     Ok(Some(next)) => {
-                        // From now on this is what has to be renewed.
+                        // From now on this lease has to be renewed.
                         turn.held.go_on(turn.run, next.lease);
                         turn.held.begin(turn.run);
                         run.await
                     }
-                    // Its session is not this worker's any more, so its handler is cut off.
+                    // Its session no longer belongs to this worker, so its handler is aborted.
                     Ok(None) | Err(_) => Ran::NotRecorded,
                 },
             },
@@ -180,20 +180,20 @@ impl<'a, S: EventStore> Session<'a, S> {
         ran
     }
 
-    /// The run of an event has ended without an outcome: a step of it could not be recorded, or the session was lost while it
-    /// was run ahead, of which the answer is still to be noted.
+    /// The run of an event has ended without an outcome: a step of it could not be recorded, or the session was lost
+    /// while the event ran ahead, and that response is still to be processed.
     async fn cut_off(&mut self) -> Then {
         if self.recording.is_none() {
             return Then::End(false);
         }
         tracing::warn!(
             target: target::WORK, session_of = %self.lease.event,
-            "the claim of the session ended while its next event was run ahead; its handler is cut off, and it is run again if it waits",
+            "the claim of the session ended while its next event ran ahead; the handler is aborted, and the event runs again if it waits",
         );
         self.answered().await
     }
 
-    /// Begins to record what is done, unless something is being recorded.
+    /// Begins to record the events that are done, unless a recording is in progress.
     async fn record(&mut self) {
         if self.recording.is_some() || self.done.is_empty() {
             return;
@@ -203,7 +203,7 @@ impl<'a, S: EventStore> Session<'a, S> {
         let completions: Vec<Completion> = of.iter().map(|done| done.completion.clone()).collect();
         let generation = *self.wakeups.borrow();
         let mut asked = self.process.record_done(self.lease, completions, next).boxed();
-        // So that it is under way, whatever is polled next.
+        // Polled once so that it is in progress, whatever is polled next.
         let answer = match futures_util::poll!(&mut asked) {
             Poll::Ready(answer) => Some(answer),
             Poll::Pending => None,
@@ -211,7 +211,7 @@ impl<'a, S: EventStore> Session<'a, S> {
         self.recording = Some(Recording { of, generation, goes_on: next.is_some(), asked, answer });
     }
 
-    /// How much is worth to be listed, after so many events were recorded together.
+    /// How many events are worth listing, after this many were recorded together.
     fn wanted(&self, recorded: usize) -> usize {
         // Most sessions have an event or two.
         let useful = self.events > 1 && self.process.runs_ahead() && self.took < RECENT / 2;
@@ -219,7 +219,7 @@ impl<'a, S: EventStore> Session<'a, S> {
         if useful { (recorded * 2).min(most) } else { 0 }
     }
 
-    /// The event that follows, if it may be run before what is being recorded is.
+    /// The event that follows, if it may run before the current recording ends.
     fn run_ahead(&mut self) -> Option<Claim> {
         let (generation, at) = self.listed;
         let unanswered = |recording: &Recording<'_>| recording.goes_on && recording.answer.is_none();
@@ -230,7 +230,7 @@ impl<'a, S: EventStore> Session<'a, S> {
         if may_run { self.following.pop_front() } else { None }
     }
 
-    /// Waits until what is done is recorded.
+    /// Waits until the events that are done are recorded.
     async fn answered(&mut self) -> Then {
         let Some(mut recording) = self.recording.take() else { return Then::End(true) };
         recording.answered().await;
@@ -249,7 +249,7 @@ impl<'a, S: EventStore> Session<'a, S> {
         }
     }
 
-    /// Goes on with an event that is claimed now, and may have been run already.
+    /// Continues with an event that is claimed now, and may have run already.
     fn hold(&mut self, mut claim: Claim) -> Then {
         self.lease = claim.lease;
         self.turn.held.go_on(self.turn.run, claim.lease);
@@ -267,14 +267,14 @@ impl<'a, S: EventStore> Session<'a, S> {
         }
     }
 
-    /// Records that an event failed, after what was done before it.
+    /// Records that an event failed, after the events that were done before it.
     async fn fail(&mut self, failed: Failed) -> Then {
         while self.recording.is_some() || self.lease != failed.lease {
             self.record().await;
             match self.answered().await {
                 Then::Record => {}
                 Then::Run(claim) if claim.lease == failed.lease => break,
-                // One has come that happened earlier. This one is run again after it.
+                // An event that happened earlier has arrived. This one runs again after it.
                 other => return other,
             }
         }

@@ -6,7 +6,7 @@ use super::held::{Held, RunId};
 use super::pace::Pace;
 use crate::store::NextClaim;
 
-/// What the run of a session knows of the worker around it.
+/// What the run of a session knows about its worker.
 pub(super) struct Turn<'a> {
     pub(super) run: RunId,
     pub(super) next: NextClaim,
@@ -16,7 +16,7 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Whether to claim the session's next event with the settling of this one, and how.
+    /// Whether to claim the session's next event while this one is settled, and how.
     pub(super) fn next(&self, following: usize) -> Option<NextClaim> {
         let next = NextClaim { following, ..self.next };
         Some(next).filter(|_| self.pace.goes_on(self.began.elapsed()))

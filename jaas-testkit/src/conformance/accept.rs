@@ -19,7 +19,7 @@ pub async fn accept_stores_one_row_per_key<H: Harness>() {
     store.stored(lone("k ")).await;
     store.stored(lone(&"k".repeat(jaas_core::store::tools::MAX_INDEXED_BYTES))).await;
     store.stored(lone(&format!("{}é", "k".repeat(jaas_core::store::tools::MAX_INDEXED_BYTES - 2)))).await;
-    let elsewhere = Delivery::parse("other", START, lone("k").body().clone()).expect("readable");
+    let elsewhere = Delivery::parse("other", START, lone("k").body().clone()).expect("an envelope");
     store.stored(elsewhere).await;
     assert_eq!(store.all().await.len(), 6);
 }
@@ -45,7 +45,7 @@ pub async fn accept_keeps_the_body_byte_for_byte<H: Harness>() {
     assert_eq!(store.only().await.body, body);
     assert_eq!(store.claimed_one(0).await.body, body);
 
-    // As long as the largest body that a receiver takes unless told otherwise.
+    // As long as the largest body that a receiver accepts by default.
     let long = format!(r#"{{"idempotencyKey":"long","eventType":"X","data":"{}"}}"#, "x".repeat(1_000_000));
     store.stored(delivery(long.clone(), START)).await;
     assert_eq!(store.claimed_one(0).await.body, &*long);
@@ -57,7 +57,7 @@ pub async fn accept_keeps_the_trace_context<H: Harness>() {
     let trace = |state: Option<&str>| {
         TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", state).expect("valid")
     };
-    // As long as one can be.
+    // The longest possible one.
     let state = format!("a={},b={}", "x".repeat(256), "y".repeat(251));
     let (short, long) = (trace(None), trace(Some(&state)));
     assert_eq!(long.to_string().len(), TraceContext::MAX_LEN);
@@ -78,7 +78,7 @@ pub async fn accept_keeps_the_trace_context<H: Harness>() {
     let told: Vec<_> = claimed.iter().map(|(key, trace, _)| (key.as_str(), trace.clone())).collect();
     assert_eq!(told, expected);
 
-    // It leads from a dead letter to its trace, and is no personal data.
+    // It leads from a dead letter to its trace, and is not personal data.
     store.fail(claimed[2].2, &final_failure("no"), at(1)).await.expect("recorded");
     store.erase_session(&SessionId::new("a session"), &note(), at(2)).await.expect("erased");
     let erased = store.named("short").await;
@@ -91,7 +91,7 @@ pub async fn accept_wakes_those_who_wait<H: Harness>() {
     let mut wakeups = store.wakeups();
     wakeups.mark_unchanged();
     store.stored(lone("k")).await;
-    wakeups.changed().await.expect("the store is there");
+    wakeups.changed().await.expect("the store is alive");
 }
 
 pub async fn quarantine_keeps_one_row_per_endpoint_and_body<H: Harness>() {
@@ -140,7 +140,7 @@ pub async fn ping_leaves_nothing_behind<H: Harness>() {
     for _ in 0..3 {
         store.ping().await.expect("an event could be accepted");
     }
-    assert!(!wakeups.has_changed().expect("the store is there"), "nobody is woken");
+    assert!(!wakeups.has_changed().expect("the store is alive"), "no worker is woken");
     assert_eq!(store.all().await, events);
     assert_eq!(store.stats().await.expect("counted"), stats);
     assert_eq!(store.next_due(at(0)).await.expect("asked"), due);

@@ -1,4 +1,4 @@
-//! Taking events to run them: `claim` and `next_due`.
+//! Claiming events to run them: `claim` and `next_due`.
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub async fn claim_runs_events_that_crashed_one_at_a_time<H: Harness>() {
     assert_eq!(store.claimed(0).await.len(), 3);
     store.stored(lone("fresh 1")).await;
     let claims = store.claimed(15_000).await;
-    assert_eq!(claims.len(), 2, "one of those that crashed, and the fresh one");
+    assert_eq!(claims.len(), 2, "one of the crashed events, and the fresh one");
     let suspects: Vec<&Claim> = claims.iter().filter(|claim| claim.crashes > 0).collect();
     assert_eq!(suspects.len(), 1);
     store.stored(lone("fresh 2")).await;
@@ -79,7 +79,7 @@ pub async fn next_due_names_the_earliest_future_event<H: Harness>() {
     let due = async |millis| store.next_due(at(millis)).await.expect("told");
     assert_eq!(due(0).await.after, None);
     store.stored(lone("a")).await;
-    assert_eq!(due(1).await.after, None, "what is due already is no future");
+    assert_eq!(due(1).await.after, None, "an event that is due already is not in the future");
     let claim = store.claimed_one(0).await;
     assert_eq!(due(0).await.after, Some(Duration::from_millis(15_000)), "the end of its lease");
     store.fail(claim.lease, &retry("no", 700), at(0)).await.expect("recorded");
@@ -95,7 +95,7 @@ pub async fn next_due_tells_when_events_are_held_back<H: Harness>() {
     store.stored(event("second", Some("s"), 1)).await;
     assert!(held_back(1).await, "the session can be claimed");
     let first = store.claimed_one(1).await;
-    assert!(!held_back(1).await, "the second is for who runs the first");
+    assert!(!held_back(1).await, "the second belongs to the worker that runs the first");
     store.done(first.lease).await;
     assert!(held_back(1).await, "the session can be claimed again");
     let second = store.claimed_one(1).await;
@@ -115,7 +115,7 @@ pub async fn next_due_tells_when_events_are_held_back<H: Harness>() {
     store.stored(lone("innocent")).await;
     assert_eq!(store.claimed(700).await.len(), 2);
     let suspect = store.claimed_one(20_000).await;
-    assert!(held_back(20_000).await, "the other one that crashed");
+    assert!(held_back(20_000).await, "the other crashed event");
     store.done(suspect.lease).await;
     store.claimed_one(20_000).await;
     assert!(!held_back(20_000).await);

@@ -1,4 +1,4 @@
-//! Many callers at once, of one store and of several on the same database.
+//! Many concurrent callers, of one store and of several on the same database.
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::Harness;
 use super::support::*;
 
-/// For others to get in between.
+/// Lets others get in between.
 const A_MOMENT: Duration = Duration::from_millis(1);
 
 pub async fn accept_is_safe_for_many_at_once<H: Harness>() {
@@ -21,7 +21,7 @@ pub async fn accept_is_safe_for_many_at_once<H: Harness>() {
     for copy in 0..8 {
         for key in 0..50 {
             let store = harness.store();
-            // Among equal bodies there is another one for each tenth key.
+            // Among equal bodies, each tenth key has a different one.
             let body = event(&format!("k{key}"), None, i64::from(key % 10 == 0 && copy % 4 == 3));
             calls.push((key, tokio::spawn(async move { store.accept(body).await.expect("accepted") })));
         }
@@ -41,7 +41,7 @@ pub async fn accept_is_safe_for_many_at_once<H: Harness>() {
         if key % 10 != 0 {
             assert_eq!(count("duplicate"), 7, "of key {key}");
         } else {
-            // Whichever body was first: six others equal it or two.
+            // Whichever body came first: six others equal it, or two.
             assert!([(5, 2), (1, 6)].contains(&(count("duplicate"), count("conflict"))), "of key {key}");
         }
     }
@@ -72,7 +72,7 @@ pub async fn claim_is_safe_for_many_at_once<H: Harness>() {
                 }
                 sleep(A_MOMENT).await;
                 for claim in &claims {
-                    // First here, because another may have the next one as soon as the store knows.
+                    // Recorded here first, because another worker may have the next event as soon as the store knows.
                     if running.lock().expect("unpoisoned").end(claim) {
                         store.done(claim.lease).await;
                     } else {
@@ -83,7 +83,7 @@ pub async fn claim_is_safe_for_many_at_once<H: Harness>() {
         })
     });
     for task in accepts.into_iter().chain(workers.collect::<Vec<_>>()) {
-        task.await.expect("nothing was run twice or beside another one of its session");
+        task.await.expect("no event ran twice or beside another event of its session");
     }
     let events = harness.store().all().await;
     assert_eq!(events.len(), SCRIPT);
@@ -110,12 +110,12 @@ fn shuffled() -> Vec<Delivery> {
     events
 }
 
-/// Whether the event is given back when it is claimed for the first time.
+/// Whether the event is given back at its first claim.
 fn given_back(key: &str) -> bool {
     key.ends_with('3')
 }
 
-/// What runs now, according to those who run it.
+/// What runs now, according to the workers.
 #[derive(Default)]
 struct Running {
     sessions: HashMap<SessionId, RowId>,
@@ -127,8 +127,8 @@ struct Running {
 impl Running {
     fn start(&mut self, claim: &Claim) {
         let Lease { event, fence } = claim.lease;
-        assert!(self.events.insert(event), "event {event} is run twice at once");
-        assert!(!self.done.contains(&event), "event {event} is run again");
+        assert!(self.events.insert(event), "event {event} runs twice at the same time");
+        assert!(!self.done.contains(&event), "event {event} runs again");
         let before = self.fences.insert(event, fence);
         assert!(before.is_none_or(|before| before < fence), "the fence of event {event} does not grow");
         if let Some(session) = session_of(claim) {
@@ -137,7 +137,7 @@ impl Running {
         }
     }
 
-    /// Answers whether the event is done, and not given back.
+    /// Returns whether the event is done, and not given back.
     fn end(&mut self, claim: &Claim) -> bool {
         self.events.remove(&claim.lease.event);
         if let Some(session) = session_of(claim) {
@@ -173,7 +173,7 @@ pub async fn hand_over_gives_each_event_to_one_side<H: Harness>() {
             held.push_back(given);
         }
         keys.extend(harness.store().claim(&request(0, 2)).await.expect("claimed").iter().map(key_of));
-        // Some stay, to be seen by the claims above if the store does not know of them.
+        // Some stay, so that the claims above would see them if the store had lost track of them.
         if held.len() > 2
             && let Some(given) = held.pop_front()
         {
@@ -188,12 +188,15 @@ pub async fn hand_over_gives_each_event_to_one_side<H: Harness>() {
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), 60);
-    assert!(harness.store().claimed(14_999).await.is_empty(), "leases hold, and those handed over too");
+    assert!(
+        harness.store().claimed(14_999).await.is_empty(),
+        "leases hold, including those of handed-over events"
+    );
     for given in held {
         store.done(given.claim.lease).await;
     }
 
-    // What is not new is not handed over, and its slot is free again.
+    // An event that is not new is not handed over, and its slot is free again.
     assert_eq!(store.accept(lone("k0")).await.expect("accepted"), Accepted::Duplicate);
     assert_eq!(store.accept(event("k0", None, 5)).await.expect("accepted"), Accepted::Conflict);
     let free = timeout(Duration::from_secs(5), slots.acquire_many(4)).await;

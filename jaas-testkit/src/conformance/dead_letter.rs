@@ -1,4 +1,4 @@
-//! Giving events up: dead letters and `discard`.
+//! Dead letters and `discard`.
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
 use jaas_core::store::{
@@ -91,12 +91,12 @@ pub async fn discard_settles_an_event_and_is_audited<H: Harness>() {
         wakeups.changed().await.expect("others of its session may be claimable");
         let event = store.named(key).await;
         assert_eq!((event.state, event.settled_at), (EventState::Discarded, Some(at(100))));
-        assert_eq!(event.note.as_deref(), Some("the bug is mended"));
+        assert_eq!(event.note.as_deref(), Some("the bug is fixed"));
         let entry = store.audit(PageRequest::first()).await.expect("listed").items.pop().expect("an entry");
         assert_eq!((entry.event, entry.idempotency_key.as_str()), (id, key));
         assert_eq!((entry.action, entry.note, entry.at), (AuditAction::Discarded, note(), at(100)));
     }
-    assert_eq!(store.claimed_keys(1_000).await, ["next"], "it no longer waits for the discarded one");
+    assert_eq!(store.claimed_keys(1_000).await, ["next"], "it no longer waits for the discarded event");
 }
 
 pub async fn discard_refuses_an_event_that_runs_or_is_done<H: Harness>() {
@@ -133,7 +133,7 @@ pub async fn discard_matching_discards_the_events_of_a_page<H: Harness>() {
         ..EventQuery::default()
     };
     let page = store.discard_matching(&query, &note(), at(3)).await.expect("discarded");
-    assert_eq!(page.items.len(), 2, "the ignored one and the dead one");
+    assert_eq!(page.items.len(), 2, "the ignored and the dead event");
     let rest = EventQuery { page: PageRequest { after: page.next, ..query.page }, ..query };
     assert_eq!(store.discard_matching(&rest, &note(), at(3)).await.expect("discarded").items.len(), 1);
     let states: Vec<EventState> = store.all().await.iter().map(|event| event.state).collect();
@@ -142,7 +142,7 @@ pub async fn discard_matching_discards_the_events_of_a_page<H: Harness>() {
     store.done(running.lease).await;
     assert!(store.claimed(1_000_000).await.is_empty(), "nothing is left of the session");
 
-    // A group of dead letters, and no other.
+    // A group of dead letters, and no other events.
     for (key, error) in [("x", "one"), ("y", "two"), ("z", "one")] {
         store.stored(lone(key)).await;
         let lease = store.claimed_one(10).await.lease;

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::event::{self, EventBuilder};
 
-/// A fresh dispatcher for one test, and a way to see what it did.
+/// A fresh dispatcher for one test, and access to what it did.
 ///
 /// ```
 /// use jaas_core::Dispatcher;
@@ -44,22 +44,22 @@ use crate::event::{self, EventBuilder};
 /// ```
 #[async_trait]
 pub trait DispatcherHarness: Send + Sync + 'static {
-    /// Why the dispatcher cannot be tested here, such as a database that is not there. The tests then pass without
-    /// having tested anything, so say it where it is seen.
+    /// Why the dispatcher cannot be tested here, such as a missing database. The tests then pass without testing
+    /// anything, so report it where it is seen.
     fn skipped() -> Option<String> {
         None
     }
 
-    /// Makes a dispatcher that knows no key yet.
+    /// Creates a dispatcher that knows no key yet.
     async fn start() -> Self;
 
     /// The dispatcher.
     fn dispatcher(&self) -> Arc<dyn Dispatcher>;
 
-    /// Lets the next delivery be refused without any effect.
+    /// Lets the dispatcher refuse the next delivery without any effect.
     fn fail_next(&self);
 
-    /// The keys of the events it took, each as often as it did: rows that were stored, runs that succeeded.
+    /// The keys of the events it accepted, each as often as it did: rows that were stored, runs that succeeded.
     async fn taken(&self) -> Vec<String>;
 }
 
@@ -158,7 +158,7 @@ pub mod behavior {
             assert_eq!(harness.deliver(&other).await, Ok(Disposition::Conflict));
             assert_eq!(harness.deliver(&first).await, Ok(Disposition::Duplicate));
         }
-        // The same fields in other bytes are another body too.
+        // The same fields in other bytes are also a different body.
         let spaced = format!("{} ", first.text());
         let delivery = jaas_core::Delivery::parse("main", first.delivery().received_at, spaced.into());
         let spaced = delivery.expect("readable").into();
@@ -186,7 +186,8 @@ pub mod behavior {
         }
         let at = created("k").delivery().received_at;
         for (name, bytes) in crate::fixture::UNREADABLE {
-            let unreadable = jaas_core::Delivery::parse("main", at, (*bytes).into()).expect_err("unreadable");
+            let unreadable =
+                jaas_core::Delivery::parse("main", at, (*bytes).into()).expect_err("no envelope");
             let answer = harness.dispatcher().dispatch(unreadable.into()).await;
             assert_eq!(answer, Ok(Disposition::Quarantined), "{name}");
         }
@@ -196,7 +197,7 @@ pub mod behavior {
     pub async fn dispatch_takes_what_had_failed_when_it_comes_again<H: DispatcherHarness>() {
         let harness = H::start().await;
         harness.fail_next();
-        let error = harness.deliver(&created("k")).await.expect_err("told to fail");
+        let error = harness.deliver(&created("k")).await.expect_err("scripted to fail");
         assert!(!error.retry_after().is_zero(), "{error}");
         assert!(harness.taken().await.is_empty());
         assert_took(&harness.deliver(&created("k")).await);
@@ -232,7 +233,7 @@ pub mod behavior {
     }
 }
 
-/// What the tests do with a dispatcher in a line.
+/// What the tests do with a dispatcher, in one line each.
 #[async_trait]
 trait Deliver {
     async fn deliver(&self, event: &EventBuilder) -> Result<Disposition, DispatchError>;
@@ -249,9 +250,9 @@ fn created(key: &str) -> EventBuilder {
     event::room_created().key(key).untyped()
 }
 
-/// Taken now, by whatever means, and not before.
+/// Asserts that the event is accepted now, by whatever means, and was not before.
 #[track_caller]
 fn assert_took(answer: &Result<Disposition, DispatchError>) {
     let took = matches!(answer, Ok(Disposition::Stored | Disposition::Handled | Disposition::Ignored));
-    assert!(took, "not taken as new: {answer:?}");
+    assert!(took, "not accepted as new: {answer:?}");
 }

@@ -15,10 +15,10 @@ pub async fn renew_keeps_a_claim_beyond_its_first_lease<H: Harness>() {
     let claim = store.claimed_one(0).await;
     assert_eq!(store.renew(&[claim.lease], at(10_000), LEASE).await.expect("renewed"), []);
     assert!(store.claimed(24_999).await.is_empty());
-    // Too late, but nobody has taken over.
+    // Too late, but no other worker has taken over.
     assert_eq!(store.renew(&[claim.lease], at(26_000), LEASE).await.expect("renewed"), []);
     assert!(store.claimed(40_999).await.is_empty());
-    assert_eq!(store.claimed_one(41_000).await.crashes, 1, "in the end it ran out");
+    assert_eq!(store.claimed_one(41_000).await.crashes, 1, "in the end it expired");
 }
 
 pub async fn renew_names_the_leases_that_were_lost<H: Harness>() {
@@ -44,7 +44,7 @@ pub async fn release_makes_the_event_claimable_at_once<H: Harness>() {
     let mut wakeups = store.wakeups();
     wakeups.mark_unchanged();
     store.release(&[lease], at(1)).await.expect("released");
-    wakeups.changed().await.expect("another worker is told");
+    wakeups.changed().await.expect("another worker is woken");
     store.claimed_one(1).await;
 }
 
@@ -52,8 +52,8 @@ pub async fn release_counts_an_interruption_not_a_failure<H: Harness>() {
     let harness = H::start().await;
     let (lost, live) = overtaken(&harness).await;
     let store = harness.store();
-    store.release(&[lost], at(15_001)).await.expect("passed over");
-    assert_eq!(store.only().await.state, EventState::Running, "a stale lease is passed over");
+    store.release(&[lost], at(15_001)).await.expect("skipped");
+    assert_eq!(store.only().await.state, EventState::Running, "a stale lease is skipped");
     store.release(&[live], at(15_001)).await.expect("released");
     let event = store.only().await;
     assert_eq!((event.failures, event.crashes, event.interruptions), (0, 1, 1));
@@ -69,7 +69,7 @@ pub async fn give_back_leaves_the_event_as_if_it_had_not_been_claimed<H: Harness
     wakeups.mark_unchanged();
     store.give_back(&[lost, other], at(15_001)).await.expect("given back");
     wakeups.changed().await.expect("another worker is woken");
-    assert_eq!(store.named("k").await.state, EventState::Running, "a stale lease is passed over");
+    assert_eq!(store.named("k").await.state, EventState::Running, "a stale lease is skipped");
     let event = store.named("s").await;
     assert_eq!(
         (event.state, event.failures, event.crashes, event.interruptions),
@@ -77,7 +77,7 @@ pub async fn give_back_leaves_the_event_as_if_it_had_not_been_claimed<H: Harness
     );
     let again = store.claimed_one(15_001).await;
     assert_eq!((again.lease.event, again.attempt()), (other.event, 1));
-    assert!(again.lease.fence > other.fence, "no lease is given out twice");
+    assert!(again.lease.fence > other.fence, "no lease is issued twice");
     store.give_back(&[live], at(15_002)).await.expect("given back");
-    assert_eq!(store.claimed_one(15_002).await.crashes, 1, "it is still one that crashed");
+    assert_eq!(store.claimed_one(15_002).await.crashes, 1, "it still counts as crashed");
 }

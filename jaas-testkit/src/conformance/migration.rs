@@ -1,4 +1,4 @@
-//! Opening a database that is there already.
+//! Opening an existing database.
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub async fn migration_is_safe_for_several_at_once<H: DurableHarness>() {
     }
 }
 
-/// Puts something of everything into a store; answers the lease of what runs.
+/// Fills a store with a row of every kind; returns the lease of the running event.
 async fn filled(store: &impl EventAdmin) -> Lease {
     for state in [EventState::Done, EventState::Ignored, EventState::Dead, EventState::Discarded] {
         store.ends(state.as_str(), state, 0).await;
@@ -68,7 +68,7 @@ async fn filled(store: &impl EventAdmin) -> Lease {
     running
 }
 
-/// Everything that a store tells.
+/// Everything that a store returns.
 #[derive(Debug, PartialEq)]
 struct Contents {
     events: Vec<StoredEvent>,

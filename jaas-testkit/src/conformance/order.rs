@@ -1,4 +1,4 @@
-//! What is run before what.
+//! The order in which events run.
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::support::*;
 pub async fn claim_runs_a_session_one_at_a_time_earliest_first<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
-    // Arrival order means nothing: `timestamp` does.
+    // The order of arrival is irrelevant: `timestamp` decides.
     for (key, session, millis) in [
         ("a3", Some("a"), 30),
         ("b1", Some("b"), 50),
@@ -37,7 +37,7 @@ pub async fn claim_runs_a_session_one_at_a_time_earliest_first<H: Harness>() {
         assert_eq!(key_of(&running), expected);
     }
 
-    // Two that happened at once run in the order they were accepted.
+    // Two that happened at the same time run in the order in which they were accepted.
     for key in ["z-first", "second"] {
         store.stored(event(key, Some("c"), 70)).await;
     }
@@ -63,7 +63,7 @@ pub async fn claim_lets_a_session_pass_an_event_that_keeps_failing<H: Harness>()
     }
     let later = store.claimed_one(350).await;
     assert_eq!(key_of(&later), "later");
-    assert!(store.claimed(400).await.is_empty(), "still one at a time, although the failing one is due");
+    assert!(store.claimed(400).await.is_empty(), "still one at a time, although the failing event is due");
     store.done(later.lease).await;
     assert_eq!(store.claimed_keys(400).await, ["failing"]);
 }
@@ -78,7 +78,7 @@ pub async fn claim_waits_out_the_settle_window<H: Harness>() {
     request.now = at(100);
     assert_eq!(store.claim(&request).await.expect("claimed").len(), 1);
 
-    // One that happened earlier and came within the window overtakes.
+    // An event that happened earlier and arrived within the window overtakes.
     store.stored(event("left", Some("t"), 110)).await;
     let mut joined = event("joined", Some("t"), 105);
     joined.received_at = at(150);
@@ -112,7 +112,7 @@ pub async fn hand_over_keeps_the_order_of_a_session<H: Harness>() {
     }
     store.done(claim.lease).await;
 
-    // Many at once: the first may be handed over, and the others wait for it.
+    // Many at the same time: the first may be handed over, and the others wait for it.
     let accepts = (0..10).map(|number| {
         let store = harness.store();
         tokio::spawn(async move { store.stored(event(&format!("b{number}"), Some("b"), 90 - number)).await })
@@ -132,7 +132,7 @@ pub async fn hand_over_keeps_the_order_of_a_session<H: Harness>() {
     }
     let rest = &keys[1..];
     assert!(rest.iter().rev().is_sorted(), "the earliest first: {keys:?}");
-    assert!(handed_over.try_recv().is_err(), "every event was run once");
+    assert!(handed_over.try_recv().is_err(), "every event ran once");
 }
 
 async fn running(store: &impl EventAdmin) -> Vec<String> {

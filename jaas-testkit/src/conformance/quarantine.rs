@@ -1,4 +1,4 @@
-//! Parsing again what is in quarantine: `replay_quarantined`.
+//! Parsing quarantined bodies again: `replay_quarantined`.
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
 use jaas_core::store::{Accepted, AuditAction, EventAdmin, EventState, EventStore as _, PageRequest};
@@ -7,7 +7,7 @@ use jaas_core::{Delivery, EnvelopeError, Unreadable};
 use super::Harness;
 use super::support::*;
 
-/// What an earlier version could not parse, and this one can.
+/// A body that an earlier version could not parse, and this one can.
 fn parsable(delivery: &Delivery) -> Unreadable {
     let (endpoint, body) = (delivery.endpoint.clone(), delivery.body().clone());
     Unreadable::new(endpoint, delivery.received_at, EnvelopeError::not_an_object(), body)
@@ -38,7 +38,7 @@ pub async fn replay_quarantined_accepts_what_can_be_parsed_now<H: Harness>() {
     let accepted = store.named("new").await;
     assert_eq!((accepted.state, accepted.received_at), (EventState::Waiting, at(5)));
     assert_eq!(&accepted.body[..], &new.body()[..]);
-    assert_eq!(store.claimed_keys(100).await.len(), 3, "what was accepted is run");
+    assert_eq!(store.claimed_keys(100).await.len(), 3, "what was accepted runs");
     assert_eq!(store.accept(new).await.expect("accepted"), Accepted::Duplicate);
     let conflicts = store.conflicts(PageRequest::first()).await.expect("listed").items;
     assert_eq!(conflicts.iter().map(|row| row.idempotency_key.as_str()).collect::<Vec<_>>(), ["other body"]);
@@ -55,7 +55,7 @@ pub async fn replay_quarantined_is_audited<H: Harness>() {
     let mut wakeups = store.wakeups();
     wakeups.mark_unchanged();
     store.replay_quarantined(PageRequest::first(), &note(), at(100)).await.expect("replayed");
-    assert!(wakeups.has_changed().expect("the store is there"), "those who wait are woken");
+    assert!(wakeups.has_changed().expect("the store is alive"), "waiting workers are woken");
     let entries = store.audit(PageRequest::first()).await.expect("listed").items;
     assert_eq!(entries.len(), 1, "what stays is not audited");
     let (entry, id) = (&entries[0], store.only().await.id);

@@ -39,7 +39,8 @@ pub async fn events_are_filtered_by_every_field_of_the_query<H: Harness>() {
     store.stored(event("b", Some("S"), 10)).await;
     let other = r#"{"idempotencyKey":"c","eventType":"ROOM_CREATED","sessionId":"s","fqn":"vpaas-magic-cookie-1/art"}"#;
     store.stored(delivery(other.to_owned(), at(20))).await;
-    let elsewhere = Delivery::parse("other", at(30), event("d", None, 30).body().clone()).expect("readable");
+    let elsewhere =
+        Delivery::parse("other", at(30), event("d", None, 30).body().clone()).expect("an envelope");
     store.stored(elsewhere).await;
 
     let keys = async |query: EventQuery| {
@@ -54,7 +55,7 @@ pub async fn events_are_filtered_by_every_field_of_the_query<H: Harness>() {
     assert_eq!(keys(EventQuery { fqn: Some(fqn), ..all() }).await, ["a", "b", "d"]);
     assert_eq!(keys(EventQuery { idempotency_key: Some(IdempotencyKey::new("b")), ..all() }).await, ["b"]);
     assert_eq!(keys(EventQuery { endpoint: Some("other".into()), ..all() }).await, ["d"]);
-    // `from` is inside, `until` is not; what has no `timestamp` happened when it was received.
+    // `from` is inclusive, `until` is not; an event without `timestamp` happened when it was received.
     assert_eq!(keys(EventQuery { from: Some(at(10)), ..all() }).await, ["b", "c", "d"]);
     assert_eq!(keys(EventQuery { until: Some(at(20)), ..all() }).await, ["a", "b"]);
     assert_eq!(keys(EventQuery { from: Some(at(11)), until: Some(at(21)), ..all() }).await, ["c"]);
@@ -69,7 +70,7 @@ pub async fn events_are_filtered_by_every_field_of_the_query<H: Harness>() {
         Vec::<String>::new()
     );
 
-    // A page of what matches, not what matches of a page.
+    // A page of the matching rows, not the matching rows of a page.
     let mut page = EventQuery { session_id: Some(SessionId::new("s")), ..all() };
     page.page.limit = 1;
     page.page.after = store.events(&page).await.expect("listed").next;
@@ -161,7 +162,7 @@ pub async fn stats_count_every_state<H: Harness>() {
     assert_eq!(store.stats().await.expect("counted"), StoreStats::default());
     let ends = [EventState::Done, EventState::Ignored, EventState::Dead, EventState::Discarded];
     for (number, state) in ends.into_iter().enumerate() {
-        // It is the order of the rows that counts.
+        // The order of the rows counts.
         for (name, millis) in [("first", 50), ("second", 10)] {
             store.ends(&format!("{name} {number}"), state, millis).await;
         }

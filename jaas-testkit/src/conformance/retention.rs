@@ -56,14 +56,18 @@ pub async fn purge_deletes_by_age_and_state<H: Harness>() {
         assert_eq!(store.keys().await, left, "before the end of day {day}");
     }
     let of_dead = AttemptQuery { event: Some(dead), ..AttemptQuery::default() };
-    assert_eq!(store.attempts(&of_dead).await.expect("listed").items, [], "they go with their event");
+    assert_eq!(
+        store.attempts(&of_dead).await.expect("listed").items,
+        [],
+        "they are deleted with their event"
+    );
     let stats = async || {
         let stats = store.stats().await.expect("counted");
         (stats.conflicts, stats.quarantined)
     };
-    assert_eq!(stats().await, (1, 1), "the conflict of the dead one went with it");
+    assert_eq!(stats().await, (1, 1), "the conflict of the dead event was deleted with it");
     assert_eq!(purged(&store, &retention, 8 * DAY + 2).await, Purged::new(0, 1, 0, false));
-    // Those bytes come again, so they are as young as the last time.
+    // Those bytes arrive again, so they are as young as the last time.
     store.quarantine(unreadable("main", b"[]", DAY)).await.expect("quarantined");
     assert_eq!(purged(&store, &retention, 11 * DAY - 1).await, Purged::new(0, 0, 0, false));
     assert_eq!(purged(&store, &retention, 11 * DAY + 1).await, Purged::new(0, 0, 1, false));
@@ -191,7 +195,7 @@ pub async fn erase_session_removes_bodies_and_keeps_keys<H: Harness>() {
         assert_eq!((&event.body[..], event.note), (&b""[..], None));
     }
     assert_eq!(store.named("dead").await.trace, None);
-    assert_eq!(store.named("done").await.trace, Some(trace(None)), "what vendors wrote is erased");
+    assert_eq!(store.named("done").await.trace, Some(trace(None)), "vendor data is erased");
     assert_eq!((store.named("other").await, store.named("lone").await), untouched);
     let attempts = store.attempts(&AttemptQuery::default()).await.expect("listed").items;
     assert_eq!(
@@ -205,13 +209,13 @@ pub async fn erase_session_removes_bodies_and_keeps_keys<H: Harness>() {
     assert_eq!(told, [erased("dead"), erased("done")]);
     assert_eq!(entries[0].note, note());
 
-    // What comes again is known, and its body does not come back.
+    // A repetition is known, and its body does not come back.
     assert_eq!(store.accept(event("dead", Some("s"), 0)).await.expect("accepted"), Accepted::Duplicate);
     assert_eq!(store.accept(conflicting).await.expect("accepted"), Accepted::Conflict);
     let conflicts = store.conflicts(PageRequest::first()).await.expect("listed").items;
     assert_eq!(conflicts.iter().map(|row| (&row.body[..], row.seen)).collect::<Vec<_>>(), [(&b""[..], 2)]);
 
-    // What came only after it is erased when asked again.
+    // A body that arrived later is erased by the next call.
     assert_eq!(store.accept(event("done", Some("s"), 3)).await.expect("accepted"), Accepted::Conflict);
     assert_eq!(store.erase_session(&session, &note(), at(20)).await.expect("erased"), 0);
     let conflicts = store.conflicts(PageRequest::first()).await.expect("listed").items;

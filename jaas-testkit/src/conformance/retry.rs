@@ -88,7 +88,7 @@ pub async fn replay_runs_a_settled_event_again<H: Harness>() {
     let mut wakeups = store.wakeups();
     wakeups.mark_unchanged();
     store.replay(lease.event, &note(), at(100)).await.expect("replayed");
-    wakeups.changed().await.expect("workers are told");
+    wakeups.changed().await.expect("workers are woken");
     let event = store.only().await;
     assert_eq!(
         (event.state, event.failures, event.note, event.settled_at),
@@ -170,7 +170,7 @@ pub async fn replay_matching_replays_the_settled_events_of_a_page<H: Harness>() 
     let mut wakeups = store.wakeups();
     wakeups.mark_unchanged();
     let page = store.replay_matching(&dead, &note(), at(10)).await.expect("replayed");
-    wakeups.changed().await.expect("workers are told");
+    wakeups.changed().await.expect("workers are woken");
     assert_eq!(page.items, [id("dead 1").await, id("dead 2").await]);
     dead.page.after = page.next;
     let page = store.replay_matching(&dead, &note(), at(10)).await.expect("replayed");
@@ -179,7 +179,7 @@ pub async fn replay_matching_replays_the_settled_events_of_a_page<H: Harness>() 
     assert_eq!((replayed.state, replayed.failures, replayed.due_at), (EventState::Waiting, 0, at(10)));
     assert_eq!(store.named("ignored").await.state, EventState::Ignored, "not asked for");
 
-    // Those that wait and the erased one are passed over, and count for the page.
+    // Waiting events and the erased one are skipped, and count for the page.
     let mut every = EventQuery { endpoint: Some("main".into()), ..EventQuery::default() };
     every.page.limit = 3;
     let page = store.replay_matching(&every, &note(), at(20)).await.expect("replayed");
@@ -198,7 +198,7 @@ pub async fn replay_matching_refuses_an_empty_query<H: Harness>() {
     store.ends("k", EventState::Dead, 0).await;
     let mut query = EventQuery::default();
     query.page.limit = 7;
-    let error = store.replay_matching(&query, &note(), at(1)).await.expect_err("it names nothing");
+    let error = store.replay_matching(&query, &note(), at(1)).await.expect_err("it sets no field");
     assert_eq!(error.kind(), StoreErrorKind::EmptyQuery);
     assert_eq!(store.only().await.state, EventState::Dead);
 }

@@ -16,7 +16,7 @@ pub async fn complete_settles_the_event_with_its_last_step<H: Harness>() {
     let lease = store.claimed_one(0).await.lease;
     store.complete(lease, &step("a", false), &Handled::Done, at(3)).await.expect("completed");
     assert_eq!(store.only().await.state, EventState::Running);
-    // After the end of its lease, but nobody has taken over.
+    // After the end of its lease, but no other worker has taken over.
     store.complete(lease, &step("b", true), &Handled::Done, at(16_000)).await.expect("completed");
     let event = store.only().await;
     assert_eq!((event.state, event.settled_at), (EventState::Done, Some(at(16_000))));
@@ -107,13 +107,13 @@ pub async fn run_rolls_back_when_the_work_fails<H: DurableHarness>() {
             Err(HandlerError::permanent("changed my mind"))
         })
     });
-    let result = store.run(lease, &step("h", true), at(1), work).await.expect("the store is well");
+    let result = store.run(lease, &step("h", true), at(1), work).await.expect("the store works");
     assert_eq!(result.0, Err(HandlerError::permanent("changed my mind")));
     assert_eq!(harness.written().await, Vec::<String>::new());
     let event = store.only().await;
     assert_eq!((event.state, event.failures, event.completed.len()), (EventState::Running, 0, 0));
 
-    // The connection is as good as new.
+    // The connection can still be used.
     let work: TxWork<TxOf<H>> = Box::new(|tx| H::write(tx, "after"));
     store.run(lease, &step("h", true), at(2), work).await.expect("committed").0.expect("handled");
     assert_eq!(harness.written().await, ["after"]);
@@ -139,7 +139,7 @@ pub async fn rehearse_rolls_back_what_the_work_has_written<H: DurableHarness>() 
     let harness = H::start().await;
     let store = harness.store();
     let work: TxWork<<H::Store as EventStore>::Tx> = Box::new(|tx| H::write(tx, "rehearsed"));
-    assert_eq!(store.rehearse(work).await.expect("run").expect("it ran well"), Handled::Done);
+    assert_eq!(store.rehearse(work).await.expect("run").expect("it succeeded"), Handled::Done);
     let work: TxWork<<H::Store as EventStore>::Tx> = Box::new(|tx| {
         Box::pin(async move {
             H::write(tx, "rehearsed too").await?;
@@ -160,7 +160,7 @@ pub async fn complete_goes_on_with_the_next_event_of_the_session<H: Harness>() {
     }
     let claims = store.claimed(100).await;
     let first = claims.iter().find(|claim| key_of(claim) == "a1").expect("claimed");
-    // One that arrives late and happened earlier goes first.
+    // An event that arrives late but happened earlier goes first.
     let mut late = event("a2", Some("a"), 20);
     late.received_at = at(0);
     store.stored(late).await;
@@ -175,11 +175,7 @@ pub async fn complete_goes_on_with_the_next_event_of_the_session<H: Harness>() {
     assert!(store.claimed(102).await.is_empty(), "the session is still claimed");
     let stale = store.complete(first.lease, &going_on("h"), &Handled::Done, at(102)).await;
     assert_eq!(stale.expect_err("it is settled").kind(), StoreErrorKind::StaleLease);
-    assert_eq!(
-        store.renew(&[second.lease], at(10_000), LEASE).await.expect("renewed"),
-        [],
-        "a lease of its own"
-    );
+    assert_eq!(store.renew(&[second.lease], at(10_000), LEASE).await.expect("renewed"), [], "a new lease");
     let ignored = Handled::ignored("not mine");
     let third = store.complete(second.lease, &going_on("h"), &ignored, at(20_000)).await.expect("completed");
     let third = third.expect("the session goes on");
@@ -194,7 +190,8 @@ pub async fn complete_goes_on_with_the_next_event_of_the_session<H: Harness>() {
     assert_eq!(store.named("a2").await.state, EventState::Ignored);
 }
 
-/// Three events of a session, of which the first is done, so that the second is claimed, with what the store lists behind it.
+/// Three events of a session, of which the first is done, so that the second is claimed, with the events that the store
+/// lists behind it.
 async fn second_of_four<H: Harness>(store: &H::Store) -> Claim {
     for (key, millis) in [("1", 1), ("2", 2), ("3", 3), ("4", 4)] {
         store.stored(event(key, Some("s"), millis)).await;
@@ -219,7 +216,8 @@ pub async fn complete_all_settles_what_was_run_ahead<H: Harness>() {
         .map(|claim| completion(claim, Handled::ignored("not mine")))
         .collect();
     if let [third, fourth] = &*std::mem::take(&mut held.following) {
-        // One that arrives late and happened earlier is claimed after the second; what has been run is recorded beside it.
+        // An event that arrives late but happened earlier is claimed after the second; what has already run is recorded
+        // beside it.
         store.stored(event("2a", Some("s"), 2)).await;
         let late = store.complete_all(held.lease, &done[..2], Some(next_claim()), at(12)).await;
         let late = late.expect("completed").expect("the session goes on");
@@ -233,7 +231,7 @@ pub async fn complete_all_settles_what_was_run_ahead<H: Harness>() {
         let end = store.complete_all(late.lease, &done, Some(next_claim()), at(14)).await;
         assert!(end.expect("completed").is_none(), "nothing is left");
     } else {
-        // A store need not list what follows.
+        // A store need not list following events.
         let third = store.complete_all(held.lease, &done[..1], Some(next_claim()), at(12)).await;
         let third = third.expect("completed").expect("the session goes on");
         let done = completion(&third, Handled::Done);
@@ -279,7 +277,7 @@ pub async fn complete_all_passes_over_what_has_changed_meanwhile<H: Harness>() {
         .collect();
     let next = store.complete_all(held.lease, &done, Some(next_claim()), at(13)).await.expect("completed");
     assert_eq!(store.named("3").await.state, EventState::Discarded);
-    assert_eq!(store.named("other").await.state, EventState::Running, "it is claimed by itself");
+    assert_eq!(store.named("other").await.state, EventState::Running, "it is claimed separately");
     match next {
         Some(fourth) => assert_eq!((key_of(&fourth), held.following.len()), ("4".to_owned(), 0)),
         None => assert_eq!(store.named("4").await.state, EventState::Done),
@@ -296,7 +294,7 @@ pub async fn following_events_are_those_that_would_run_next<H: Harness>() {
     };
     let second = second_of_four::<H>(&store).await;
     lists_nothing_or(&second, &["3", "4"]);
-    // One that is not due yet ends the list.
+    // An event that is not due yet ends the list.
     let next = Some(NextClaim { following: 8, ..next_claim() });
     let go_on = async |claim: &Claim, millis| {
         let done = completion(claim, Handled::Done);
@@ -309,7 +307,7 @@ pub async fn following_events_are_those_that_would_run_next<H: Harness>() {
     assert!(fourth.following.is_empty());
     let passes = Failure { passable: true, ..retry("no", 100) };
     store.fail(fourth.lease, &passes, at(14)).await.expect("recorded");
-    // Behind one that was passed and comes back in between, nothing is listed.
+    // Behind an event that was passed and comes back in between, nothing is listed.
     for (key, millis) in [("6", 6), ("7", 7)] {
         store.stored(event(key, Some("s"), millis)).await;
     }
@@ -317,7 +315,7 @@ pub async fn following_events_are_those_that_would_run_next<H: Harness>() {
     assert_eq!(key_of(&sixth), "6");
     let seventh = go_on(&sixth, 16).await.expect("the session goes on");
     assert_eq!((key_of(&seventh), listed(&seventh)), ("7".to_owned(), Vec::new()));
-    // One that has crashed ends the list.
+    // An event that has crashed ends the list.
     store.done(seventh.lease).await;
     let fourth = store.claimed_one(600).await;
     store.done(fourth.lease).await;
@@ -325,7 +323,7 @@ pub async fn following_events_are_those_that_would_run_next<H: Harness>() {
     assert_eq!(key_of(&crashes), "5");
     store.stored(event("4a", Some("s"), 4)).await;
     store.stored(event("4b", Some("s"), 5)).await;
-    // Its lease runs out, and it waits as a suspect behind what happened earlier.
+    // Its lease expires, and it waits as a suspect behind what happened earlier.
     let earlier = store.claimed_one(20_000).await;
     assert_eq!(key_of(&earlier), "4a");
     let last = go_on(&earlier, 20_001).await.expect("the session goes on");

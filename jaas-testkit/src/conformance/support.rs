@@ -1,4 +1,4 @@
-//! What the tests share: events, requests, and what is done with a store in a line.
+//! What the tests share: events, requests, and one-line operations on a store.
 #![allow(clippy::expect_used)]
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::Harness;
 /// When every test starts.
 pub(super) const START: Timestamp = Timestamp::from_millis(1_795_420_800_000);
 
-/// How long claims of these tests hold.
+/// The lease of the claims in these tests.
 pub(super) const LEASE: Duration = Duration::from_secs(15);
 
 pub(super) const HOUR: i64 = 60 * 60 * 1000;
@@ -70,7 +70,7 @@ pub(super) fn step(handler: &str, last: bool) -> Step {
     Step { handler: handler.into(), last, next: None }
 }
 
-/// A failure after which the event waits for so many milliseconds.
+/// A failure after which the event waits for this many milliseconds.
 pub(super) fn retry(error: &str, millis: u64) -> Failure {
     let retry_in = Some(Duration::from_millis(millis));
     Failure { error: error.to_owned(), retry_in, passable: false, next: None }
@@ -91,10 +91,10 @@ pub(super) fn final_failure(error: &str) -> Failure {
 }
 
 pub(super) fn note() -> AuditNote {
-    AuditNote::new("operator", "the bug is mended")
+    AuditNote::new("operator", "the bug is fixed")
 }
 
-/// A worker with room for so many events, to which may be handed over.
+/// A worker with this many slots, to which events may be handed over.
 pub(super) fn open_hand_over(room: usize) -> (HandOver, mpsc::UnboundedReceiver<HandedOver>, Arc<Semaphore>) {
     let slots = Arc::new(Semaphore::new(room));
     let (to, handed_over) = HandOver::new("conformance", slots.clone(), LEASE);
@@ -102,7 +102,7 @@ pub(super) fn open_hand_over(room: usize) -> (HandOver, mpsc::UnboundedReceiver<
     (to, handed_over, slots)
 }
 
-/// A store with one event that was claimed, and claimed again when the lease ran out: both leases.
+/// A store with one event that was claimed, and claimed again when the lease expired: both leases.
 pub(super) async fn overtaken<H: Harness>(harness: &H) -> (Lease, Lease) {
     let store = harness.store();
     store.stored(lone("k")).await;
@@ -112,7 +112,7 @@ pub(super) async fn overtaken<H: Harness>(harness: &H) -> (Lease, Lease) {
     (lost, live)
 }
 
-/// What the tests do with a store in a line.
+/// What the tests do with a store, in one line each.
 #[async_trait]
 pub(super) trait Shorthand: EventAdmin {
     async fn stored(&self, delivery: Delivery);
@@ -144,7 +144,7 @@ impl<S: EventAdmin> Shorthand for S {
         claims.remove(0)
     }
 
-    /// The keys of what is claimed, sorted.
+    /// The keys of the claimed events, sorted.
     async fn claimed_keys(&self, millis: i64) -> Vec<String> {
         let mut keys: Vec<String> = self.claimed(millis).await.iter().map(key_of).collect();
         keys.sort();
@@ -155,7 +155,7 @@ impl<S: EventAdmin> Shorthand for S {
         self.complete(lease, &step("h", true), &Handled::Done, at(1)).await.expect("completed");
     }
 
-    /// Accepts an event and settles it, all at this time.
+    /// Accepts an event and settles it, both at this time.
     async fn ends(&self, key: &str, state: EventState, millis: i64) {
         self.stored(event(key, None, millis)).await;
         if state == EventState::Discarded {
@@ -169,7 +169,7 @@ impl<S: EventAdmin> Shorthand for S {
                 self.complete(lease, &step("h", true), &Handled::ignored("not mine"), at(millis)).await
             }
             EventState::Dead => self.fail(lease, &final_failure("no"), at(millis)).await,
-            state => panic!("{state} is no end"),
+            state => panic!("{state} is not a settled state"),
         };
         settled.expect("settled");
     }
@@ -205,7 +205,7 @@ pub(super) fn key_of_event(event: StoredEvent) -> String {
     event.idempotency_key.into_string()
 }
 
-/// Follows the cursor to the end, and sees that from the newest on the same rows are listed.
+/// Follows the cursor to the end, and checks that the same rows are listed from the newest on.
 pub(super) async fn pages<T: PartialEq + std::fmt::Debug>(
     limit: u32,
     list: impl AsyncFn(PageRequest) -> Result<Page<T>, StoreError>,

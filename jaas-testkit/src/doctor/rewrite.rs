@@ -29,7 +29,7 @@ enum Escape {
     Html,
 }
 
-/// Every form, with its description; empty when the body is no JSON.
+/// Every form, with its description; empty when the body is not JSON.
 pub(super) fn forms(body: &[u8]) -> Vec<(String, String)> {
     let Some(json) = std::str::from_utf8(body).ok().and_then(Json::read) else { return Vec::new() };
     let mut forms: Vec<(String, String)> = Vec::new();
@@ -76,7 +76,7 @@ pub(super) fn escapes(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     changed.into_iter().filter(|(_, changed)| changed != body).collect()
 }
 
-/// The body in the encodings that it may have been through, and how they come to be; without those that change nothing.
+/// The body in the encodings that it may have been through, and their causes; without those that change nothing.
 pub(super) fn encodings(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let Ok(text) = std::str::from_utf8(body) else { return Vec::new() };
     if text.is_ascii() {
@@ -97,9 +97,9 @@ pub(super) fn encodings(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("with `?` for each UTF-16 unit outside ASCII", question_marks(char::len_utf16).into_bytes()),
         ("with `?` for each byte outside ASCII", question_marks(char::len_utf8).into_bytes()),
         ("in Latin-1, with `?` for what it lacks", latin_1_or_mark.collect()),
-        ("in UTF-8 twice, as when it is taken for Latin-1 in between", twice.into_bytes()),
+        ("in UTF-8 twice, as when a program takes it for Latin-1 in between", twice.into_bytes()),
     ];
-    // What came is encoded twice, and was signed when it was so once.
+    // The received body is encoded twice, and was signed when it was encoded once.
     encodings.extend(latin_1.map(|once| ("in UTF-8 once, while this body is encoded twice", once)));
     encodings
 }
@@ -114,7 +114,7 @@ enum Json {
 
 impl Json {
     fn read(text: &str) -> Option<Self> {
-        // No deeper than what serde_json reads by itself, because this recurses too.
+        // No deeper than what serde_json parses, because this also recurses.
         Self::read_at(text.trim(), 0)
     }
 
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_has_no_forms_and_the_body_itself_is_none() {
+    fn a_body_that_is_not_json_has_no_forms_and_the_body_itself_is_not_one() {
         assert!(texts("{").is_empty() && forms(b"\xff").is_empty());
         assert!(!texts(r#"{"a":1}"#).contains(&r#"{"a":1}"#.to_owned()));
         assert!(texts(&format!("{}{}", "[".repeat(10_000), "]".repeat(10_000))).is_empty());

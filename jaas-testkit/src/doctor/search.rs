@@ -1,4 +1,4 @@
-//! Trying the mistakes out.
+//! Tries the mistakes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -8,7 +8,7 @@ use sha2::Sha256;
 
 use super::{Doctor, Finding, Mistake, from_millis, rewrite};
 
-/// Something that may have been signed with, over, or as, and the mistakes it takes to come to it.
+/// A key, a text or a signature that may have been used, and the mistakes that lead to it.
 struct Variant<T> {
     value: T,
     findings: Vec<Finding>,
@@ -32,7 +32,7 @@ pub(super) fn explain(doctor: &Doctor, header: &str, body: &[u8], now: Timestamp
     }
     let candidates: Vec<_> = elements.v1.iter().filter_map(|v1| digest(v1)).collect();
     if elements.v1.is_empty() {
-        return malformed("The header has no `v1`, and no other element may stand for it", header);
+        return malformed("The header has no `v1`, and no other element may replace it", header);
     }
     let times: Vec<_> = elements.t.iter().flat_map(|t| times(t, elements.t.len() > 1)).collect();
     let (keys, bodies) = (keys(doctor), bodies(body));
@@ -57,17 +57,17 @@ pub(super) fn explain(doctor: &Doctor, header: &str, body: &[u8], now: Timestamp
         }
     }
     let Some((mut findings, signed_at)) = best else { return body_missing(body).into_iter().collect() };
-    // The age is said of a signature that is otherwise explained, as a receiver does.
+    // The age is reported for a signature that is otherwise explained, as a receiver does.
     if let Some(signed_at) = signed_at {
         findings.extend(Finding::clock_skew(signed_at, now, doctor.tolerance));
     }
     findings
 }
 
-/// JaaS signs no empty body.
+/// JaaS never signs an empty body.
 fn body_missing(body: &[u8]) -> Option<Finding> {
     body.is_empty().then(|| {
-        let text = "The body is empty, and JaaS signs no empty body: something has read it before, such as a middleware that \
+        let text = "The body is empty, and JaaS never signs an empty body: something consumed it earlier, such as a middleware that \
                     logs bodies, or it was not captured. Mount the webhook outside of that middleware, and capture the bytes \
                     as they came. Nothing can be said of the secret.";
         Finding::new(Mistake::BodyMissing, text)
@@ -75,14 +75,14 @@ fn body_missing(body: &[u8]) -> Option<Finding> {
 }
 
 fn malformed(problem: &str, header: &str) -> Vec<Finding> {
-    let hint = if header.contains(':') { " Give the value alone, without the header's name." } else { "" };
+    let hint = if header.contains(':') { " Pass the value alone, without the header's name." } else { "" };
     let text = format!("{problem}: it must look like t=<seconds>,v1=<base64>.{hint}");
     vec![Finding::new(Mistake::MalformedHeader, text)]
 }
 
 /// The elements of a header, split as a receiver splits it.
 struct Elements<'a> {
-    /// Each once, of which there should be one.
+    /// Each value once; there should be only one.
     t: Vec<&'a str>,
     v1: Vec<&'a str>,
 }
@@ -95,7 +95,7 @@ impl<'a> Elements<'a> {
         };
         let mut t: Vec<&str> = Vec::new();
         for one in all("t") {
-            // Each costs a search, and nobody joins so many.
+            // Each costs a search, and no sender joins that many.
             if !t.contains(&one) && t.len() < 4 {
                 t.push(one);
             }
@@ -104,7 +104,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// The 32 bytes a `v1` stands for, however they are written.
+/// The 32 bytes of a `v1`, however they are written.
 fn digest(v1: &str) -> Option<Variant<[u8; 32]>> {
     let bytes = |decoded: Result<Vec<u8>, _>| {
         decoded.ok().and_then(|bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).ok())
@@ -118,7 +118,7 @@ fn digest(v1: &str) -> Option<Variant<[u8; 32]>> {
     }
     let lost = Finding::new(
         Mistake::PaddingLost,
-        "`v1` has lost the `=` at its end, so it is no base64 any more. Split each element of the header at its first `=` \
+        "`v1` has lost the `=` at its end, so it is no longer base64. Split each element of the header at its first `=` \
          only.",
     );
     let alphabet = Finding::new(
@@ -145,8 +145,8 @@ fn keys(doctor: &Doctor) -> Vec<Variant<Vec<u8>>> {
         let finding = Finding::new(
             Mistake::WrongSecret,
             format!(
-                "The signature was made with {which}, not with a secret of this endpoint. Each endpoint has a secret of \
-                 its own: take the one shown for the URL that this request was sent to."
+                "The signature was made with {which}, not with a secret of this endpoint. Each endpoint has its own \
+                 secret: take the one shown for the URL that this request was sent to."
             ),
         );
         keys.extend(keys_of(secret, &which).into_iter().map(|mut key| {
@@ -171,7 +171,7 @@ fn keys_of(secret: &str, which: &str) -> Vec<Variant<Vec<u8>>> {
                 rest.as_bytes(),
                 Mistake::PrefixStripped,
                 format!(
-                    "Whoever signed took `whsec_` off {which} first. The prefix belongs to the key: use the whole string."
+                    "The signing code removed `whsec_` from {which} first. The prefix belongs to the key: use the whole string."
                 ),
             ));
             let decoded = |how| {
@@ -187,7 +187,7 @@ fn keys_of(secret: &str, which: &str) -> Vec<Variant<Vec<u8>>> {
         None => keys.push(wrong(
             format!("whsec_{trimmed}").as_bytes(),
             Mistake::PrefixStripped,
-            format!("What was given as {which} lacks its `whsec_`. The prefix belongs to the key: give the whole string."),
+            format!("{which} lacks its `whsec_`. The prefix belongs to the key: pass the whole string."),
         )),
     }
     for quote in ['"', '\''] {
@@ -196,7 +196,7 @@ fn keys_of(secret: &str, which: &str) -> Vec<Variant<Vec<u8>>> {
                 bare.as_bytes(),
                 Mistake::QuotesAroundSecret,
                 format!(
-                    "Quotes stand around {which}. Files of environment variables (docker --env-file, systemd) do not take them off \
+                    "{which} has quotes around it. Files of environment variables (docker --env-file, systemd) do not remove them \
                      everywhere: write the secret without."
                 ),
             ));
@@ -204,7 +204,9 @@ fn keys_of(secret: &str, which: &str) -> Vec<Variant<Vec<u8>>> {
             keys.push(wrong(
                 format!("{quote}{trimmed}{quote}").as_bytes(),
                 Mistake::QuotesAroundSecret,
-                format!("Quotes around {which} were taken as part of the key. Write the secret without."),
+                format!(
+                    "Quotes around {which} were taken as part of the key. Write the secret without them."
+                ),
             ));
         }
     }
@@ -212,27 +214,28 @@ fn keys_of(secret: &str, which: &str) -> Vec<Variant<Vec<u8>>> {
         let given = Finding::new(
             Mistake::WhiteSpaceInSecret,
             format!(
-                "White space stands at an end of {which}: a line break at the end of a secrets file is the usual cause. Trim it."
+                "{which} has white space at an end; the usual cause is a line break at the end of a secrets file. Trim it."
             ),
         );
         for key in &mut keys {
             key.findings.insert(0, given.clone());
         }
-        let text =
-            format!("Whoever signed took the white space at an end of {which} as part of the key. Trim it.");
+        let text = format!(
+            "The signing code took the white space at an end of {which} as part of the key. Trim it."
+        );
         keys.push(wrong(secret.as_bytes(), Mistake::WhiteSpaceInSecret, text));
     }
     keys
 }
 
 struct Time {
-    /// What stands before the body in what is signed.
+    /// The text before the body in the signed bytes.
     prefix: String,
-    /// When that is; `None` when `t` is no number.
+    /// The time it stands for; `None` when `t` is not a number.
     signed_at: Option<Timestamp>,
 }
 
-/// What `t` may have been when it was signed. Among several, each is one too many.
+/// What `t` may have been when it was signed. Of several, each counts as one too many.
 fn times(t: &str, joined: bool) -> Vec<Variant<Time>> {
     let number: Option<i64> = t.parse().ok();
     let signed_at = number.map(|t| from_millis(t).unwrap_or(Timestamp::from_secs(t)));
@@ -242,7 +245,7 @@ fn times(t: &str, joined: bool) -> Vec<Variant<Time>> {
         let text = "`t` counts milliseconds; it must count seconds, as JaaS writes it. (The body's `timestamp` counts \
                     milliseconds, `t` does not.)";
         times.push(Variant::wrong(time(format!("{t}.")), Mistake::Milliseconds, text));
-        let text = "`t` counts milliseconds, though seconds were signed. Write the seconds that were signed.";
+        let text = "`t` counts milliseconds, but seconds were signed. Write the seconds that were signed.";
         times.push(Variant::wrong(time(format!("{}.", &t[..t.len() - 3])), Mistake::Milliseconds, text));
     } else {
         times.push(Variant::right(time(format!("{t}."))));
@@ -250,7 +253,7 @@ fn times(t: &str, joined: bool) -> Vec<Variant<Time>> {
             "`t` counts seconds, but milliseconds were signed. Sign `t` as it is written in the header.";
         times.push(Variant::wrong(time(format!("{t}000.")), Mistake::Milliseconds, text));
     }
-    let text = "The body was signed alone. What is signed is `t` as written, a dot, and the body.";
+    let text = "The body was signed alone. Sign `t` as written, a dot, and the body.";
     times.push(Variant::wrong(time(String::new()), Mistake::TimestampNotSigned, text));
     if joined {
         let text = "The header holds several signatures with different `t`: two headers were joined into one, and it is not \
@@ -293,7 +296,7 @@ fn bodies(body: &[u8]) -> Vec<Variant<Vec<u8>>> {
         }
     };
     bodies.push(Variant::wrong([&mark[..], body].concat(), Mistake::ByteOrderMark, text));
-    let text = "The body is base64, and its bytes were signed. A gateway encodes bodies that it takes for binary (AWS API Gateway \
+    let text = "The body is base64, and its bytes were signed. A gateway encodes bodies that it considers binary (AWS API Gateway \
                 says so with `isBase64Encoded`): decode it before the receiver gets it, or turn that off.";
     let bare = body.trim_ascii();
     let decoded = STANDARD
@@ -323,7 +326,7 @@ fn bodies(body: &[u8]) -> Vec<Variant<Vec<u8>>> {
             "The body was parsed and written again ({form}) between signing and this check. Sign and check the raw bytes: \
              take them before any JSON middleware does."
         );
-        // What `jq` and many editors write ends in a line break.
+        // The output of `jq` and many editors ends in a line break.
         bodies.push(Variant::wrong(
             format!("{text}\n").into_bytes(),
             Mistake::Reserialised,
@@ -342,7 +345,7 @@ fn strip_newlines(mut bytes: &[u8]) -> &[u8] {
 }
 
 fn mac(key: &[u8], prefix: &str, body: &[u8]) -> [u8; 32] {
-    // HMAC takes keys of every length.
+    // HMAC accepts keys of every length.
     let Ok(mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
     mac.chain_update(prefix).chain_update(body).finalize().into_bytes().into()
 }

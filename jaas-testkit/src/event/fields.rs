@@ -1,5 +1,5 @@
-//! Setters for what many events have in common. Each is there only for the events that have it, so to call it on
-//! another one does not compile.
+//! Setters for fields that many events share. Each exists only for the events that have the field, so a call on another
+//! event does not compile.
 
 use jaas_core::event::{
     ChatUploaded, DialInEnded, DialInStarted, DialOutEnded, DialOutStarted, DisconnectReason, DocumentAdded,
@@ -14,7 +14,7 @@ use jaas_core::{BreakoutRoomId, Link, ParticipantId, Personal, Room, UserId};
 use super::EventBuilder;
 
 impl<P: HasName> EventBuilder<P> {
-    /// Names the person it is about, or the phone or device.
+    /// Sets the name of the person, phone or device.
     ///
     /// ```compile_fail,E0599
     /// jaas_testkit::event::room_created().named("Ada"); // a room has no such name
@@ -25,14 +25,14 @@ impl<P: HasName> EventBuilder<P> {
 }
 
 impl<P: HasParticipantId> EventBuilder<P> {
-    /// Sets which presence it is about: the endpoint id, made with the connection.
+    /// Sets the presence: the endpoint id, created with the connection.
     pub fn participant(self, id: impl Into<ParticipantId>) -> Self {
         self.with(|payload| payload.set_participant_id(id.into()))
     }
 }
 
 impl<P: HasUserId> EventBuilder<P> {
-    /// Sets which user it is about, or was caused by: the user id of the JWT.
+    /// Sets the user who is the subject or the cause: the user id of the JWT.
     pub fn user(self, id: impl Into<UserId>) -> Self {
         self.with(|payload| payload.set_user_id(id.into()))
     }
@@ -46,14 +46,14 @@ impl<P: HasRoom> EventBuilder<P> {
 }
 
 impl<P: HasLink> EventBuilder<P> {
-    /// Sets where the file is.
+    /// Sets the link to the file.
     pub fn linked_to(self, link: &str) -> Self {
         self.with(|payload| payload.set_link(link.into()))
     }
 }
 
 impl<P: HasDisconnectReason> EventBuilder<P> {
-    /// Sets why somebody left.
+    /// Sets why the participant left.
     pub fn because(self, reason: DisconnectReason) -> Self {
         self.with(|payload| payload.set_disconnect_reason(reason))
     }
@@ -77,7 +77,7 @@ pub trait HasUserId: Payload {
     fn set_user_id(&mut self, id: UserId);
 }
 
-/// Payloads that tell the room of the meeting.
+/// Payloads with the room of the meeting.
 pub trait HasRoom: Payload {
     /// The room.
     fn room_mut(&mut self) -> &mut Room;
@@ -85,17 +85,17 @@ pub trait HasRoom: Payload {
 
 /// Payloads with a link to a file.
 pub trait HasLink: Payload {
-    /// Sets the link; of several, each.
+    /// Sets the link; if there are several, each of them.
     fn set_link(&mut self, link: Link);
 }
 
-/// Payloads that tell why somebody left.
+/// Payloads with the reason why a participant left.
 pub trait HasDisconnectReason: Payload {
     /// Sets the reason.
     fn set_disconnect_reason(&mut self, reason: DisconnectReason);
 }
 
-/// Which places of each payload a setter fills.
+/// Which fields of each payload a setter fills.
 macro_rules! setters {
     ($($Trait:ident::$method:ident($Value:ty) { $($Payload:ident => |$payload:ident| $($place:expr),+;)* })*) => {$($(
         impl $Trait for $Payload {

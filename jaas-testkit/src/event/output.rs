@@ -1,4 +1,4 @@
-//! What a builder can be turned into.
+//! The forms into which a builder converts.
 
 use bytes::Bytes;
 use jaas_core::event::{Event, Payload};
@@ -9,7 +9,7 @@ use super::EventBuilder;
 use crate::signer::{SignedRequest, Signer};
 
 impl<P> EventBuilder<P> {
-    /// When it happens; the epoch when it does not say.
+    /// When it happened; the epoch when it does not say so.
     pub fn happened_at(&self) -> Timestamp {
         let at = self.body.get("timestamp").and_then(Value::as_i64).unwrap_or_default();
         Timestamp::from_millis(at)
@@ -25,7 +25,7 @@ impl<P> EventBuilder<P> {
         self.body.to_string()
     }
 
-    /// The body as it travels.
+    /// The body as it travels on the wire.
     pub fn body(&self) -> Bytes {
         self.text().into()
     }
@@ -45,21 +45,21 @@ impl<P> EventBuilder<P> {
         signer.sign(at.into(), self.body())
     }
 
-    /// The delivery, as a receiver makes it of a genuine request.
+    /// The delivery, as a receiver builds it from a genuine request.
     ///
     /// # Panics
-    /// When the envelope was changed so that it cannot be read; [`received`](Self::received) can be such a body.
+    /// When the envelope was changed so that it cannot be parsed; [`received`](Self::received) accepts such a body.
     #[allow(clippy::panic)]
     pub fn delivery(&self) -> Delivery {
         match self.received() {
             Incoming::Event(delivery) => delivery,
             Incoming::Unreadable(unreadable) => {
-                panic!("{self:?} is no readable event: {}", unreadable.reason)
+                panic!("{self:?} has no valid envelope: {}", unreadable.reason)
             }
         }
     }
 
-    /// What a dispatcher is given: a delivery, or bytes without a readable envelope.
+    /// The argument of a dispatcher: a delivery, or bytes whose envelope cannot be parsed.
     pub fn received(&self) -> Incoming {
         let received_at = self.received_at.unwrap_or_else(|| self.happened_at());
         match Delivery::parse(self.endpoint.clone(), received_at, self.body()) {
@@ -68,7 +68,7 @@ impl<P> EventBuilder<P> {
         }
     }
 
-    /// The typed event, as a handler's `any_event` is given it.
+    /// The typed event, as the argument of a handler's `any_event`.
     ///
     /// # Panics
     /// As [`delivery`](Self::delivery).
@@ -76,7 +76,7 @@ impl<P> EventBuilder<P> {
         self.delivery().event()
     }
 
-    /// Gives the event to a handler, as the worker does: the whole of a unit test.
+    /// Gives the event to a handler, as the worker does: this is a whole unit test.
     ///
     /// ```
     /// use jaas_core::event::RoomCreated;
@@ -99,7 +99,7 @@ impl<P> EventBuilder<P> {
     /// ```
     ///
     /// # Errors
-    /// What the handler returns.
+    /// The error that the handler returns.
     ///
     /// # Panics
     /// As [`delivery`](Self::delivery), and when the handler does.
@@ -110,7 +110,7 @@ impl<P> EventBuilder<P> {
     /// The same for a handler that writes in a transaction.
     ///
     /// # Errors
-    /// What the handler returns.
+    /// The error that the handler returns.
     ///
     /// # Panics
     /// As [`handle`](Self::handle).
@@ -127,7 +127,7 @@ impl<P: Payload> EventBuilder<P> {
     /// The typed payload.
     ///
     /// # Panics
-    /// When `data` was [set](Self::set) to something that cannot be read as the payload.
+    /// When `data` was [set](Self::set) to a value that does not decode as the payload.
     #[allow(clippy::panic)]
     pub fn payload(&self) -> P {
         let data = self.body.get("data").unwrap_or(&Value::Null);

@@ -6,8 +6,8 @@ use super::EventBuilder;
 
 impl<P> EventBuilder<P> {
     /// Sets any field of the body to any JSON value, whether or not the sender ever would. `path` names it from the
-    /// outside in, with dots between: `appId`, `data.name`, `data.participants.0.id`, or `data` for all of it. Objects
-    /// on the way that are not there are made.
+    /// outside in, with dots between: `appId`, `data.name`, `data.participants.0.id`, or `data` for all of it. Missing
+    /// objects on the way are created.
     ///
     /// ```
     /// use jaas_testkit::event;
@@ -19,18 +19,18 @@ impl<P> EventBuilder<P> {
     /// ```
     ///
     /// # Panics
-    /// When there is something on the way that is neither an object nor a list with that place.
+    /// When a value on the way is neither an object nor a list with that index.
     #[allow(clippy::panic)]
     pub fn set(mut self, path: &str, value: impl Into<Value>) -> Self {
         let event_type = self.field("eventType");
         match place(&mut self.body, path) {
             Some(place) => *place = value.into(),
-            None => panic!("{event_type} has no place `{path}`: set what is around it first"),
+            None => panic!("{event_type} has no field `{path}`: set its parent first"),
         }
         self
     }
 
-    /// Removes a field of the body, named as for [`set`](Self::set); nothing happens when it is not there.
+    /// Removes a field of the body, with a path as in [`set`](Self::set); does nothing when it is absent.
     pub fn without(mut self, path: &str) -> Self {
         let (around, name) = match path.rsplit_once('.') {
             Some((around, name)) => (pointer(around), name),

@@ -1,4 +1,4 @@
-//! Assertions about what came, and what they say when they fail.
+//! Assertions about deliveries, and their messages on failure.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ const LISTED: usize = 20;
 /// How many differences a message lists.
 const DIFFERENCES: usize = 8;
 
-/// What an assertion looks for. Made of
+/// What an assertion looks for. Built from
 /// - an [`EventKind`]: any event of that kind;
 /// - a `&str`: any event of that `eventType`;
 /// - a JSON value, as of `serde_json::json!`: any body that has **at least** what the value has. Objects may have more
@@ -70,7 +70,7 @@ impl EventMatcher {
         }
     }
 
-    /// How what came differs from this; empty when it does not.
+    /// How the delivery differs from this; empty when it does not.
     fn differences(&self, received: &Incoming) -> Vec<String> {
         let mut differences = Vec::new();
         match (&self.0, received) {
@@ -111,12 +111,12 @@ fn compare(path: &str, wanted: &Value, came: &Value, differences: &mut Vec<Strin
     }
 }
 
-/// What came and fits, to be asked more about.
+/// The deliveries that match, for further assertions.
 #[derive(Debug, Clone)]
 pub struct Matches {
     wanted: String,
     fitting: Vec<Arrival>,
-    /// What a message says of everything that came.
+    /// What a message says about everything that came.
     story: String,
 }
 
@@ -135,10 +135,10 @@ impl Matches {
         assert!(!self.fitting.is_empty(), "{} was not received\n{}", self.wanted, self.story);
     }
 
-    /// Asserts that so many deliveries fit, copies included.
+    /// Asserts that this many deliveries match, copies included.
     ///
     /// # Panics
-    /// When there were more or fewer, with what came.
+    /// When there were more or fewer; the message lists what came.
     #[track_caller]
     pub fn times(self, times: usize) -> Self {
         let came = self.fitting.len();
@@ -146,10 +146,10 @@ impl Matches {
         self
     }
 
-    /// Asserts that so many different events fit: deliveries with different keys or endpoints.
+    /// Asserts that this many different events match: deliveries with different keys or endpoints.
     ///
     /// # Panics
-    /// When there were more or fewer, with what came.
+    /// When there were more or fewer; the message lists what came.
     #[track_caller]
     pub fn events(self, events: usize) -> Self {
         let mut keys: Vec<_> = self.deliveries().iter().map(key).collect();
@@ -160,10 +160,10 @@ impl Matches {
         self
     }
 
-    /// Asserts that the deliveries that fit were answered like this, in this order; `None` stands for 503.
+    /// Asserts that the matching deliveries had these results, in this order; `None` is 503.
     ///
     /// # Panics
-    /// When the answers were others, with what came.
+    /// When the results differ; the message lists what came.
     #[track_caller]
     pub fn answered(self, answers: &[Option<Disposition>]) -> Self {
         let came: Vec<_> = self
@@ -171,11 +171,11 @@ impl Matches {
             .iter()
             .map(|arrival| arrival.answer.as_ref().and_then(|answer| answer.as_ref().ok().copied()))
             .collect();
-        assert!(came == answers, "{} was answered {came:?}, not {answers:?}\n{}", self.wanted, self.story);
+        assert!(came == answers, "{} had the results {came:?}, not {answers:?}\n{}", self.wanted, self.story);
         self
     }
 
-    /// The deliveries that fit, in order, to be looked at.
+    /// The matching deliveries, in order.
     pub fn deliveries(&self) -> Vec<Delivery> {
         let deliveries = self.fitting.iter().filter_map(|arrival| match &arrival.received {
             Incoming::Event(delivery) => Some(delivery.clone()),
@@ -196,7 +196,7 @@ fn body(received: &Incoming) -> &[u8] {
     }
 }
 
-/// What came, and of what does not fit how the nearest differs.
+/// What came, and how the nearest of what does not match differs.
 fn story(arrivals: &[Arrival], differences: &[Vec<String>]) -> String {
     if arrivals.is_empty() {
         return "nothing was received".to_owned();
@@ -235,7 +235,7 @@ fn line(arrival: &Arrival) -> String {
     let answer = match &arrival.answer {
         Some(Ok(disposition)) => disposition.as_str().to_owned(),
         Some(Err(error)) => format!("503, {error}"),
-        None => "not answered".to_owned(),
+        None => "no result".to_owned(),
     };
     let failure = arrival.failure.as_ref().map(|failure| format!(" ({failure})")).unwrap_or_default();
     format!("{what}: {answer}{failure}")

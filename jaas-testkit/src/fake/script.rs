@@ -1,4 +1,4 @@
-//! What happens to the next runs, as a test has scripted it.
+//! What happens to the next runs, as scripted by a test.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -35,7 +35,7 @@ impl Script {
         lock(&self.acts).push_back(act);
     }
 
-    /// A run with what the script has for it.
+    /// A run with its part of the script.
     #[allow(clippy::panic)]
     pub(super) async fn play<T, E>(
         &self,
@@ -48,7 +48,7 @@ impl Script {
             Some(Act::Fail(why)) => Err(fail(why)),
             Some(Act::LoseAnswer) => {
                 run.await?;
-                Err(fail("the answer was lost, as scripted".to_owned()))
+                Err(fail("the response was lost, as scripted".to_owned()))
             }
             Some(Act::Panic(message)) => panic!("{message}"),
             Some(Act::Delay(delay)) => {
@@ -67,7 +67,7 @@ impl Script {
         lock(&self.taken).clone()
     }
 
-    /// How the last run of this event failed, if it did; told once.
+    /// How the last run of this event failed, if it did; returned once.
     pub(super) fn take_failure(&self, delivery: &Delivery) -> Option<String> {
         lock(&self.failures).remove(&key(delivery))
     }

@@ -7,7 +7,7 @@ use rand::rngs::ChaCha8Rng;
 
 use super::Fate;
 
-/// Makes the list of operations of the methods of the two traits, which it is given one after the other.
+/// Generates the list of operations from the methods of the two traits, which it gets one after the other.
 macro_rules! operations {
     ($($op:ident $method:ident($($args:tt)*) -> $result:tt;)*) => {
         jaas_core::store::tools::event_admin_methods!(operations with { $($op,)* }, TxWork<()>);
@@ -31,24 +31,24 @@ jaas_core::store::tools::event_store_methods!(operations, TxWork<()>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nothing happens, and the answer is an error.
+    /// Nothing happens, and the call returns an error.
     Before,
-    /// It happens, and the answer is an error: the connection broke after the commit.
+    /// It happens, and the call returns an error: the connection broke after the commit.
     After,
-    /// Nothing happens, which is known only after this long.
+    /// Nothing happens, and the call returns an error after this long.
     StallBefore(Duration),
-    /// It happens, but the answer is an error after this long.
+    /// It happens, but the call returns an error after this long.
     StallAfter(Duration),
-    /// Of several claims, renewals, releases, replays or deletions only some happen, and the answer is an error. For
+    /// Of several claims, renewals, releases, replays or deletions only some happen, and the call returns an error. For
     /// an operation without a batch the same as [`After`](Self::After).
     ///
-    /// A claim that happened so is known to nobody: its event waits until the lease ends, which counts as a crash. Allow
-    /// for it with [`max_crashes`](jaas_core::WorkerBuilder::max_crashes).
+    /// No worker knows of a claim that happened this way: its event waits until the lease ends, which counts as a
+    /// crash. Allow for it with [`max_crashes`](jaas_core::WorkerBuilder::max_crashes).
     Torn,
 }
 
-/// Which faults happen by chance, and how often. Chances are between 0 and 1 for each call; of several faults at most
-/// one happens to a call, so together they must not be more than 1.
+/// Which faults happen at random, and how often. Chances are between 0 and 1 for each call. At most one fault happens
+/// to a call, so together they must not exceed 1.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[must_use]
 pub struct Faults {
@@ -67,7 +67,7 @@ impl Faults {
         Self::default()
     }
 
-    /// Lets calls take longer, up to this long.
+    /// Makes calls take longer, up to this long.
     pub fn latency(mut self, chance: f64, up_to: Duration) -> Self {
         self.latency = Some((chance, up_to));
         self
@@ -97,17 +97,17 @@ impl Faults {
         self
     }
 
-    /// Lets the clock by which the store goes jump, to anywhere between this much too late and this much too early, and
-    /// stay there until it jumps again. It is no fault of a call.
+    /// Makes the store's clock jump, to anywhere between this much too late and this much too early, and stay there
+    /// until it jumps again. It does not count as a fault of a call.
     ///
-    /// A store that takes its database's time does not notice. For others, a jump that is longer than a lease has left
-    /// lets live work be taken over: its effects may happen again, its completion may not.
+    /// A store that uses the time of its database does not notice. For others, a jump longer than the rest of a lease
+    /// lets another worker take over live work: its effects may happen again, its completion may not.
     pub fn clock_jump(mut self, chance: f64, up_to: Duration) -> Self {
         self.jump = Some((chance, up_to));
         self
     }
 
-    /// Confines all this to some operations.
+    /// Restricts all of this to some operations.
     pub fn only(mut self, ops: impl IntoIterator<Item = Op>) -> Self {
         self.only = Some(ops.into_iter().collect());
         self

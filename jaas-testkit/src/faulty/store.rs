@@ -1,4 +1,4 @@
-//! Every operation, with what befalls it.
+//! Every operation, with its faults.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{FaultyStore, Op};
 
-/// What becomes of an argument: the time may be wrong, and a batch be done in part.
+/// The fate of an argument: the time may be wrong, and a batch partly done.
 macro_rules! befallen {
     ($fate:ident, now = $now:ident) => {
         $fate.now($now)

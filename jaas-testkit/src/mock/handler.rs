@@ -1,6 +1,6 @@
-//! A handler of which each call is expected.
+//! A handler with an expectation for each call.
 
-// What mockall makes of the methods.
+// What mockall generates from the methods.
 #![allow(unreachable_pub, missing_debug_implementations)]
 
 use async_trait::async_trait;
@@ -10,9 +10,9 @@ use jaas_core::{Context, Delivery, EventHandler, HandlerResult};
 macro_rules! mock_every_method {
     ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {
         mockall::mock! {
-            /// A handler of which each call is expected: for every event's method of [`EventHandler`](jaas_core::EventHandler)
-            /// there is an `expect_…`, which is given the delivery and the payload. It fits any store, because it is
-            /// never given a transaction.
+            /// A handler with an expectation for each call: for every event's method of
+            /// [`EventHandler`](jaas_core::EventHandler) there is an `expect_…`, which gets the delivery and the
+            /// payload. It works with any store, because it never gets a transaction.
             ///
             /// ```
             /// use jaas_core::{Handled, HandlerError};
@@ -34,22 +34,22 @@ macro_rules! mock_every_method {
             /// # });
             /// ```
             ///
-            /// # Events that are not expected
-            /// It is strict: an event without an expectation that fits **panics**, and the message names the method, the
-            /// delivery and the payload. (The trait's own methods would ignore it; a [`Recorder`](crate::Recorder) takes
-            /// everything.) When a test calls the handler itself, that panic fails the test. A worker, `Direct` and
-            /// [`FakeDispatcher`](crate::FakeDispatcher) catch it as they catch every handler's: there it is a failed
-            /// run, so also assert how the event ended.
+            /// # Unexpected events
+            /// It is strict: an event without a matching expectation **panics**, and the message names the method, the
+            /// delivery and the payload. (The trait's own methods would ignore it; a [`Recorder`](crate::Recorder)
+            /// accepts everything.) When a test calls the handler directly, that panic fails the test. A worker,
+            /// `Direct` and [`FakeDispatcher`](crate::FakeDispatcher) catch it as they catch every handler's: there it
+            /// is a failed run, so also assert how the event ended.
             ///
-            /// Expectations that were not met panic when the mock is dropped. Mount an `Arc` and keep another, so that
-            /// it is the test that drops it: in a worker's task nobody would hear.
+            /// Unmet expectations panic when the mock is dropped. Mount an `Arc` and keep another, so that the test
+            /// drops it last: a panic in a worker's task would go unnoticed.
             pub EventHandler {
                 $(
                     #[doc = $doc]
                     pub fn $method(&self, delivery: &Delivery, event: &event::$Event) -> HandlerResult;
                 )*
 
-                /// An event without a method of its own; its type is in the delivery's envelope.
+                /// An event without a method; its type is in the delivery's envelope.
                 pub fn unknown(&self, delivery: &Delivery, reason: &UnknownReason) -> HandlerResult;
             }
         }

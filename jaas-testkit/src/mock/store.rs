@@ -1,6 +1,6 @@
-//! A store of which each call is expected.
+//! A store with an expectation for each call.
 
-// What mockall makes of the methods.
+// What mockall generates from the methods.
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations)]
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use jaas_core::store::{
 use jaas_core::{Delivery, Handled, HandlerResult, SessionId, Timestamp, Unreadable};
 use tokio::sync::watch;
 
-/// Makes the mock of the methods of the two traits, which it is given one after the other.
+/// Generates the mock from the methods of the two traits, which it gets one after the other.
 macro_rules! mock_store {
     ($($op:ident $method:ident($($args:tt)*) -> [$($result:tt)*];)*) => {
         jaas_core::store::tools::event_admin_methods!(mock_store with { $($method($($args)*) -> [$($result)*];)* }, TxWork<()>);
@@ -25,10 +25,11 @@ macro_rules! mock_store {
         $($op:ident $admin:ident($($admin_args:tt)*) -> [$($admin_result:tt)*];)*
     ) => {
         mockall::mock! {
-            /// A store without transactions of which each call is expected: for every method of
-            /// [`EventStore`](jaas_core::store::EventStore) and of [`EventAdmin`](jaas_core::store::EventAdmin) there is an `expect_…`. For code of yours that asks a store: an
-            /// admin page, a report, an alarm. To run handlers take a [`MemoryStore`](jaas_core::store::MemoryStore), and to
-            /// see how something fares when its store fails, a [`FaultyStore`](crate::FaultyStore) around one.
+            /// A store without transactions and with an expectation for each call: for every method of
+            /// [`EventStore`](jaas_core::store::EventStore) and of [`EventAdmin`](jaas_core::store::EventAdmin) there
+            /// is an `expect_…`. For your code that calls a store: an admin page, a report, an alarm. To run handlers
+            /// use a [`MemoryStore`](jaas_core::store::MemoryStore). To test code whose store fails, use a
+            /// [`FaultyStore`](crate::FaultyStore) around one.
             ///
             /// ```
             /// use jaas_core::store::{EventAdmin, EventState, StateStats, StoreError, StoreErrorKind, StoreStats};
@@ -56,7 +57,7 @@ macro_rules! mock_store {
             /// # });
             /// ```
             ///
-            /// A call without an expectation that fits panics.
+            /// A call without a matching expectation panics.
             pub EventStore {}
 
             #[async_trait]

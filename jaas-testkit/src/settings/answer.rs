@@ -1,12 +1,12 @@
 //! What JaaS accepts as an answer.
 //!
-//! Written from the published and seen facts, and without the types of `jaas-core`, so that it can tell when those are
+//! Written from the published and seen facts, without the types of `jaas-core`, so that it detects when those are
 //! wrong.
 
 use jaas_core::Reply;
 use serde_json::{Map, Value};
 
-/// Why JaaS would not do what an answer says. It quotes no value.
+/// Why JaaS would not apply an answer. It quotes no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidAnswer(String);
 
@@ -18,8 +18,8 @@ impl std::fmt::Display for InvalidAnswer {
 
 impl std::error::Error for InvalidAnswer {}
 
-/// Asserts that JaaS would do what this reply to a settings question says, and answers its keys: a 200 with valid settings,
-/// or the 400 that is shown to people.
+/// Asserts that JaaS would apply this reply to a settings question, and returns its keys: a 200 with valid settings, or
+/// the 400 that people see.
 ///
 /// # Panics
 /// When it would not.
@@ -28,11 +28,11 @@ pub fn assert_valid_for_jaas(reply: &Reply) -> Map<String, Value> {
     match check_answer(reply.status(), &body) {
         Ok(keys) => keys,
         #[allow(clippy::panic)] // what an assertion does
-        Err(error) => panic!("{reply} is no answer to a settings question: {error}"),
+        Err(error) => panic!("{reply} is not an answer to a settings question: {error}"),
     }
 }
 
-/// Checks status and body of an answer, as they came over HTTP; answers its keys.
+/// Checks status and body of an answer, as received over HTTP; returns its keys.
 ///
 /// ```
 /// use jaas_testkit::settings::check_answer;
@@ -47,7 +47,7 @@ pub fn assert_valid_for_jaas(reply: &Reply) -> Map<String, Value> {
 pub fn check_answer(status: u16, body: &[u8]) -> Result<Map<String, Value>, InvalidAnswer> {
     let wrong = |why: String| Err(InvalidAnswer(why));
     let Ok(Value::Object(keys)) = serde_json::from_slice(body) else {
-        return wrong("the body is no JSON object, so the room opens".to_owned());
+        return wrong("the body is not a JSON object, so the room opens".to_owned());
     };
     match status {
         200 => {}
@@ -58,7 +58,7 @@ pub fn check_answer(status: u16, body: &[u8]) -> Result<Map<String, Value>, Inva
             if known && keys.len() == 3 {
                 return Ok(keys);
             }
-            return wrong("the body of the 400 is not the one that is shown to people".to_owned());
+            return wrong("the body of the 400 is not the one that people see".to_owned());
         }
         other => return wrong(format!("the status is {other}, so the room opens")),
     }
@@ -92,7 +92,7 @@ pub fn check_answer(status: u16, body: &[u8]) -> Result<Map<String, Value>, Inva
                 (value.as_str().is_some_and(|word| !word.is_empty()), "not a word")
             }
             "outboundPhoneNo" => (value.is_string(), "not a string"),
-            // Keys that JaaS does not know are tolerated (seen).
+            // JaaS tolerates unknown keys (seen).
             _ => (true, ""),
         };
         if !fine {
@@ -117,8 +117,8 @@ mod tests {
     #[test]
     fn what_jaas_would_misread_is_found() {
         for (status, body, why) in [
-            (200, "", "the body is no JSON object"),
-            (200, "[]", "the body is no JSON object"),
+            (200, "", "the body is not a JSON object"),
+            (200, "[]", "the body is not a JSON object"),
             (204, "{}", "the status is 204"),
             (503, "{}", "the status is 503"),
             (200, r#"{"passcode":""}"#, "passcode is not a string of digits"),
@@ -128,7 +128,7 @@ mod tests {
             (200, r#"{"lobbyEnabled":"true"}"#, "lobbyEnabled is neither true nor false"),
             (200, r#"{"lobbyType":"WAIT_FOR_MODERATOR"}"#, "lobbyType is set without lobbyEnabled"),
             (200, r#"{"transcriber":"GOOGLE","transcriberType":"EGHT_WHISPER"}"#, "two names of one setting"),
-            (400, "{}", "not the one that is shown to people"),
+            (400, "{}", "not the one that people see"),
         ] {
             let error = check_answer(status, body.as_bytes()).expect_err(body).to_string();
             assert!(error.contains(why), "{body}: {error}");

@@ -25,7 +25,7 @@
 //! jaas_testkit::settings_log_conformance!(Memory);
 //! # fn main() {}
 //! ```
-// What is mounted is a test, and its name says what it tests.
+// Each mounted name is a test, and says what it tests.
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
 use std::time::Duration;
@@ -79,7 +79,7 @@ async fn found(log: &impl SettingsLog, query: &SettingsQuery) -> Vec<SettingsRec
     let mut all = Vec::new();
     loop {
         let page = log.settings_records(&query).await.expect("listed");
-        assert!(page.items.len() <= 2, "more than was asked for");
+        assert!(page.items.len() <= 2, "more than requested");
         all.extend(page.items);
         let Some(next) = page.next else { return all };
         query.page.after = Some(next);
@@ -121,7 +121,7 @@ pub async fn every_field_is_kept_in_the_order_of_arrival<H: Harness<Store: Setti
     }
     assert_eq!(kept, records);
 
-    // A name that no index takes.
+    // A name that is too long for any index.
     let long = format!("app/{}", "é".repeat(2000));
     log.record_settings(&[record(&long, 9)]).await.expect("recorded");
     let query = SettingsQuery { fqn: Some(Fqn::new(long)), ..SettingsQuery::default() };

@@ -4,8 +4,8 @@ use jaas_core::Timestamp;
 use jaas_core::settings::{EVENT_TYPE, SettingsRequest};
 use serde_json::{Map, Value};
 
-/// A question about this meeting, for calling a provider directly. It came to the endpoint `main` at second
-/// 1,760,000,000; build a [`SettingsQuestion`] to say otherwise.
+/// Creates a question about this meeting, for calling a provider directly. The endpoint `main` received it at second
+/// 1,760,000,000; build a [`SettingsQuestion`] for other values.
 ///
 /// ```
 /// use jaas_testkit::settings::settings_request;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 /// ```
 ///
 /// # Panics
-/// When `fqn` is empty: that names no meeting.
+/// When `fqn` is empty: that does not name a meeting.
 pub fn settings_request(fqn: &str) -> SettingsRequest {
     SettingsQuestion::about(fqn).request()
 }
@@ -52,33 +52,33 @@ impl SettingsQuestion {
         self.with("eventType", EVENT_TYPE)
     }
 
-    /// A further key.
+    /// Adds a key.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.body.insert(key.to_owned(), value.into());
         self
     }
 
-    /// The endpoint it comes to.
+    /// Sets the endpoint that receives it.
     pub fn at_endpoint(mut self, endpoint: &str) -> Self {
         endpoint.clone_into(&mut self.endpoint);
         self
     }
 
-    /// When it comes.
+    /// Sets when it arrives.
     pub fn received_at(mut self, at: Timestamp) -> Self {
         self.received_at = at;
         self
     }
 
-    /// The body, to be [signed](crate::Signer::sign) and sent.
+    /// The body, to [sign](crate::Signer::sign) and send.
     pub fn body(&self) -> String {
         Value::from(self.body.clone()).to_string()
     }
 
-    /// The question as a provider is given it.
+    /// The question, as the argument of a provider.
     ///
     /// # Panics
-    /// When the body is no question, such as one with an empty `fqn`.
+    /// When the body is not a question, such as one with an empty `fqn`.
     pub fn request(&self) -> SettingsRequest {
         #[allow(clippy::expect_used)] // said above
         SettingsRequest::parse(self.endpoint.as_str(), self.received_at, self.body().into())

@@ -1,4 +1,4 @@
-//! A provider that does what it is told, well or badly.
+//! A provider that follows a script, good or bad.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Script {
-    /// Answers these settings.
+    /// Returns these settings.
     Answer(MeetingSettings),
-    /// Answers them after a while.
+    /// Returns them after a while.
     Slow(Duration, MeetingSettings),
-    /// Never answers.
+    /// Never returns.
     Hang,
     /// Fails with this message.
     Fail(String),
@@ -51,7 +51,7 @@ pub enum Script {
 #[derive(Clone)]
 pub struct ScriptedProvider(Arc<Inner>);
 
-/// Says what to do about a question and the number of the call.
+/// Chooses the script for a question and the number of the call.
 type Director = dyn Fn(&SettingsRequest, usize) -> Script + Send + Sync;
 
 struct Inner {
@@ -63,13 +63,14 @@ struct Inner {
 }
 
 impl ScriptedProvider {
-    /// Follows these scripts, one for each call; the last one for all that come after. With none it hangs.
+    /// Creates a provider that follows these scripts, one for each call; the last one for all later calls. With none it
+    /// hangs.
     pub fn of(scripts: impl IntoIterator<Item = Script>) -> Self {
         let scripts: Vec<Script> = scripts.into_iter().collect();
         Self::by(move |_, call| scripts.get(call).or(scripts.last()).cloned().unwrap_or(Script::Hang))
     }
 
-    /// Does what this says for a question and the number of the call, from 0.
+    /// Creates a provider that asks this function for a question and the number of the call, from 0.
     pub fn by(script: impl Fn(&SettingsRequest, usize) -> Script + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             script: Box::new(script),
@@ -85,29 +86,29 @@ impl ScriptedProvider {
         *self.0.begun.borrow()
     }
 
-    /// What it was asked, in order.
+    /// The questions, in order.
     pub fn asked(&self) -> Vec<SettingsRequest> {
         self.0.asked.lock().clone()
     }
 
-    /// How many calls are under way.
+    /// How many calls are in flight.
     pub fn running(&self) -> usize {
         self.0.running.load(Ordering::SeqCst)
     }
 
-    /// How many calls were dropped before they had an answer.
+    /// How many calls were dropped before they returned.
     pub fn dropped(&self) -> usize {
         self.0.dropped.load(Ordering::SeqCst)
     }
 
-    /// Waits until it was asked so often. Put a time-out around it when that may never come.
+    /// Waits until it was asked this often. Put a timeout around it when that may never happen.
     pub async fn wait_for_calls(&self, calls: usize) {
-        // The sender is ours, so the wait can only end well.
+        // The sender is ours, so the wait can only succeed.
         let _ = self.0.begun.subscribe().wait_for(|begun| *begun >= calls).await;
     }
 }
 
-/// A call under way; tells when it is dropped without having ended.
+/// A call in flight; counts itself when it is dropped without having ended.
 struct Call<'a> {
     inner: &'a Inner,
     ended: bool,
@@ -143,7 +144,7 @@ impl SettingsProvider for ScriptedProvider {
             Script::Hang => std::future::pending().await,
             Script::Fail(message) => Err(HandlerError::retry(message)),
             Script::None => Err(NoSettingsForRoom.into()),
-            #[allow(clippy::panic)] // what was asked for
+            #[allow(clippy::panic)] // this was scripted
             Script::Panic(message) => panic!("{message}"),
         };
         call.ended = true;

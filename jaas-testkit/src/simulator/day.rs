@@ -31,7 +31,7 @@ pub struct Day {
 }
 
 impl Day {
-    /// A day of 20 meetings of 2 to 8 people each: 23 November 2026, from 8 to 18 o'clock UTC.
+    /// Creates a day of 20 meetings of 2 to 8 people each: 23 November 2026, from 8 to 18 o'clock UTC.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -42,25 +42,25 @@ impl Day {
         }
     }
 
-    /// How many meetings. Defaults to 20.
+    /// Sets the number of meetings. Defaults to 20.
     pub fn meetings(mut self, meetings: usize) -> Self {
         self.meetings = meetings;
         self
     }
 
-    /// How many people come to each. Defaults to 2 to 8.
+    /// Sets how many people come to each. Defaults to 2 to 8.
     pub fn participants(mut self, participants: RangeInclusive<usize>) -> Self {
         self.participants = participants;
         self
     }
 
-    /// Whose meetings. Defaults to the fixtures' tenant.
+    /// Sets the tenant. Defaults to the fixtures' tenant.
     pub fn of_app(mut self, app: impl Into<AppId>) -> Self {
         self.app = Some(app.into());
         self
     }
 
-    /// When the day begins; it lasts ten hours. Defaults to 23 November 2026, 8 o'clock UTC.
+    /// Sets when the day begins; it lasts ten hours. Defaults to 23 November 2026, 8 o'clock UTC.
     pub fn starting_at(mut self, morning: Timestamp) -> Self {
         self.morning = morning;
         self
@@ -79,7 +79,7 @@ impl Day {
             "support/eu",
         ];
         let mut dice = Dice::fork(self.seed, 0);
-        // Half of them are met again elsewhere.
+        // Half of the people also attend other meetings.
         let people = population(&mut dice, (self.participants.end() * 2).max(8));
         (0..self.meetings)
             .map(|_| {
@@ -101,7 +101,7 @@ impl Day {
 /// The bodies of all these meetings, earliest first.
 pub fn bodies_in_order(meetings: &[Meeting]) -> Vec<Bytes> {
     let mut events: Vec<_> = meetings.iter().flat_map(Meeting::timed_bodies).collect();
-    // Stable: what happened in the same millisecond stays in the order of the meetings.
+    // The sort is stable: events of the same millisecond keep the order of the meetings.
     events.sort_by_key(|(at, _)| *at);
     events.into_iter().map(|(_, body)| body).collect()
 }

@@ -1,16 +1,16 @@
-//! Chance from a seed, the same on every machine and with every version.
+//! Random choices from a seed, the same on every machine and with every version.
 
 use std::ops::RangeInclusive;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng as _, SeedableRng as _};
 
-/// Only the generator's raw numbers are used, whose values are promised never to change; how they become a choice is
-/// decided here.
+/// Uses only the generator's raw numbers, whose values are guaranteed never to change; this file decides how they
+/// become a choice.
 #[derive(Debug)]
 pub(crate) struct Dice(ChaCha8Rng);
 
-/// A copy answers what the original would have answered.
+/// A copy returns what the original would have returned.
 impl Clone for Dice {
     fn clone(&self) -> Self {
         Self(ChaCha8Rng::deserialize_state(&self.0.serialize_state()))
@@ -22,7 +22,7 @@ impl Dice {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    /// Dice of their own for number `label`: what one of them is asked does not change what the others answer.
+    /// Independent dice for number `label`: drawing from one does not change what the others return.
     pub(crate) fn fork(seed: u64, label: u64) -> Self {
         let mut dice = Self::new(seed);
         dice.0.set_stream(label);
@@ -33,7 +33,7 @@ impl Dice {
         self.0.next_u64()
     }
 
-    /// A number below `end`; 0 when there is none.
+    /// A number below `end`; 0 when `end` is 0.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         // 64 bits times a number of 32 make the bias too small to matter.
         let scaled = (u128::from(self.next()) * end as u128) >> 64;
@@ -47,7 +47,7 @@ impl Dice {
 
     /// Whether something happens that happens this often, from 0 (never) to 1 (always).
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
-        // 53 bits are what a double can tell apart; the number is drawn in any case.
+        // A double distinguishes 53 bits; the number is drawn in any case.
         let drawn = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
         drawn < probability
     }
@@ -86,12 +86,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_answers_the_same_for_ever() {
+    fn the_same_seed_returns_the_same_forever() {
         let mut dice = Dice::new(7);
         let answers = (dice.next(), dice.below(1000), dice.chance(0.5), dice.uuid());
         let expected = (2910824217569608635, 167, false, "ba0bb7b6-093e-4ae3-a9ec-1c5f1237db88".to_owned());
         assert_eq!(answers, expected);
-        assert_eq!(dice.clone().next(), dice.next(), "a copy goes on from the same place");
+        assert_eq!(dice.clone().next(), dice.next(), "a copy continues from the same place");
         let (mut one, mut other) = (Dice::fork(7, 1), Dice::fork(7, 2));
         assert_ne!(one.next(), other.next());
     }

@@ -8,21 +8,21 @@ use jaas_core::{AppId, BreakoutRoomId, Jid, Link, ParticipantId, PollId, Session
 use serde_json::{Value, json};
 
 /// What an application that received every event of a meeting should know in the end, whatever their order and however
-/// often each came. A meeting writes it down as it is played; compare your own tables with it.
+/// often each came. A meeting records it while it is played; compare your own tables with it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Facts {
-    /// The sitting.
+    /// The session.
     pub session: SessionId,
     /// The tenant.
     pub app: AppId,
     /// The room, as spelled in the meeting's URL before percent-encoding.
     pub room: String,
-    /// When the main room opened; `None` when nobody has come.
+    /// When the main room opened; `None` when no one has come.
     pub opened_at: Option<Timestamp>,
     /// When the main room closed; `None` while it is open.
     pub ended_at: Option<Timestamp>,
-    /// One for each `PARTICIPANT_JOINED`, in the order people came first.
+    /// One for each `PARTICIPANT_JOINED`, in the order in which people first came.
     pub stays: Vec<Stay>,
     /// One for each phone and SIP device.
     pub calls: Vec<CallFact>,
@@ -46,13 +46,13 @@ pub struct Facts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stay {
-    /// The user id of the JWT; guests have none.
+    /// The user id of the JWT; guests do not have one.
     pub user: Option<UserId>,
     /// The name; can be missing for guests.
     pub name: Option<String>,
-    /// The full address: what pairs the events of visitors, who have no endpoint id.
+    /// The full address. It pairs the events of visitors, who have no endpoint id.
     pub jid: Jid,
-    /// The endpoint id, which several stays can share; visitors have none.
+    /// The endpoint id, which several stays can share; visitors do not have one.
     pub participant: Option<ParticipantId>,
     /// The breakout room; `None` is the main room.
     pub breakout: Option<BreakoutRoomId>,
@@ -62,7 +62,7 @@ pub struct Stay {
     pub joined_at: Timestamp,
     /// When they left this room; `None` while they are in it.
     pub left_at: Option<Timestamp>,
-    /// Why they left; `None` also for visitors, and where no departure was told.
+    /// Why they left; `None` also for visitors, and when no departure was sent.
     pub reason: Option<DisconnectReason>,
 }
 
@@ -78,17 +78,17 @@ pub struct CallFact {
     pub participant: ParticipantId,
     /// When it began.
     pub started_at: Timestamp,
-    /// When it ended; `None` while it goes on.
+    /// When it ended; `None` while it continues.
     pub ended_at: Option<Timestamp>,
 }
 
-/// How a poll came out.
+/// The result of a poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PollFact {
     /// The poll.
     pub id: PollId,
-    /// How many answered; of each participant the last answer counts.
+    /// How many answered; the last answer of each participant counts.
     pub voters: usize,
     /// How often each option was ticked, by its key.
     pub votes: BTreeMap<i64, usize>,
@@ -98,17 +98,18 @@ pub struct PollFact {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Artifact {
-    /// The event that brought the link.
+    /// The event with the link.
     pub kind: EventKind,
-    /// What the file is of: the recording session, the document, the endpoint. `None` for those of the whole meeting.
+    /// What the file belongs to: the recording session, the document, the endpoint. `None` for files of the whole
+    /// meeting.
     pub id: Option<String>,
     /// The link.
     pub link: Link,
 }
 
 impl Facts {
-    /// How long a user was in the meeting, in whichever room, on however many devices: no minute counts twice. Phones
-    /// and guests have no user.
+    /// How long a user was in the meeting, in any room, on any number of devices: no minute counts twice. Phones and
+    /// guests have no user.
     pub fn attended(&self, user: &str) -> Duration {
         let of_user = |stay: &&Stay| stay.user.as_ref().is_some_and(|id| *id == *user);
         union(self.stays.iter().filter(of_user).filter_map(|stay| Some((stay.joined_at, stay.left_at?))))
@@ -190,7 +191,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// How long at least one of these goes on.
+/// How long at least one of these lasts.
 fn union(stays: impl Iterator<Item = (Timestamp, Timestamp)>) -> Duration {
     let mut stays: Vec<_> = stays.collect();
     stays.sort();

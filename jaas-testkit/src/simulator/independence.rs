@@ -1,4 +1,4 @@
-//! Proof that a projection does not depend on the order of events, nor on how often each comes.
+//! Tests that a projection does not depend on the order of events, nor on how often each comes.
 
 mod difference;
 mod shrink;
@@ -10,11 +10,11 @@ use jaas_core::Delivery;
 use self::shrink::Shrinker;
 use super::dice::Dice;
 
-/// Runs a projection of yours on the same events in many orders, with copies, and compares what comes out.
+/// Runs your projection on the same events in many orders, with copies, and compares the results.
 ///
-/// A *projection* is whatever you make of events: rows, a list, a number. Here it is a function from deliveries, in the
-/// order they arrive, to a value that can be compared: build your state anew in it, give it the deliveries, and answer
-/// what it came to.
+/// A *projection* is anything you build from events: rows, a list, a number. Here it is a function from deliveries, in
+/// their order of arrival, to a value that can be compared: create fresh state in it, process the deliveries, and
+/// return the result.
 ///
 /// ```
 /// use jaas_core::event::Event;
@@ -47,34 +47,34 @@ pub struct Independence {
 }
 
 impl Independence {
-    /// With these events, for example [those of a meeting](super::Meeting::deliveries). Their right order is that of their
-    /// `timestamp`.
+    /// Creates a check of these events, for example [those of a meeting](super::Meeting::deliveries). Their right order
+    /// is that of their `timestamp`.
     pub fn of(deliveries: impl IntoIterator<Item = Delivery>) -> Self {
         let mut deliveries: Vec<Delivery> = deliveries.into_iter().collect();
         deliveries.sort_by_key(Delivery::occurred_at);
         Self { deliveries, seed: 0, orders: 50, copies: true }
     }
 
-    /// Which orders are tried. Defaults to 0.
+    /// Sets the seed of the orders to try. Defaults to 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// How many orders are tried. Defaults to 50.
+    /// Sets how many orders to try. Defaults to 50.
     pub fn orders(mut self, orders: usize) -> Self {
         self.orders = orders;
         self
     }
 
-    /// Lets each event come once. For projections that write in the transaction they are given, and whose effects the
+    /// Delivers each event once. For projections that write in the transaction they get, and whose effects the
     /// framework makes happen once.
     pub fn without_copies(mut self) -> Self {
         self.copies = false;
         self
     }
 
-    /// Checks a projection that need not wait for anything.
+    /// Checks a synchronous projection.
     ///
     /// # Errors
     /// The smallest counterexample that was found.
@@ -83,7 +83,7 @@ impl Independence {
         project: impl Fn(&[Delivery]) -> T,
     ) -> Result<(), Counterexample> {
         use futures_util::FutureExt as _;
-        // A future that waits for nothing is ready at once.
+        // A future that waits for nothing is ready immediately.
         self.check_async(async |deliveries: &[Delivery]| project(deliveries)).now_or_never().unwrap_or(Ok(()))
     }
 
@@ -125,7 +125,7 @@ impl Independence {
         Ok(())
     }
 
-    /// The first few are the ones that find most mistakes; all others are left to chance.
+    /// The first few orders find most mistakes; all others are random.
     fn order(&self, number: usize, sorted: &[usize], dice: &mut Dice) -> Vec<usize> {
         let mut order = sorted.to_vec();
         match number {
@@ -144,18 +144,18 @@ impl Independence {
     }
 }
 
-/// Events that show that a projection depends on their order, or on how often they come; as few as were found, and as
+/// Events that show that a projection depends on their order, or on how often they come: as few as were found, and as
 /// near to their right order as still shows it.
 ///
-/// Its `Display`, and its `Debug`, which is what `unwrap` shows, are for people to read.
+/// Its `Display`, and its `Debug`, which `unwrap` shows, are written for people.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Counterexample {
     /// The deliveries in the order that makes a difference, copies included.
     pub deliveries: Vec<Delivery>,
-    /// What the projection made of them, as its `Debug` shows it.
+    /// The result of the projection, in its `Debug` form.
     pub result: String,
-    /// What it makes of the same events in their right order, each once.
+    /// The result for the same events in their right order, each once.
     pub expected: String,
 }
 
@@ -177,7 +177,7 @@ impl fmt::Display for Counterexample {
                 delivery.envelope.event_type
             )?;
         }
-        writeln!(f, "the result (-) differs from that of the order of their time, each once (+):")?;
+        writeln!(f, "the result (-) differs from the result in the order of time, each event once (+):")?;
         f.write_str(&difference::lines(&self.result, &self.expected))
     }
 }

@@ -30,7 +30,7 @@ use super::dice::Dice;
 use super::facts::{Artifact, Facts};
 use crate::event::{self, EventBuilder};
 
-/// A meeting that you play: each method is something that happens, and leaves the events that JaaS would send.
+/// A meeting that you play: each method is an action, and emits the events that JaaS would send.
 ///
 /// ```
 /// use jaas_testkit::simulator::{Meeting, Person};
@@ -51,17 +51,17 @@ use crate::event::{self, EventBuilder};
 /// ```
 ///
 /// # Time
-/// It stands still between the actions; each takes some 10 to 400 ms, and [`wait`](Self::wait) lets it pass. No two
-/// events of a meeting have the same `timestamp`. Uploads come later by themselves, some of them after the end.
+/// Time stops between the actions; each takes some 10 to 400 ms, and [`wait`](Self::wait) advances it. No two events of
+/// a meeting have the same `timestamp`. Uploads come later by themselves, some of them after the end.
 ///
 /// # What is simulated, and what is not
-/// Keys, ids and small delays come from the seed, so that the same seed and actions are the same bytes. Bodies have
-/// every documented field; [`with_odd_shapes`](Self::with_odd_shapes) lets them vary as they do on the wire. The links
-/// lead nowhere.
+/// Keys, ids and small delays come from the seed, so the same seed and actions give the same bytes. Bodies have every
+/// documented field; with [`with_odd_shapes`](Self::with_odd_shapes) they vary as they do on the wire. The links lead
+/// nowhere.
 ///
 /// # Panics
-/// An action panics when it cannot happen: nobody leaves who is not there, only moderators promote, after the end
-/// comes nothing but [`rate`](Self::rate). Each panic says which rule was broken.
+/// An action panics when it is impossible: only a participant who is present can leave, only moderators promote, and
+/// after the end only [`rate`](Self::rate) is possible. Each panic names the rule that was broken.
 #[derive(Clone)]
 pub struct Meeting {
     dice: Dice,
@@ -73,7 +73,7 @@ pub struct Meeting {
     now: Timestamp,
     opened_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
-    /// At most one for each millisecond, so that their order is beyond doubt.
+    /// At most one per millisecond, so that their order is unambiguous.
     events: BTreeMap<Timestamp, EventBuilder>,
     presences: Vec<presence::Chain>,
     waiting: Vec<lobby::State>,
@@ -102,8 +102,8 @@ struct Reacted {
 }
 
 impl Meeting {
-    /// A meeting in the room `math` of the fixtures' tenant, on 23 November 2026 at 8 o'clock UTC. Nothing has happened
-    /// yet.
+    /// Creates a meeting in the room `math` of the fixtures' tenant, on 23 November 2026 at 8 o'clock UTC. Nothing has
+    /// happened yet.
     pub fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let session = SessionId::new(dice.uuid());
@@ -133,9 +133,9 @@ impl Meeting {
         }
     }
 
-    /// Holds it in this room, named as in the meeting's URL before any percent-encoding. The meeting server writes it
-    /// in lower case and percent-encoded; `REACTIONS`, `FEEDBACK` and `RTCSTATS_UPLOADED` keep the case of the URL (seen
-    /// in the sender's modules).
+    /// Sets the room, named as in the meeting's URL before any percent-encoding. The meeting server writes it in lower
+    /// case and percent-encoded; `REACTIONS`, `FEEDBACK` and `RTCSTATS_UPLOADED` keep the case of the URL (seen in the
+    /// sender's modules).
     #[must_use]
     pub fn in_room(mut self, room: &str) -> Self {
         self.assert_not_begun();
@@ -143,7 +143,7 @@ impl Meeting {
         self
     }
 
-    /// Holds it for this tenant.
+    /// Sets the tenant.
     #[must_use]
     pub fn of_app(mut self, app: impl Into<AppId>) -> Self {
         self.assert_not_begun();
@@ -151,7 +151,7 @@ impl Meeting {
         self
     }
 
-    /// Begins at this time.
+    /// Sets when it begins.
     #[must_use]
     pub fn starting_at(mut self, at: Timestamp) -> Self {
         self.assert_not_begun();
@@ -159,22 +159,22 @@ impl Meeting {
         self
     }
 
-    /// Lets bodies vary as they do on the wire: fields absent, `null` or empty, bools as text, empty lists as objects,
-    /// keys that are no UUIDs.
+    /// Makes bodies vary as they do on the wire: fields absent, `null` or empty, bools as text, empty lists as objects,
+    /// keys that are not UUIDs.
     #[must_use]
     pub fn with_odd_shapes(mut self) -> Self {
         self.odd = true;
         self
     }
 
-    /// Lets everyone who leaves bring `RTCSTATS_UPLOADED`, as for tenants that have this switched on.
+    /// Sends `RTCSTATS_UPLOADED` for everyone who leaves, as for tenants that have this switched on.
     #[must_use]
     pub fn with_rtcstats(mut self) -> Self {
         self.rtcstats = true;
         self
     }
 
-    /// Lets time pass.
+    /// Advances the time.
     pub fn wait(&mut self, time: Duration) {
         self.now = self.now.saturating_add(time);
     }
@@ -184,7 +184,7 @@ impl Meeting {
         self.now
     }
 
-    /// The sitting.
+    /// The session.
     pub fn session(&self) -> &SessionId {
         &self.session
     }
@@ -213,8 +213,8 @@ impl Meeting {
         self.events.values().map(EventBuilder::delivery).collect()
     }
 
-    /// What an application should have learned from the [events](Self::events). It is written down as the script is
-    /// played, never read out of the events.
+    /// What an application should have learned from the [events](Self::events). It is recorded while the script is
+    /// played, never derived from the events.
     pub fn facts(&self) -> Facts {
         Facts {
             session: self.session.clone(),
@@ -236,7 +236,7 @@ impl Meeting {
     }
 
     fn open(&mut self) {
-        assert!(self.ended_at.is_none(), "the meeting has ended: nobody can come");
+        assert!(self.ended_at.is_none(), "the meeting has ended: no one can join");
         if self.opened_at.is_none() {
             let created = event::room_created();
             let created = self.in_room_event(created, None);
@@ -245,16 +245,16 @@ impl Meeting {
     }
 
     fn assert_not_begun(&self) {
-        assert!(self.opened_at.is_none(), "the meeting has begun: say so before anybody joins");
+        assert!(self.opened_at.is_none(), "the meeting has begun: set this before anyone joins");
     }
 
     fn assert_running(&self) {
-        assert!(self.opened_at.is_some(), "nobody has joined yet: the meeting has not begun");
+        assert!(self.opened_at.is_some(), "no one has joined yet: the meeting has not begun");
         assert!(self.ended_at.is_none(), "the meeting has ended");
     }
 }
 
-/// What happened, line by line: proptest shows it of a meeting for which a test fails.
+/// The events, line by line: proptest shows them for a meeting with which a test fails.
 impl fmt::Debug for Meeting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let events = self.events.iter().map(|(at, event)| {

@@ -1,9 +1,9 @@
-//! Who takes part.
+//! The people who take part.
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-/// Somebody who can join meetings: what their JWT says, and their device.
+/// A person who can join meetings: the content of their JWT, and their device.
 ///
 /// ```
 /// use jaas_testkit::simulator::Person;
@@ -24,7 +24,7 @@ pub struct Person {
     pub(crate) claims: Map<String, Value>,
 }
 
-/// How the JWT's `moderator` claim is written: a bool, a text, or not at all (asserted by jitsi-meet's tests).
+/// How the JWT's `moderator` claim is written: a bool, text, or not at all (asserted by jitsi-meet's tests).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
     Absent,
@@ -47,8 +47,8 @@ impl Claim {
 }
 
 impl Person {
-    /// A user of your application with this name, and with id, e-mail address and device made of it: `Ada` is
-    /// `user-ada`. The same name is the same user, with the same device, in every meeting.
+    /// Creates a user of your application with this name, and with id, e-mail address and device derived from it: `Ada`
+    /// is `user-ada`. The same name is the same user, with the same device, in every meeting.
     pub fn named(name: &str) -> Self {
         let word: String =
             name.to_lowercase().chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
@@ -63,7 +63,7 @@ impl Person {
         }
     }
 
-    /// Somebody without a JWT user: no id, no e-mail address, no name, and a device that nobody else has.
+    /// Creates a person without a JWT user: no id, no e-mail address, no name, and a unique device.
     pub fn guest() -> Self {
         Self {
             name: None,
@@ -75,33 +75,34 @@ impl Person {
         }
     }
 
-    /// Gives the name shown in the meeting.
+    /// Sets the name shown in the meeting.
     pub fn shown_as(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
 
-    /// Gives the user id of the JWT.
+    /// Sets the user id of the JWT.
     pub fn with_id(mut self, id: &str) -> Self {
         self.user_id = Some(id.to_owned());
         self
     }
 
-    /// Makes the JWT say that this is a moderator.
+    /// Makes the JWT declare a moderator.
     pub fn moderator(mut self) -> Self {
         self.moderator = Claim::Bool(true);
         self
     }
 
-    /// Uses this device, which is what the bill counts.
+    /// Sets the device, which the bill counts.
     pub fn on_device(mut self, device: &str) -> Self {
         self.device = Some(device.to_owned());
         self
     }
 
-    /// Adds a claim to `context.user` of the JWT: any key, any JSON. The sender copies them all into its events (seen
-    /// in the sender's modules); its own fields win over claims of the same name. `id`, `name`, `email` and `moderator`
-    /// say who it is, and in another type than usual they are still read: `claim("id", 1140)` is the user `1140`.
+    /// Adds a claim to `context.user` of the JWT: any key, any JSON. The sender copies all of them into its events
+    /// (seen in the sender's modules); its own fields override claims of the same name. `id`, `name`, `email` and
+    /// `moderator` identify the person, and are still decoded in another type than usual: `claim("id", 1140)` is the
+    /// user `1140`.
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
         let text = match &value {
@@ -132,7 +133,7 @@ impl Person {
     }
 }
 
-/// 32 hex digits, as the browser's own.
+/// 32 hex digits, as the browser writes them.
 pub(crate) fn device_of(owner: &str) -> String {
     Sha256::digest(owner).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn claims_that_say_who_it_is_are_read_in_any_type() {
+    fn claims_that_identify_the_person_decode_from_any_type() {
         let person =
             Person::named("Ada").claim("id", 1140).claim("moderator", "true").claim("email", Value::Null);
         assert_eq!((person.user_id.as_deref(), person.email.as_deref()), (Some("1140"), None));

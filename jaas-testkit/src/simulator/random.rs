@@ -11,7 +11,7 @@ use super::dice::Dice;
 use super::meeting::Meeting;
 use super::person::{Claim, Person};
 
-/// What a random meeting is made of.
+/// The ingredients of a random meeting.
 ///
 /// ```
 /// use jaas_testkit::simulator::Random;
@@ -31,8 +31,8 @@ pub struct Random {
 }
 
 impl Random {
-    /// A meeting of this seed: of 2 to 8 people out of a population of 24, in which everything that can happen does
-    /// happen sooner or later, with bodies in all the [shapes](Meeting::with_odd_shapes) seen on the wire.
+    /// Creates a meeting of this seed: of 2 to 8 people out of a population of 24, in which every possible action
+    /// happens sooner or later, with bodies in all the [shapes](Meeting::with_odd_shapes) seen on the wire.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -43,32 +43,33 @@ impl Random {
         }
     }
 
-    /// How many people come, each of whom can come more than once. Defaults to 2 to 8.
+    /// Sets how many people come, each possibly more than once. Defaults to 2 to 8.
     pub fn participants(mut self, participants: RangeInclusive<usize>) -> Self {
         self.participants = participants;
         self
     }
 
-    /// How many things happen before the end; a meeting with fewer steps of the same seed begins like one with more.
-    /// Defaults to five for each who comes, and a few.
+    /// Sets how many actions happen before the end; of two meetings of the same seed, the one with fewer steps begins
+    /// like the other. Defaults to five per person, and a few.
     pub fn steps(mut self, steps: usize) -> Self {
         self.steps = Some(steps);
         self
     }
 
-    /// Who may come, besides guests. Defaults to 24 people, the same for the same seed.
+    /// Sets who may come, besides guests. Defaults to 24 people, the same for the same seed.
     pub fn population(mut self, people: Vec<Person>) -> Self {
         self.population = people;
         self
     }
 
-    /// Where and when it is held, if not where and when [`Meeting::new`] is: give one in which nothing has happened.
+    /// Sets where and when it is held, if different from [`Meeting::new`]: pass a meeting in which nothing has
+    /// happened.
     pub fn of(mut self, meeting: Meeting) -> Self {
         self.meeting = meeting;
         self
     }
 
-    /// Plays it to its end.
+    /// Plays the meeting to its end.
     pub fn meeting(self) -> Meeting {
         let mut dice = Dice::fork(self.seed, 2);
         let (fewest, most) = (*self.participants.start() as u64, *self.participants.end() as u64);
@@ -78,7 +79,7 @@ impl Random {
         if dice.percent(60) {
             meeting = meeting.with_rtcstats();
         }
-        // The last to be handed out come first.
+        // Popped from the end, so the last name comes first.
         let mut people = self.population;
         dice.shuffle(&mut people);
         let mut script = Script { meeting, dice, people, to_come };
@@ -92,7 +93,7 @@ impl Random {
     }
 }
 
-/// People of every kind: moderators and not, each claim written in each way, claims of any type.
+/// People of every kind: moderators and others, each claim written in each way, claims of any type.
 pub(crate) fn population(dice: &mut Dice, size: usize) -> Vec<Person> {
     const NAMES: [&str; 12] = [
         "Ada",

@@ -21,8 +21,8 @@ pub use self::report::{Latency, Report, Undelivered};
 pub use self::target::{NoResponse, Target};
 use crate::signer::Signer;
 
-/// Delivers bodies as JaaS does: signed, again and again until a 2xx comes back, each wait about twice as long as the one
-/// before; and, as far as you ask for it, in another order, more than once, late, and over a bad line.
+/// Delivers bodies as JaaS does: signed, and repeatedly until a 2xx comes back, each wait about twice as long as the
+/// one before. As configured, it also delivers in another order, more than once, late, and over a bad connection.
 ///
 /// ```
 /// use jaas_core::store::MemoryStore;
@@ -44,16 +44,16 @@ use crate::signer::Signer;
 /// ```
 ///
 /// # What is known of the real one
-/// That anything but a 2xx is delivered again with exponential back-off, that duplicates happen and that order is not
-/// guaranteed is documented; that it posts a body a second time under the same key over a fallback route was seen in its
-/// modules. How often it tries, how long it waits for an answer, whether a repeated request is signed anew, and whether
-/// it heeds `Retry-After` is published nowhere: here that is set by you, and `Retry-After` is not heeded.
+/// It is documented that anything but a 2xx is delivered again with exponential back-off, that duplicates happen and
+/// that order is not guaranteed. It was seen in the sender's modules that it posts a body a second time under the same
+/// key over a fallback route. It is not published how often it tries, how long it waits for a response, whether a
+/// repeated request is signed again, and whether it respects `Retry-After`: here you set that, and `Retry-After` is
+/// ignored.
 ///
 /// # Determinism
-/// Everything that is left to chance comes from the seed, for each delivery on its own, so that one does not change
-/// another. With a [`concurrency`](Self::concurrency) of 1 the requests of two runs are the same, one for one, except for
-/// the times in their signatures; those come from the [`clock`](Self::clock), and all waiting goes by tokio's clock, which
-/// a test can pause.
+/// All random choices come from the seed, separately for each delivery, so that one does not change another. With a
+/// [`concurrency`](Self::concurrency) of 1 the requests of two runs are identical, except for the times in their
+/// signatures. Those come from the [`clock`](Self::clock), and all waits use tokio's clock, which a test can pause.
 #[derive(Clone)]
 #[must_use]
 pub struct Sender {
@@ -73,30 +73,30 @@ pub struct Sender {
     progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
 
-/// Which time the signature of a repeated request carries, and that of a copy; what JaaS does is published nowhere.
+/// Which time the signature of a repeated request carries, and that of a copy; what JaaS does is not published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SignRepeats {
-    /// The time of the repetition: it is signed anew.
+    /// The time of the repetition: the request is signed again.
     #[default]
     Anew,
-    /// The time of the first request: it is the same, byte for byte.
+    /// The time of the first request: it is identical, byte for byte.
     AsBefore,
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
     /// How many deliveries there are to make.
     pub planned: usize,
-    /// How many are over: acknowledged or given up.
+    /// How many are over: acknowledged or not delivered.
     pub over: usize,
     /// How many requests were made so far.
     pub requests: usize,
 }
 
 impl Sender {
-    /// A sender without faults: each body once, in the order given, up to 16 at once.
+    /// Creates a sender without faults: each body once, in the order given, up to 16 at the same time.
     pub fn new(signer: Signer, seed: u64) -> Self {
         Self {
             signer,
@@ -119,70 +119,70 @@ impl Sender {
         }
     }
 
-    /// Which part of the bodies is delivered a second time under the same key, from 0 to 1: half of the copies right after
-    /// the original, the others any time later. Defaults to 0.
+    /// The share of the bodies that is delivered a second time under the same key, from 0 to 1: half of the copies
+    /// right after the original, the others any time later. Defaults to 0.
     pub fn duplicates(mut self, part: f64) -> Self {
         self.duplicates = part;
         self
     }
 
-    /// Which part of the bodies change places with each other, from 0 to 1 (any order). Defaults to 0.
+    /// The share of the bodies that change places with each other, from 0 to 1 (any order). Defaults to 0.
     pub fn shuffle(mut self, part: f64) -> Self {
         self.shuffle = part;
         self
     }
 
-    /// Which part of the deliveries is held back, from 0 to 1, and up to how long. Defaults to none.
+    /// The share of the deliveries that is held back, from 0 to 1, and up to how long. Defaults to none.
     pub fn late(mut self, part: f64, by: Duration) -> Self {
         self.late = (part, by);
         self
     }
 
-    /// Which part of the requests never arrives, from 0 to 1; it is repeated like a refused one. Defaults to 0.
+    /// The share of the requests that never arrives, from 0 to 1; each is repeated like a refused one. Defaults to 0.
     pub fn lose_requests(mut self, part: f64) -> Self {
         self.lost_requests = part;
         self
     }
 
-    /// Which part of the answers never comes back, from 0 to 1: the request arrived, and is repeated all the same. Defaults
-    /// to 0.
+    /// The share of the responses that never comes back, from 0 to 1: the request arrived, and is still repeated.
+    /// Defaults to 0.
     pub fn lose_answers(mut self, part: f64) -> Self {
         self.lost_answers = part;
         self
     }
 
-    /// Which time a repeated request, or a copy, is signed with. Defaults to [`SignRepeats::Anew`].
+    /// The time with which a repeated request, or a copy, is signed. Defaults to [`SignRepeats::Anew`].
     pub fn sign_repeats(mut self, repeats: SignRepeats) -> Self {
         self.repeats = repeats;
         self
     }
 
-    /// How many deliveries begin each second. Defaults to no limit.
+    /// How many deliveries begin per second. Defaults to no limit.
     pub fn rate(mut self, per_second: f64) -> Self {
         self.rate = Some(per_second).filter(|rate| *rate > 0.0);
         self
     }
 
-    /// How many requests are under way at once, at least 1. Defaults to 16.
+    /// How many requests are in flight at the same time, at least 1. Defaults to 16.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests.max(1);
         self
     }
 
-    /// How long to wait before each repetition, and after how many failures a delivery is given up. Defaults to 0.5 s,
-    /// twice as long each time up to 60 s, each with a random part of up to the same length on top, and 8 failures.
+    /// How long to wait before each repetition, and after how many failures a delivery is abandoned. Defaults to 0.5 s,
+    /// twice as long each time up to 60 s, each plus a random part of up to the same length, and 8 failures.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// How long to wait for an answer. Defaults to 15 s.
+    /// The timeout of a request. Defaults to 15 s.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
     }
 
-    /// Where the times of the signatures come from. Defaults to [`SystemClock`]; in a test with paused time use
+    /// The clock for the times of the signatures. Defaults to [`SystemClock`]; in a test with paused time use
     /// [`TokioClock`](crate::TokioClock).
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -195,7 +195,7 @@ impl Sender {
         self
     }
 
-    /// What is delivered in which order, as far as that is known before any answer. `bodies` is how many there are.
+    /// What is delivered in which order, as far as it is known before any response. `bodies` is the number of bodies.
     ///
     /// ```
     /// use jaas_testkit::{simulator::Sender, Signer};
@@ -209,7 +209,8 @@ impl Sender {
         plan::plan(self, bodies)
     }
 
-    /// Delivers these bodies, and comes back when each was acknowledged or given up. Dropping the future stops at once.
+    /// Delivers these bodies, and returns when each was acknowledged or abandoned. Dropping the future stops
+    /// immediately.
     pub async fn send(&self, target: &dyn Target, bodies: impl IntoIterator<Item = Bytes>) -> Report {
         let bodies: Vec<Bytes> = bodies.into_iter().collect();
         run::run(self, target, &bodies).await

@@ -1,4 +1,4 @@
-//! The summary as text for people.
+//! The summary as readable text.
 
 use std::fmt;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl fmt::Display for ConnectionSummary {
     }
 }
 
-/// One line, with mean and 95th percentile divided by a bar.
+/// One line, with mean and 95th percentile separated by a bar.
 impl fmt::Display for MediaSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:14}", format!("{} {}", self.direction.as_str(), self.kind))?;
@@ -65,7 +65,7 @@ impl fmt::Display for MediaSummary {
     }
 }
 
-/// Mean and 95th percentile, times something.
+/// Mean and 95th percentile, multiplied by a factor.
 struct Scaled(Spread, f64);
 
 impl fmt::Display for Scaled {

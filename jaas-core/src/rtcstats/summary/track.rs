@@ -1,4 +1,4 @@
-//! Following the streams of a connection from snapshot to snapshot.
+//! Follows the streams of a connection from snapshot to snapshot.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::rtcstats::series::per_second;
 use crate::rtcstats::snapshot::Snapshot;
 use crate::rtcstats::spread::Values;
 
-/// What is known of a connection so far.
+/// The accumulated state of a connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Connection {
     time: Span,
@@ -32,7 +32,7 @@ struct Group {
     frames_per_second: Values,
 }
 
-/// The counters of a stream; of the other side's report, with what had been sent when it came.
+/// The counters of a stream; for the other side's report, with what had been sent when it arrived.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counters {
     at: f64,
@@ -41,11 +41,11 @@ struct Counters {
     lost: i64,
 }
 
-/// What happened in a group between two snapshots.
+/// The changes of a group between two snapshots.
 #[derive(Debug, Clone, Copy, Default)]
 struct Step {
     streams: usize,
-    /// Of the packets that losses are told of.
+    /// The packets to which the losses refer.
     packets: i64,
     lost: i64,
     bitrate: Option<f64>,
@@ -69,7 +69,7 @@ impl Connection {
             let Some(stream) = Stream::of(report) else { continue };
             let Some(counters) = stream.counters(snapshot, report) else { continue };
             let last = self.last.get(id).copied();
-            // The other side reports every few seconds; between, its report stays what it was.
+            // The other side reports every few seconds; in between, its report does not change.
             if let Some(last) = last.filter(|last| stream.remote && last.at == counters.at) {
                 now.insert(id.into(), last);
                 continue;
@@ -117,11 +117,11 @@ impl Connection {
     }
 }
 
-/// Which streams a report is about, and who made it.
+/// The streams of a report, and the side that made it.
 struct Stream {
     group: usize,
     direction: Direction,
-    /// The report is the other side's.
+    /// The report is from the other side.
     remote: bool,
 }
 
@@ -144,7 +144,7 @@ impl Stream {
         Some(Self { group, direction, remote })
     }
 
-    /// The counters now; of the other side's report of a stream that is sent, with the stream's own count of packets.
+    /// The counters now; for the other side's report of a sent stream, with the stream's own count of packets.
     fn counters(&self, snapshot: &Snapshot<'_>, report: &Report) -> Option<Counters> {
         let at = report.timestamp().or(snapshot.at().map(|at| at.as_millis() as f64))?;
         let lost = report.packets_lost().unwrap_or(0);
@@ -168,7 +168,7 @@ impl Stream {
         }
         if self.direction == Direction::Inbound {
             group.add_lost(grown, step);
-            // Nothing arrives of a stream that is muted, and its jitter stays what it was.
+            // No packets of a muted stream arrive, and its jitter does not change.
             if grown.packets > 0 {
                 group.jitter.add_some(report.jitter());
             }
@@ -200,7 +200,7 @@ struct Grown {
     packets: i64,
     lost: i64,
     bytes_per_second: Option<f64>,
-    /// The stream is new, or its counters began again: it has grown by all there is, in nobody knows what time.
+    /// The stream is new, or its counters restarted: it has grown by everything there is, over an unknown time.
     anew: bool,
 }
 
@@ -217,13 +217,13 @@ impl Grown {
     }
 }
 
-/// The stream that a report of the other side is about.
+/// The stream to which a report of the other side refers.
 fn sent<'a>(snapshot: &Snapshot<'a>, report: &Report) -> Option<&'a Report> {
     snapshot.report(&report.local_id()?)
 }
 
-/// From here to the other side and back, in s, of the candidate pair in use: the one the transport names, or in browsers
-/// without such a report, the one that calls itself `selected`.
+/// The round trip to the other side, in s, of the candidate pair in use: the pair that the transport names, or in
+/// browsers without such a report, the pair marked as `selected`.
 fn round_trip(snapshot: &Snapshot<'_>) -> Option<f64> {
     let of_type = |name: &'static str| {
         snapshot.reports().map(|(_, report)| report).filter(move |report| report.is("type", name))

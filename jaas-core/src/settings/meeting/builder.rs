@@ -7,8 +7,8 @@ use crate::private::Personal;
 use crate::settings::error::SettingsError;
 use crate::settings::value::{HideDisplayName, LobbyType, MaxOccupants, Passcode, Transcriber};
 
-/// Builds [`MeetingSettings`]. What is not set is left out of the answer, and JaaS does as without it. The first value that
-/// is not allowed is told by [`build`](Self::build).
+/// Builds [`MeetingSettings`]. An unset value is omitted from the answer, and JaaS uses its default.
+/// [`build`](Self::build) reports the first value that is not allowed.
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct MeetingSettingsBuilder {
@@ -17,8 +17,8 @@ pub struct MeetingSettingsBuilder {
 }
 
 impl MeetingSettingsBuilder {
-    /// `lobbyEnabled`: whether only moderators join at once, and others wait in the lobby until one of them lets them
-    /// in (documented). A meeting without a moderator stays empty.
+    /// `lobbyEnabled`: whether only moderators join directly, and others wait in the lobby until a moderator admits
+    /// them (documented). A meeting without a moderator stays empty.
     pub fn lobby_enabled(mut self, enabled: bool) -> Self {
         self.values.lobby_enabled = Some(enabled);
         self
@@ -48,7 +48,7 @@ impl MeetingSettingsBuilder {
         self
     }
 
-    /// `participantsSoftLimit`: beyond so many, participants join as visitors. Needs
+    /// `participantsSoftLimit`: beyond this number, participants join as visitors. Needs
     /// [`visitors_enabled(true)`](Self::visitors_enabled).
     pub fn participants_soft_limit(mut self, participants: u32) -> Self {
         self.values.participants_soft_limit = Some(participants);
@@ -61,14 +61,14 @@ impl MeetingSettingsBuilder {
         self
     }
 
-    /// `visitorsLive`: whether visitors get in at once; JaaS takes it for `true` when absent (seen). Needs
+    /// `visitorsLive`: whether visitors enter immediately; JaaS takes it for `true` when absent (seen). Needs
     /// [`visitors_enabled(true)`](Self::visitors_enabled).
     pub fn visitors_live(mut self, live: bool) -> Self {
         self.values.visitors_live = Some(live);
         self
     }
 
-    /// `transcriber` and `transcriberType`, which are two documented names of one setting; both are answered.
+    /// `transcriber` and `transcriberType`, two documented names of one setting; the answer contains both.
     pub fn transcriber(mut self, transcriber: impl Into<Transcriber>) -> Self {
         self.values.transcriber = Some(transcriber.into());
         self
@@ -110,7 +110,7 @@ impl MeetingSettingsBuilder {
         self
     }
 
-    /// A key that this version does not know. JaaS tolerates keys it does not know either (seen).
+    /// A key that this version does not know. JaaS also tolerates unknown keys (seen).
     pub fn extra(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         if let Err(error) = self.values.insert_extra(key.into(), value.into()) {
             self.error = self.error.or(Some(error));
@@ -118,7 +118,7 @@ impl MeetingSettingsBuilder {
         self
     }
 
-    /// Checks everything together.
+    /// Checks all values together.
     ///
     /// # Errors
     /// When a value is not allowed, or two contradict each other.

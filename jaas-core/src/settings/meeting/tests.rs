@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_documented_example_is_answered_with_both_names_of_the_transcriber() {
+fn the_documented_example_is_encoded_with_both_names_of_the_transcriber() {
     let settings = MeetingSettings::builder()
         .lobby_enabled(true)
         .passcode("0000")
@@ -81,7 +81,7 @@ fn the_builder_refuses_the_same() {
 }
 
 #[test]
-fn what_is_written_is_read_again() {
+fn what_is_written_parses_back() {
     let settings = MeetingSettings::builder()
         .passcode("001")
         .transcriber("NEWER")

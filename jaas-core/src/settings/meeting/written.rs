@@ -1,4 +1,4 @@
-//! Settings in a file or a database, and how they are read.
+//! Settings in a file or a database, and how they are parsed.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::private::Personal;
 use crate::settings::error::{SettingsError, SettingsErrorKind};
 use crate::settings::value::{HideDisplayName, LobbyType, MaxOccupants, Passcode, Transcriber};
 
-/// Settings as they are written in a file or a database. Every key of the answer, and `extra` for those beyond.
+/// Settings as written in a file or a database: every key of the answer, and `extra` for further keys.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 struct Written {
@@ -87,7 +87,7 @@ impl TryFrom<Written> for MeetingSettings {
         let transcriber = match (written.transcriber, written.transcriber_type) {
             (Some(one), Some(other)) if one != other => {
                 let message = format!(
-                    "transcriber is {one} and transcriberType {other}; they are two names of one setting, so give one of them"
+                    "transcriber is {one} and transcriberType {other}; they are two names of one setting, so set one of them"
                 );
                 return Err(SettingsError::new(SettingsErrorKind::Contradiction, message));
             }
@@ -122,7 +122,7 @@ impl<'de> Deserialize<'de> for MeetingSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
 
-        // Serde's own code for a struct would take a list for the values in their order, too.
+        // Serde's derived code for a struct would also accept a list of the values in their order.
         impl<'de> Visitor<'de> for Object {
             type Value = Written;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A file of room rules that is refused: where, why, and what is allowed. It never quotes a passcode.
+/// An error in a file of room rules: where, why, and what is allowed. It never quotes a passcode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RulesError {
     kind: RulesErrorKind,
@@ -11,15 +11,15 @@ pub struct RulesError {
     message: String,
 }
 
-/// In which way rules are wrong.
+/// The kind of mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RulesErrorKind {
     /// The file cannot be read.
     Unreadable,
-    /// It is no well-formed TOML or JSON, or holds something that is not allowed.
+    /// It is not well-formed TOML or JSON, or holds something that is not allowed.
     NotAllowed,
-    /// A rule stands behind one that matches all that it would.
+    /// A rule comes after a rule that matches everything it would.
     NeverMatches,
     /// There is neither a rule nor a default.
     Empty,
@@ -35,7 +35,7 @@ impl RulesError {
         Self { kind, file: file.to_owned(), line, message: message.into() }
     }
 
-    /// In which way they are wrong.
+    /// The kind of mistake.
     pub fn kind(&self) -> RulesErrorKind {
         self.kind
     }

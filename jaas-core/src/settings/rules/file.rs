@@ -1,4 +1,4 @@
-//! Reading room rules, with the line of each mistake.
+//! Parses room rules, and reports the line of each mistake.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{RoomRules, Rule, RulesError, RulesErrorKind};
 use crate::settings::MeetingSettings;
 
-/// One rule as it is written.
+/// One rule as written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -63,7 +63,7 @@ impl Reading<'_> {
     fn add(&mut self, line: usize, written: Written) -> Result<(), RulesError> {
         let missing = |what| {
             let message =
-                format!("the rule has no `{what}`; a rule has `room`, `settings` and, if you like, `tenant`");
+                format!("the rule has no `{what}`; a rule has `room`, `settings` and optionally `tenant`");
             RulesError::new(RulesErrorKind::NotAllowed, self.name, Some(line), message)
         };
         let Patterns(patterns) = written.room.ok_or_else(|| missing("room"))?;
@@ -72,7 +72,7 @@ impl Reading<'_> {
             return Err(self.wrong(
                 RulesErrorKind::NotAllowed,
                 line,
-                "`room` is an empty list; it is a pattern such as \"*-vip\", or a list of patterns",
+                "`room` is an empty list; write a pattern such as \"*-vip\", or a list of patterns",
             ));
         }
         for pattern in patterns {
@@ -82,13 +82,13 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The default has its line.
+    /// The default has its own line.
     fn end(self, default: Option<(usize, MeetingSettings)>) -> Result<RoomRules, RulesError> {
         match default {
             Some((line, _)) if self.rules.rules.iter().any(Rule::is_for_every_room) => Err(self.wrong(
                 RulesErrorKind::NeverMatches,
                 line,
-                "the default is never used, because the rule \"*\" matches every room; leave one of them out",
+                "the default is never used, because the rule \"*\" matches every room; remove one of them",
             )),
             Some((_, settings)) => Ok(self.rules.default_settings(settings)),
             None if self.rules.rules.is_empty() => Err(RulesError::new(
@@ -102,7 +102,7 @@ impl Reading<'_> {
     }
 }
 
-/// The whole file; each part is read on its own, so that its line is known.
+/// The whole file; each part is parsed separately, so that its line is known.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Json<'a> {
@@ -114,13 +114,13 @@ struct Json<'a> {
 
 pub(super) fn from_json(name: &str, text: &str) -> Result<RoomRules, RulesError> {
     let line_of = |part: &RawValue| {
-        // A part was borrowed from the text, so its address tells where it stands.
+        // A part was borrowed from the text, so its address gives its position.
         let start = part.get().as_ptr() as usize - text.as_ptr() as usize;
         line_at(text, start)
     };
     let wrong = |before: usize, error: &serde_json::Error| {
         let message = error.to_string();
-        // The line is said already, and counts from the beginning of the file.
+        // The line is already reported, counted from the beginning of the file.
         let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message);
         RulesError::new(RulesErrorKind::NotAllowed, name, Some(before + error.line().max(1)), message)
     };
@@ -165,7 +165,7 @@ pub(super) fn from_toml(name: &str, text: &str) -> Result<RoomRules, RulesError>
 
     let file: Toml = toml::from_str(text).map_err(|error| {
         let line = error.span().map(|span| line_at(text, span.start));
-        // Its `Display` would show the line itself, and in it the passcode.
+        // Its `Display` would show the line, and with it the passcode.
         RulesError::new(RulesErrorKind::NotAllowed, name, line, error.message())
     })?;
     let mut reading = Reading { name, rules: RoomRules::new() };
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_in_json_is_told_with_its_line_and_what_is_allowed() {
+    fn a_mistake_in_json_is_reported_with_its_line_and_what_is_allowed() {
         for (text, error) in [
             ("", "r.json, line 1: the file, with `rules` and `default`, must be an object"),
             ("{}", "r.json: there is neither a rule nor a default"),
@@ -285,15 +285,15 @@ mod tests {
             ),
             ("{\"rules\":[,]}", "r.json, line 1: expected value"),
         ] {
-            let told = from_json("r.json", text).expect_err(text).to_string();
-            assert!(told.contains(error), "{text}: {told}");
-            assert!(!told.contains("98x"), "{told}");
+            let message = from_json("r.json", text).expect_err(text).to_string();
+            assert!(message.contains(error), "{text}: {message}");
+            assert!(!message.contains("98x"), "{message}");
         }
     }
 
     #[cfg(feature = "toml")]
     #[test]
-    fn a_mistake_in_toml_is_told_with_its_line_and_what_is_allowed() {
+    fn a_mistake_in_toml_is_reported_with_its_line_and_what_is_allowed() {
         for (text, error) in [
             ("", "r.toml: there is neither a rule nor a default"),
             (
@@ -327,14 +327,14 @@ mod tests {
             ),
             ("[[rules]\n", "r.toml, line 1: "),
         ] {
-            let told = from_toml("r.toml", text).expect_err(text).to_string();
-            assert!(told.contains(error), "{text}: {told}");
-            assert!(!told.contains("98x") && !told.contains("9817"), "{told}");
+            let message = from_toml("r.toml", text).expect_err(text).to_string();
+            assert!(message.contains(error), "{text}: {message}");
+            assert!(!message.contains("98x") && !message.contains("9817"), "{message}");
         }
     }
 
     #[test]
-    fn a_byte_order_mark_is_passed_over_and_changes_no_line() {
+    fn a_byte_order_mark_is_skipped_and_changes_no_line() {
         check(&RoomRules::from_json("rooms.json", &format!("\u{feff}{JSON}")).expect("allowed"));
         let error = RoomRules::from_json("r.json", "\u{feff}{\"default\":{\n\"lobbyEnable\":true}}")
             .expect_err("no key");
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_by_its_extension() {
+    fn a_file_is_parsed_by_its_extension() {
         let error = RoomRules::read("rooms.yaml").expect_err("no YAML").to_string();
         assert_eq!(error, "rooms.yaml: a file of room rules ends in .toml or .json");
         let error = RoomRules::read("/nowhere/rooms.json").expect_err("not there");

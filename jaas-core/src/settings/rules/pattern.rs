@@ -8,17 +8,17 @@ pub(super) struct Pattern(Vec<char>);
 
 impl Pattern {
     /// # Errors
-    /// What is wrong with a pattern that no room fits, or none that its author meant.
+    /// Returns what is wrong with a pattern that matches no room, or not the one its author meant.
     pub(super) fn new(pattern: &str) -> Result<Self, &'static str> {
         if pattern.is_empty() {
             return Err(
-                "a pattern is empty; it is a room's name, in which * stands for any characters and ? for one",
+                "a pattern is empty; write a room's name, in which * matches any characters and ? matches one",
             );
         }
-        // In another spelling the name itself may have these, and that is how to write them.
+        // In another spelling the name may contain these, and this is how to write them.
         if pattern.contains('/') {
             return Err(
-                "a pattern has a /; it is a room's name without its tenant, which belongs into `tenant`; \
+                "a pattern has a /; write a room's name without its tenant, which belongs in `tenant`; \
                         a / in the name itself is written %2F",
             );
         }
@@ -28,14 +28,14 @@ impl Pattern {
             );
         }
         if pattern.contains(|c: char| c.is_control() || c == '\u{feff}') {
-            return Err("a pattern has a control character, which no room's name has");
+            return Err("a pattern has a control character, which no room's name can have");
         }
         let mut chars: Vec<char> = room_key(pattern).chars().collect();
         chars.dedup_by(|next, before| *next == '*' && *before == '*');
         Ok(Self(chars))
     }
 
-    /// Whether every room fits.
+    /// Whether it matches every room.
     pub(super) fn is_everything(&self) -> bool {
         self.0 == ['*']
     }
@@ -44,20 +44,20 @@ impl Pattern {
         self.0.iter().collect()
     }
 
-    /// Whether this room, in the spelling used for comparison, fits.
+    /// Whether it matches this room, in the spelling used for comparison.
     pub(super) fn matches(&self, room: &str) -> bool {
         let room: Vec<char> = room.chars().collect();
         self.fits(&room, |wanted, found| wanted == '?' || wanted == found)
     }
 
-    /// Whether everything that fits the other fits this one. It finds what is covered because it is the same, or because
-    /// the other's wildcards stand where this one has `*`, or `?` for `?`; a cover that is only known from several
-    /// patterns together is not found.
+    /// Whether it matches everything that the other matches. It detects a cover when the two are equal, or when the
+    /// other's wildcards are where this one has `*`, or `?` for `?`. It does not detect a cover that several patterns
+    /// make together.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self.fits(&other.0, |wanted, found| (wanted == '?' && found != '*') || wanted == found)
     }
 
-    /// Goes back to the last `*` only, so it takes at most the product of both lengths.
+    /// Backtracks to the last `*` only, so it takes at most the product of both lengths.
     fn fits(&self, text: &[char], same: impl Fn(char, char) -> bool) -> bool {
         let pattern = &self.0;
         let (mut at, mut read) = (0, 0);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_is_any_number_of_characters_and_a_question_mark_is_one() {
+    fn a_star_matches_any_number_of_characters_and_a_question_mark_matches_one() {
         for (text, fitting, others) in [
             ("*", &["", "a", "a/b"][..], &[][..]),
             ("*-vip", &["-vip", "a-vip", "a-vip-vip"], &["vip", "a-vips", "-vip-"]),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_no_room_fits_is_refused_and_says_how_to_write_what_was_meant() {
+    fn a_pattern_that_matches_no_room_is_refused_with_the_remedy() {
         for (text, part) in [
             ("", "is empty"),
             ("vpaas-magic-cookie-1/board", "without its tenant"),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_pattern_does_not_take_for_ever() {
+    fn a_long_pattern_does_not_take_forever() {
         let (pattern, room) = (pattern(&format!("{}c", "a*".repeat(200))), "a".repeat(1000));
         assert!(!pattern.matches(&format!("{room}b")) && pattern.matches(&format!("{room}c")));
     }

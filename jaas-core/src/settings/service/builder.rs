@@ -1,4 +1,4 @@
-//! Setting up a settings service.
+//! Configures a settings service.
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,67 +51,68 @@ impl SettingsServiceBuilder {
         }
     }
 
-    /// How long the provider may take, up to [`MAX_TIMEOUT`](SettingsService::MAX_TIMEOUT). It counts from when the whole
-    /// request is there. Defaults to 1.5 s.
+    /// The timeout of the provider, up to [`MAX_TIMEOUT`](SettingsService::MAX_TIMEOUT). It counts from when the whole
+    /// request has arrived. Defaults to 1.5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How many calls of the provider may be under way at once. A question beyond is answered by the failure policy at
-    /// once; one about a room that is being asked about needs no call of its own. Defaults to 256.
+    /// How many calls of the provider may be in flight at the same time. The failure policy answers further questions
+    /// immediately; a question about a room with a call in flight does not need another call. Defaults to 256.
     pub fn max_calls(mut self, calls: usize) -> Self {
         self.max_calls = calls;
         self
     }
 
-    /// How many questions may wait for an answer at once, those that share a call included. One beyond is answered by the
-    /// failure policy at once. Defaults to 4096.
+    /// How many questions may wait for an answer at the same time, including those that share a call. The failure
+    /// policy answers further questions immediately. Defaults to 4096.
     pub fn max_waiting(mut self, questions: usize) -> Self {
         self.max_waiting = questions;
         self
     }
 
-    /// Of how many rooms [`FailurePolicy::last_known_good`] remembers the last answer, at most; half of it at least.
-    /// Defaults to 10,000.
+    /// The maximum number of rooms whose last answer [`FailurePolicy::last_known_good`] remembers; at least half of it
+    /// is used. Defaults to 10,000.
     pub fn remember_rooms(mut self, rooms: usize) -> Self {
         self.remember_rooms = rooms;
         self
     }
 
-    /// What proves a question genuine. Defaults to the [`Auth`] of the receiver.
+    /// How a question is authenticated. Defaults to the [`Auth`] of the receiver.
     ///
-    /// It is published nowhere whether this call is signed as events are. Begin with the receiver's, and look at what
-    /// arrives: the receiver logs and counts it, whether it accepts it or not. If the call carries only the
-    /// `Authorization` value of the endpoint, give [`Auth::authorization`] or [`Auth::signature_or_authorization`]
-    /// here, and events still need their signature.
+    /// 8x8 does not publish whether this call is signed as events are. Begin with the receiver's [`Auth`], and look at
+    /// what arrives: the receiver logs and counts it, whether it accepts it or not. If the call carries only the
+    /// `Authorization` value of the endpoint, pass [`Auth::authorization`] or [`Auth::signature_or_authorization`]
+    /// here; events still need their signature.
     pub fn auth(mut self, auth: Auth) -> Self {
         self.auth = Some(auth);
         self
     }
 
-    /// What [`FailurePolicy::fail_closed`] makes passcodes from, at least 16 secret bytes. Processes with the same key give
-    /// a room the same passcode, also after a restart. Defaults to random bytes, drawn when the settings service is built.
+    /// The key from which [`FailurePolicy::fail_closed`] derives passcodes, at least 16 secret bytes. Processes with
+    /// the same key give a room the same passcode, also after a restart. Defaults to random bytes, generated when the
+    /// settings service is built.
     pub fn passcode_key(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// Keeps a record of each answer in this log, and deletes those that need not be kept, at once and then every hour. Up
-    /// to 4096 records may wait to be written; more are counted and lost, and no answer waits for them. Defaults to none.
+    /// Keeps a record of each answer in this log, and purges old ones immediately and then once an hour. Up to 4096
+    /// records may wait to be written; further ones are counted and lost, and no answer waits for them. Off by default.
     pub fn records(mut self, log: impl SettingsLog, keep: Keep) -> Self {
         self.records = Some((Arc::new(log), keep));
         self
     }
 
-    /// Where the time for the age of records comes from. Defaults to [`SystemClock`].
+    /// The clock for the age of records. Defaults to [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Checks the configuration and builds the settings service. With [`records`](Self::records) it starts a task of the current
-    /// tokio runtime, which [`SettingsService::close`] ends.
+    /// Checks the configuration and builds the settings service. With [`records`](Self::records) it starts a task on
+    /// the current tokio runtime; [`SettingsService::close`] ends it.
     ///
     /// # Errors
     /// When the timeout is zero or too long, a bound is zero, or the passcode key is too short.
@@ -135,7 +136,7 @@ impl SettingsServiceBuilder {
                 return Err(ConfigError::new(
                     ConfigErrorKind::Range,
                     format!(
-                        "{name} of the settings service must be at least 1, or the failure policy answers everything"
+                        "{name} of the settings service must be at least 1; otherwise the failure policy answers every question"
                     ),
                 ));
             }
@@ -151,7 +152,7 @@ impl SettingsServiceBuilder {
             tracing::warn!(
                 target: target::SETTINGS,
                 "the provider has no settings for some rooms, such as those that no rule matches, and the failure policy closes \
-                 them: a lobby, and a passcode that nobody was told; give the rules a default (`[default]` in the file, or \
+                 them: a lobby, and a passcode that no participant knows; give the rules a default (`[default]` in the file, or \
                  RoomRules::default_settings), which may be empty"
             );
         }

@@ -1,4 +1,4 @@
-//! Taking responsibility for what was delivered.
+//! Takes responsibility for deliveries.
 
 use super::rows::{ConflictRow, Row, Rows, cut, key};
 use crate::delivery::{Delivery, Unreadable};
@@ -8,7 +8,7 @@ use crate::store::{
 };
 use crate::timestamp::Timestamp;
 
-/// Fails when there is no room for one more.
+/// Fails when there is no room for another row.
 pub(super) fn check_room(used: usize, capacity: usize) -> Result<(), StoreError> {
     if used < capacity {
         return Ok(());
@@ -84,7 +84,7 @@ impl Rows {
         Ok(())
     }
 
-    /// All of the page that can be parsed, or an error and nothing.
+    /// Replays all bodies of the page that can be parsed, or returns an error and changes nothing.
     pub(super) fn replay_quarantined(
         &mut self,
         page: PageRequest,

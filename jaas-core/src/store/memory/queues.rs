@@ -1,15 +1,15 @@
-//! Which sessions have something to run: one queue for each that has an event waiting or running.
+//! Which sessions have an event to run: one queue for each session with an event waiting or running.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::store::{Lease, RowId, StoredEvent};
 use crate::timestamp::Timestamp;
 
-/// Whose events are run one after the other.
+/// Identifies the events that run one after the other.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum QueueKey {
     Session(String),
-    /// An event without a session has a queue of its own.
+    /// An event without a session has a separate queue.
     Event(RowId),
 }
 
@@ -22,20 +22,20 @@ impl QueueKey {
     }
 }
 
-/// The events of a session that wait, and the one that runs.
+/// The events of a session that wait, and the event that runs.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// Those that may not be passed, by when they happened.
+    /// Events that may not be passed, by when they happened.
     pub(super) first: BTreeSet<(Timestamp, RowId)>,
-    /// Those that may be passed, by when their back-off is over.
+    /// Events that may be passed, by when their back-off ends.
     pub(super) passed: BTreeSet<(Timestamp, RowId)>,
     pub(super) running: Option<Lease>,
-    /// When to look at it next; while an event runs, the end of its lease.
+    /// When to look at the queue next; while an event runs, the end of its lease.
     due_at: Timestamp,
     phase: Phase,
 }
 
-/// What is going on in a queue.
+/// The phase of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Waiting,
@@ -64,8 +64,8 @@ impl Queues {
         self.by_key.get(key)
     }
 
-    /// The queue, made if need be, in which an event now waits that is due then. When it is the first of those that may
-    /// not be passed, the one that was at the head does not decide any more.
+    /// Returns the queue, created if necessary, in which an event now waits that is due at that time. When it becomes
+    /// the first of those that may not be passed, the previous head no longer decides.
     pub(super) fn waiting(
         &mut self,
         key: QueueKey,
@@ -84,14 +84,14 @@ impl Queues {
         queue
     }
 
-    /// Up to `limit` queues that are due, those due first in front.
+    /// Returns up to `limit` queues that are due, the longest due first.
     pub(super) fn due(&self, phase: Phase, now: Timestamp, limit: usize) -> Vec<QueueKey> {
         let smallest = (phase, Timestamp::from_millis(i64::MIN), QueueKey::Session(String::new()));
         let due = self.due.range(smallest..).take_while(|(of, at, _)| *of == phase && *at <= now);
         due.take(limit).map(|(.., key)| key.clone()).collect()
     }
 
-    /// Whether a queue is due, and when the next one after it will be.
+    /// Returns whether a queue is due, and when the next one will be.
     pub(super) fn next_due(&self, now: Timestamp) -> (bool, Option<Timestamp>) {
         let next = |phase| {
             let after = self.due.range((phase, now, QueueKey::Event(RowId::new(i64::MAX)))..);
@@ -116,7 +116,7 @@ impl Queues {
         self.schedule(key, |queue| queue.due_at = until);
     }
 
-    /// Lets nothing run in it, and looks at it again then.
+    /// Lets nothing run in the queue, and looks at it again at that time.
     pub(super) fn wait(&mut self, key: &QueueKey, until: Timestamp, suspect: bool) {
         if self.suspect_runs.as_ref() == Some(key) {
             self.suspect_runs = None;
@@ -128,7 +128,7 @@ impl Queues {
         });
     }
 
-    /// Forgets a queue in which nothing waits.
+    /// Removes a queue in which nothing waits.
     pub(super) fn remove(&mut self, key: &QueueKey) {
         if self.suspect_runs.as_ref() == Some(key) {
             self.suspect_runs = None;

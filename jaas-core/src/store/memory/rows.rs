@@ -1,4 +1,4 @@
-//! What the memory store holds, and what can be said of it.
+//! What the memory store holds, and the operations on it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -36,11 +36,11 @@ pub(super) struct Row {
     pub(super) event: StoredEvent,
     pub(super) body_hash: [u8; 32],
     pub(super) fence: i64,
-    /// Whether later events of its session may be run while it waits.
+    /// Whether later events of its session may run while it waits.
     pub(super) passable: bool,
 }
 
-/// A conflict, told from others by a hash that stays when the body is erased.
+/// A conflict, identified by a hash that stays when the body is erased.
 #[derive(Debug)]
 pub(super) struct ConflictRow {
     pub(super) conflict: Conflict,
@@ -55,7 +55,7 @@ impl ConflictRow {
 
 impl Row {
     pub(super) fn attempt(&self, outcome: AttemptOutcome, now: Timestamp) -> Attempt {
-        // The row is given when it is recorded.
+        // The row is assigned when the attempt is recorded.
         let mut attempt = Attempt::new(RowId::new(0), self.event.id, self.fence, outcome, now);
         attempt.worker = self.event.worker.clone();
         attempt
@@ -77,16 +77,16 @@ impl Row {
         claim
     }
 
-    /// A handler has run well.
+    /// Records that a handler succeeded.
     fn handled(&mut self, handler: &str, handled: &Handled) {
         let completed = &mut self.event.completed;
-        // Once, also when its answer was lost and it is said again.
+        // Once, even when the response was lost and the caller repeats it.
         if *handled == Handled::Done && !completed.iter().any(|name| **name == *handler) {
             completed.push(handler.to_owned());
         }
     }
 
-    /// Every handler is done; this is what the last one made of it.
+    /// Completes the event; this is the result of the last handler.
     fn complete(&mut self, last: &Handled, now: Timestamp) {
         match last {
             Handled::Ignored(reason) if self.event.completed.is_empty() => {
@@ -99,7 +99,7 @@ impl Row {
         }
     }
 
-    /// Its place among those of its session that wait.
+    /// Its place among the waiting events of its session.
     fn place(&self) -> (Timestamp, RowId) {
         (if self.passable { self.event.due_at } else { self.event.occurred_at }, self.event.id)
     }
@@ -116,7 +116,7 @@ pub(super) fn key(endpoint: &Arc<str>, key: &str) -> Key {
 }
 
 impl Rows {
-    /// A number for the next row of any kind.
+    /// Returns a number for the next row of any kind.
     pub(super) fn next_id(&mut self) -> RowId {
         self.last_id += 1;
         RowId::new(self.last_id)
@@ -135,7 +135,7 @@ impl Rows {
         }
     }
 
-    /// The event of a lease that is held.
+    /// Returns the event of a lease that is held.
     pub(super) fn held(&mut self, operation: &str, lease: Lease) -> Result<&mut Row, StoreError> {
         self.events
             .get_mut(&lease.event)
@@ -147,7 +147,7 @@ impl Rows {
         self.events.get(&event).map(|row| QueueKey::of(&row.event))
     }
 
-    /// Lets an event wait in its queue, which is to be looked at when it is due.
+    /// Puts an event into its queue, which is looked at again when the event is due.
     pub(super) fn enqueue(&mut self, event: RowId, due_at: Timestamp) {
         let Some(row) = self.events.get_mut(&event) else { return };
         row.event.state = EventState::Waiting;
@@ -160,7 +160,7 @@ impl Rows {
         };
     }
 
-    /// Takes an event that waits out of its queue, and the queue away when it was the last.
+    /// Takes a waiting event out of its queue, and removes the queue when it was the last.
     pub(super) fn dequeue(&mut self, event: RowId) {
         let Some(key) = self.key_of(event) else { return };
         self.take_out(&key, event);
@@ -171,14 +171,14 @@ impl Rows {
         }
     }
 
-    /// Takes an event out of its queue, which stays.
+    /// Takes an event out of its queue and keeps the queue.
     fn take_out(&mut self, key: &QueueKey, event: RowId) {
         let Some((row, queue)) = self.events.get(&event).zip(self.queues.get_mut(key)) else { return };
         let waiting = if row.passable { &mut queue.passed } else { &mut queue.first };
         waiting.remove(&row.place());
     }
 
-    /// What a session does next.
+    /// Decides what a session does next.
     fn turn(&self, key: &QueueKey, order: SessionOrder, now: Timestamp) -> Turn {
         let Some(queue) = self.queues.get(key) else { return Turn::Empty };
         let head = |place: Option<&(Timestamp, RowId)>| {
@@ -191,8 +191,8 @@ impl Rows {
         self.events.get(&event).is_some_and(|row| row.event.crashes > 0)
     }
 
-    /// Claims the event that a session runs next, or puts off the session. An event that has crashed is claimed only
-    /// when it is the turn of such events.
+    /// Claims the event that a session runs next, or postpones the session. An event that has crashed is claimed only
+    /// when such events have their turn.
     fn claim_next(
         &mut self,
         key: &QueueKey,
@@ -235,7 +235,7 @@ impl Rows {
         Some(row.claimed(lease))
     }
 
-    /// The events that would run next in a queue in which one runs.
+    /// Returns the events that would run next in a queue with a running event.
     fn following(&self, key: &QueueKey, next: NextClaim, now: Timestamp) -> Vec<Claim> {
         let Some(queue) = self.queues.get(key).filter(|queue| queue.passed.is_empty()) else {
             return Vec::new();
@@ -249,7 +249,7 @@ impl Rows {
         ready.take(next.following).map(|row| row.claimed(lease(row))).collect()
     }
 
-    /// Goes on in the session of an event that does not run any more.
+    /// Goes on in the session of an event that no longer runs.
     pub(super) fn go_on(&mut self, event: RowId, next: Option<NextClaim>, now: Timestamp) -> Option<Claim> {
         let key = self.key_of(event)?;
         let row = self.events.get(&event)?;
@@ -280,7 +280,8 @@ impl Rows {
             claims
                 .extend(first.iter().find_map(|key| self.claim_next(key, &request.worker, next, true, now)));
         }
-        // Each queue that is looked at is claimed, put off or gone after it, so the next ones follow.
+        // Each queue that is looked at is then claimed, postponed or gone, so the next iteration sees the following
+        // ones.
         while claims.len() < limit {
             let due = self.queues.due(Phase::Waiting, now, limit - claims.len());
             if due.is_empty() {
@@ -293,7 +294,7 @@ impl Rows {
         (claims, dead_letters)
     }
 
-    /// Counts a crash for an event whose lease ran out; returns it when it is given up.
+    /// Counts a crash for an event whose lease has expired; returns the event when it becomes a dead letter.
     fn crash(&mut self, lease: Lease, request: &ClaimRequest) -> Option<DeadLettered> {
         let now = request.now;
         let row = self.events.get_mut(&lease.event)?;
@@ -348,7 +349,7 @@ impl Rows {
         }
         let queue = self.key_of(event).and_then(|key| self.queues.get(&key));
         if was == EventState::Waiting && queue.is_some_and(|queue| queue.running.is_none()) {
-            // It may have held back others.
+            // It may have held back other events.
             self.go_on(event, None, now);
         }
         self.audit(event, AuditAction::Discarded, audit, now);
@@ -396,7 +397,8 @@ impl Rows {
         Ok(if held_is_done { self.go_on(lease.event, next, now) } else { None })
     }
 
-    /// Takes an event that waits behind a claim of this session out of its queue, under the lease it was listed with.
+    /// Takes an event that waits behind a claim of this session out of its queue, under the lease with which it was
+    /// listed.
     fn claim_behind(&mut self, lease: Lease, session: &Option<QueueKey>, worker: Option<&str>) -> bool {
         let key = self.key_of(lease.event);
         let Some(row) = self.events.get_mut(&lease.event) else { return false };
@@ -410,7 +412,7 @@ impl Rows {
         true
     }
 
-    /// Events that match, in the order of the page.
+    /// Returns the events that match, in the order of the page.
     pub(super) fn matching<'a>(
         &'a self,
         query: &'a EventQuery,
@@ -433,7 +435,7 @@ impl Rows {
         if query.page.newest_first { Box::new(matching.rev()) } else { Box::new(matching) }
     }
 
-    /// The events of this state that need not be kept, oldest first.
+    /// Returns the events of this state that need not be kept, oldest first.
     pub(super) fn expired(&self, state: EventState, retention: &Retention, now: Timestamp) -> Vec<RowId> {
         let keep = retention.events(state);
         let mut rows: Vec<_> = self.events.values().filter(|row| row.event.state == state).collect();
@@ -454,7 +456,7 @@ impl Rows {
     }
 }
 
-/// How many of so many are more than are kept.
+/// How many rows exceed the number to keep.
 pub(super) fn surplus(rows: usize, keep: Keep) -> usize {
     keep.count.map_or(0, |count| rows.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX)))
 }
@@ -463,8 +465,7 @@ pub(super) fn older(at: Option<Timestamp>, keep: Keep, now: Timestamp) -> bool {
     matches!((at, keep.age), (Some(at), Some(age)) if at < now.saturating_sub(age))
 }
 
-/// Deletes what need not be kept of rows, the oldest first, at most `limit`; answers how many, and
-/// whether there is more.
+/// Deletes the rows that need not be kept, oldest first, at most `limit`. Returns how many, and whether there are more.
 pub(super) fn purge_rows<T>(
     rows: &mut Vec<T>,
     keep: Keep,
@@ -482,12 +483,12 @@ pub(super) fn purge_rows<T>(
     (deleted.len() as u64, expired.len() > limit)
 }
 
-/// Whether a row comes after where the page starts.
+/// Whether a row comes after the start of the page.
 fn follows(page: PageRequest, id: RowId) -> bool {
     page.after.is_none_or(|after| if page.newest_first { id < after } else { id > after })
 }
 
-/// A page of rows that are kept in their order.
+/// Cuts a page from rows that are kept in their order.
 pub(super) fn cut<T: Clone>(rows: &[T], page: PageRequest, id: impl Fn(&T) -> RowId) -> Page<T> {
     let limit = page.clamped_limit();
     let matching = rows.iter().filter(|row| follows(page, id(row)));

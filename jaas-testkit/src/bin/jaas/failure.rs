@@ -1,11 +1,11 @@
-//! How a command ends when it does not end well.
+//! How a command ends when it fails.
 
 use std::io::{self, ErrorKind};
 
 use jaas_core::ConfigError;
 use jaas_testkit::simulator::{HttpError, NoResponse};
 
-/// What to say, and the exit code.
+/// The message, and the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
@@ -13,23 +13,23 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The answer is no.
+    /// The check failed.
     pub(crate) fn no(message: impl Into<String>) -> Self {
         Self { code: 1, message: Some(message.into()) }
     }
 
-    /// The answer is no, and has been told already.
-    pub(crate) fn no_as_told() -> Self {
+    /// The check failed, and the reason has already been written.
+    pub(crate) fn already_reported() -> Self {
         Self { code: 1, message: None }
     }
 
-    /// It was used wrongly.
+    /// The command was used wrongly.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { code: 2, message: Some(message.into()) }
     }
 
-    /// Nobody answered.
-    pub(crate) fn nobody(message: impl Into<String>) -> Self {
+    /// The server did not respond.
+    pub(crate) fn no_server(message: impl Into<String>) -> Self {
         Self { code: 3, message: Some(message.into()) }
     }
 
@@ -42,13 +42,13 @@ impl Failure {
     }
 }
 
-/// Of writing to standard output. Whoever reads it may have seen enough, as `head` has.
+/// An error while writing to standard output. The reader may have read enough, as `head` does.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         if error.kind() == ErrorKind::BrokenPipe {
             return Self { code: 0, message: None };
         }
-        Self::usage(format!("standard output cannot be written: {error}"))
+        Self::usage(format!("cannot write to standard output: {error}"))
     }
 }
 
@@ -66,15 +66,15 @@ impl From<ConfigError> for Failure {
 
 impl From<NoResponse> for Failure {
     fn from(unanswered: NoResponse) -> Self {
-        Self::nobody(format!("{unanswered}; {}", remedy(&unanswered)))
+        Self::no_server(format!("{unanswered}; {}", remedy(&unanswered)))
     }
 }
 
-/// What to look at when nobody answers.
+/// What to check when the server does not respond.
 pub(crate) fn remedy(unanswered: &NoResponse) -> &'static str {
     match unanswered {
         NoResponse::Unreachable { reason } if reason.contains("certificate") => {
-            "this system does not trust it: install its issuer's certificate, or name a file with it in SSL_CERT_FILE"
+            "this system does not trust the certificate: install its issuer's certificate, or name a file with it in SSL_CERT_FILE"
         }
         _ => "is the server running there?",
     }

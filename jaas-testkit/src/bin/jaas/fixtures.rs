@@ -13,15 +13,15 @@ use crate::output::Output;
 Examples:
   jaas fixtures                        # one line for each event
   jaas fixtures POLL_CREATED           # its body
-  jaas fixtures --of cases             # what is known to vary on the wire
-  jaas fixtures moderator-string       # one of those
+  jaas fixtures --of cases             # the known variants on the wire
+  jaas fixtures moderator-string       # one of them
   jaas fixtures ROLE_CHANGED --key k1 | jaas send --file - --url http://127.0.0.1:8080/webhooks/jaas")]
 pub(crate) struct Fixtures {
-    /// Which body: an event type, or the name of a case. Without it, they are listed
+    /// The event type, or the name of a case. Without it, lists them
     #[arg(value_name = "EVENT")]
     name: Option<String>,
 
-    /// Of which bodies
+    /// Which set of bodies
     #[arg(long, value_enum, value_name = "SET")]
     of: Option<Set>,
 
@@ -32,17 +32,17 @@ pub(crate) struct Fixtures {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Set {
-    /// One for each event, every documented field filled in
+    /// One for each event, with every documented field
     Events,
-    /// Odd ones that are, or may be, on the wire
+    /// Odd bodies that occur, or may occur, on the wire
     Cases,
     /// The examples of 8x8's page, byte for byte
     Documented,
-    /// What has no readable envelope
+    /// Bodies whose envelope cannot be parsed
     Unreadable,
 }
 
-/// One body and what it is.
+/// One body and its description.
 struct Entry {
     name: &'static str,
     about: &'static str,
@@ -51,7 +51,7 @@ struct Entry {
 
 macro_rules! descriptions {
     ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {
-        /// What an event tells, from the table.
+        /// The description of an event, from the table.
         fn description(name: &str) -> &'static str {
             match name {
                 $($wire => $doc.trim_ascii(),)*
@@ -101,7 +101,7 @@ impl Fixtures {
         })?;
         let Some(key) = &self.key else { return Ok(output.write(entry.body)?) };
         let body = std::str::from_utf8(entry.body).ok().and_then(|body| fixture::with_key(body, key));
-        let body = body.ok_or_else(|| Failure::usage(format!("{name} has no key that could be another")))?;
+        let body = body.ok_or_else(|| Failure::usage(format!("{name} has no idempotency key to replace")))?;
         Ok(output.write(body.as_bytes())?)
     }
 }

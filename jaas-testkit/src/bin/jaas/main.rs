@@ -1,4 +1,5 @@
-//! `jaas`: sends, simulates, asks, examines and prints what JaaS sends, and reads its statistics files.
+//! `jaas`: plays the sender. It sends, simulates, asks, verifies and prints what JaaS sends, and reads its statistics
+//! files.
 
 mod completions;
 mod failure;
@@ -19,11 +20,11 @@ use clap::{Parser, Subcommand};
 use self::failure::Failure;
 use self::output::Output;
 
-/// A stand-in for 8x8 JaaS: sends webhooks to your server as JaaS would, and tells why one was refused.
+/// A stand-in for 8x8 JaaS: sends webhooks to your server as JaaS would, and explains why one was refused.
 #[derive(Debug, Parser)]
 #[command(name = "jaas", version, propagate_version = true, after_help = EXIT_CODES, after_long_help = EXAMPLES)]
 struct Cli {
-    /// Writes one JSON value to standard output instead of text for people.
+    /// Writes one JSON value to standard output instead of readable text.
     #[arg(long, global = true)]
     json: bool,
 
@@ -44,17 +45,17 @@ enum Command {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  all is well
-  1  the answer is no: refused, not valid, too slow, given up
-  2  it was used wrongly: an unknown option, a file that cannot be read
-  3  nobody answered: the server is not there, or hangs up";
+  0  success
+  1  failure: refused, not valid, too slow, not delivered
+  2  wrong usage: an unknown option, a file that cannot be read
+  3  no response: the server is not running, or hangs up";
 
 const EXAMPLES: &str = "\
 Exit codes:
-  0  all is well
-  1  the answer is no: refused, not valid, too slow, given up
-  2  it was used wrongly: an unknown option, a file that cannot be read
-  3  nobody answered: the server is not there, or hangs up
+  0  success
+  1  failure: refused, not valid, too slow, not delivered
+  2  wrong usage: an unknown option, a file that cannot be read
+  3  no response: the server is not running, or hangs up
 
 Examples:
   export JAAS_WEBHOOK_SECRET=whsec_…
@@ -94,7 +95,9 @@ fn run(command: Command, output: &Output) -> Result<(), Failure> {
 
 fn wait_for(task: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::usage(format!("no runtime: {error}")))?.block_on(task)
+    runtime
+        .map_err(|error| Failure::usage(format!("cannot start the async runtime: {error}")))?
+        .block_on(task)
 }
 
 #[cfg(test)]

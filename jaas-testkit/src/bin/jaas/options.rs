@@ -31,11 +31,11 @@ impl To {
 /// How to send.
 #[derive(Debug, Args)]
 pub(crate) struct Via {
-    /// A value for the Authorization header, sent as it is
+    /// The value of the Authorization header, sent unchanged
     #[arg(long, value_name = "VALUE", env = "JAAS_WEBHOOK_AUTHORIZATION", hide_env_values = true)]
     authorization: Option<String>,
 
-    /// How long to wait for an answer
+    /// How long to wait for a response
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = values::duration)]
     pub(crate) timeout: Duration,
 }
@@ -69,12 +69,12 @@ impl Secrets {
         &self.secrets
     }
 
-    /// Signs with the first of them.
+    /// Signs with the first secret.
     pub(crate) fn signer(&self) -> Result<Signer, Failure> {
         match self.secrets.first() {
             Some(secret) => Ok(Signer::new(secret)?),
             None => Err(Failure::usage(
-                "there is no secret to sign with; give --secret, or set JAAS_WEBHOOK_SECRET to the endpoint's secret, \
+                "no secret to sign with; pass --secret, or set JAAS_WEBHOOK_SECRET to the endpoint's secret, \
                  whsec_ included",
             )),
         }
@@ -88,7 +88,7 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
         let read = std::io::stdin().lock().read_to_end(&mut bytes);
         return read
             .map(|_| bytes)
-            .map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")));
+            .map_err(|error| Failure::usage(format!("cannot read standard input: {error}")));
     }
-    std::fs::read(file).map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))
+    std::fs::read(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))
 }

@@ -1,11 +1,11 @@
-//! What is written where: results to standard output, everything else to standard error.
+//! Writes results to standard output and everything else to standard error.
 
 use std::io::{self, Write as _};
 
 use jaas_core::telemetry::Escaped;
 use serde_json::Value;
 
-/// Standard output, for people or for machines.
+/// Standard output, as text or as JSON.
 #[derive(Debug)]
 pub(crate) struct Output {
     json: bool,
@@ -16,7 +16,7 @@ impl Output {
         Self { json }
     }
 
-    /// Whether machines read it.
+    /// Whether the output is JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
@@ -33,9 +33,9 @@ impl Output {
         out.flush()
     }
 
-    /// Writes why it did not end well, on one line: parts of it can be from a file or an answer.
+    /// Writes the reason of a failure on one line: parts of it can come from a file or a response.
     pub(crate) fn complain(&self, message: &str) {
-        // There is nowhere to tell that standard error cannot be written.
+        // There is nowhere to report that standard error cannot be written.
         let _ = writeln!(io::stderr().lock(), "jaas: {}", Escaped(message));
     }
 }

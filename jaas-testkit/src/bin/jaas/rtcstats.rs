@@ -17,9 +17,9 @@ use crate::output::Output;
 /// Reads a statistics file: why was the call bad?
 #[derive(Debug, Args)]
 #[command(after_help = "\
-RTCSTATS_UPLOADED links to such a file, for 48 hours. It is gzip, or plain once unpacked; both are read. Lines that are no
-entries are told on standard error, and so is a file that ends too early, of which everything that is there is shown.
-Both make the exit code 1. Times are in s and sizes in bytes, as browsers give them; shares of loss are from 0 to 1.
+RTCSTATS_UPLOADED links to such a file, for 48 hours. It is gzip, or plain once unpacked; both are accepted. Lines that are
+not entries are reported on standard error, and so is a file that ends too early; everything it contains is shown. Both make
+the exit code 1. Times are in s and sizes in bytes, as browsers report them; shares of loss are from 0 to 1.
 
 Examples:
   jaas rtcstats stats.gz summary
@@ -32,11 +32,11 @@ pub(crate) struct Rtcstats {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// The longest line that is read, in bytes
+    /// The longest line to read, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = jaas_core::rtcstats::DEFAULT_MAX_LINE)]
     max_line: usize,
 
-    /// Stops at the first line that is no entry
+    /// Stops at the first line that is not an entry
     #[arg(long)]
     strict: bool,
 
@@ -67,7 +67,7 @@ struct Follow {
     #[arg(long)]
     csv: bool,
 
-    /// By how much it grows in a second, for counters
+    /// The growth per second, for counters
     #[arg(long)]
     per_second: bool,
 
@@ -84,12 +84,12 @@ struct Follow {
     connection: Option<String>,
 }
 
-/// `Mode`, as people write it.
+/// `Mode`, as written on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Rule {
-    /// As the statistics server does it: only timestamps of 0 are replaced
+    /// As the statistics server does: only timestamps of 0 are replaced
     Server,
-    /// As the snippet in 8x8's documentation does it
+    /// As the snippet in 8x8's documentation does
     Snippet,
 }
 
@@ -139,24 +139,24 @@ impl Rtcstats {
                 }
             };
             let broken = summary.broken_lines();
-            // The error of an input that cannot be read has been told.
+            // The error of an input that cannot be read was reported above.
             let _ = summary.add(item, &mut decompressor);
             if let Some(line) = line.filter(|_| summary.broken_lines() > broken) {
                 output.complain(&format!(
-                    "line {line}: its statistics are not counted; they are no object of reports, or more than can be held"
+                    "line {line}: its statistics are not counted; they are not an object of reports, or exceed the memory limit"
                 ));
             }
         }
         troubles.unreadable(&self.file)?;
         output.result(&json(&summary), || format!("{summary}\n"))?;
         if summary.broken_lines() > 0 || summary.is_incomplete() {
-            Err(Failure::no_as_told())
+            Err(Failure::already_reported())
         } else {
             Ok(())
         }
     }
 
-    /// Writes something for each snapshot.
+    /// Writes a line for each snapshot.
     fn each(
         &self,
         input: Box<dyn Read>,
@@ -176,11 +176,11 @@ impl Rtcstats {
         }
         out.flush()?;
         troubles.unreadable(&self.file)?;
-        if troubles.any { Err(Failure::no_as_told()) } else { Ok(()) }
+        if troubles.any { Err(Failure::already_reported()) } else { Ok(()) }
     }
 }
 
-/// What went wrong with the file.
+/// The problems with the file.
 #[derive(Debug, Default)]
 struct Troubles {
     any: bool,
@@ -200,7 +200,7 @@ impl Troubles {
 
     fn unreadable(&self, file: &Path) -> Result<(), Failure> {
         let Some(why) = &self.input else { return Ok(()) };
-        Err(Failure::usage(format!("{} cannot be read: {why}", file.display())))
+        Err(Failure::usage(format!("cannot read {}: {why}", file.display())))
     }
 }
 
@@ -221,7 +221,7 @@ fn open(file: &Path) -> Result<Box<dyn Read>, Failure> {
     }
     let opened = File::open(file);
     let opened =
-        opened.map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))?;
+        opened.map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
     Ok(Box::new(opened))
 }
 
@@ -270,7 +270,7 @@ fn csv(point: &Point<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", point.value)
 }
 
-/// A value as RFC 4180 has it.
+/// A value in the form of RFC 4180.
 fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))

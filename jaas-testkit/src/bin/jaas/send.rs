@@ -32,20 +32,19 @@ pub(crate) struct Send {
           value_parser = PossibleValuesParser::new(EventKind::ALL.iter().map(|kind| kind.as_str())))]
     event: Option<String>,
 
-    /// Sends the bytes of this file as they are; `-` is standard input
+    /// Sends the bytes of this file unchanged; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["event", "set", "without", "key", "at", "room", "session"])]
     file: Option<PathBuf>,
 
-    /// Sets a field to JSON, or else to a text, as in data.name=Ada or data.moderator=true
+    /// Sets a field to JSON, or else to text, as in data.name=Ada or data.moderator=true
     #[arg(long, value_name = "PATH=VALUE", value_parser = values::assignment)]
     set: Vec<(String, Value)>,
 
-    /// Leaves a field out
+    /// Omits a field
     #[arg(long, value_name = "PATH")]
     without: Vec<String>,
 
-    /// The idempotency key; otherwise a new one. Sent twice with the same options it is the same body, so a duplicate and not
-    /// a conflict
+    /// The idempotency key; otherwise a new one. The same options send the same body, so a duplicate and not a conflict
     #[arg(long)]
     key: Option<String>,
 
@@ -57,7 +56,7 @@ pub(crate) struct Send {
     #[arg(long)]
     room: Option<String>,
 
-    /// The sitting; otherwise that of the fixtures
+    /// The session; otherwise that of the fixtures
     #[arg(long)]
     session: Option<String>,
 
@@ -96,8 +95,8 @@ impl Send {
         let asked = target.ask(request.body.clone(), Some(&request.signature));
         let answered = tokio::time::timeout(self.to.via.timeout, asked).await;
         let (status, _) = answered.map_err(|_| {
-            Failure::nobody(format!(
-                "no answer came within {:?}; JaaS would send it again",
+            Failure::no_server(format!(
+                "no response within {:?}; JaaS would send it again",
                 self.to.via.timeout
             ))
         })??;
@@ -109,7 +108,7 @@ impl Send {
         let json = json!({ "eventType": envelope.as_ref().map(|envelope| &envelope.event_type), "idempotencyKey": key, "status": status, "ms": millis });
         output.result(&json, || {
             let key = key.map(|key| format!(" ({key})")).unwrap_or_default();
-            format!("{event_type}{key} was answered {status} in {millis:.1} ms\n")
+            format!("{event_type}{key}: {status} in {millis:.1} ms\n")
         })?;
         if (200..300).contains(&status) { Ok(()) } else { Err(Failure::no(advice(status))) }
     }
@@ -121,7 +120,8 @@ impl Send {
         let kind = EventKind::from_wire(&self.event.as_deref().unwrap_or_default().to_ascii_uppercase());
         let fixture = event::of(kind);
         let (event, at) = match &self.key {
-            // The time of the fixture: with the time of sending, the same key would have another body each time, a conflict.
+            // Use the time of the fixture: with the time of sending, the same key would have a different body each
+            // time, a conflict.
             Some(key) => (fixture.key(key.as_str()), self.at),
             None => (fixture.key(random_key()?), Some(self.at.unwrap_or_else(|| SystemClock.now()))),
         };
@@ -137,9 +137,7 @@ impl Send {
         }
         for (path, value) in &self.set {
             if !has_place(&event.json(), path) {
-                return Err(Failure::usage(format!(
-                    "{kind} has no place {path}: set what is around it first"
-                )));
+                return Err(Failure::usage(format!("{kind} has no field {path}; set its parent first")));
             }
             event = event.set(path, value.clone());
         }
@@ -147,7 +145,8 @@ impl Send {
     }
 }
 
-/// Whether a field can be set there: in an object, which is made if need be, or in a list that is long enough.
+/// Whether a field can be set at this path: in an object, which is created if necessary, or in a list that is long
+/// enough.
 fn has_place(body: &Value, path: &str) -> bool {
     let mut around = Some(body);
     for name in path.split('.') {
@@ -166,28 +165,29 @@ fn has_place(body: &Value, path: &str) -> bool {
     true
 }
 
-/// What JaaS would do, and what to look at.
+/// What JaaS would do, and what to check.
 fn advice(status: u16) -> String {
     let look = match status {
         401 => {
-            "the signature was refused: is this the secret of that endpoint? The reason is in the server's log: with \
+            "the signature was refused: is this the secret of that endpoint? The server's log has the reason: with \
                 body_missing a middleware of the server read the body first, and the secret is not the cause. `jaas verify` \
                 examines signatures"
         }
-        404 => "nothing is mounted at this path",
-        405 => "this path takes no POST",
-        413 => "the body is larger than the server takes",
-        503 => "the server cannot take it now: is its store there?",
-        _ => "the server's log says why",
+        404 => "no webhook is mounted at this path",
+        405 => "this path does not accept POST",
+        413 => "the body is larger than the server accepts",
+        503 => "the server cannot accept it now: is its store available?",
+        _ => "the server's log has the reason",
     };
-    format!("{status} is no 2xx, so JaaS would send it again; {look}")
+    format!("{status} is not a 2xx, so JaaS would send it again; {look}")
 }
 
 /// A UUID.
 fn random_key() -> Result<String, Failure> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Failure::usage(format!("no random key: {error}; give one with --key")))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Failure::usage(format!("cannot generate a random key: {error}; pass one with --key"))
+    })?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = format!("{:032x}", u128::from_be_bytes(bytes));

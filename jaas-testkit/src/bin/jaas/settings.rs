@@ -16,15 +16,15 @@ use crate::values;
 /// Asks for the settings of a meeting, and checks the answer and its time
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The meeting server waits about 3 s in all, the way of the answer included, and then opens the room without passcode or
-lobby; so does any answer but 200 with valid settings (seen in the sender's modules).
+The meeting server waits about 3 s in total, including the transfer of the answer, and then opens the room without passcode
+or lobby; so does any answer but 200 with valid settings (seen in the sender's modules).
 
 Examples:
   jaas settings --url http://127.0.0.1:8080/webhooks/jaas --fqn vpaas-magic-cookie-1/math
   jaas settings --url … --fqn … --with-type       # as jitsi-meet's tests ask
-  jaas settings --url … --fqn … --unsigned        # nobody knows whether questions are signed")]
+  jaas settings --url … --fqn … --unsigned        # it is not published whether questions are signed")]
 pub(crate) struct Settings {
-    /// The meeting asked about: AppID/room
+    /// The meeting: AppID/room
     #[arg(long, value_name = "FQN")]
     fqn: String,
 
@@ -32,7 +32,7 @@ pub(crate) struct Settings {
     #[arg(long)]
     with_type: bool,
 
-    /// Asks without a signature, even if there is a secret
+    /// Asks without a signature, even if a secret is set
     #[arg(long)]
     unsigned: bool,
 
@@ -66,8 +66,8 @@ impl Settings {
         let asked = target.ask(body.into(), signature.as_deref());
         let answered = tokio::time::timeout(self.to.via.timeout, asked).await;
         let (status, answer) = answered.map_err(|_| {
-            Failure::nobody(format!(
-                "no answer came within {:?}; JaaS waits about 3 s and opens the room without passcode or lobby",
+            Failure::no_server(format!(
+                "no answer within {:?}; JaaS waits about 3 s and opens the room without passcode or lobby",
                 self.to.via.timeout
             ))
         })??;
@@ -91,32 +91,30 @@ impl Settings {
                 Ok(keys) if keys.is_empty() => {
                     "valid: nothing is set, so the room opens to everyone".to_owned()
                 }
-                Ok(_) if status == 400 => {
-                    "valid: people are shown the message, and the room opens".to_owned()
-                }
+                Ok(_) if status == 400 => "valid: people see the message, and the room opens".to_owned(),
                 Ok(_) => "valid".to_owned(),
                 Err(problem) => format!("not valid: {}", Escaped(problem)),
             };
             let budget = self.budget;
             let time = match in_time {
-                true if took * 2 > budget => format!("more than half of the {budget:?} there are"),
-                true => format!("within the {budget:?} there are"),
+                true if took * 2 > budget => format!("more than half of the timeout of {budget:?}"),
+                true => format!("within the timeout of {budget:?}"),
                 false => {
-                    format!("longer than the {budget:?} there are: the room opens without passcode or lobby")
+                    format!("longer than the timeout of {budget:?}: the room opens without passcode or lobby")
                 }
             };
-            format!("{answer}{verdict}\nanswered {status} in {millis:.1} ms, {time}\n")
+            format!("{answer}{verdict}\nstatus {status} in {millis:.1} ms, {time}\n")
         })?;
         match (checked, status) {
             (Ok(_), _) if in_time => Ok(()),
             (Err(_), 401) => Err(Failure::no(
-                "the question was refused: is this the secret of that endpoint? If it takes no signed questions, ask --unsigned",
+                "the question was refused: is this the secret of that endpoint? If it does not accept signed questions, try --unsigned",
             )),
-            _ => Err(Failure::no_as_told()),
+            _ => Err(Failure::already_reported()),
         }
     }
 
-    /// The answer, if it is an object, without what only those who join should know.
+    /// The answer, if it is an object, without the values that only participants should know.
     fn shown(&self, answer: &[u8]) -> Option<Value> {
         let mut keys: Map<String, Value> = serde_json::from_slice(answer).ok()?;
         if !self.show_secrets {

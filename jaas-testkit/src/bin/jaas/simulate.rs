@@ -22,15 +22,15 @@ use crate::values;
 /// Plays a day of random meetings and delivers their events as JaaS does
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The same seed and options are the same bodies, byte for byte; the report has their SHA-256. What JaaS does when it is
-refused is documented as exponential back-off and no more: attempts and waits are set here.
+The same seed and options give the same bodies, byte for byte; the report has their SHA-256. 8x8 documents only that JaaS
+retries with exponential back-off when it is refused: set the attempts and waits here.
 
 Examples:
   jaas simulate --url http://127.0.0.1:8080/webhooks/jaas --meetings 200 --participants 2..30 \\
       --rate 500 --duplicates 5% --shuffle 30% --seed 7
-  jaas simulate --url … --expect --report out.json     # and what your application should know
-  jaas simulate --url … --lose-answers 2% --late 5%    # over a bad line
-  jaas simulate --meetings 3 --seed 7 --dry-run        # one body a line, nothing is sent")]
+  jaas simulate --url … --expect --report out.json     # and what your application should have learned
+  jaas simulate --url … --lose-answers 2% --late 5%    # over a bad connection
+  jaas simulate --meetings 3 --seed 7 --dry-run        # one body per line, sends nothing")]
 pub(crate) struct Simulate {
     /// How many meetings
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
@@ -40,7 +40,7 @@ pub(crate) struct Simulate {
     #[arg(long, value_name = "FROM..TO", default_value = "2..8", value_parser = values::range)]
     participants: RangeInclusive<usize>,
 
-    /// What is left to chance comes from this number
+    /// The seed of all random choices
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
 
@@ -52,47 +52,47 @@ pub(crate) struct Simulate {
     #[arg(long, value_name = "TIME", default_value = "2026-11-23T08:00:00Z", value_parser = values::time)]
     start: Timestamp,
 
-    /// How many deliveries begin each second; otherwise as many as the server takes
+    /// How many deliveries begin per second; otherwise as many as the server accepts
     #[arg(long, value_name = "NUMBER", value_parser = rate)]
     rate: Option<f64>,
 
-    /// How many requests are under way at once
+    /// How many requests are in flight at the same time
     #[arg(long, value_name = "NUMBER", default_value_t = 16)]
     concurrency: usize,
 
-    /// Which part is delivered twice
+    /// The share of deliveries that are repeated
     #[arg(long, value_name = "PART", default_value = "0%", value_parser = values::part)]
     duplicates: f64,
 
-    /// Which part changes places
+    /// The share of deliveries that change places
     #[arg(long, value_name = "PART", default_value = "0%", value_parser = values::part)]
     shuffle: f64,
 
-    /// Which part comes late
+    /// The share of deliveries that arrive late
     #[arg(long, value_name = "PART", default_value = "0%", value_parser = values::part)]
     late: f64,
 
-    /// How late at most
+    /// The maximum delay of late deliveries
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
     late_by: Duration,
 
-    /// Which part of the requests never arrives
+    /// The share of requests that never arrive
     #[arg(long, value_name = "PART", default_value = "0%", value_parser = values::part)]
     lose_requests: f64,
 
-    /// Which part of the answers never comes back
+    /// The share of responses that never come back
     #[arg(long, value_name = "PART", default_value = "0%", value_parser = values::part)]
     lose_answers: f64,
 
-    /// How often each delivery is tried
+    /// The maximum number of attempts per delivery
     #[arg(long, value_name = "NUMBER", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
     attempts: u32,
 
-    /// How long to wait before the first repetition; each further wait is twice as long, with a random part on top
+    /// The wait before the first retry; each further wait is twice as long, plus a random part
     #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = values::duration)]
     first_wait: Duration,
 
-    /// Which time the signature of a repetition carries
+    /// The time in the signature of a retry
     #[arg(long, value_enum, value_name = "TIME", default_value = "new")]
     repeat_with: RepeatWith,
 
@@ -104,7 +104,7 @@ pub(crate) struct Simulate {
     #[arg(long)]
     expect: bool,
 
-    /// Prints the bodies, one a line in the order they would be sent, and sends nothing
+    /// Prints the bodies, one per line in the order they would be sent, and sends nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -121,15 +121,15 @@ pub(crate) struct Simulate {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum RepeatWith {
-    /// That of the repetition
+    /// The time of the retry
     New,
-    /// That of the first request
+    /// The time of the first request
     Old,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| "it is a number of deliveries a second".to_owned())?;
-    if rate > 0.0 && rate.is_finite() { Ok(rate) } else { Err("it is more than 0".to_owned()) }
+    let rate: f64 = text.parse().map_err(|_| "write a number of deliveries per second".to_owned())?;
+    if rate > 0.0 && rate.is_finite() { Ok(rate) } else { Err("write a number greater than 0".to_owned()) }
 }
 
 impl Simulate {
@@ -140,7 +140,7 @@ impl Simulate {
         if self.dry_run {
             return self.show(&facts, &bodies, output);
         }
-        let url = self.url.as_deref().ok_or_else(|| Failure::usage("there is no --url to send to"))?;
+        let url = self.url.as_deref().ok_or_else(|| Failure::usage("no URL to send to; pass --url"))?;
         let target = self.via.target(url)?;
         let sender = Sender::new(self.secrets.signer()?, self.seed).timeout(self.via.timeout);
         let sender = self.with_faults(sender);
@@ -157,8 +157,7 @@ impl Simulate {
         }
         if let Some(file) = &self.report {
             let written = std::fs::write(file, format!("{json:#}\n"));
-            written
-                .map_err(|error| Failure::usage(format!("{} cannot be written: {error}", file.display())))?;
+            written.map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))?;
         }
         output.result(&json, || {
             let expected = if self.expect { expected::text(&facts) } else { String::new() };
@@ -219,11 +218,11 @@ impl Simulate {
     fn judge(&self, report: &Report) -> Result<(), Failure> {
         let Some(first) = report.undelivered.first() else { return Ok(()) };
         let last = match &first.last {
-            Ok(status) => format!("the first of them was last answered {status}"),
-            Err(reason) => format!("of the first of them the last request failed: {reason}"),
+            Ok(status) => format!("the last response to the first of them was {status}"),
+            Err(reason) => format!("the last request of the first of them failed: {reason}"),
         };
         let message = format!(
-            "{} of {} deliveries were given up after {} attempts each; {last}",
+            "{} of {} deliveries were not acknowledged after {} attempts each; {last}",
             report.undelivered.len(),
             report.deliveries,
             self.attempts
@@ -239,18 +238,18 @@ impl Simulate {
             Err(Failure::no(format!("{message}{hint}")))
         } else {
             let remedy = first.last.as_ref().err().map_or("is the server running there?", failure::remedy);
-            Err(Failure::nobody(format!("{message}; {remedy}")))
+            Err(Failure::no_server(format!("{message}; {remedy}")))
         }
     }
 }
 
-/// On standard error, and only when somebody watches.
+/// On standard error, and only on a terminal.
 fn progress_bar(deliveries: usize, output: &Output) -> ProgressBar {
     if output.is_json() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(deliveries as u64);
-    // The template is fixed, so it cannot be wrong.
+    // The template is constant, so it cannot be wrong.
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} ({per_sec}, {eta} to go)") {
         bar.set_style(style);
     }

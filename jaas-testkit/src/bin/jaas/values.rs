@@ -1,4 +1,4 @@
-//! Values of options, as people write them.
+//! Values of options, as written on the command line.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use serde_json::Value;
 /// `5%` or `0.05`.
 pub(crate) fn part(text: &str) -> Result<f64, String> {
     let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
-    let part: f64 = number.trim().parse().map_err(|_| "it looks like 5% or 0.05".to_owned())?;
+    let part: f64 = number.trim().parse().map_err(|_| "write it like 5% or 0.05".to_owned())?;
     let part = part / scale;
-    if (0.0..=1.0).contains(&part) { Ok(part) } else { Err("it is from 0% to 100%".to_owned()) }
+    if (0.0..=1.0).contains(&part) { Ok(part) } else { Err("write 0% to 100%".to_owned()) }
 }
 
-/// `2..30`, both included, or `5`.
+/// `2..30`, both ends included, or `5`.
 pub(crate) fn range(text: &str) -> Result<RangeInclusive<usize>, String> {
     let (from, to) = text.split_once("..").unwrap_or((text, text));
     let number = |text: &str| {
         text.trim()
             .trim_start_matches('=')
             .parse::<usize>()
-            .map_err(|_| "it looks like 2..30 or 5".to_owned())
+            .map_err(|_| "write it like 2..30 or 5".to_owned())
     };
     let (from, to) = (number(from)?, number(to)?);
     if from == 0 {
@@ -35,7 +35,7 @@ pub(crate) fn range(text: &str) -> Result<RangeInclusive<usize>, String> {
 
 /// `250ms`, `3s`, `5m` or `24h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "it looks like 250ms, 3s, 5m or 24h".to_owned();
+    let wrong = || "write it like 250ms, 3s, 5m or 24h".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
     let (number, unit) = text.split_at(digits);
     let number: f64 = number.parse().map_err(|_| wrong())?;
@@ -57,7 +57,7 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
         return Ok(if millis { Timestamp::from_millis(number) } else { Timestamp::from_secs(number) });
     }
     let at: jiff::Timestamp = text.parse().map_err(|_| {
-        "it looks like 2026-11-23T08:00:00Z, or is a number of seconds or ms since 1970".to_owned()
+        "write it like 2026-11-23T08:00:00Z, or as a number of seconds or ms since 1970".to_owned()
     })?;
     Ok(at.into())
 }
@@ -67,11 +67,11 @@ pub(crate) fn time_or_now(text: &str) -> Result<Timestamp, String> {
     if text == "now" { Ok(SystemClock.now()) } else { time(text) }
 }
 
-/// `data.name=Ada`: a path, and JSON or else a text.
+/// `data.name=Ada`: a path, and JSON or else text.
 pub(crate) fn assignment(text: &str) -> Result<(String, Value), String> {
-    let (path, value) = text.split_once('=').ok_or("it looks like data.name=Ada or data.moderator=true")?;
+    let (path, value) = text.split_once('=').ok_or("write it like data.name=Ada or data.moderator=true")?;
     if path.is_empty() || path.split('.').any(str::is_empty) {
-        return Err("the path looks like data.name".to_owned());
+        return Err("write the path like data.name".to_owned());
     }
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
     Ok((path.to_owned(), value))

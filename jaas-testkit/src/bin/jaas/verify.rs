@@ -14,7 +14,7 @@ use crate::options::{self, Secrets};
 use crate::output::Output;
 use crate::values;
 
-/// Examines a signature: valid or not, and if not, which known mistake explains it
+/// Verifies a signature: valid or not, and if not, which known mistake explains it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 It recognises a stripped whsec_ prefix, a decoded key, white space in the secret or quotes around it, the secret of another
@@ -25,29 +25,29 @@ headers joined, clocks that differ, and several of these at once.
 Examples:
   jaas verify --body body.json --header 't=1760000000,v1=…' --secret whsec_…
   jaas verify --body body.json --header … --other-secret whsec_…     # is it another endpoint's?
-  jaas verify --body body.json --header … --now 2026-11-23T08:00:00Z # of a request that came then")]
+  jaas verify --body body.json --header … --now 2026-11-23T08:00:00Z # for a request that arrived then")]
 pub(crate) struct Verify {
-    /// The file with the body, byte for byte as it came; `-` is standard input
+    /// The file with the body, byte for byte as received; `-` is standard input
     #[arg(long, value_name = "FILE")]
     body: PathBuf,
 
-    /// The value of X-Jaas-Signature; several times for one that came in several lines
+    /// The value of X-Jaas-Signature; repeat it for a header with several lines
     #[arg(long, value_name = "VALUE", required = true)]
     header: Vec<String>,
 
-    /// A secret of another endpoint, or an old one, that may have been mixed up with this one
+    /// A secret of another endpoint, or an old one, that may have been used by mistake
     #[arg(long, value_name = "SECRET", value_delimiter = ',')]
     other_secret: Vec<String>,
 
-    /// When the request came; otherwise now
+    /// When the request arrived; otherwise now
     #[arg(long, value_name = "TIME", value_parser = values::time)]
     now: Option<Timestamp>,
 
-    /// How old a signature may be
+    /// The maximum age of a signature
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = values::duration)]
     tolerance: Duration,
 
-    /// How far ahead of our clock the sender's may be
+    /// How far the sender's clock may be ahead
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::duration)]
     tolerance_future: Duration,
 
@@ -59,7 +59,7 @@ impl Verify {
     pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
         if self.secrets.all().is_empty() {
             return Err(Failure::usage(
-                "there is no secret to check with; give --secret, or set JAAS_WEBHOOK_SECRET",
+                "no secret to verify with; pass --secret, or set JAAS_WEBHOOK_SECRET",
             ));
         }
         let body = options::read(&self.body)?;
@@ -68,10 +68,10 @@ impl Verify {
         let now = self.now.unwrap_or_else(|| SystemClock.now());
         let diagnosis = doctor.examine(&self.value(), &body, now);
         output.result(&json(&diagnosis), || self.text(&diagnosis))?;
-        if diagnosis.is_valid() { Ok(()) } else { Err(Failure::no_as_told()) }
+        if diagnosis.is_valid() { Ok(()) } else { Err(Failure::already_reported()) }
     }
 
-    /// The header's value, of several lines as one; its name may have been copied along.
+    /// The header's value, joined from several lines; it may include the header's name.
     fn value(&self) -> String {
         let lines = self.header.iter().map(|line| match line.split_once(':') {
             Some((name, value)) if name.trim().eq_ignore_ascii_case(signature::HEADER) => value.trim(),
@@ -98,7 +98,7 @@ impl Verify {
         }
         if diagnosis.findings.is_empty() {
             text.push_str(
-                "\n  No known mistake explains it. Either it was made with a secret that was not given (--other-secret takes \
+                "\n  No known mistake explains it. Either it was made with a secret that was not passed (--other-secret accepts \
                  more), or the body is not the one that was signed. Where letters outside ASCII became `?`, what was signed \
                  cannot be known any more: capture the bytes as they came.\n",
             );

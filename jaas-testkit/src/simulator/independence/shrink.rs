@@ -1,4 +1,4 @@
-//! Making a counterexample smaller.
+//! Makes a counterexample smaller.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use jaas_core::Delivery;
 
 use super::Counterexample;
 
-/// How often the projection is run to make a counterexample smaller.
+/// How often the projection runs to make a counterexample smaller.
 const RUNS: usize = 20_000;
 
 pub(super) struct Shrinker<'a, F> {
-    /// In their right order; an order is a list of places in it.
+    /// In their right order; an order is a list of indices into it.
     pub(super) deliveries: &'a [Delivery],
     pub(super) project: &'a F,
 }
@@ -48,7 +48,7 @@ impl<T: PartialEq + fmt::Debug, F: AsyncFn(&[Delivery]) -> T> Shrinker<'_, F> {
         self.project(order).await != self.project(&sorted(order)).await
     }
 
-    /// Leaves events out altogether: halves of them at first, then ever fewer at once.
+    /// Removes events completely: halves of them at first, then fewer and fewer.
     async fn drop_events(&self, order: &mut Vec<usize>, runs: &mut usize) {
         let mut at_once = sorted(order).len().div_ceil(2);
         while at_once > 0 {
@@ -71,7 +71,7 @@ impl<T: PartialEq + fmt::Debug, F: AsyncFn(&[Delivery]) -> T> Shrinker<'_, F> {
         }
     }
 
-    /// Leaves single copies out.
+    /// Removes single copies.
     async fn drop_copies(&self, order: &mut Vec<usize>, runs: &mut usize) {
         let mut index = 0;
         while index < order.len() {
@@ -92,7 +92,7 @@ impl<T: PartialEq + fmt::Debug, F: AsyncFn(&[Delivery]) -> T> Shrinker<'_, F> {
             if order[index] > order[index + 1] {
                 order.swap(index, index + 1);
                 if self.differs(order, runs).await {
-                    // The earlier one may go further.
+                    // The earlier event may move further.
                     index = index.saturating_sub(1);
                     continue;
                 }

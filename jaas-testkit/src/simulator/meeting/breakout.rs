@@ -45,7 +45,7 @@ impl Meeting {
         self.switch(who, None);
     }
 
-    /// A breakout room closes, and whoever is in it comes back first. The meeting goes on.
+    /// A breakout room closes; its participants come back first. The meeting continues.
     pub fn close_breakout(&mut self, breakout: Breakout) {
         self.assert_running();
         assert!(self.breakout(breakout).open, "{breakout:?} has closed already");
@@ -62,7 +62,7 @@ impl Meeting {
         (0..self.breakouts.len()).filter(|index| self.breakouts[*index].open).map(Breakout).collect()
     }
 
-    /// Where somebody is; `None` is the main room.
+    /// The room of a participant; `None` is the main room.
     pub fn breakout_of(&self, who: Presence) -> Option<Breakout> {
         self.chain(who).room
     }
@@ -90,7 +90,7 @@ impl Meeting {
     fn breakout(&self, breakout: Breakout) -> &State {
         match self.breakouts.get(breakout.0) {
             Some(state) => state,
-            None => panic!("{breakout:?} is of another meeting"),
+            None => panic!("{breakout:?} belongs to another meeting"),
         }
     }
 }

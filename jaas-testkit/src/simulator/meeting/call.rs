@@ -34,7 +34,7 @@ impl State {
         }
     }
 
-    /// Which side called, how `USAGE` names the phone, and who it is; nothing for SIP devices.
+    /// Which side called, how `USAGE` names the phone, and its user; nothing for SIP devices.
     pub(super) fn billed(&self) -> Option<(CallDirection, String, ParticipantId)> {
         let direction = match self.kind {
             EventKind::DialInStarted => CallDirection::In,
@@ -77,11 +77,13 @@ impl Meeting {
     #[allow(clippy::panic)]
     pub fn hang_up(&mut self, call: Call) {
         self.assert_running();
-        let Some(state) = self.calls.get(call.0).cloned() else { panic!("{call:?} is of another meeting") };
+        let Some(state) = self.calls.get(call.0).cloned() else {
+            panic!("{call:?} belongs to another meeting")
+        };
         assert!(state.ended_at.is_none(), "{call:?} is over already");
         let left = DisconnectReason::Left;
         let ended = match state.kind {
-            // The one that never has a reason (seen in the sender's modules).
+            // The only one that never has a reason (seen in the sender's modules).
             EventKind::DialInStarted => event::dial_in_ended().untyped(),
             EventKind::DialOutStarted => event::dial_out_ended().because(left).untyped(),
             EventKind::SipCallInStarted => event::sip_call_in_ended().because(left).untyped(),

@@ -10,11 +10,11 @@ use super::Meeting;
 use super::presence::Presence;
 use crate::event;
 
-/// A piece is cut out of every so much of a recording (documented).
+/// One piece is cut per this duration of a recording (documented).
 const SEGMENT_EVERY: Duration = Duration::from_secs(600);
 /// How long a piece is (documented).
 const SEGMENT: Duration = Duration::from_secs(90);
-/// How long a link lives (documented).
+/// How long a link is valid (documented).
 const LINK: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug, Clone, Default)]
@@ -128,7 +128,7 @@ impl Meeting {
         self.capture.streaming = false;
     }
 
-    /// A moderator switches transcription on. From now on [`speak`](Self::speak) brings phrases, and the end of the
+    /// A moderator switches transcription on. From now on [`speak`](Self::speak) emits phrases, and the end of the
     /// meeting a file.
     pub fn start_transcription(&mut self, by: Presence) {
         self.assert_moderator(by, "transcribe");
@@ -158,8 +158,8 @@ impl Meeting {
         self.capture.transcribed = true;
     }
 
-    /// Somebody in the main room shares the screen. If a recording runs, the end of the meeting brings the screenshots
-    /// (documented).
+    /// A participant in the main room shares the screen. If a recording runs, the end of the meeting emits the
+    /// screenshots (documented).
     pub fn share_screen(&mut self, by: Presence) {
         self.assert_in_main_room(by);
         self.assert_active(by);

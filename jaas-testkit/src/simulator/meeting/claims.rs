@@ -9,7 +9,7 @@ use crate::event;
 use crate::simulator::person::Person;
 
 impl Meeting {
-    /// Who joined or left: the claims of the JWT, and over them what the sender knows itself.
+    /// The participant who joined or left: the claims of the JWT, overridden by what the sender knows.
     pub(super) fn about_participant<P>(
         &mut self,
         event: event::EventBuilder<P>,
@@ -30,7 +30,7 @@ impl Meeting {
         event.set("data.flip", chain.flips)
     }
 
-    /// The claims of a JWT, of which the sender copies whatever it finds.
+    /// The claims of a JWT; the sender copies every claim it finds.
     pub(super) fn with_claims<P>(
         &mut self,
         event: event::EventBuilder<P>,
@@ -56,7 +56,7 @@ impl Meeting {
         if person.claims.is_empty() {
             return event;
         }
-        // All at once, because a claim's name may have a dot in it.
+        // All together, because a claim's name may contain a dot.
         let mut data = event.json()["data"].take();
         if let Some(fields) = data.as_object_mut() {
             fields.extend(person.claims.clone());

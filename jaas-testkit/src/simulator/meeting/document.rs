@@ -21,7 +21,7 @@ pub(super) struct State {
 }
 
 impl Meeting {
-    /// Somebody shares a file.
+    /// A participant shares a file.
     pub fn share_document(&mut self, by: Presence, name: &str) -> Document {
         self.assert_here(by);
         self.assert_active(by);
@@ -43,14 +43,14 @@ impl Meeting {
         Document(self.documents.len() - 1)
     }
 
-    /// Somebody deletes a shared file, not necessarily their own (asserted by jitsi-meet's tests).
+    /// A participant deletes a shared file, possibly another participant's (asserted by jitsi-meet's tests).
     #[allow(clippy::panic)]
     pub fn delete_document(&mut self, by: Presence, document: Document) {
         self.assert_here(by);
         self.assert_active(by);
         let user = self.chain(by).user_id();
         let Some(state) = self.documents.get_mut(document.0) else {
-            panic!("{document:?} is of another meeting")
+            panic!("{document:?} belongs to another meeting")
         };
         assert!(!state.deleted, "{document:?} was deleted already");
         state.deleted = true;

@@ -1,4 +1,4 @@
-//! Writing events down.
+//! Records events.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::event::EventBuilder;
 use crate::simulator::facts::Artifact;
 
 impl Meeting {
-    /// Writes an event down at the next moment, and answers when that is.
+    /// Records an event at the next moment, and returns that time.
     pub(super) fn emit<P>(&mut self, event: EventBuilder<P>) -> Timestamp {
         let step = self.dice.between(10..=400);
         let at = self.emit_at(self.now.saturating_add(Duration::from_millis(step)), event);
@@ -19,7 +19,7 @@ impl Meeting {
         at
     }
 
-    /// Writes an event down at this time or the next free millisecond after it.
+    /// Records an event at this time or the next free millisecond after it.
     pub(super) fn emit_at<P>(&mut self, mut at: Timestamp, event: EventBuilder<P>) -> Timestamp {
         while self.events.contains_key(&at) {
             at = at.saturating_add(Duration::from_millis(1));
@@ -52,7 +52,7 @@ impl Meeting {
         key
     }
 
-    /// Notes a file that can be downloaded, with the link that leads to it.
+    /// Notes a file that can be downloaded, and returns its link.
     pub(super) fn artifact(&mut self, kind: EventKind, id: Option<&str>) -> Link {
         let token = self.dice.hex(24);
         let link = match kind {
@@ -76,12 +76,12 @@ impl Meeting {
         link
     }
 
-    /// Whether this time a body is written in an odd way that is seen this often.
+    /// Whether to write this body in an odd way that is seen this often.
     pub(super) fn odd(&mut self, percent: u8) -> bool {
         self.odd && self.dice.percent(percent)
     }
 
-    /// Leaves a field out of some bodies, when shapes are odd.
+    /// Removes a field from some bodies, when shapes are odd.
     pub(super) fn maybe_without<P>(&mut self, event: EventBuilder<P>, paths: &[&str]) -> EventBuilder<P> {
         paths.iter().fold(event, |event, path| if self.odd(25) { event.without(path) } else { event })
     }

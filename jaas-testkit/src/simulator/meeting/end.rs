@@ -11,13 +11,13 @@ use super::Meeting;
 use crate::event;
 
 impl Meeting {
-    /// Ends the meeting: what runs stops, whoever is left leaves, the rooms close; then come the lists and files that
-    /// belong to the whole meeting.
+    /// Ends the meeting: recordings and streams stop, the remaining participants leave, the rooms close; then come the
+    /// lists and files of the whole meeting.
     ///
-    /// - `SPEAKER_STATS` if anybody [spoke](Self::speak)
+    /// - `SPEAKER_STATS` if a participant [spoke](Self::speak)
     /// - `TRANSCRIPTION_UPLOADED` if there was a [transcription](Self::start_transcription)
-    /// - `CHAT_UPLOADED` if anybody [wrote](Self::chat)
-    /// - `AGGREGATED_REACTIONS` if anybody [reacted](Self::react)
+    /// - `CHAT_UPLOADED` if a participant [wrote](Self::chat)
+    /// - `AGGREGATED_REACTIONS` if a participant [reacted](Self::react)
     /// - `SCREEN_SHARING_HISTORY` if a [screen was shared](Self::share_screen) during a recording
     pub fn end(&mut self) {
         self.assert_running();
@@ -46,17 +46,17 @@ impl Meeting {
         let destroyed = self.maybe_without(destroyed, &["data.mediaTypes"]);
         let ended = self.emit(destroyed);
         self.ended_at = Some(ended);
-        self.tell_who_spoke(ended);
+        self.report_speakers(ended);
         self.upload(ended);
     }
 
-    fn tell_who_spoke(&mut self, ended: Timestamp) {
+    fn report_speakers(&mut self, ended: Timestamp) {
         let spoke = self.presences.iter().filter(|chain| !chain.spoke.is_zero());
         let spoke: BTreeMap<Jid, SpeakerStat> = spoke
             .map(|chain| {
                 let mut stat = SpeakerStat::default();
                 stat.time = i64::try_from(chain.spoke.as_millis()).ok();
-                // Somebody without a JWT user has a time and nothing else (seen in the sender's modules).
+                // A participant without a JWT user has a time and nothing else (seen in the sender's modules).
                 if let Some(user) = chain.user_id() {
                     stat.id = Some(user);
                     stat.name = chain.name();

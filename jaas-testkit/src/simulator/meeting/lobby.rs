@@ -7,7 +7,7 @@ use super::presence::Presence;
 use crate::event::{self, EventBuilder};
 use crate::simulator::person::Person;
 
-/// Somebody in the lobby.
+/// A person in the lobby.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Waiting(usize);
 
@@ -21,7 +21,7 @@ pub(super) struct State {
 }
 
 impl Meeting {
-    /// Somebody begins to wait in the lobby of the running meeting. Not for moderators: they pass it without an event
+    /// A person begins to wait in the lobby of the running meeting. Not for moderators: they pass it without an event
     /// (seen in the sender's modules).
     pub fn knock(&mut self, person: &Person) -> Waiting {
         self.assert_running();
@@ -39,26 +39,26 @@ impl Meeting {
         Waiting(self.waiting.len() - 1)
     }
 
-    /// A moderator lets somebody in: they leave the lobby, and join.
+    /// A moderator admits a person, who leaves the lobby and joins.
     pub fn admit(&mut self, by: Presence, who: Waiting) -> Presence {
-        self.assert_moderator(by, "let somebody in");
+        self.assert_moderator(by, "let people in");
         self.leave_lobby(who, DisconnectReason::Left);
         let person = self.waiting[who.0].person.clone();
         self.join(&person)
     }
 
-    /// A moderator turns somebody away.
+    /// A moderator turns a person away.
     pub fn turn_away(&mut self, by: Presence, who: Waiting) {
-        self.assert_moderator(by, "turn somebody away");
+        self.assert_moderator(by, "turn people away");
         self.leave_lobby(who, DisconnectReason::Kicked);
     }
 
-    /// Somebody gives up waiting.
+    /// A person stops waiting.
     pub fn give_up(&mut self, who: Waiting) {
         self.leave_lobby(who, DisconnectReason::Left);
     }
 
-    /// Who is waiting, in the order they came.
+    /// The people who wait, in the order they came.
     pub fn waiting(&self) -> Vec<Waiting> {
         (0..self.waiting.len()).filter(|index| !self.waiting[*index].over).map(Waiting).collect()
     }
@@ -66,8 +66,8 @@ impl Meeting {
     #[allow(clippy::panic)]
     fn leave_lobby(&mut self, who: Waiting, reason: DisconnectReason) {
         self.assert_running();
-        let Some(state) = self.waiting.get_mut(who.0) else { panic!("{who:?} is of another meeting") };
-        assert!(!state.over, "{who:?} does not wait any more");
+        let Some(state) = self.waiting.get_mut(who.0) else { panic!("{who:?} belongs to another meeting") };
+        assert!(!state.over, "{who:?} no longer waits");
         state.over = true;
         let state = state.clone();
         let left = self.in_lobby(event::participant_left_lobby().because(reason), &state);
@@ -75,8 +75,8 @@ impl Meeting {
         self.emit(left);
     }
 
-    /// The fields of a lobby event. With odd shapes mostly without `isBreakout`: it is documented, but the sender leaves
-    /// it out (seen in its modules).
+    /// The fields of a lobby event. With odd shapes usually without `isBreakout`: it is documented, but the sender
+    /// omits it (seen in its modules).
     fn in_lobby<P>(&mut self, event: EventBuilder<P>, state: &State) -> EventBuilder<P> {
         let event = self
             .with_claims(event, &state.person)

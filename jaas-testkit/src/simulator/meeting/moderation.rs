@@ -9,15 +9,15 @@ use super::presence::Presence;
 use crate::event;
 
 impl Meeting {
-    /// A moderator removes somebody.
+    /// A moderator removes a participant.
     pub fn kick(&mut self, by: Presence, whom: Presence) {
         self.assert_moderator(by, "kick");
-        assert!(by != whom, "nobody kicks themselves");
+        assert!(by != whom, "no one kicks themselves");
         self.depart(whom, DisconnectReason::Kicked);
     }
 
-    /// A moderator makes somebody else a moderator; both are in the main room. Their `moderator` claim stays as it was
-    /// (asserted by jitsi-meet's tests).
+    /// A moderator makes another participant a moderator; both are in the main room. Their `moderator` claim is
+    /// unchanged (asserted by jitsi-meet's tests).
     pub fn promote(&mut self, by: Presence, whom: Presence) {
         self.assert_moderator(by, "promote");
         self.assert_in_main_room(by);
@@ -41,7 +41,7 @@ impl Meeting {
         self.chain_mut(whom).promoted = true;
     }
 
-    /// Somebody in the main room changes its subject; `None` clears it.
+    /// A participant in the main room changes its subject; `None` clears it.
     pub fn set_subject(&mut self, by: Presence, subject: Option<&str>) {
         self.assert_in_main_room(by);
         self.assert_active(by);
@@ -65,6 +65,6 @@ impl Meeting {
 
     pub(super) fn assert_moderator(&self, presence: Presence, action: &str) {
         self.assert_here(presence);
-        assert!(self.chain(presence).is_moderator(), "only moderators may {action}; {presence:?} is none");
+        assert!(self.chain(presence).is_moderator(), "only moderators may {action}; {presence:?} is not one");
     }
 }

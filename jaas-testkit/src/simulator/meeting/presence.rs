@@ -10,7 +10,7 @@ use crate::event;
 use crate::simulator::facts::Stay;
 use crate::simulator::person::{Claim, Person};
 
-/// Somebody in a meeting, from the join until they leave; going to a breakout room and back does not end it.
+/// A participant in a meeting, from the join until they leave; going to a breakout room and back does not end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Presence(usize);
 
@@ -18,7 +18,7 @@ pub struct Presence(usize);
 #[derive(Debug, Clone)]
 pub(super) struct Chain {
     pub(super) person: Person,
-    /// Made with the connection, and kept in every room; visitors have none.
+    /// Created with the connection, and kept in every room; visitors do not have one.
     pub(super) participant_id: Option<ParticipantId>,
     pub(super) jid: String,
     pub(super) resource: String,
@@ -76,7 +76,7 @@ impl Chain {
             breakout: visit.breakout.clone(),
             visitor: self.visitor,
             joined_at: visit.joined_at,
-            // Who never left was there until the room closed.
+            // A participant who never left was there until the room closed.
             left_at: visit.left.as_ref().map(|(at, _)| *at).or(ended_at),
             reason: visit.left.as_ref().and_then(|(_, reason)| reason.clone()),
         })
@@ -84,28 +84,27 @@ impl Chain {
 }
 
 impl Meeting {
-    /// Somebody joins the main room. The first one opens it.
+    /// A person joins the main room. The first one opens it.
     pub fn join(&mut self, person: &Person) -> Presence {
         self.enter(person.clone(), false, false)
     }
 
-    /// Somebody joins as a visitor, who only watches: without endpoint id, and without a reason when they leave (seen in
-    /// the sender's modules).
+    /// A person joins as a visitor, who only watches: without endpoint id, and without a reason when they leave (seen
+    /// in the sender's modules).
     pub fn join_as_visitor(&mut self, person: &Person) -> Presence {
         self.enter(person.clone().moderator_claim(Claim::Bool(false)), true, false)
     }
 
-    /// Somebody who has left joins again, on the same device: another endpoint id and address (seen in the sender's
-    /// modules).
+    /// A participant who has left joins again, on the same device: another endpoint id and address (seen in the
+    /// sender's modules).
     pub fn rejoin(&mut self, presence: Presence) -> Presence {
         let chain = self.chain(presence);
-        assert!(chain.gone, "who is still there opens a second_tab; rejoin is for those who left");
+        assert!(chain.gone, "{presence:?} is still present; use second_tab, or rejoin after they left");
         let (person, visitor) = (chain.person.clone().on_device(&chain.device), chain.visitor);
         self.enter(person, visitor, false)
     }
 
-    /// Somebody who is there joins once more in another tab of the same browser: a participant of its own, on the same
-    /// device.
+    /// A participant joins once more in another tab of the same browser: a separate participant, on the same device.
     pub fn second_tab(&mut self, presence: Presence) -> Presence {
         self.assert_here(presence);
         let chain = self.chain(presence);
@@ -113,8 +112,8 @@ impl Meeting {
         self.enter(person, visitor, false)
     }
 
-    /// Somebody in the main room moves the call to another device: the new one joins with `flip`, the old one leaves
-    /// with it (seen in the sender's modules).
+    /// A participant in the main room moves the call to another device: the new one joins with `flip`, the old one
+    /// leaves with it (seen in the sender's modules).
     pub fn flip(&mut self, presence: Presence) -> Presence {
         self.assert_in_main_room(presence);
         self.assert_active(presence);
@@ -128,17 +127,17 @@ impl Meeting {
         new
     }
 
-    /// Somebody hangs up.
+    /// A participant hangs up.
     pub fn leave(&mut self, presence: Presence) {
         self.depart(presence, DisconnectReason::Left);
     }
 
-    /// Somebody's connection breaks: they leave for the reason `unknown`.
+    /// A participant's connection breaks: they leave for the reason `unknown`.
     pub fn lose_connection(&mut self, presence: Presence) {
         self.depart(presence, DisconnectReason::Unknown);
     }
 
-    /// Somebody leaves the main room and no event ever tells: for the application they stay until the room closes
+    /// A participant leaves the main room and no event reports it: for the application they stay until the room closes
     /// (asserted by jitsi-meet's tests).
     pub fn vanish(&mut self, presence: Presence) {
         self.assert_in_main_room(presence);
@@ -146,12 +145,12 @@ impl Meeting {
         self.bill_departure();
     }
 
-    /// Who is in the meeting now, in the order they came.
+    /// The participants in the meeting now, in the order they came.
     pub fn present(&self) -> Vec<Presence> {
         self.presences_where(|chain| !chain.gone)
     }
 
-    /// Who has left, vanished or was kicked, in the order they came.
+    /// The participants who have left, vanished or were kicked, in the order they came.
     pub fn gone(&self) -> Vec<Presence> {
         self.presences_where(|chain| chain.gone)
     }
@@ -161,7 +160,7 @@ impl Meeting {
         self.chain(presence).visitor
     }
 
-    /// The endpoint id, the same in every room of the meeting; visitors have none.
+    /// The endpoint id, the same in every room of the meeting; visitors do not have one.
     pub fn participant_id(&self, presence: Presence) -> Option<ParticipantId> {
         self.chain(presence).participant_id()
     }
@@ -272,7 +271,7 @@ impl Meeting {
     pub(super) fn chain(&self, presence: Presence) -> &Chain {
         match self.presences.get(presence.0) {
             Some(chain) => chain,
-            None => panic!("{presence:?} is of another meeting"),
+            None => panic!("{presence:?} belongs to another meeting"),
         }
     }
 
@@ -280,7 +279,7 @@ impl Meeting {
     pub(super) fn chain_mut(&mut self, presence: Presence) -> &mut Chain {
         match self.presences.get_mut(presence.0) {
             Some(chain) => chain,
-            None => panic!("{presence:?} is of another meeting"),
+            None => panic!("{presence:?} belongs to another meeting"),
         }
     }
 

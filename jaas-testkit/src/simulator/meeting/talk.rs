@@ -40,8 +40,8 @@ fn key(option: usize) -> i64 {
 }
 
 impl Meeting {
-    /// Somebody in the main room speaks for a while. Time passes, and [transcription](Self::start_transcription), if it
-    /// is on, brings the phrase.
+    /// A participant in the main room speaks for a while. Time passes, and [transcription](Self::start_transcription),
+    /// if it is on, emits the phrase.
     pub fn speak(&mut self, by: Presence, text: &str, time: Duration) {
         self.assert_in_main_room(by);
         self.assert_active(by);
@@ -52,13 +52,13 @@ impl Meeting {
         }
     }
 
-    /// Somebody writes in the chat; the end of the meeting brings the file.
+    /// A participant writes in the chat; the end of the meeting emits the file.
     pub fn chat(&mut self, by: Presence) {
         self.assert_here(by);
         self.chatted = true;
     }
 
-    /// Somebody in the main room asks a question with these answers to choose from.
+    /// A participant in the main room asks a question with these options.
     pub fn open_poll(&mut self, by: Presence, question: &str, options: &[&str]) -> Poll {
         self.assert_in_main_room(by);
         self.assert_active(by);
@@ -76,14 +76,14 @@ impl Meeting {
         Poll(self.polls.len() - 1)
     }
 
-    /// Somebody in the main room answers a poll with these of its options, counted from 0. Answering again replaces the
-    /// answer (seen in the sender's modules).
+    /// A participant in the main room answers a poll with these of its options, counted from 0. A second answer
+    /// replaces the first (seen in the sender's modules).
     #[allow(clippy::panic)]
     pub fn answer_poll(&mut self, by: Presence, poll: Poll, ticked: &[usize]) {
         self.assert_in_main_room(by);
         self.assert_active(by);
         let jid = self.chain(by).jid.clone();
-        let Some(state) = self.polls.get_mut(poll.0) else { panic!("{poll:?} is of another meeting") };
+        let Some(state) = self.polls.get_mut(poll.0) else { panic!("{poll:?} belongs to another meeting") };
         assert!(ticked.iter().all(|option| *option < state.options.len()), "{poll:?} has no such option");
         state.answers.insert(jid, ticked.to_vec());
         let (state, user) = (state.clone(), self.poll_user(by));
@@ -98,7 +98,7 @@ impl Meeting {
         self.emit(answer);
     }
 
-    /// Somebody reacts. The end of the meeting brings all reactions once more, in one list (documented).
+    /// A participant reacts. The end of the meeting emits all reactions once more, in one list (documented).
     pub fn react(&mut self, by: Presence, reactions: &[Reaction]) {
         self.assert_here(by);
         self.assert_active(by);
@@ -116,7 +116,7 @@ impl Meeting {
         }));
     }
 
-    /// Somebody who was in the meeting rates it from 1 to 5, or not at all, and comments on it; also after the end
+    /// A participant who was in the meeting rates it from 1 to 5, or not at all, and comments on it; also after the end
     /// (seen in jitsi-meet's client).
     pub fn rate(&mut self, by: Presence, stars: Option<u8>, comment: &str) {
         assert!(stars.is_none_or(|stars| (1..=5).contains(&stars)), "a rating is from 1 to 5");
@@ -154,7 +154,7 @@ impl Meeting {
         user
     }
 
-    /// As the sender's modules have it: `""` for an unknown e-mail address or id, and no `currentName`.
+    /// As the sender's modules write it: `""` for an unknown e-mail address or id, and no `currentName`.
     fn with_unknown_user_fields<P>(&mut self, event: EventBuilder<P>) -> EventBuilder<P> {
         if !self.odd(50) {
             return event;

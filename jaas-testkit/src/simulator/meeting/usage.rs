@@ -12,7 +12,7 @@ use crate::event;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
-    /// A lone first participant is held back until somebody else is there (documented).
+    /// A lone first participant is held back until another one is there (documented).
     alone: Option<UsageEntry>,
     devices: BTreeSet<String>,
 }
@@ -24,7 +24,7 @@ impl State {
 }
 
 impl Meeting {
-    /// `USAGE` for a join from outside; a change of rooms is none.
+    /// `USAGE` for a join from outside; a change of rooms has none.
     pub(super) fn bill_join(&mut self, presence: Presence) {
         let chain = self.chain(presence);
         let mut entry = self.usage_entry(&chain.device, "5b3c5a");
@@ -36,8 +36,7 @@ impl Meeting {
         self.bill(Some(entry));
     }
 
-    /// `USAGE` for a phone. A SIP device brings none of its own, but makes a lone participant count (seen in the sender's
-    /// modules).
+    /// `USAGE` for a phone. A SIP device has none, but makes a lone participant count (seen in the sender's modules).
     pub(super) fn bill_call(&mut self, call: &call::State) {
         let entry = call.billed().map(|(direction, device, participant)| {
             let mut entry = self.usage_entry(&device, "dialIO");
@@ -48,7 +47,7 @@ impl Meeting {
         self.bill(entry);
     }
 
-    /// Who leaves before anybody else has come is not billed: the next one is the first again.
+    /// A participant who leaves before another has come is not billed: the next one is the first again.
     pub(super) fn bill_departure(&mut self) {
         if self.occupants() == 0 {
             self.billing.alone = None;

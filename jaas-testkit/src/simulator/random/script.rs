@@ -16,7 +16,7 @@ pub(super) struct Script {
     pub(super) to_come: usize,
 }
 
-/// Something that can happen, and how often it does, compared with the rest.
+/// A possible action, and its weight relative to the others.
 type Action = (usize, fn(&mut Script) -> bool);
 
 const ACTIONS: [Action; 27] = [
@@ -50,7 +50,7 @@ const ACTIONS: [Action; 27] = [
 ];
 
 impl Script {
-    /// One thing more; `false` when nothing can happen any more, because everybody has left.
+    /// Performs one more action; `false` when none is possible, because everyone has left.
     pub(super) fn step(&mut self) -> bool {
         if self.meeting.present().is_empty() {
             return false;
@@ -58,7 +58,7 @@ impl Script {
         let pause = self.dice.between(1_000..=180_000);
         self.meeting.wait(Duration::from_millis(pause));
         let total: usize = ACTIONS.iter().map(|(weight, _)| weight).sum();
-        // What cannot happen now is passed over, a few times.
+        // An action that is impossible now is skipped, a few times.
         for _ in 0..8 {
             let mut drawn = self.dice.below(total);
             for (weight, action) in ACTIONS {
@@ -101,7 +101,7 @@ impl Script {
         true
     }
 
-    /// The next of the population, or a guest.
+    /// The next person of the population, or a guest.
     fn somebody(&mut self) -> Person {
         let guest = self.dice.percent(20);
         match self.people.pop() {
@@ -218,7 +218,7 @@ impl Script {
 
     fn record(&mut self) -> bool {
         if self.meeting.is_recording() {
-            // Long enough, now and then, for pieces to be cut out of it.
+            // Long enough, now and then, for segments to be cut from it.
             if self.dice.percent(40) {
                 let long = self.dice.between(600_000..=2_400_000);
                 self.meeting.wait(Duration::from_millis(long));
@@ -336,13 +336,13 @@ impl Script {
         u8::try_from(self.dice.below(6)).ok().filter(|stars| *stars > 0)
     }
 
-    /// Lets somebody of these do something.
+    /// Lets one of these participants act.
     fn with<R>(&mut self, these: &[Presence], act: impl FnOnce(&mut Self, Presence) -> R) -> bool {
         let who = self.dice.pick(these).copied();
         who.map(|who| act(self, who)).is_some()
     }
 
-    /// Who is in the main room and does not only watch.
+    /// The participants in the main room who do not only watch.
     fn active(&self) -> Vec<Presence> {
         let meeting = &self.meeting;
         let active = |who: &Presence| !meeting.is_visitor(*who) && meeting.breakout_of(*who).is_none();

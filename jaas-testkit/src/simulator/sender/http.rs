@@ -19,11 +19,11 @@ use rustls::{ClientConfig, RootCertStore};
 use super::target::{NoResponse, Target};
 use crate::signer::SignedRequest;
 
-/// The largest answer that is read.
+/// The largest response that is read.
 const LIMIT: usize = 1024 * 1024;
 
-/// A running server. Connections are kept and used again; redirects are not followed, because they are no 2xx; proxies are
-/// not used.
+/// A running server. Connections are kept and reused. Redirects are not followed, because they are not a 2xx. Proxies
+/// are not used.
 #[derive(Clone)]
 pub struct HttpTarget {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -32,22 +32,22 @@ pub struct HttpTarget {
 }
 
 impl HttpTarget {
-    /// The server at this URL. For `https` the system says which certificates are trusted.
+    /// Creates a target for the server at this URL. For `https` the system decides which certificates are trusted.
     ///
     /// # Errors
-    /// When this is no `http` or `https` URL, or the system trusts no certificates at all.
+    /// When this is not an `http` or `https` URL, or the system trusts no certificates at all.
     pub fn new(url: &str) -> Result<Self, HttpError> {
         let wrong = |reason: &str| HttpError::Url { url: url.to_owned(), reason: reason.to_owned() };
         let parsed: Uri = url.parse().map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
         let tls = match parsed.scheme_str() {
             Some("https") => tls(true)?,
-            // It is asked for a TLS configuration all the same.
+            // The client needs a TLS configuration in any case.
             Some("http") => tls(false)?,
             Some(other) => return Err(wrong(&format!("{other} is neither http nor https"))),
             None => return Err(wrong("it has no http:// or https://")),
         };
         if parsed.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            // Not repeated in the message: it is a password.
+            // The message does not repeat it: it is a password.
             let reason = "name and password belong in the Authorization header, not in the URL".to_owned();
             return Err(HttpError::Url { url: place(&parsed), reason });
         }
@@ -75,10 +75,10 @@ impl HttpTarget {
         Ok(self)
     }
 
-    /// Posts a body, signed or not, and answers status and body.
+    /// Posts a body, signed or not, and returns status and body.
     ///
     /// # Errors
-    /// When no answer came, or its body is larger than 1 MiB.
+    /// When no response came, or its body is larger than 1 MiB.
     pub async fn ask(&self, body: Bytes, signature: Option<&str>) -> Result<(u16, Bytes), NoResponse> {
         let response = self.send(body, signature).await?;
         let status = response.status().as_u16();
@@ -118,7 +118,7 @@ impl Target for HttpTarget {
     async fn post(&self, request: &SignedRequest) -> Result<u16, NoResponse> {
         let response = self.send(request.body.clone(), Some(&request.signature)).await?;
         let status = response.status().as_u16();
-        // Read to its end, or the connection cannot be used again. The status counts whatever becomes of the body.
+        // Read to its end; otherwise the connection cannot be reused. The status counts even if the body fails.
         let _ = Limited::new(response.into_body(), LIMIT).collect().await;
         Ok(status)
     }
@@ -161,7 +161,7 @@ fn tls(needed: bool) -> Result<ClientConfig, HttpError> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The innermost cause tells most.
+/// The innermost cause is the most informative.
 fn innermost(mut error: &(dyn Error + 'static)) -> String {
     while let Some(cause) = error.source() {
         error = cause;
@@ -174,7 +174,7 @@ fn innermost(mut error: &(dyn Error + 'static)) -> String {
 #[non_exhaustive]
 pub enum HttpError {
     /// The URL cannot be used.
-    #[error("{url:?} is no URL to post to: {reason}; it looks like https://example.com/webhooks/jaas")]
+    #[error("{url:?} is not a URL to post to: {reason}; write it like https://example.com/webhooks/jaas")]
     Url {
         /// The URL.
         url: String,
@@ -184,7 +184,7 @@ pub enum HttpError {
     /// The system trusts no certificates.
     #[error("this system trusts no certificates ({reason}); install them (ca-certificates), or use http")]
     Certificates {
-        /// What the system says.
+        /// The system's error.
         reason: String,
     },
     /// TLS cannot be prepared.

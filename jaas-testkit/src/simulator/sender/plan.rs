@@ -1,19 +1,19 @@
-//! What is delivered when, before anything is sent.
+//! The schedule of deliveries, before anything is sent.
 
 use std::time::Duration;
 
 use super::Sender;
 use crate::simulator::dice::Dice;
 
-/// One delivery to be made.
+/// One planned delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Planned {
     /// Which of the bodies, from 0.
     pub body: usize,
-    /// Whether this one was planned before, so that the receiver should call this a duplicate.
+    /// Whether this body was planned before, so that the receiver should report a duplicate.
     pub is_copy: bool,
-    /// How long after the start it is due.
+    /// When it is due, after the start.
     pub due: Duration,
 }
 
@@ -21,7 +21,7 @@ pub struct Planned {
 pub(super) fn plan(sender: &Sender, bodies: usize) -> Vec<Planned> {
     let mut dice = Dice::fork(sender.seed, 0);
     let mut order: Vec<usize> = (0..bodies).collect();
-    // Those who are chosen change places with each other; all others keep theirs.
+    // The chosen ones change places with each other; all others keep theirs.
     let chosen: Vec<usize> = (0..bodies).filter(|_| dice.chance(sender.shuffle)).collect();
     let mut places = chosen.clone();
     dice.shuffle(&mut places);
@@ -29,7 +29,7 @@ pub(super) fn plan(sender: &Sender, bodies: usize) -> Vec<Planned> {
         order[*to] = *from;
     }
 
-    // Where each stands, in halves of a place, so that a copy fits between two.
+    // The position of each, in half steps, so that a copy fits between two.
     let mut slots: Vec<(usize, usize)> = Vec::with_capacity(bodies);
     for (place, body) in order.into_iter().enumerate() {
         slots.push((place * 2, body));

@@ -1,4 +1,4 @@
-//! How a run went.
+//! The result of a run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,39 +9,39 @@ use serde_json::{Value, json};
 
 use super::target::NoResponse;
 
-/// How a run of a [`Sender`](super::Sender) went.
+/// The result of a run of a [`Sender`](super::Sender).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
-    /// How many bodies there were: each an event of its own.
+    /// How many bodies there were: each a separate event.
     pub events: usize,
     /// How many deliveries were planned: the events, and the copies.
     pub deliveries: usize,
-    /// How many of them were a second copy, which the receiver should call a duplicate.
+    /// How many of them were a second copy, which the receiver should report as a duplicate.
     pub copies: usize,
-    /// How many requests were made: each delivery's first, and its repetitions.
+    /// How many requests were made: the first of each delivery, and the repetitions.
     pub requests: usize,
-    /// How many of them repeated a request that was refused, lost or not answered.
+    /// How many of them repeated a request that was refused, lost or without a response.
     pub retries: usize,
-    /// How many deliveries were answered with a 2xx.
+    /// How many deliveries got a 2xx.
     pub acknowledged: usize,
-    /// How many events were answered with a 2xx at least once: what the receiver has to have.
+    /// How many events got a 2xx at least once: what the receiver has to have.
     pub acknowledged_events: usize,
-    /// How many requests were answered with each other status.
+    /// How many requests got each other status.
     pub refused: BTreeMap<u16, usize>,
-    /// How many requests were not answered, by [reason](NoResponse::as_str).
+    /// How many requests got no response, by [reason](NoResponse::as_str).
     pub unanswered: BTreeMap<&'static str, usize>,
-    /// The deliveries that were given up, in the order that happened.
+    /// The deliveries that were abandoned, in the order in which that happened.
     pub undelivered: Vec<Undelivered>,
-    /// From a request to its answer, whichever it was.
+    /// From a request to its response, whatever its status.
     pub latency: Latency,
-    /// How long it all took.
+    /// How long the run took.
     pub elapsed: Duration,
     /// The SHA-256 over the bodies of all deliveries in the order planned: the same for the same seed.
     pub bodies_sha256: String,
 }
 
-/// A delivery that was given up.
+/// A delivery that was abandoned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Undelivered {
@@ -51,7 +51,7 @@ pub struct Undelivered {
     pub event_type: Option<String>,
     /// How many requests were made for it.
     pub attempts: u32,
-    /// How the last of them went.
+    /// The result of the last request.
     pub last: Result<u16, NoResponse>,
 }
 
@@ -75,7 +75,7 @@ impl Undelivered {
     }
 }
 
-/// How long answers took. All zero when there was none.
+/// How long responses took. All zero when there was none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Latency {
@@ -92,7 +92,7 @@ pub struct Latency {
 impl Latency {
     pub(super) fn of(mut answers: Vec<Duration>) -> Self {
         answers.sort_unstable();
-        // The smallest that at least so many of a hundred do not exceed.
+        // The smallest value that at least this many of a hundred do not exceed.
         let percentile = |percent: usize| {
             let rank = (answers.len() * percent).div_ceil(100).max(1) - 1;
             answers.get(rank).copied().unwrap_or_default()
@@ -120,7 +120,7 @@ impl Report {
         }
     }
 
-    /// Notes how a request went; answers whether it was a 2xx.
+    /// Records the result of a request; returns whether it was a 2xx.
     pub(super) fn note(&mut self, outcome: &Result<u16, NoResponse>) -> bool {
         match outcome {
             Ok(200..=299) => return true,
@@ -135,7 +135,7 @@ impl Report {
         self.undelivered.is_empty()
     }
 
-    /// Everything as JSON, times in ms; of the deliveries that were given up the first hundred.
+    /// Everything as JSON, times in ms; of the abandoned deliveries the first hundred.
     pub fn json(&self) -> Value {
         let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
         let refused: BTreeMap<String, usize> =

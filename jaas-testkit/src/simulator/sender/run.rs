@@ -23,7 +23,7 @@ struct Delivery {
     attempts: u32,
 }
 
-/// How one request went.
+/// The result of one request.
 struct Done {
     delivery: usize,
     outcome: Result<u16, NoResponse>,
@@ -36,7 +36,7 @@ pub(super) async fn run(sender: &Sender, target: &dyn Target, bodies: &[Bytes]) 
     let mut report =
         Report::new(bodies.len(), plan.len(), fingerprint(plan.iter().map(|planned| &bodies[planned.body])));
     report.copies = plan.iter().filter(|planned| planned.is_copy).count();
-    // A request that waits to be repeated holds no place among those under way.
+    // A request that waits to be repeated does not count as in flight.
     let mut due: BinaryHeap<Reverse<(Instant, usize)>> =
         plan.iter().enumerate().map(|(number, planned)| Reverse((start + planned.due, number))).collect();
     let mut deliveries: Vec<Delivery> = plan
@@ -104,14 +104,14 @@ pub(super) async fn run(sender: &Sender, target: &dyn Target, bodies: &[Bytes]) 
     report
 }
 
-/// Waits until a time that may not be known.
+/// Waits until a time, or forever when there is none.
 async fn until(time: Option<Instant>) {
     if let Some(time) = time {
         tokio::time::sleep_until(time).await;
     }
 }
 
-/// What was drawn for one request, before it is known how it goes.
+/// The random choices for one request, made before its result is known.
 struct Drawn {
     signed_at: Timestamp,
     request_lost: bool,

@@ -7,14 +7,14 @@ use jaas_core::Receiver;
 
 use crate::signer::SignedRequest;
 
-/// Something that takes requests: a [`Receiver`] in this process, a server over HTTP, or the test server of a web
+/// A destination of requests: a [`Receiver`] in this process, a server over HTTP, or the test server of a web
 /// framework.
 #[async_trait]
 pub trait Target: Send + Sync {
-    /// Takes one `POST` request and answers its status code.
+    /// Sends one `POST` request and returns its status code.
     ///
     /// # Errors
-    /// When no answer came.
+    /// When no response came.
     async fn post(&self, request: &SignedRequest) -> Result<u16, NoResponse>;
 }
 
@@ -32,7 +32,7 @@ impl<T: Target + ?Sized> Target for Arc<T> {
     }
 }
 
-/// Why no answer came to a request.
+/// Why a request got no response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoResponse {
@@ -40,12 +40,12 @@ pub enum NoResponse {
     #[error("the request was lost on purpose")]
     RequestLost,
     /// The answer was lost on purpose; see [`Sender::lose_answers`](super::Sender::lose_answers).
-    #[error("the answer was lost on purpose")]
+    #[error("the response was lost on purpose")]
     AnswerLost,
     /// It took too long.
-    #[error("no answer came in time")]
+    #[error("no response within the timeout")]
     TimedOut,
-    /// Nobody is there, or the connection broke.
+    /// The server is not reachable, or the connection broke.
     #[error("{reason}")]
     Unreachable {
         /// What went wrong, and where.

@@ -5,7 +5,7 @@ use jaas_core::event::EventKind;
 use jaas_testkit::simulator::{Facts, billable_devices};
 use serde_json::{Value, json};
 
-/// The files that are counted one by one.
+/// The files that are counted separately.
 const FILES: [(&str, EventKind); 7] = [
     ("recordings", EventKind::RecordingUploaded),
     ("segments", EventKind::VideoSegmentUploaded),
@@ -65,7 +65,7 @@ pub(super) fn text(facts: &[Facts]) -> String {
         }
     }
     text.push_str(&line(
-        "in all (each device once)",
+        "total (each device once)",
         "",
         "",
         totals.0,

@@ -23,16 +23,16 @@ pub(super) fn of(meetings: usize, report: &Report) -> String {
     for (status, requests) in &report.refused {
         row(&format!("  {status}"), *requests, "");
     }
-    row("not answered", report.unanswered.values().sum(), "");
+    row("no response", report.unanswered.values().sum(), "");
     for (reason, requests) in &report.unanswered {
         row(&format!("  {reason}"), *requests, "");
     }
     row("retries", report.retries, "");
-    row("given up", report.undelivered.len(), "");
+    row("not delivered", report.undelivered.len(), "");
     let latency = &report.latency;
     let rate = report.requests as f64 / report.elapsed.as_secs_f64().max(0.001);
     table.push_str(&format!(
-        "latency         p50 {}, p95 {}, p99 {}, longest {}\ntook            {}, {rate:.0} requests a second\nbodies          SHA-256 {}\n",
+        "latency         p50 {}, p95 {}, p99 {}, longest {}\ntook            {}, {rate:.0} requests per second\nbodies          SHA-256 {}\n",
         millis(latency.p50),
         millis(latency.p95),
         millis(latency.p99),
