@@ -2,32 +2,66 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
+use tracing::Span;
 use tracing::field::Empty;
-use tracing::{Instrument as _, Span};
 
+use crate::deadline::within;
 use crate::delivery::Delivery;
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::handler::{Context, EventHandler, Handled, HandlerError, HandlerResult, Retry};
-use crate::telemetry::{self, name, target};
+use crate::telemetry::{self, Keys, name, target};
 
 /// Identifies the handler that runs, for logs and metrics.
 pub(crate) struct Watched {
-    handler: Arc<str>,
+    seconds: Arc<HandlerSeconds>,
     span: Span,
 }
 
 impl Watched {
     /// Creates a run of this handler, inside the current span.
-    pub(crate) fn new(handler: &Arc<str>, mode: &'static str) -> Self {
+    pub(crate) fn new(seconds: &Arc<HandlerSeconds>, mode: &'static str) -> Self {
         let span = tracing::info_span!(
-            target: target::WORK, name::HANDLE, handler = &**handler, mode, outcome = Empty,
+            target: target::WORK, name::HANDLE, handler = &*seconds.handler, mode, outcome = Empty,
         );
-        Self { handler: handler.clone(), span }
+        Self { seconds: seconds.clone(), span }
+    }
+}
+
+/// The time of runs of one handler, by kind and outcome.
+pub(crate) struct HandlerSeconds {
+    handler: Arc<str>,
+    keys: Keys<{ EventKind::MANY * OUTCOMES.len() }>,
+}
+
+/// How a run ends, by the index of its [`Ended`].
+const OUTCOMES: [&str; 6] = ["done", "ignored", "retry", "permanent", "timed_out", "panicked"];
+
+#[derive(Clone, Copy)]
+enum Ended {
+    Done,
+    Ignored,
+    Retry,
+    Permanent,
+    TimedOut,
+    Panicked,
+}
+
+impl HandlerSeconds {
+    pub(crate) fn new(handler: Arc<str>) -> Self {
+        Self { handler, keys: Keys::new() }
+    }
+
+    fn record(&self, kind: EventKind, ended: Ended, took: Duration) {
+        let labels = || [self.handler.clone().into(), kind.as_str().into(), OUTCOMES[ended as usize].into()];
+        let place = kind as usize * OUTCOMES.len() + ended as usize;
+        let key = self.keys.at(place, || telemetry::HANDLER_SECONDS.key(labels()));
+        telemetry::HANDLER_SECONDS.record_in(key, took.as_secs_f64());
     }
 }
 
@@ -43,32 +77,32 @@ pub(crate) async fn run<Tx: Send + 'static>(
     let began = Instant::now();
     let mut cx = Context::new(delivery, tx);
     let run = AssertUnwindSafe(async { handler.any_event(&mut cx, event).await }).catch_unwind();
-    let (result, outcome) = match tokio::time::timeout(limit, run.instrument(watched.span.clone())).await {
-        Ok(Ok(result)) => {
-            let outcome = outcome(&result);
-            (result, outcome)
+    let run = pin!(telemetry::inside(&watched.span, run));
+    let (result, ended) = match within(began, limit, run).await {
+        Some(Ok(result)) => {
+            let ended = ended(&result);
+            (result, ended)
         }
-        Ok(Err(panic)) => {
+        Some(Err(panic)) => {
             let error = format!("the handler panicked: {}", panic_message(&*panic));
-            (Err(HandlerError::retry(error)), "panicked")
+            (Err(HandlerError::retry(error)), Ended::Panicked)
         }
-        Err(_) => {
+        None => {
             let error = format!("the handler exceeded its timeout of {limit:?}");
-            (Err(HandlerError::retry(error)), "timed_out")
+            (Err(HandlerError::retry(error)), Ended::TimedOut)
         }
     };
-    watched.span.record("outcome", outcome);
-    let labels = [watched.handler.into(), delivery.envelope.kind.as_str().into(), outcome.into()];
-    telemetry::HANDLER_SECONDS.record(began.elapsed().as_secs_f64(), labels);
+    watched.span.record("outcome", OUTCOMES[ended as usize]);
+    watched.seconds.record(delivery.envelope.kind, ended, began.elapsed());
     result
 }
 
-fn outcome(result: &HandlerResult) -> &'static str {
+fn ended(result: &HandlerResult) -> Ended {
     match result {
-        Ok(Handled::Done) => "done",
-        Ok(Handled::Ignored(_)) => "ignored",
-        Err(error) if error.when_to_retry() == Retry::Never => "permanent",
-        Err(_) => "retry",
+        Ok(Handled::Done) => Ended::Done,
+        Ok(Handled::Ignored(_)) => Ended::Ignored,
+        Err(error) if error.when_to_retry() == Retry::Never => Ended::Permanent,
+        Err(_) => Ended::Retry,
     }
 }
 

@@ -179,6 +179,15 @@ pub enum Incoming {
     Unreadable(Unreadable),
 }
 
+impl Incoming {
+    pub(crate) fn body(&self) -> &Bytes {
+        match self {
+            Self::Event(delivery) => delivery.body(),
+            Self::Unreadable(unreadable) => unreadable.body(),
+        }
+    }
+}
+
 impl From<Delivery> for Incoming {
     fn from(delivery: Delivery) -> Self {
         Self::Event(delivery)

@@ -4,22 +4,26 @@ mod dedup;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio_util::task::TaskTracker;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
-use self::dedup::{Begun, Dedup, Finished, Key};
+use self::dedup::{Dedup, Finished, Key};
 use crate::attempt::{self, Watched};
 use crate::config::{ConfigError, ConfigErrorKind};
 use crate::delivery::{Delivery, Incoming, Unreadable};
 use crate::dispatcher::{DispatchError, DispatchErrorKind, Dispatcher};
 use crate::handler::{Handled, HandlerError, Retry};
-use crate::handlers::{Handlers, Mode};
+use crate::handlers::{Handlers, Mode, Mounted};
+use crate::places::Places;
 use crate::reply::Disposition;
 use crate::telemetry::{self, DeadReason, Escaped, Outcome, name, target};
 
@@ -58,13 +62,13 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub struct Direct {
     shared: Arc<Shared>,
     tasks: TaskTracker,
-    concurrency: Arc<Semaphore>,
 }
 
 struct Shared {
     handlers: Handlers,
     timeout: Duration,
-    dedup: Mutex<Dedup>,
+    dedup: Dedup,
+    concurrency: Places,
     quarantine: Mutex<VecDeque<Unreadable>>,
     conflicts: Mutex<VecDeque<Delivery>>,
 }
@@ -96,52 +100,16 @@ impl Direct {
 #[async_trait]
 impl Dispatcher for Direct {
     async fn dispatch(&self, received: Incoming) -> Result<Disposition, DispatchError> {
-        let delivery = match received {
-            Incoming::Event(delivery) => delivery,
-            Incoming::Unreadable(unreadable) => {
-                let same = |kept: &Unreadable| kept.body() == unreadable.body();
-                keep(&self.shared.quarantine, same, unreadable.clone());
-                return Ok(Disposition::Quarantined);
-            }
+        let mut handled = match self.begin(received) {
+            Begun::Run(handled) => handled,
+            Begun::Over(result) => return result,
         };
-        let Ok(permit) = self.concurrency.clone().try_acquire_owned() else {
-            return Err(DispatchError::new(
-                DispatchErrorKind::Overloaded,
-                "too many handlers are running",
-                Duration::from_secs(1),
-            ));
-        };
-        let key = Key::of(&delivery);
-        let (attempt, completed) = match self.shared.dedup().begin(key) {
-            Begun::Run { attempt, completed } => (attempt, completed),
-            Begun::InProgress => {
-                return Err(DispatchError::new(
-                    DispatchErrorKind::Overloaded,
-                    "another copy of this event is being handled",
-                    RETRY_AFTER,
-                ));
-            }
-            Begun::Duplicate => return Ok(Disposition::Duplicate),
-            Begun::Conflict => {
-                tracing::warn!(target: target::DELIVERY, endpoint = %delivery.endpoint, key = %Escaped(&delivery.envelope.idempotency_key), "another body came before under this key; that one stays");
-                keep(
-                    &self.shared.conflicts,
-                    |kept: &Delivery| kept.body() == delivery.body(),
-                    delivery.clone(),
-                );
-                return Ok(Disposition::Conflict);
-            }
-        };
-        let shared = self.shared.clone();
-        let delivery = delivery.with_attempt(attempt);
-        let span = event_span(&delivery);
-        let handled = async move {
-            let result = shared.handle(key, delivery, completed).await;
-            drop(permit);
-            result
-        };
-        // A task of its own, because the request's future is dropped when the sender hangs up.
-        let task = self.tasks.spawn(telemetry::heard(handled.instrument(span)));
+        // Most handlers never wait, and need no task.
+        if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(handled.as_mut().poll(cx))).await {
+            return result;
+        }
+        // From here on in a task, because the request's future is dropped when the sender hangs up.
+        let task = tokio::spawn(telemetry::heard(handled));
         match task.await {
             Ok(result) => result,
             // Handlers' panics are caught inside, so this is the runtime going down.
@@ -151,6 +119,66 @@ impl Dispatcher for Direct {
                 RETRY_AFTER,
             )),
         }
+    }
+}
+
+/// What to do with a delivery.
+enum Begun {
+    Run(BoxFuture<'static, Result<Disposition, DispatchError>>),
+    Over(Result<Disposition, DispatchError>),
+}
+
+impl Direct {
+    fn begin(&self, received: Incoming) -> Begun {
+        let mut delivery = match received {
+            Incoming::Event(delivery) => delivery,
+            Incoming::Unreadable(unreadable) => {
+                let same = |kept: &Unreadable| kept.body() == unreadable.body();
+                keep(&self.shared.quarantine, same, unreadable.clone());
+                return Begun::Over(Ok(Disposition::Quarantined));
+            }
+        };
+        let Some(place) = self.shared.concurrency.take() else {
+            let error = DispatchError::new(
+                DispatchErrorKind::Overloaded,
+                "too many handlers are running",
+                Duration::from_secs(1),
+            );
+            return Begun::Over(Err(error));
+        };
+        let key = self.shared.dedup.key(&delivery);
+        let completed = match self.shared.dedup.begin(key) {
+            dedup::Begun::Run { attempt, completed } => {
+                delivery.attempt = attempt;
+                completed
+            }
+            dedup::Begun::InProgress => {
+                let error = DispatchError::new(
+                    DispatchErrorKind::Overloaded,
+                    "another copy of this event is being handled",
+                    RETRY_AFTER,
+                );
+                return Begun::Over(Err(error));
+            }
+            dedup::Begun::Duplicate => return Begun::Over(Ok(Disposition::Duplicate)),
+            dedup::Begun::Conflict => {
+                tracing::warn!(target: target::DELIVERY, endpoint = %delivery.endpoint, key = %Escaped(&delivery.envelope.idempotency_key), "another body came before under this key; that one stays");
+                let same = |kept: &Delivery| kept.body() == delivery.body();
+                keep(&self.shared.conflicts, same, delivery.clone());
+                return Begun::Over(Ok(Disposition::Conflict));
+            }
+        };
+        // Whatever happens below, even the future being dropped, the key must not stay "in progress".
+        let run = InProgress { shared: self.shared.clone(), key, over: false };
+        let span = event_span(&delivery);
+        let handled = async move {
+            let result = handle(run, delivery, completed).await;
+            drop(place);
+            result
+        };
+        // Tracked from here on, be it in a task or not.
+        let handled = self.tasks.track_future(handled);
+        Begun::Run(if span.is_disabled() { handled.boxed() } else { handled.instrument(span).boxed() })
     }
 }
 
@@ -180,85 +208,85 @@ fn keep<T>(kept: &Mutex<VecDeque<T>>, same: impl Fn(&T) -> bool, new: T) {
     kept.push_back(new);
 }
 
-impl Shared {
-    fn dedup(&self) -> MutexGuard<'_, Dedup> {
-        lock(&self.dedup)
-    }
-
-    async fn handle(
-        &self,
-        key: Key,
-        delivery: Delivery,
-        mut completed: Vec<Arc<str>>,
-    ) -> Result<Disposition, DispatchError> {
-        // Whatever happens below, even this future being dropped, the key must not stay "in progress".
-        let guard = InProgress { shared: self, key };
-        let event = telemetry::decoded(&delivery);
-        let mut disposition = if completed.is_empty() { Disposition::Ignored } else { Disposition::Handled };
-        let mut failures: Vec<(Arc<str>, HandlerError)> = Vec::new();
-        for mounted in
-            self.handlers.iter().filter(|mounted| !completed.contains(&mounted.name)).collect::<Vec<_>>()
-        {
-            let (Mode::Plain(handler) | Mode::Transactional(handler)) = &mounted.handler;
-            let watched = Watched::new(&mounted.name, mounted.handler.as_str());
-            let limit = mounted.timeout.unwrap_or(self.timeout);
-            match attempt::run(watched, &**handler, &delivery, &event, &mut (), limit).await {
-                Ok(Handled::Done) => {
-                    disposition = Disposition::Handled;
-                    completed.push(mounted.name.clone());
+/// Runs the handlers that are not done with an event yet.
+async fn handle(
+    run: InProgress,
+    delivery: Delivery,
+    mut completed: Vec<Arc<str>>,
+) -> Result<Disposition, DispatchError> {
+    let event = telemetry::decoded(&delivery);
+    let mut disposition = if completed.is_empty() { Disposition::Ignored } else { Disposition::Handled };
+    let mut failures: Vec<(Arc<str>, HandlerError)> = Vec::new();
+    let mut mounted = run.shared.handlers.iter();
+    while let Some(Mounted { name, handler, seconds, timeout, .. }) = mounted.next() {
+        if completed.contains(name) {
+            continue;
+        }
+        let (Mode::Plain(plain) | Mode::Transactional(plain)) = handler;
+        let watched = Watched::new(seconds, handler.as_str());
+        let limit = timeout.unwrap_or(run.shared.timeout);
+        match attempt::run(watched, &**plain, &delivery, &event, &mut (), limit).await {
+            Ok(Handled::Done) => {
+                disposition = Disposition::Handled;
+                // Of interest if another one has failed or may fail yet.
+                if !failures.is_empty() || !mounted.as_slice().is_empty() {
+                    completed.push(name.clone());
                 }
-                Ok(Handled::Ignored(_)) => {}
-                Err(error) => failures.push((mounted.name.clone(), error)),
             }
+            Ok(Handled::Ignored(_)) => {}
+            Err(error) => failures.push((name.clone(), error)),
         }
-        for (handler, error) in &failures {
-            tracing::error!(
-                target: target::WORK, endpoint = %delivery.endpoint, event_type = %Escaped(&delivery.envelope.event_type),
-                key = %Escaped(&delivery.envelope.idempotency_key), attempt = delivery.attempt,
-                %handler, next = ?error.when_to_retry(), error = %Escaped(attempt::error_text(error)), "handler failed",
-            );
-        }
-        let retry = failures.iter().filter_map(|(_, error)| match error.when_to_retry() {
-            Retry::Backoff => Some(RETRY_AFTER),
-            Retry::After(delay) => Some(delay),
-            Retry::Never => None,
-        });
-        let ended = |outcome| telemetry::ended(delivery.envelope.kind, outcome, delivery.attempt);
-        if let Some(retry_after) = retry.max() {
-            guard.finish(Finished::Again { completed });
-            ended(Outcome::Retry);
-            return Err(DispatchError::new(
-                DispatchErrorKind::HandlerFailed,
-                "a handler asked for a retry",
-                retry_after,
-            ));
-        }
-        guard.finish(Finished::Settled);
-        if !failures.is_empty() {
-            ended(Outcome::Dead(DeadReason::Permanent));
-            return Ok(Disposition::Failed);
-        }
-        ended(if disposition == Disposition::Handled { Outcome::Handled } else { Outcome::Ignored });
-        Ok(disposition)
     }
+    for (handler, error) in &failures {
+        tracing::error!(
+            target: target::WORK, endpoint = %delivery.endpoint, event_type = %Escaped(&delivery.envelope.event_type),
+            key = %Escaped(&delivery.envelope.idempotency_key), attempt = delivery.attempt,
+            %handler, next = ?error.when_to_retry(), error = %Escaped(attempt::error_text(error)), "handler failed",
+        );
+    }
+    let retry = failures.iter().filter_map(|(_, error)| match error.when_to_retry() {
+        Retry::Backoff => Some(RETRY_AFTER),
+        Retry::After(delay) => Some(delay),
+        Retry::Never => None,
+    });
+    let ended = |outcome| telemetry::ended(delivery.envelope.kind, outcome, delivery.attempt);
+    if let Some(retry_after) = retry.max() {
+        run.finish(Finished::Again { completed });
+        ended(Outcome::Retry);
+        return Err(DispatchError::new(
+            DispatchErrorKind::HandlerFailed,
+            "a handler asked for a retry",
+            retry_after,
+        ));
+    }
+    run.finish(Finished::Settled);
+    if !failures.is_empty() {
+        ended(Outcome::Dead(DeadReason::Permanent));
+        return Ok(Disposition::Failed);
+    }
+    ended(if disposition == Disposition::Handled { Outcome::Handled } else { Outcome::Ignored });
+    Ok(disposition)
 }
 
 /// Frees the key if the run is cut off.
-struct InProgress<'a> {
-    shared: &'a Shared,
+struct InProgress {
+    shared: Arc<Shared>,
     key: Key,
+    over: bool,
 }
 
-impl InProgress<'_> {
-    fn finish(self, finished: Finished) {
-        self.shared.dedup().finish(self.key, finished);
+impl InProgress {
+    fn finish(mut self, finished: Finished) {
+        self.shared.dedup.finish(self.key, finished);
+        self.over = true;
     }
 }
 
-impl Drop for InProgress<'_> {
+impl Drop for InProgress {
     fn drop(&mut self) {
-        // After `finish` the key is no longer in progress, and this does nothing.
-        self.shared.dedup().cut_off(self.key);
+        if !self.over {
+            self.shared.dedup.cut_off(self.key);
+        }
     }
 }
 
@@ -316,12 +344,12 @@ impl DirectBuilder {
             shared: Arc::new(Shared {
                 handlers: self.handlers,
                 timeout: self.timeout,
-                dedup: Mutex::new(Dedup::new(self.capacity)),
+                dedup: Dedup::new(self.capacity),
+                concurrency: Places::new(self.concurrency),
                 quarantine: Mutex::default(),
                 conflicts: Mutex::default(),
             }),
             tasks: TaskTracker::new(),
-            concurrency: Arc::new(Semaphore::new(self.concurrency.min(Semaphore::MAX_PERMITS))),
         })
     }
 }

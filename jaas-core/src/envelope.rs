@@ -30,7 +30,7 @@ pub struct Envelope {
     /// What happened.
     pub kind: EventKind,
     /// `eventType` as it came; differs from `kind` only when that is [`EventKind::Unknown`].
-    pub event_type: String,
+    pub event_type: Cow<'static, str>,
     /// The tenant: the part of `fqn` before its first `/`, or else `appId`.
     ///
     /// `fqn` decides because two of 8x8's published examples carry `appId` twice with different values, and
@@ -71,29 +71,34 @@ impl Envelope {
     }
 
     /// Decodes the common fields of a body that is parsed.
-    pub(crate) fn decode(fields: &Fields<'_>) -> Result<Self, EnvelopeError> {
+    pub(crate) fn decode<'a>(fields: &Fields<'a>) -> Result<Self, EnvelopeError> {
         let event_type = required("eventType", fields.event_type)?;
+        let kind = EventKind::from_wire(&event_type);
         let mut undecoded = Undecoded::default();
-        let mut text = |name, raw: Option<&RawValue>, fits: fn(&String) -> bool| {
+        let mut text = |name, raw: Option<&'a RawValue>, fits: fn(&Cow<'_, str>) -> bool| {
             let raw = raw?.get();
-            undecoded.checked(name, raw, lenient::string(raw).filter(fits))
+            undecoded.checked(name, raw, lenient::text(raw).filter(fits))
         };
         // What a database could not store is as odd as a value of the wrong type: it stays in the body.
-        let fqn = Fqn::new(text("fqn", fields.fqn, |fqn| !fqn.contains('\0')).unwrap_or_default());
-        let is_storable = |session: &String| check_storable("sessionId", session).is_ok();
-        let session_id = text("sessionId", fields.session_id, is_storable);
-        let app_id = text("appId", fields.app_id, |_| true).map(AppId::new);
+        let fqn = Fqn::new(text("fqn", fields.fqn, |fqn| !has_nul(fqn)).unwrap_or_default());
+        let is_storable = |session: &Cow<'_, str>| check_storable("sessionId", session).is_ok();
+        let session_id = text("sessionId", fields.session_id, is_storable).map(SessionId::new);
+        let app_id = text("appId", fields.app_id, |_| true);
+        let app_id = fqn.app_id().map(AppId::from).or_else(|| app_id.map(AppId::new));
         let customer_id = text("customerId", fields.customer_id, |_| true).map(CustomerId::new);
         let timestamp = fields
             .timestamp
             .and_then(|raw| undecoded.checked("timestamp", raw.get(), Timestamp::parse(raw.get())));
         Ok(Self {
             idempotency_key: IdempotencyKey::new(required("idempotencyKey", fields.idempotency_key)?),
-            kind: EventKind::from_wire(&event_type),
-            event_type,
-            app_id: fqn.app_id().map(AppId::from).or(app_id),
+            kind,
+            event_type: match kind {
+                EventKind::Unknown => event_type.into_owned().into(),
+                known => known.as_str().into(),
+            },
+            app_id,
             customer_id,
-            session_id: session_id.map(SessionId::new),
+            session_id,
             fqn,
             timestamp,
             data: fields.data.map(|raw| range_within(fields.text, raw.get())),
@@ -112,10 +117,10 @@ impl Envelope {
     }
 }
 
-fn required(name: &'static str, raw: Option<&RawValue>) -> Result<String, EnvelopeError> {
+fn required<'a>(name: &'static str, raw: Option<&'a RawValue>) -> Result<Cow<'a, str>, EnvelopeError> {
     let missing = || EnvelopeError::new(EnvelopeErrorKind::Missing, format!("`{name}` is missing or empty"));
     let raw = raw.ok_or_else(missing)?.get();
-    let text: String = serde_json::from_str(raw).map_err(|_| {
+    let text = lenient::strict_text(raw).ok_or_else(|| {
         EnvelopeError::new(EnvelopeErrorKind::NotAString, format!("`{name}` is not a string"))
     })?;
     if text.is_empty() {
@@ -127,7 +132,7 @@ fn required(name: &'static str, raw: Option<&RawValue>) -> Result<String, Envelo
 
 /// Refuses what a database would cut or not take at all.
 fn check_storable(name: &'static str, text: &str) -> Result<(), EnvelopeError> {
-    if text.contains('\0') {
+    if has_nul(text) {
         return Err(EnvelopeError::new(EnvelopeErrorKind::Nul, format!("`{name}` contains U+0000")));
     }
     if text.len() > MAX_INDEXED_BYTES {
@@ -137,6 +142,11 @@ fn check_storable(name: &'static str, text: &str) -> Result<(), EnvelopeError> {
         return Err(EnvelopeError::new(EnvelopeErrorKind::TooLong, message));
     }
     Ok(())
+}
+
+fn has_nul(text: &str) -> bool {
+    // Without an early end, so that many bytes are compared at once.
+    text.bytes().fold(false, |found, byte| found | (byte == 0))
 }
 
 /// `part` was borrowed from `whole`, so its address tells where it stands.

@@ -230,6 +230,9 @@ macro_rules! define_events {
             /// Every kind this version knows.
             pub const ALL: &'static [Self] = &[$(Self::$Event,)*];
 
+            /// How many kinds there are, [`Unknown`](Self::Unknown) among them.
+            pub(crate) const MANY: usize = Self::ALL.len() + 1;
+
             /// Returns the kind with this `eventType`, or [`Unknown`](Self::Unknown).
             pub fn from_wire(event_type: &str) -> Self {
                 match event_type {

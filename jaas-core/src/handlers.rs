@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::rehearse::Rehearsed;
+use crate::attempt::HandlerSeconds;
 use crate::config::{ConfigError, ConfigErrorKind};
 use crate::handler::EventHandler;
 
@@ -41,6 +42,7 @@ pub struct Handlers<Tx = ()> {
 pub(crate) struct Mounted<Tx> {
     pub(crate) name: Arc<str>,
     pub(crate) handler: Mode<Tx>,
+    pub(crate) seconds: Arc<HandlerSeconds>,
     /// How long one run may take; `None` leaves it to the caller.
     pub(crate) timeout: Option<Duration>,
 }
@@ -115,7 +117,12 @@ impl<Tx: Send + 'static> Handlers<Tx> {
     }
 
     fn mount(mut self, name: Arc<str>, handler: Mode<Tx>) -> Self {
-        self.mounted.push(Mounted { name, handler, timeout: None });
+        self.mounted.push(Mounted {
+            seconds: Arc::new(HandlerSeconds::new(name.clone())),
+            name,
+            handler,
+            timeout: None,
+        });
         self
     }
 
@@ -159,7 +166,7 @@ impl<Tx: Send + 'static> Handlers<Tx> {
         Ok(())
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mounted<Tx>> {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Mounted<Tx>> {
         self.mounted.iter()
     }
 }

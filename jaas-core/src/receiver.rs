@@ -5,30 +5,31 @@ mod parsed;
 mod question;
 mod refusals;
 
-use std::cell::LazyCell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
+use tracing::Span;
 use tracing::field::{Empty, display};
-use tracing::{Instrument as _, Span};
 
 use self::counts::Counts;
 use self::parsed::Parsed;
-use self::question::Arrivals;
+use self::question::{Arrivals, Question};
 use self::refusals::Refusals;
 use crate::auth::{Auth, AuthError, Credentials};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, ConfigErrorKind};
+use crate::deadline::within;
 use crate::delivery::Incoming;
-use crate::dispatcher::Dispatcher;
+use crate::dispatcher::{DispatchError, Dispatcher};
 use crate::envelope::MAX_INDEXED_BYTES;
 use crate::head::RequestHead;
-use crate::reply::Reply;
+use crate::places::{Place, Places};
+use crate::reply::{Disposition, Reply};
 use crate::settings::SettingsService;
 use crate::telemetry::{self, Escaped, TraceContext, TracePropagator, name, target};
 
@@ -59,7 +60,7 @@ pub struct Receiver {
     auth: Auth,
     dispatcher: Arc<dyn Dispatcher>,
     clock: Arc<dyn Clock>,
-    in_flight: Semaphore,
+    in_flight: Places,
     timeout: Duration,
     closed: AtomicBool,
     settings: Option<SettingsService>,
@@ -85,8 +86,24 @@ struct Request<'a> {
     /// The `Content-Length`, in bytes.
     declared: Option<u64>,
     trace: Option<TraceContext>,
+    span: &'a Span,
+    began: Instant,
+}
+
+/// What comes after everything that needs no waiting.
+enum Examined<'a> {
+    Replied(Reply),
+    Question(Question<'a>),
+    Accepting(Accepting<'a>),
+}
+
+/// An authentic delivery on its way into the dispatcher.
+struct Accepting<'a> {
+    dispatched: BoxFuture<'a, Result<Disposition, DispatchError>>,
     span: Span,
     began: Instant,
+    /// Among the requests in flight.
+    _place: Place,
 }
 
 impl Receiver {
@@ -162,18 +179,24 @@ impl Receiver {
     }
 
     async fn take(&self, path: Path, head: RequestHead<'_>, body: Bytes) -> Reply {
-        let began = Instant::now();
-        let (credentials, declared, trace) = (head.credentials(), head.declared, head.trace.clone());
         let span = tracing::info_span!(
             target: target::DELIVERY, name::DELIVERY,
             endpoint = %self.endpoint, key = Empty, event_type = Empty, reply = Empty, trace_id = Empty,
         );
-        let trace = self.joined(&span, trace);
+        let trace = self.joined(&span, head.trace.clone());
         if let Some(trace_id) = telemetry::trace_id(trace.as_ref()) {
             span.record("trace_id", trace_id);
         }
-        let request = Request { path, credentials, declared, trace, span: span.clone(), began };
-        let reply = self.decide(request, body).instrument(span.clone()).await;
+        let (credentials, declared) = (head.credentials(), head.declared);
+        let request = Request { path, credentials, declared, trace, span: &span, began: Instant::now() };
+        // Outside of the future, so that what it works with is not part of it.
+        let reply = match span.in_scope(|| self.examine(request, body)) {
+            Examined::Replied(reply) => reply,
+            Examined::Question(question) => {
+                telemetry::inside(&span, self.answer(question, credentials)).await
+            }
+            Examined::Accepting(accepting) => telemetry::inside(&span, self.accept(accepting)).await,
+        };
         span.record("reply", reply.as_str());
         self.counts.replied(&reply);
         reply
@@ -191,117 +214,115 @@ impl Receiver {
         span.in_scope(|| propagator.inject(&Span::current())).or(caller)
     }
 
-    async fn decide(&self, request: Request<'_>, body: Bytes) -> Reply {
+    /// Everything that needs no waiting.
+    fn examine(&self, request: Request<'_>, body: Bytes) -> Examined<'_> {
         let Request { path, credentials, declared, .. } = request;
-        let turn = match (self.turn(), &self.settings) {
-            (Err(reply), None) => return reply,
+        let place = match (self.place(), &self.settings) {
+            (Err(reply), None) => return Examined::Replied(reply),
             // What cannot be taken now may still be a question.
-            (turn, _) => turn,
+            (place, _) => place,
         };
         let bytes = body.len();
+        let refuse = |reason, is_question| {
+            Examined::Replied(self.refuse_unproven(reason, credentials, bytes, is_question))
+        };
         // What proves a request genuine proves nothing of a body that is gone, and the reason would name the secret.
         if let Some(declared) = declared.filter(|bytes| *bytes > 0 && body.is_empty()) {
-            let of_settings = path == Path::Settings;
-            return self.refuse_unproven(
-                AuthError::BodyMissing { declared },
-                credentials,
-                bytes,
-                of_settings,
-            );
+            return refuse(AuthError::BodyMissing { declared }, path == Path::Settings);
         }
         let now = self.clock.now();
         let of_events = self.auth.check(credentials, &body, now);
         let own_auth = self.settings.as_ref().and_then(SettingsService::auth);
-        let signed = body.clone();
         let of_questions =
-            LazyCell::new(|| own_auth.map_or(of_events, |auth| auth.check(credentials, &signed, now)));
+            |body: &Bytes| own_auth.map_or(of_events, |auth| auth.check(credentials, body, now));
         // Bytes that nothing proves genuine are not looked at any further.
         if let Err(of_events) = of_events
-            && let Err(of_questions) = *of_questions
+            && let Err(of_questions) = of_questions(&body)
         {
             let reason = if path == Path::Settings { of_questions } else { of_events };
             let asks = path == Path::Settings || question::looks_like_one(&body);
-            return self.refuse_unproven(reason, credentials, bytes, asks);
+            return refuse(reason, asks);
         }
-        let received = match (Parsed::parse(self.endpoint.clone(), now, body, path), &self.settings) {
-            (Parsed::Question(question), Some(service)) => {
-                // Its place among the events is for an event.
-                drop(turn);
-                let proven = *of_questions;
-                return match proven {
-                    Ok(proof) => self.answer(service, question.request, proof, credentials, now).await,
-                    Err(reason) => self.refuse_unproven(reason, credentials, bytes, true),
+        let Parsed { incoming, question } = Parsed::parse(self.endpoint.clone(), now, body, path);
+        match (question, &self.settings) {
+            (Some(asked), Some(service)) => {
+                return match of_questions(incoming.body()) {
+                    Ok(proof) => Examined::Question(Question { service, asked, proof, now }),
+                    Err(reason) => refuse(reason, true),
                 };
             }
-            (Parsed::Question(question), None) => {
-                self.warn_of_no_service();
-                question.without_service
-            }
-            (Parsed::Event(delivery), _) => Incoming::Event(delivery),
-            (Parsed::Unreadable(unreadable), _) => Incoming::Unreadable(unreadable),
-        };
+            (Some(_), None) => self.warn_of_no_service(),
+            (None, _) => {}
+        }
         match of_events {
             Ok(proof) => self.counts.authentic(proof, now),
-            Err(reason) => {
-                return self.refuse_unproven(reason, credentials, bytes, path == Path::Settings);
+            Err(reason) => return refuse(reason, path == Path::Settings),
+        }
+        match place {
+            Ok(place) => Examined::Accepting(self.dispatch(request, incoming, place)),
+            Err(reply) => {
+                self.counts.accepted(&reply, request.began.elapsed());
+                Examined::Replied(reply)
             }
         }
-        let reply = match turn {
-            Ok(_turn) => self.dispatch(received, request.trace, &request.span).await,
-            Err(reply) => reply,
-        };
-        self.counts.accepted(&reply, request.began.elapsed());
-        reply
     }
 
     /// A place among the requests in flight.
-    fn turn(&self) -> Result<SemaphorePermit<'_>, Reply> {
+    fn place(&self) -> Result<Place, Reply> {
         if self.is_closed() {
             return Err(Reply::Unavailable { retry_after: Duration::from_secs(5) });
         }
-        self.in_flight.try_acquire().map_err(|_| {
+        self.in_flight.take().ok_or_else(|| {
             tracing::warn!(target: target::DELIVERY, endpoint = %self.endpoint, "too many requests in flight; events are answered 503");
             Reply::Unavailable { retry_after: Duration::from_secs(1) }
         })
     }
 
-    async fn dispatch(&self, received: Incoming, trace: Option<TraceContext>, around: &Span) -> Reply {
+    fn dispatch(&self, request: Request<'_>, mut incoming: Incoming, place: Place) -> Accepting<'_> {
         let endpoint = &*self.endpoint;
-        let received = match received {
+        match &mut incoming {
             Incoming::Event(delivery) => {
+                delivery.trace = request.trace;
                 let (key, event_type) = (&delivery.envelope.idempotency_key, &delivery.envelope.event_type);
                 let (key, event_type) = (Escaped(key), Escaped(event_type));
-                around.record("key", display(key)).record("event_type", display(event_type));
+                request.span.record("key", display(key)).record("event_type", display(event_type));
                 tracing::debug!(target: target::DELIVERY, endpoint, %event_type, %key, "authentic");
-                Incoming::Event(delivery.with_trace(trace))
             }
             Incoming::Unreadable(unreadable) => {
                 let reason = &unreadable.reason;
                 tracing::warn!(target: target::DELIVERY, endpoint, reason = %Escaped(reason), "authentic, but no readable envelope; going to quarantine");
-                Incoming::Unreadable(unreadable)
             }
-        };
+        }
         let span = tracing::info_span!(target: target::DELIVERY, name::ACCEPT, outcome = Empty);
-        let dispatched = self.dispatcher.dispatch(received).instrument(span.clone());
-        match tokio::time::timeout(self.timeout, dispatched).await {
-            Ok(Ok(disposition)) => {
+        let dispatched = span.in_scope(|| self.dispatcher.dispatch(incoming));
+        Accepting { dispatched, span, began: request.began, _place: place }
+    }
+
+    async fn accept(&self, accepting: Accepting<'_>) -> Reply {
+        let Accepting { dispatched, span, began, _place } = accepting;
+        let endpoint = &*self.endpoint;
+        let dispatched = telemetry::inside(&span, dispatched);
+        let reply = match within(began, self.timeout, dispatched).await {
+            Some(Ok(disposition)) => {
                 span.record("outcome", disposition.as_str());
                 self.refusals.taken();
                 Reply::Received(disposition)
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 span.record("outcome", "refused");
                 self.refusals.refused();
                 tracing::warn!(target: target::DELIVERY, endpoint, error = %Escaped(&error), "not taken; answering 503");
                 Reply::Unavailable { retry_after: error.retry_after() }
             }
-            Err(_) => {
+            None => {
                 span.record("outcome", "timed_out");
                 self.refusals.refused();
                 tracing::warn!(target: target::DELIVERY, endpoint, limit = ?self.timeout, "not taken in time; answering 503");
                 Reply::Unavailable { retry_after: Duration::from_secs(5) }
             }
-        }
+        };
+        self.counts.accepted(&reply, began.elapsed());
+        reply
     }
 
     fn refuse_unproven(
@@ -325,7 +346,7 @@ impl fmt::Debug for Receiver {
         f.debug_struct("Receiver")
             .field("endpoint", &self.endpoint)
             .field("auth", &self.auth)
-            .field("in_flight_left", &self.in_flight.available_permits())
+            .field("in_flight_left", &self.in_flight.free())
             .field("closed", &self.is_closed())
             .field("settings", &self.settings)
             .finish_non_exhaustive()
@@ -393,7 +414,7 @@ impl ReceiverBuilder {
                 ),
             ));
         }
-        if self.max_in_flight == 0 || self.max_in_flight > Semaphore::MAX_PERMITS {
+        if self.max_in_flight == 0 || self.max_in_flight > Places::MOST {
             return Err(ConfigError::new(
                 ConfigErrorKind::Range,
                 "max_in_flight must be at least 1, or every request is answered 503",
@@ -411,7 +432,7 @@ impl ReceiverBuilder {
             auth: self.auth,
             dispatcher: self.dispatcher,
             clock: self.clock,
-            in_flight: Semaphore::new(self.max_in_flight),
+            in_flight: Places::new(self.max_in_flight),
             timeout: self.timeout,
             closed: AtomicBool::new(false),
             settings: self.settings,

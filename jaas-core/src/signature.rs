@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
@@ -30,7 +31,11 @@ pub const MAX_HEADER_BYTES: usize = 8 * 1024;
 /// The secret of an endpoint, as shown in the JaaS console: `whsec_` and 32 hex digits. Wiped from memory
 /// when dropped; `Debug` hides it.
 #[derive(Clone)]
-pub struct Secret(SecretString);
+pub struct Secret {
+    text: SecretString,
+    /// The MAC with the key already in it; half of the work for a short body. Overwritten when dropped, like the key.
+    keyed: Hmac<Sha256>,
+}
 
 impl Secret {
     /// Takes a secret exactly as it is shown, `whsec_` included.
@@ -39,13 +44,22 @@ impl Secret {
     /// When it is empty or has white space at an end: both are configuration mistakes that would refuse every
     /// genuine request or accept a forged one.
     pub fn new(secret: impl Into<String>) -> Result<Self, ConfigError> {
-        let secret = SecretString::from(secret.into());
-        check(secret.expose_secret())?;
-        Ok(Self(secret))
+        let text = SecretString::from(secret.into());
+        check(text.expose_secret())?;
+        let keyed = keyed(text.expose_secret().as_bytes());
+        Ok(Self { text, keyed })
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.expose_secret().as_bytes()
+        self.text.expose_secret().as_bytes()
+    }
+
+    fn mac(&self, t: &str, body: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.keyed.clone();
+        mac.update(t.as_bytes());
+        mac.update(b".");
+        mac.update(body);
+        mac
     }
 }
 
@@ -133,14 +147,14 @@ pub fn verify(
     now: Timestamp,
     tolerance: Tolerance,
 ) -> Result<Verified, SignatureError> {
-    let (t, candidates) = parse(header)?;
+    let t = parse(header)?;
     let signed_at = t.parse().map(Timestamp::from_secs).map_err(|_| SignatureError::Malformed)?;
     let mut matching = None;
     for (index, secret) in secrets.iter().enumerate() {
-        let mac = mac(secret, t, body);
-        for candidate in &candidates {
-            // Not short-circuited, and `verify_slice` is constant-time.
-            if mac.clone().verify_slice(candidate).is_ok() && matching.is_none() {
+        let mac = secret.mac(t, body).finalize();
+        for candidate in candidates(header) {
+            // Not short-circuited, and this comparison is constant-time.
+            if mac == candidate && matching.is_none() {
                 matching = Some(index);
             }
         }
@@ -169,47 +183,43 @@ pub fn verify(
 /// ```
 pub fn sign(secret: &Secret, at: Timestamp, body: &[u8]) -> String {
     let t = at.as_secs().to_string();
-    let v1 = STANDARD.encode(mac(secret, &t, body).finalize().into_bytes());
+    let v1 = STANDARD.encode(secret.mac(&t, body).finalize().into_bytes());
     format!("t={t},v1={v1}")
 }
 
-/// The `t` as written and the decoded `v1` values.
-fn parse(header: &str) -> Result<(&str, Vec<Vec<u8>>), SignatureError> {
+/// The `t` as written, of a header that has at least one `v1` and not too many.
+fn parse(header: &str) -> Result<&str, SignatureError> {
     if header.len() > MAX_HEADER_BYTES {
         return Err(SignatureError::Malformed);
     }
     let mut t = None;
-    let mut candidates = Vec::new();
     let mut seen_v1 = 0;
-    for element in header.split(',') {
-        // Only the first `=` separates: the base64 value ends in `=` itself.
-        let Some((name, value)) = element.trim().split_once('=') else { continue };
+    for (name, value) in elements(header) {
         match name {
             // The whole header twice, as intermediaries may; of two times, neither is to be believed.
             "t" if t.is_some_and(|seen| seen != value) => return Err(SignatureError::Malformed),
             "t" => t = Some(value),
-            "v1" => {
-                seen_v1 += 1;
-                if seen_v1 > MAX_SIGNATURES {
-                    return Err(SignatureError::Malformed);
-                }
-                candidates.extend(STANDARD.decode(value).ok());
-            }
+            "v1" => seen_v1 += 1,
             _ => {}
         }
     }
-    match t {
-        Some(t) if seen_v1 > 0 => Ok((t, candidates)),
-        _ => Err(SignatureError::Malformed),
-    }
+    t.filter(|_| (1..=MAX_SIGNATURES).contains(&seen_v1)).ok_or(SignatureError::Malformed)
 }
 
-fn mac(secret: &Secret, t: &str, body: &[u8]) -> Hmac<Sha256> {
-    let mut mac = keyed(secret.as_bytes());
-    mac.update(t.as_bytes());
-    mac.update(b".");
-    mac.update(body);
-    mac
+fn elements(header: &str) -> impl Iterator<Item = (&str, &str)> {
+    // Only the first `=` separates: the base64 value ends in `=` itself.
+    header.split(',').filter_map(|element| element.trim().split_once('='))
+}
+
+/// Those `v1` that can be a MAC.
+fn candidates(header: &str) -> impl Iterator<Item = CtOutput<Hmac<Sha256>>> {
+    elements(header).filter(|(name, _)| *name == "v1").filter_map(|(_, value)| {
+        // More room than 32 bytes, because the decoder asks for it in steps of 3.
+        let mut bytes = [0; 33];
+        let length = STANDARD.decode_slice(value, &mut bytes).ok()?;
+        let mac: &[u8; 32] = bytes.get(..length)?.try_into().ok()?;
+        Some(CtOutput::new((*mac).into()))
+    })
 }
 
 pub(crate) fn keyed(key: &[u8]) -> Hmac<Sha256> {

@@ -20,7 +20,7 @@ mod trace;
 pub(crate) use self::counting::{DeadReason, Outcome, decoded, ended};
 pub use self::escaped::Escaped;
 pub(crate) use self::metrics::{
-    ACCEPT_SECONDS, AUTHENTIC, DEAD_LETTERS, DELIVERIES, EVENT_ATTEMPTS, EVENTS, HANDLER_SECONDS,
+    ACCEPT_SECONDS, AUTHENTIC, DEAD_LETTERS, DELIVERIES, EVENT_ATTEMPTS, EVENTS, HANDLER_SECONDS, Keys,
     LEASES_LOST, PURGED, QUEUE_EVENTS, QUEUE_OLDEST_SECONDS, REFUSED, SETTINGS_ANSWERS, SETTINGS_CREDENTIALS,
     SETTINGS_RECORDS_LOST, SETTINGS_SECONDS, SIGNATURE_AGE_SECONDS, UNDECODED_FIELDS, UNKNOWN_EVENTS,
     WAIT_SECONDS,
@@ -28,5 +28,5 @@ pub(crate) use self::metrics::{
 pub use self::metrics::{METRICS, Metric, MetricKind, MetricLabel, describe_metrics};
 pub use self::spans::{SPANS, SpanInfo, target};
 pub(crate) use self::spans::{name, trace_id};
-pub(crate) use self::subscriber::heard;
+pub(crate) use self::subscriber::{heard, inside};
 pub use self::trace::{TraceContext, TraceContextError, TracePropagator};

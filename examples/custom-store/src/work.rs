@@ -41,7 +41,7 @@ impl Change {
         let mut event = StoredEvent::new(id, endpoint.clone(), key, received_at, Vec::new());
         event.occurred_at = delivery.occurred_at();
         event.trace = delivery.trace;
-        event.event_type = delivery.envelope.event_type;
+        event.event_type = delivery.envelope.event_type.into_owned();
         event.session_id = delivery.envelope.session_id;
         event.fqn = delivery.envelope.fqn;
         self.wait(&Row { event, attempts: Vec::new(), hash, fence: 0, passable: false }, received_at)?;

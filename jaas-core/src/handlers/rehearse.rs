@@ -79,7 +79,7 @@ impl<Tx: Send + 'static> Handlers<Tx> {
                 Mode::Plain(_) => Rehearsed::Skipped,
                 Mode::Transactional(handler) => {
                     let (handler, delivery, decoded) = (handler.clone(), delivery.clone(), decoded.clone());
-                    let watched = Watched::new(&mounted.name, "rehearsed");
+                    let watched = Watched::new(&mounted.seconds, "rehearsed");
                     let work: TxWork<Tx> = Box::new(move |tx| {
                         Box::pin(async move {
                             attempt::run(watched, &*handler, &delivery, &decoded, tx, timeout).await

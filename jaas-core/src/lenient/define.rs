@@ -154,7 +154,7 @@ macro_rules! open_enum {
 
         impl $crate::lenient::Field for $Name {
             fn parse(raw: &str) -> Option<Self> {
-                $crate::lenient::string(raw).map(|word| Self::from(word.as_str()))
+                $crate::lenient::text(raw).map(|word| Self::from(&*word))
             }
         }
 

@@ -12,8 +12,8 @@ use crate::telemetry::{ACCEPT_SECONDS, AUTHENTIC, DELIVERIES, SIGNATURE_AGE_SECO
 use crate::timestamp::Timestamp;
 
 pub(super) struct Counts {
-    /// By what was answered: of the requests, and of the time to accept.
-    replies: Vec<(&'static str, Key, Key)>,
+    /// By the index of the reply: of the requests, and of the time to accept.
+    replies: [(Key, Key); Reply::NAMES.len()],
     secrets: Vec<Key>,
     authorization: Key,
     signature_age: Key,
@@ -23,33 +23,25 @@ impl Counts {
     /// For an endpoint with so many secrets.
     pub(super) fn new(endpoint: &Arc<str>, secrets: usize) -> Self {
         let endpoint = || endpoint.clone().into();
-        let replies = Reply::NAMES.iter().map(|reply| {
-            let deliveries = DELIVERIES.key([endpoint(), (*reply).into()]);
-            (*reply, deliveries, ACCEPT_SECONDS.key([endpoint(), (*reply).into()]))
+        let replies = Reply::NAMES.map(|reply| {
+            let deliveries = DELIVERIES.key([endpoint(), reply.into()]);
+            (deliveries, ACCEPT_SECONDS.key([endpoint(), reply.into()]))
         });
         let secret = |index: usize| AUTHENTIC.key([endpoint(), index.to_string().into()]);
         Self {
-            replies: replies.collect(),
+            replies,
             secrets: (0..secrets).map(secret).collect(),
             authorization: AUTHENTIC.key([endpoint(), "authorization".into()]),
             signature_age: SIGNATURE_AGE_SECONDS.key([endpoint()]),
         }
     }
 
-    fn of(&self, reply: &Reply) -> Option<&(&'static str, Key, Key)> {
-        self.replies.iter().find(|(name, ..)| *name == reply.as_str())
-    }
-
     pub(super) fn replied(&self, reply: &Reply) {
-        if let Some((_, key, _)) = self.of(reply) {
-            DELIVERIES.add_to(key, 1);
-        }
+        DELIVERIES.add_to(&self.replies[reply.index()].0, 1);
     }
 
     pub(super) fn accepted(&self, reply: &Reply, took: Duration) {
-        if let Some((.., key)) = self.of(reply) {
-            ACCEPT_SECONDS.record_in(key, took.as_secs_f64());
-        }
+        ACCEPT_SECONDS.record_in(&self.replies[reply.index()].1, took.as_secs_f64());
     }
 
     pub(super) fn authentic(&self, proof: AuthMethod, now: Timestamp) {

@@ -10,19 +10,13 @@ use crate::envelope::{Envelope, Fields};
 use crate::settings::{self, SettingsRequest, SettingsRequestError};
 use crate::timestamp::Timestamp;
 
-/// The body of an authentic request, by what it is.
-pub(super) enum Parsed {
-    Event(Delivery),
-    Question(Box<Question>),
-    Unreadable(Unreadable),
-}
-
-/// What a settings service answers.
-pub(super) struct Question {
-    /// On the path of the settings also what does not say which meeting is meant.
-    pub(super) request: Result<SettingsRequest, SettingsRequestError>,
-    /// What the same body is to a receiver that has no settings service.
-    pub(super) without_service: Incoming,
+/// The body of an authentic request.
+pub(super) struct Parsed {
+    /// What it is to a receiver that answers no questions.
+    pub(super) incoming: Incoming,
+    /// What a settings service is asked, if the body is a question. On the path of the settings also what does not say which
+    /// meeting is meant.
+    pub(super) question: Option<Result<SettingsRequest, SettingsRequestError>>,
 }
 
 impl Parsed {
@@ -35,23 +29,18 @@ impl Parsed {
         };
         let asks =
             (path == Path::Settings && envelope.is_err()) || fields.as_ref().is_ok_and(settings::is_question);
-        let asked_about = asks.then(|| match &fields {
-            Ok(fields) => settings::asked_about(fields),
-            Err(_) => Err(SettingsRequestError::NotAnObject),
+        let question = asks.then(|| {
+            let fqn = match &fields {
+                Ok(fields) => settings::asked_about(fields),
+                Err(_) => Err(SettingsRequestError::NotAnObject),
+            };
+            fqn.map(|fqn| SettingsRequest::new(endpoint.clone(), now, fqn, body.clone()))
         });
-        let request = asked_about
-            .map(|fqn| fqn.map(|fqn| SettingsRequest::new(endpoint.clone(), now, fqn, body.clone())));
-        let received = match envelope {
+        let incoming = match envelope {
             Ok(envelope) => Incoming::Event(Delivery::new(endpoint, now, envelope, body)),
             Err(reason) => Incoming::Unreadable(Unreadable::new(endpoint, now, reason, body)),
         };
-        match (request, received) {
-            (Some(request), without_service) => {
-                Self::Question(Box::new(Question { request, without_service }))
-            }
-            (None, Incoming::Event(delivery)) => Self::Event(delivery),
-            (None, Incoming::Unreadable(unreadable)) => Self::Unreadable(unreadable),
-        }
+        Self { incoming, question }
     }
 }
 
@@ -69,26 +58,28 @@ mod tests {
         let body =
             r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","data":{"conference":1e999,"x":"\ud800"}}"#;
         for path in [Path::Events, Path::Settings] {
-            assert!(matches!(parse(body, path), Parsed::Event(_)));
+            let parsed = parse(body, path);
+            assert!(matches!(parsed.incoming, Incoming::Event(_)) && parsed.question.is_none());
         }
     }
 
     #[test]
     fn on_the_path_of_settings_all_that_is_not_an_event_is_a_question() {
         for body in ["", "[]", "{", "{}", r#"{"idempotencyKey":"k"}"#, r#"{"eventType":"X"}"#] {
-            assert!(matches!(parse(body, Path::Events), Parsed::Unreadable(_)), "{body}");
-            let Parsed::Question(question) = parse(body, Path::Settings) else { panic!("{body}") };
-            assert!(question.request.is_err(), "{body}");
+            let parsed = parse(body, Path::Events);
+            assert!(matches!(parsed.incoming, Incoming::Unreadable(_)), "{body}");
+            assert!(parsed.question.is_none(), "{body}");
+            assert!(parse(body, Path::Settings).question.expect("a question").is_err(), "{body}");
         }
     }
 
     #[test]
     fn a_question_is_still_what_a_receiver_without_a_service_keeps() {
-        let Parsed::Question(question) = parse(r#"{"fqn":"a/r"}"#, Path::Events) else { panic!("asked") };
-        assert_eq!(question.request.expect("a question").fqn, "a/r");
-        assert!(matches!(question.without_service, Incoming::Unreadable(_)));
+        let parsed = parse(r#"{"fqn":"a/r"}"#, Path::Events);
+        assert_eq!(parsed.question.expect("asked").expect("a question").fqn, "a/r");
+        assert!(matches!(parsed.incoming, Incoming::Unreadable(_)));
         let body = r#"{"fqn":"a/r","eventType":"SETTINGS_PROVISIONING","idempotencyKey":"k"}"#;
-        let Parsed::Question(question) = parse(body, Path::Events) else { panic!("asked") };
-        assert!(matches!(question.without_service, Incoming::Event(_)));
+        let parsed = parse(body, Path::Events);
+        assert!(matches!(parsed.incoming, Incoming::Event(_)) && parsed.question.is_some());
     }
 }

@@ -19,21 +19,22 @@ pub(super) fn looks_like_one(body: &[u8]) -> bool {
     body.len() <= MAX_LOOKED_AT && Fields::parse(body).is_ok_and(|fields| settings::is_question(&fields))
 }
 
+/// A question that is proven genuine.
+pub(super) struct Question<'a> {
+    pub(super) service: &'a SettingsService,
+    pub(super) asked: Result<SettingsRequest, SettingsRequestError>,
+    pub(super) proof: AuthMethod,
+    pub(super) now: Timestamp,
+}
+
 impl Receiver {
-    /// Answers a question that is proven genuine.
-    pub(super) async fn answer(
-        &self,
-        service: &SettingsService,
-        request: Result<SettingsRequest, SettingsRequestError>,
-        proof: AuthMethod,
-        credentials: Credentials<'_>,
-        now: Timestamp,
-    ) -> Reply {
+    pub(super) async fn answer(&self, question: Question<'_>, credentials: Credentials<'_>) -> Reply {
+        let Question { service, asked, proof, now } = question;
         if service.auth().is_none() {
             self.counts.authentic(proof, now);
         }
         self.questions.accepted(&self.endpoint, credentials);
-        match request {
+        match asked {
             Ok(request) => service.answer(request).await,
             Err(why) => service.answer_unreadable(self.endpoint.clone(), now, &why),
         }

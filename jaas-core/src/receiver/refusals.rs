@@ -1,6 +1,7 @@
 //! Whether every delivery is refused.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,21 +14,33 @@ pub(super) const PAUSE: Duration = Duration::from_secs(30);
 
 /// The deliveries that the dispatcher has refused since it took one.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(Mutex<(u32, Option<Instant>)>);
+pub(super) struct Refusals {
+    in_a_row: AtomicU32,
+    /// Locked by who is refused, and by who asks; never by who is taken.
+    last: Mutex<Option<Instant>>,
+}
 
 impl Refusals {
     pub(super) fn refused(&self) {
-        let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *refusals = (refusals.0.saturating_add(1), Some(Instant::now()));
+        *self.last() = Some(Instant::now());
+        let one_more = |refused: u32| Some(refused.saturating_add(1));
+        let _ = self.in_a_row.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
     }
 
     pub(super) fn taken(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (0, None);
+        // Written only when it says something else: all threads read it.
+        if self.in_a_row.load(Ordering::Relaxed) > 0 {
+            self.in_a_row.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Whether the last deliveries were all refused, and the last of them not long ago.
     pub(super) fn are_many(&self) -> bool {
-        let (in_a_row, last) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        in_a_row >= MANY && last.is_some_and(|last| last.elapsed() < PAUSE)
+        let recent = self.last().is_some_and(|last| last.elapsed() < PAUSE);
+        recent && self.in_a_row.load(Ordering::Relaxed) >= MANY
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

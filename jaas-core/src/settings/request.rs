@@ -124,7 +124,7 @@ pub(crate) fn is_question(fields: &Fields<'_>) -> bool {
 fn is_asked(fields: &Fields<'_>) -> Result<bool, SettingsRequestError> {
     let given = |raw: Option<&RawValue>| raw.is_some_and(|raw| !matches!(raw.get(), "null" | "\"\""));
     if given(fields.event_type) {
-        let event_type = fields.event_type.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let event_type = fields.event_type.and_then(|raw| lenient::strict_text(raw.get()));
         return match event_type {
             Some(event_type) if event_type == EVENT_TYPE => Ok(true),
             _ => Err(SettingsRequestError::AnotherType),

@@ -1,6 +1,6 @@
 //! What is counted of events, in a worker and in `Direct` alike.
 
-use super::{DEAD_LETTERS, EVENT_ATTEMPTS, EVENTS, Escaped, UNDECODED_FIELDS, UNKNOWN_EVENTS, target};
+use super::{DEAD_LETTERS, EVENT_ATTEMPTS, EVENTS, Escaped, Keys, UNDECODED_FIELDS, UNKNOWN_EVENTS, target};
 use crate::delivery::Delivery;
 use crate::event::{Event, EventKind, UnknownReason};
 
@@ -53,6 +53,17 @@ pub(crate) enum DeadReason {
 }
 
 impl Outcome {
+    const MANY: usize = 4;
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Handled => 0,
+            Self::Ignored => 1,
+            Self::Retry => 2,
+            Self::Dead(_) => 3,
+        }
+    }
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Handled => "handled",
@@ -76,12 +87,15 @@ impl DeadReason {
 
 /// Counts a run of an event that ended, the `attempt`th.
 pub(crate) fn ended(kind: EventKind, outcome: Outcome, attempt: u32) {
-    let kind = kind.as_str();
-    EVENTS.add(1, [kind.into(), outcome.as_str().into()]);
+    static RUNS: Keys<{ EventKind::MANY * Outcome::MANY }> = Keys::new();
+    static ATTEMPTS: Keys<{ EventKind::MANY * Outcome::MANY }> = Keys::new();
+    let place = kind as usize * Outcome::MANY + outcome.index();
+    let labels = || [kind.as_str().into(), outcome.as_str().into()];
+    EVENTS.add_to(RUNS.at(place, || EVENTS.key(labels())), 1);
     if let Outcome::Dead(reason) = outcome {
-        DEAD_LETTERS.add(1, [kind.into(), reason.as_str().into()]);
+        DEAD_LETTERS.add(1, [kind.as_str().into(), reason.as_str().into()]);
     }
     if outcome != Outcome::Retry {
-        EVENT_ATTEMPTS.record(f64::from(attempt), [kind.into(), outcome.as_str().into()]);
+        EVENT_ATTEMPTS.record_in(ATTEMPTS.at(place, || EVENT_ATTEMPTS.key(labels())), f64::from(attempt));
     }
 }

@@ -1,5 +1,7 @@
 //! The table of metrics, and emitting from it.
 
+use std::sync::OnceLock;
+
 use metrics::{Key, Label, Level, Metadata, SharedString, Unit};
 
 use super::target;
@@ -61,6 +63,21 @@ pub fn describe_metrics() {
 
 /// A metric with so many labels, to be emitted with a value for each, in the order of the table.
 pub(crate) struct Emitted<const LABELS: usize>(Metric);
+
+/// Keys that are made when they are needed first, for those who emit them often: making one costs more than a handler that
+/// only counts.
+pub(crate) struct Keys<const MANY: usize>([OnceLock<Key>; MANY]);
+
+impl<const MANY: usize> Keys<MANY> {
+    pub(crate) const fn new() -> Self {
+        Self([const { OnceLock::new() }; MANY])
+    }
+
+    /// The key at this place.
+    pub(crate) fn at(&self, place: usize, make: impl FnOnce() -> Key) -> &Key {
+        self.0[place].get_or_init(make)
+    }
+}
 
 static METADATA: Metadata<'static> = Metadata::new(target::METRICS, Level::INFO, Some(module_path!()));
 

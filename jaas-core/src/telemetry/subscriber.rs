@@ -1,10 +1,11 @@
-//! Which subscriber hears of a task.
+//! Who hears of a future: which subscriber of a task, and which span.
 
 use std::future::Future;
 
 use futures_util::future::Either;
+use tracing::Span;
 use tracing::dispatcher;
-use tracing::instrument::WithSubscriber as _;
+use tracing::instrument::{Instrument as _, WithSubscriber as _};
 use tracing::subscriber::NoSubscriber;
 
 /// The future with the subscriber of whoever starts it, for a task. When there is none yet, nothing is attached: what is
@@ -15,4 +16,9 @@ pub(crate) fn heard<F: Future>(task: F) -> impl Future<Output = F::Output> {
         Some(subscriber) => Either::Left(task.with_subscriber(subscriber)),
         None => Either::Right(task),
     }
+}
+
+/// The future inside of the span, if anybody listens to it.
+pub(crate) fn inside<F: Future>(span: &Span, future: F) -> impl Future<Output = F::Output> {
+    if span.is_disabled() { Either::Left(future) } else { Either::Right(future.instrument(span.clone())) }
 }

@@ -160,7 +160,7 @@ impl<S: EventStore> Process<S> {
         let mut outcome = if claim.completed.is_empty() { Outcome::Ignored } else { Outcome::Handled };
         for (index, mounted) in todo.iter().enumerate() {
             let last = failures.is_empty() && index + 1 == todo.len();
-            let watched = Watched::new(&mounted.name, mounted.handler.as_str());
+            let watched = Watched::new(&mounted.seconds, mounted.handler.as_str());
             let result = match &mounted.handler {
                 Mode::Plain(handler) => {
                     let limit = mounted.timeout.unwrap_or(self.timeout);

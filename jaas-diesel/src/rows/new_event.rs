@@ -58,7 +58,7 @@ impl From<Delivery> for NewEvent {
             due_at: delivery.received_at.as_millis(),
             claimant: None,
             idempotency_key: delivery.envelope.idempotency_key.into_string(),
-            event_type: delivery.envelope.event_type,
+            event_type: delivery.envelope.event_type.into_owned(),
             session_id: delivery.envelope.session_id.map(SessionId::into_string),
             fqn: indexed(delivery.envelope.fqn.into_string()),
         }

@@ -54,7 +54,7 @@ impl Rows {
             delivery.body().clone(),
         );
         event.occurred_at = delivery.occurred_at();
-        event.event_type = delivery.envelope.event_type;
+        event.event_type = delivery.envelope.event_type.into_owned();
         event.session_id = delivery.envelope.session_id;
         event.fqn = delivery.envelope.fqn;
         event.trace = delivery.trace;

@@ -60,7 +60,7 @@ impl Undelivered {
         let envelope = Envelope::parse(body).ok();
         Self {
             key: envelope.as_ref().map(|envelope| envelope.idempotency_key.to_string()),
-            event_type: envelope.map(|envelope| envelope.event_type),
+            event_type: envelope.map(|envelope| envelope.event_type.into_owned()),
             attempts,
             last,
         }
