@@ -98,11 +98,11 @@ pub(crate) const CHECKS: &[Check] = checks! {
         assert_eq!(d.envelope.timestamp, at(1_795_420_800_000));
     }
     "unknown-event-type" => Unknown(d, reason) {
-        assert_eq!((d.envelope.event_type.as_str(), reason), ("WHITEBOARD_OPENED", &UnknownReason::Type));
+        assert_eq!((&*d.envelope.event_type, reason), ("WHITEBOARD_OPENED", &UnknownReason::Type));
         assert_eq!(d.data_as::<Value>().expect("JSON")["whiteboardId"], "w-1");
     }
     "certified-rec-uploaded" => Unknown(d, reason) {
-        assert_eq!((d.envelope.event_type.as_str(), reason), ("CERTIFIED_REC_UPLOADED", &UnknownReason::Type));
+        assert_eq!((&*d.envelope.event_type, reason), ("CERTIFIED_REC_UPLOADED", &UnknownReason::Type));
         let recording = RecordingUploaded::decode(d.data()).expect("the same shape");
         assert_eq!(recording.duration(), Some(Duration::from_secs(2458)));
         assert_eq!(text(&recording.recording_session_id), Some("rec-7f4c1a52-0001"));
