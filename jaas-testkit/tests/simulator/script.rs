@@ -27,7 +27,7 @@ fn meeting() -> (Meeting, Presence, Presence) {
 }
 
 fn names(deliveries: &[Delivery]) -> Vec<&str> {
-    deliveries.iter().map(|delivery| delivery.envelope.event_type.as_str()).collect()
+    deliveries.iter().map(|delivery| &*delivery.envelope.event_type).collect()
 }
 
 /// The events that an action leaves at once.
@@ -40,7 +40,7 @@ fn left_by(act: impl FnOnce(&mut Meeting, Presence, Presence)) -> Vec<String> {
         let key = delivery.envelope.idempotency_key.to_string();
         !before.contains(&key) && delivery.envelope.timestamp <= Some(now)
     });
-    new.map(|delivery| delivery.envelope.event_type).collect()
+    new.map(|delivery| delivery.envelope.event_type.into_owned()).collect()
 }
 
 fn keys(meeting: &Meeting) -> BTreeSet<String> {
