@@ -7,10 +7,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::delivery::Delivery;
 
-/// A bounded set of keys in two generations: when the newer one is full it becomes the older one and the older
-/// one is forgotten. So between `capacity` and twice as many of the latest keys are known.
+/// A bounded set of keys in two generations: when the newer one is full it becomes the older one, and the older one is
+/// dropped. So between `capacity` and twice as many of the latest keys are known.
 ///
-/// Keys that are being handled are kept apart and never forgotten; their number is bounded by how many may run.
+/// Keys that are being handled are separate and never dropped; their number is bounded by how many may run.
 #[derive(Debug)]
 pub(super) struct Dedup {
     capacity: usize,
@@ -116,7 +116,7 @@ impl Dedup {
         self.newer.insert(key, known);
     }
 
-    /// The run ended without saying how: it counts as an attempt.
+    /// The run ended without a result: it counts as an attempt.
     pub(super) fn cut_off(&mut self, key: Key) {
         if let Some(running) = self.in_progress.get_mut(&key.key) {
             let completed = std::mem::take(&mut running.completed);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_cut_off_can_be_run_again() {
+    fn an_aborted_run_can_run_again() {
         let mut dedup = Dedup::new(10);
         assert_eq!(dedup.begin(key(1)), run(1));
         dedup.cut_off(key(1));

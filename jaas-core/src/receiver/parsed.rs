@@ -1,4 +1,4 @@
-//! What a request carries.
+//! The content of a request.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use crate::envelope::{Envelope, Fields};
 use crate::settings::{self, SettingsRequest, SettingsRequestError};
 use crate::timestamp::Timestamp;
 
-/// The body of an authentic request, by what it is.
+/// The body of an authentic request, by its kind.
 pub(super) enum Parsed {
     Event(Delivery),
     Question(Box<Question>),
     Unreadable(Unreadable),
 }
 
-/// What a settings service answers.
+/// A question for a settings service.
 pub(super) struct Question {
-    /// On the path of the settings also what does not say which meeting is meant.
+    /// On the settings path this includes bodies that do not name a meeting.
     pub(super) request: Result<SettingsRequest, SettingsRequestError>,
-    /// What the same body is to a receiver that has no settings service.
+    /// The same body for a receiver without a settings service.
     pub(super) without_service: Incoming,
 }
 
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_data_of_an_event_is_not_parsed() {
-        // Any attempt to read this data as numbers or text would fail.
+        // Any attempt to decode this data as numbers or text would fail.
         let body =
             r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","data":{"conference":1e999,"x":"\ud800"}}"#;
         for path in [Path::Events, Path::Settings] {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn on_the_path_of_settings_all_that_is_not_an_event_is_a_question() {
+    fn on_the_settings_path_every_body_that_is_not_an_event_is_a_question() {
         for body in ["", "[]", "{", "{}", r#"{"idempotencyKey":"k"}"#, r#"{"eventType":"X"}"#] {
             assert!(matches!(parse(body, Path::Events), Parsed::Unreadable(_)), "{body}");
             let Parsed::Question(question) = parse(body, Path::Settings) else { panic!("{body}") };
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_still_what_a_receiver_without_a_service_keeps() {
+    fn a_question_keeps_the_delivery_for_a_receiver_without_a_service() {
         let Parsed::Question(question) = parse(r#"{"fqn":"a/r"}"#, Path::Events) else { panic!("asked") };
         assert_eq!(question.request.expect("a question").fqn, "a/r");
         assert!(matches!(question.without_service, Incoming::Unreadable(_)));
