@@ -32,8 +32,8 @@
 //! <https://www.w3.org/TR/webrtc-stats/>: times of the network in **seconds** (`jitter`, `roundTripTime`), sizes in
 //! bytes, `timestamp` in **ms** since 1970.
 //!
-//! The files tell who was in the meeting, on which device and from which addresses. Neither an error nor `Debug` of
-//! anything in here shows what stands in a line.
+//! The files reveal who was in the meeting, on which device and from which addresses. Neither an error nor `Debug` of
+//! anything in here shows the content of a line.
 
 mod async_reader;
 mod decompress;
@@ -63,10 +63,10 @@ pub use self::snapshot::Snapshot;
 pub use self::spread::Spread;
 pub use self::summary::{ConnectionSummary, Direction, MediaSummary, Summary};
 
-/// The longest line a reader takes unless told otherwise: 4 MiB. The longest seen in real files are some 100 KiB.
+/// The longest line a reader takes by default: 4 MiB. The longest seen in real files are some 100 KiB.
 pub const DEFAULT_MAX_LINE: usize = 4 * 1024 * 1024;
 
-/// How much a [`Decompressor`] holds of all connections unless told otherwise: 64 MiB. A connection of 60 reports with 25
+/// How much a [`Decompressor`] holds of all connections by default: 64 MiB. A connection of 60 reports with 25
 /// fields each takes about 0.2 MiB.
 pub const DEFAULT_MAX_HELD: usize = 64 * 1024 * 1024;
 

@@ -29,7 +29,7 @@ fn accepted(rounds: usize) {
             for event in DOCUMENTED {
                 let key = format!("{}-{round:08}-0b7e4c069a83", event.name);
                 let body = with_key(event.body, &key).expect("a key");
-                let delivery = Delivery::read("main", Timestamp::from_secs(1_760_000_000), body.into());
+                let delivery = Delivery::parse("main", Timestamp::from_secs(1_760_000_000), body.into());
                 let accepted = store.accept(delivery.expect("readable")).await.expect("stored");
                 assert_eq!(accepted, Accepted::New);
             }

@@ -30,7 +30,7 @@ pub use self::faults::{Fault, Faults, Op};
 /// let inbox = Inbox::new(store.clone());
 /// let created = event::room_created();
 ///
-/// // The row is committed, and the connection breaks before the answer arrives.
+/// // The row is committed, and the connection breaks before the response arrives.
 /// store.script(Op::Accept, Fault::After);
 /// assert!(inbox.dispatch(created.received()).await.is_err());
 /// assert_eq!(inbox.dispatch(created.received()).await?, Disposition::Duplicate);
@@ -162,10 +162,10 @@ impl<S> FaultyStore<S> {
         let mut state = self.lock();
         *state.calls.entry(op).or_default() += 1;
         let scripted = state.scripts.get_mut(&op).and_then(VecDeque::pop_front);
-        let told = scripted.or_else(|| state.outage.get(&op).copied());
+        let chosen = scripted.or_else(|| state.outage.get(&op).copied());
         let State { random, faults, clock, .. } = &mut *state;
         let mut fate = faults.draw(op, random, clock);
-        fate.fault = told.or(fate.fault);
+        fate.fault = chosen.or(fate.fault);
         if fate.fault.is_some() {
             *state.injected.entry(op).or_default() += 1;
         }

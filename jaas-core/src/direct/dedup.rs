@@ -9,8 +9,8 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::delivery::Delivery;
 
-/// A bounded set of keys in two generations: when the newer one is full it becomes the older one and the older
-/// one is forgotten. So between `capacity` and twice as many of the latest keys are known.
+/// A bounded set of keys in two generations: when the newer one is full it becomes the older one, and the older one is
+/// dropped. So between `capacity` and twice as many of the latest keys are known.
 ///
 /// Keys that are being handled are kept apart and never forgotten; their number is bounded by how many may run.
 ///

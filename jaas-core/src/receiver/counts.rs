@@ -1,5 +1,5 @@
-//! What a receiver counts of every request. The keys of its metrics are made once: making them anew costs as much as
-//! reading the envelope.
+//! The counts of a receiver for every request. The keys of its metrics are created once: creating them for each request
+//! costs as much as parsing the envelope.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// For an endpoint with so many secrets.
+    /// Creates the counts of an endpoint with this many secrets.
     pub(super) fn new(endpoint: &Arc<str>, secrets: usize) -> Self {
         let endpoint = || endpoint.clone().into();
         let replies = Reply::NAMES.map(|reply| {

@@ -1,4 +1,4 @@
-//! What a request carries.
+//! The content of a request.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn the_data_of_an_event_is_not_parsed() {
-        // Any attempt to read this data as numbers or text would fail.
+        // Any attempt to decode this data as numbers or text would fail.
         let body =
             r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","data":{"conference":1e999,"x":"\ud800"}}"#;
         for path in [Path::Events, Path::Settings] {
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn on_the_path_of_settings_all_that_is_not_an_event_is_a_question() {
+    fn on_the_settings_path_every_body_that_is_not_an_event_is_a_question() {
         for body in ["", "[]", "{", "{}", r#"{"idempotencyKey":"k"}"#, r#"{"eventType":"X"}"#] {
             let parsed = parse(body, Path::Events);
             assert!(matches!(parsed.incoming, Incoming::Unreadable(_)), "{body}");

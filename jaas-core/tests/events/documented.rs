@@ -1,9 +1,9 @@
-//! The examples of 8x8's page, which nobody may correct: each reaches its own method with its fields typed.
+//! The examples of 8x8's page, which we must not correct: each reaches its own method with its fields typed.
 
 use jaas_testkit::fixture;
 use serde_json::Value;
 
-use crate::reading::*;
+use crate::parsing::*;
 
 #[test]
 fn every_example_is_typed_when_only_its_key_is_replaced() {

@@ -1,4 +1,4 @@
-//! `docs/events.md` is the table, for readers.
+//! `docs/events.md` is generated from the table.
 
 use std::fmt::Write as _;
 use std::{env, fs};
@@ -8,7 +8,7 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/events.md");
 const HEAD: &str = "\
 # The events
 
-<!-- Written from `for_each_event!` in jaas-core/src/event.rs. Do not edit it; `cargo bless` writes it anew. -->
+<!-- Written from `for_each_event!` in jaas-core/src/event.rs. Do not edit it; `cargo bless` writes it. -->
 
 Every event of the table. The payload's page lists its fields with their names on the wire, and says of each what is known of
 it and how. 8x8 calls [its own list](https://developer.8x8.com/jaas/docs/webhooks-payload) \"some of\" the events, and it
@@ -45,5 +45,5 @@ fn the_page_of_events_is_the_table() {
         fs::write(PAGE, &page).expect("docs/events.md can be written");
     }
     let written = fs::read_to_string(PAGE).unwrap_or_default();
-    assert!(written == page, "docs/events.md is not what the table says: `cargo bless` writes it anew");
+    assert!(written == page, "docs/events.md differs from the table; run `cargo bless` to write it");
 }

@@ -13,7 +13,7 @@ pub(crate) const LEASE_ONCE: &str = "G4: no lease is issued twice";
 pub(crate) const CAUSE: &str = "G4: no crash is counted without a crash or a lost lease";
 pub(crate) const ORDER: &str = "order: nothing is claimed while an earlier event waits";
 pub(crate) const ONE_SUSPECT: &str = "suspects: one is claimed at a time";
-pub(crate) const TURN: &str = "suspects: the turn belongs to one that is claimed";
+pub(crate) const TURN: &str = "suspects: the turn belongs to a claimed suspect";
 pub(crate) const CLEAN: &str = "suspects: their turn holds back no queue with a clean head";
 pub(crate) const ROW: &str = "queue: a row exists exactly while an event waits";
 pub(crate) const DUE: &str = "queue: unclaimed, it is due no later than something of it can run";
@@ -75,7 +75,7 @@ fn runs_suspect(state: &State, queue: &Queue) -> bool {
 }
 
 fn clean_is_let_through(model: &Protocol, state: &State, session: usize) -> bool {
-    // One that was passed is left out: whether it is the head depends on the time, and a mark does not.
+    // A passed event is left out: whether it is the head depends on the time, and a mark does not.
     let clean = |event: &usize| state.events[*event].crashes == 0 && !state.events[*event].passed;
     let due = state.queues[session].filter(|queue| queue.running.is_none() && queue.due == 0);
     match (due, model.runnable(state, session).filter(clean)) {

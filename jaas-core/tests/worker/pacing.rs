@@ -42,7 +42,7 @@ async fn the_next_event_of_a_session_follows_without_a_claim() {
 #[tokio::test(start_paused = true)]
 async fn an_event_that_fails_is_claimed_again_when_it_is_due() {
     let world = World::over(TestStore::silent());
-    let handler = world.answering(|delivery| match delivery.attempt {
+    let handler = world.returning(|delivery| match delivery.attempt {
         1 => Err(jaas_core::HandlerError::retry_after(10 * SECOND, "no")),
         _ => Ok(Handled::Done),
     });
@@ -84,7 +84,7 @@ async fn polls_are_spread_over_the_last_quarter_of_the_interval() {
     let mut waits: Vec<Duration> = polled_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(waits.len() > 70, "{} polls in two hours", waits.len());
     for wait in &waits {
-        // They are looked at every second.
+        // They are looked at once per second.
         assert!(*wait >= 74 * SECOND && *wait <= 101 * SECOND, "{wait:?}");
     }
     waits.sort();

@@ -20,7 +20,7 @@ use crate::values;
 It recognises a stripped whsec_ prefix, a decoded key, white space in the secret or quotes around it, the secret of another
 endpoint, hex or URL-safe base64, lost padding, a body written again (keys sorted, \\u escapes in capitals), in base64 or in
 another character set, a line break or a byte order mark added or lost, an empty body, milliseconds, a body signed alone, two
-headers joined, clocks that differ, and several of these at once.
+headers joined, clocks that differ, and several of these together.
 
 Examples:
   jaas verify --body body.json --header 't=1760000000,v1=…' --secret whsec_…
@@ -100,7 +100,7 @@ impl Verify {
             text.push_str(
                 "\n  No known mistake explains it. Either it was made with a secret that was not passed (--other-secret accepts \
                  more), or the body is not the one that was signed. Where letters outside ASCII became `?`, what was signed \
-                 cannot be known any more: capture the bytes as they came.\n",
+                 can no longer be known: capture the bytes as received.\n",
             );
         }
         text
