@@ -80,7 +80,7 @@ impl Builder {
         } else {
             migrations::check(&mut connection).await
         };
-        migrated.map_err(|error| unavailable("migrate the tables", error))?;
+        migrated.map_err(|error| unavailable("bring the tables up to date", error))?;
         let checked = dialect::check_tables(&mut connection).await;
         checked.map_err(|error| unavailable(OPERATION, error))?;
         let checked = dialect::check_durability(&mut connection).await;
