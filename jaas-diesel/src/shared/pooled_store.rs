@@ -8,12 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel_async::pooled_connection::bb8::Pool;
 use jaas_core::store::StoreError;
 
 use super::dialect::{self, Connection};
 use super::server::connecting::{check_session, fit};
-use super::{Builder, Store, migrations};
+use super::{Builder, Pool, Store, migrations};
 use crate::error::unavailable;
 use crate::migrations::{Migration, MigrationError};
 
@@ -25,8 +24,9 @@ impl Store {
         self.shared.close().await;
     }
 
-    /// The pool that the store takes its connections from, for the application's own queries.
-    pub fn pool(&self) -> &Pool<Connection> {
+    /// The pool that the store takes its connections from, for the application's own queries. See [`Pool`] for the crates that
+    /// it comes from.
+    pub fn pool(&self) -> &Pool {
         self.shared.pool()
     }
 }
