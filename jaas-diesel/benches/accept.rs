@@ -1,7 +1,7 @@
-//! How fast events are accepted, against inserting by hand on the same disk in the same run.
+//! How fast events are accepted, compared with plain inserts on the same disk in the same run.
 //!
 //! `cargo bench -p jaas-diesel --all-features --bench accept`, with `JAAS_TEST_POSTGRES_URL` and
-//! `JAAS_TEST_MYSQL_URL` for the servers; `-- postgres 64` for one of them, with so many callers. pgbench is used when it is there.
+//! `JAAS_TEST_MYSQL_URL` for the servers; `-- postgres 64` for one of them, with so many callers. pgbench is used if it is installed.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -107,7 +107,7 @@ async fn postgres() {
         print!("{:>42} {:.2} of the 64-row insert", "", ours.rate / many);
         match pgbench(&database.url(), callers) {
             Some(rate) => println!("; {:.2} x pgbench ({rate:.0}/s)", ours.rate / rate),
-            None => println!("; pgbench is not here"),
+            None => println!("; pgbench is not installed"),
         }
     }
     store.close().await;
@@ -129,7 +129,7 @@ async fn mysql() {
 
 const ROUNDS: usize = 200;
 
-/// What the database does at its best: 64 rows in one prepared statement of arrays, one after the other.
+/// The best case of the database: 64 rows in one prepared statement of arrays, one statement after the other.
 async fn rows_of_postgres(url: &str) -> f64 {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     let driver = tokio::spawn(connection);
@@ -185,7 +185,7 @@ fn pgbench(url: &str, clients: usize) -> Option<f64> {
         .arg(url)
         .output()
         .ok()?;
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    let tps = told.lines().find(|line| line.starts_with("tps"))?;
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    let tps = output.lines().find(|line| line.starts_with("tps"))?;
     tps.split_whitespace().nth(2)?.parse().ok()
 }

@@ -1,5 +1,5 @@
-//! What a backlog and a long history cost: rates beside one hot session, and with many settled rows, as shares of the rates
-//! of an empty inbox in the same run.
+//! What a backlog and a long history cost. Measures rates next to one hot session, and with many settled rows, as shares of
+//! the rates of an empty inbox in the same run.
 //!
 //! `cargo bench -p jaas-diesel --all-features --bench scale`, with `JAAS_TEST_POSTGRES_URL` and `JAAS_TEST_MYSQL_URL` for
 //! the servers. Words after `--` choose: a database (`sqlite`, `postgres`, `mysql`) and parts (`backlog`, `hot`,
@@ -54,7 +54,7 @@ fn part(name: &str) -> bool {
     chosen.peek().is_none() && name != "aging" || chosen.any(|chosen| chosen == name)
 }
 
-/// A database of its own for one measurement.
+/// A new database for one measurement.
 #[async_trait]
 trait Database: Sized {
     type Store: EventAdmin + Clone;
@@ -120,7 +120,7 @@ impl Database for PostgresDatabase {
 
     async fn open(&self) -> PostgresStore {
         let store = PostgresStore::open(self.0.url()).await.unwrap();
-        // As on most servers, whatever this one is set to.
+        // As on most servers, independently of the settings of this one.
         self.sql("ALTER TABLE jaas_events SET (autovacuum_enabled = true)").await;
         store
     }
@@ -257,7 +257,7 @@ async fn hot<S: EventAdmin + Clone>(store: &S, session: &str, events: usize) {
     .await;
 }
 
-/// Works off what waits; the rates of hot and free events, each until the last of its kind.
+/// Runs every waiting event; returns the rates of hot and free events, each until the last of its kind.
 async fn drained<S: EventAdmin + Clone>(
     store: &S,
     hot: usize,
@@ -336,7 +336,7 @@ async fn backlog<D: Database>(transactional: bool) {
     D::close(store).await;
 }
 
-/// How fast events are accepted and worked off.
+/// How fast events are accepted and run.
 async fn speeds<S: EventAdmin + Clone>(store: &S) -> (f64, f64) {
     accepted(store, 64, 1_024).await;
     drained(store, 0, 1_024, false).await;

@@ -1,7 +1,7 @@
-//! How long it takes from an accepted event to its handler, in the same process and in another one.
+//! The time from accepting an event to running its handler, in the same process and in another one.
 //!
 //! `cargo bench -p jaas-diesel --all-features --bench wakeup`, with `JAAS_TEST_POSTGRES_URL` and
-//! `JAAS_TEST_MYSQL_URL` for the servers. Another process is imitated by another store on the same database.
+//! `JAAS_TEST_MYSQL_URL` for the servers. A second store on the same database stands for another process.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -41,10 +41,10 @@ fn main() {
     });
 }
 
-struct Telling(mpsc::UnboundedSender<Instant>);
+struct Reporting(mpsc::UnboundedSender<Instant>);
 
 #[async_trait]
-impl EventHandler for Telling {
+impl EventHandler for Reporting {
     async fn any_event(&self, _: &mut Context<'_>, _: &Event) -> HandlerResult {
         self.0.send(Instant::now()).unwrap();
         Ok(Handled::Done)
@@ -58,8 +58,8 @@ async fn latency<A: EventStore, B: EventStore + Clone>(
     working: &B,
     events: usize,
 ) {
-    let (telling, mut told) = mpsc::unbounded_channel();
-    let handlers = Handlers::new().plain("telling", Telling(telling));
+    let (sender, mut starts) = mpsc::unbounded_channel();
+    let handlers = Handlers::new().plain("reporting", Reporting(sender));
     let worker = Worker::builder(working.clone(), handlers).build().unwrap().spawn();
     tokio::time::sleep(Duration::from_millis(300)).await;
     let run = prefix();
@@ -69,7 +69,7 @@ async fn latency<A: EventStore, B: EventStore + Clone>(
         accepting.accept(delivery(&format!("{run}-{number}"))).await.unwrap();
         let accepted = Instant::now();
         // With hand-over a handler may begin before the caller of `accept` goes on.
-        waits.push(told.recv().await.unwrap().saturating_duration_since(accepted));
+        waits.push(starts.recv().await.unwrap().saturating_duration_since(accepted));
         tokio::time::sleep(Duration::from_millis(7)).await;
     }
     let Speed { p50, p99, .. } = Speed::of(waits, started.elapsed());

@@ -1,5 +1,5 @@
-//! How fast events are claimed, run and settled, by how many are claimed at once; and the whole road from accepting to
-//! done, against inserting alone by hand in the same run.
+//! How fast events are claimed, run and settled, by the number of events per claim; and the rate from accepting to done,
+//! compared with plain inserts in the same run.
 //!
 //! `cargo bench -p jaas-diesel --all-features --bench work`, with `JAAS_TEST_POSTGRES_URL` and `JAAS_TEST_MYSQL_URL`
 //! for the servers; `-- postgres` for one of them.
@@ -103,7 +103,7 @@ async fn road<S: EventAdmin + Clone>(store: &S, by_hand: Option<Speed>) {
     const EVENTS: usize = 20_032;
     let counting = Counting::default();
     let worker = worker(store, &counting, 512);
-    // So that it has looked once.
+    // So that the worker has polled once.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let started = Instant::now();
     let ours = accepted(store, 64, EVENTS).await;

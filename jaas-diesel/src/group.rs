@@ -1,4 +1,4 @@
-//! Group commit: what queued while the last commit was in flight goes into the next one.
+//! Group commit: the items that queue while a commit is in flight go into the next commit together.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,26 +11,28 @@ use tokio::time::{self, Instant};
 use crate::error::{closed, not_in_time, overloaded, same, unavailable};
 use crate::rows::MAX_BYTES;
 
-/// What a group does with its items. It owns the connection they are committed on.
+/// How the items of a group are committed.
 pub(crate) trait Commit: Send + 'static {
     type Connection: Send;
     type Item: Send;
     type Outcome: Send;
 
-    /// What it is doing, for errors.
+    /// What a commit does, for error messages.
     const OPERATION: &'static str;
 
-    /// How many items go into one commit at most.
+    /// The most items that go into one commit.
     const MAX_ITEMS: usize = 256;
 
-    /// How many bytes an item has, roughly.
+    /// The approximate size of an item, in bytes.
     fn bytes(_: &Self::Item) -> usize {
         0
     }
 
+    /// Opens the connection that the items are committed on.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, StoreError>> + Send;
 
-    /// Commits items; returns the outcome of each, in their order. With `again`, an earlier try may have been committed.
+    /// Commits items; returns the outcome of each, in their order. If `again` is set, an earlier attempt with the same items
+    /// may have been committed.
     fn commit(
         &mut self,
         connection: &mut Self::Connection,
@@ -38,7 +40,7 @@ pub(crate) trait Commit: Send + 'static {
         again: bool,
     ) -> impl Future<Output = QueryResult<Vec<Self::Outcome>>> + Send;
 
-    /// Takes back outcomes whose callers no longer wait for them.
+    /// Undoes the outcomes whose callers no longer wait for them.
     fn abandoned(
         &mut self,
         _: &mut Self::Connection,
@@ -47,33 +49,37 @@ pub(crate) trait Commit: Send + 'static {
         std::future::ready(Ok(()))
     }
 
-    /// Whether the connection is of no use after this error.
+    /// Whether the connection cannot be used after this error.
     fn is_lost(error: &diesel::result::Error) -> bool;
 }
 
-type Asked<C> = (<C as Commit>::Item, oneshot::Sender<Result<<C as Commit>::Outcome, StoreError>>);
+/// An item, and the channel to its caller.
+type Request<C> = (<C as Commit>::Item, oneshot::Sender<Result<<C as Commit>::Outcome, StoreError>>);
 
-/// The way to the task that commits.
+/// The handle of the task that commits.
 pub(crate) struct Group<C: Commit> {
-    queue: Mutex<Option<mpsc::Sender<Asked<C>>>>,
+    queue: Mutex<Option<mpsc::Sender<Request<C>>>>,
 }
 
 impl<C: Commit> Group<C> {
-    /// A group with room for this many items, and the future that commits them. It ends when the group is closed or
-    /// dropped and what was queued is done.
+    /// A group whose queue holds `room` items, and the future that commits them. The future ends once the group is closed or
+    /// dropped and every queued item is committed.
     pub(crate) fn new(commit: C, room: usize, timeout: Duration) -> (Self, impl Future<Output = ()> + Send) {
-        let (queue, asked) = mpsc::channel(room);
+        let (queue, requests) = mpsc::channel(room);
         let task = Task { commit, connection: None, timeout };
-        (Self { queue: Mutex::new(Some(queue)) }, task.until_closed(asked))
+        (Self { queue: Mutex::new(Some(queue)) }, task.until_closed(requests))
     }
 
-    fn sender(&self) -> Result<mpsc::Sender<Asked<C>>, StoreError> {
+    fn sender(&self) -> Result<mpsc::Sender<Request<C>>, StoreError> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.clone().ok_or_else(|| closed(C::OPERATION))
     }
 
-    /// Queues an item, or refuses it when there is no room.
-    pub(crate) fn try_ask(
+    /// Queues an item.
+    ///
+    /// # Errors
+    /// `Overloaded` when the queue is full.
+    pub(crate) fn try_submit(
         &self,
         item: C::Item,
     ) -> Result<oneshot::Receiver<Result<C::Outcome, StoreError>>, StoreError> {
@@ -85,15 +91,15 @@ impl<C: Commit> Group<C> {
         Ok(outcome)
     }
 
-    /// Queues an item when there is room, and waits for its outcome.
-    pub(crate) async fn ask(&self, item: C::Item) -> Result<C::Outcome, StoreError> {
+    /// Queues an item as soon as the queue has room, and waits for its outcome.
+    pub(crate) async fn submit(&self, item: C::Item) -> Result<C::Outcome, StoreError> {
         let (caller, outcome) = oneshot::channel();
         let closed_meanwhile = |_| closed(C::OPERATION);
         self.sender()?.send((item, caller)).await.map_err(closed_meanwhile)?;
         outcome.await.unwrap_or_else(|_| Err(closed(C::OPERATION)))
     }
 
-    /// Takes nothing more.
+    /// Refuses further items. Those that are queued are still committed.
     pub(crate) fn close(&self) {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -107,31 +113,31 @@ struct Task<C: Commit> {
 
 /// Why a group was not committed.
 enum Failure {
-    /// There is no connection, or the database has not answered in time.
+    /// The database could not be reached, or did not return a result in time.
     Unreachable(StoreError),
-    /// The connection was lost on the way.
+    /// The connection was lost during the commit.
     Lost(diesel::result::Error),
-    /// The database refused it.
+    /// The database refused the commit.
     Refused(diesel::result::Error),
 }
 
 impl<C: Commit> Task<C> {
-    async fn until_closed(mut self, mut queue: mpsc::Receiver<Asked<C>>) {
-        let mut asked = Vec::with_capacity(C::MAX_ITEMS);
-        while queue.recv_many(&mut asked, C::MAX_ITEMS).await > 0 {
-            while !asked.is_empty() {
+    async fn until_closed(mut self, mut queue: mpsc::Receiver<Request<C>>) {
+        let mut requests = Vec::with_capacity(C::MAX_ITEMS);
+        while queue.recv_many(&mut requests, C::MAX_ITEMS).await > 0 {
+            while !requests.is_empty() {
                 let mut bytes = 0;
-                let fitting = asked.iter().take_while(|(item, _)| {
+                let fitting = requests.iter().take_while(|(item, _)| {
                     let first = bytes == 0;
                     bytes += C::bytes(item).max(1);
                     first || bytes <= MAX_BYTES
                 });
                 let fitting = fitting.count();
-                let (items, callers) = asked.drain(..fitting).unzip();
+                let (items, callers) = requests.drain(..fitting).unzip();
                 self.all(items, callers).await;
             }
-            // The callers of this group may have the next item at hand. Let them queue it, or the next group has one item and
-            // all others wait for it.
+            // The callers of this group are about to queue their next items. Without this pause, the next group would hold only
+            // the first of these items, and the others would wait for it.
             let mut queued = 0;
             loop {
                 tokio::task::yield_now().await;
@@ -151,8 +157,8 @@ impl<C: Commit> Task<C> {
     ) {
         let mut committed = self.together(&mut items, false).await;
         if let Err(Failure::Lost(_)) = committed {
-            // It may have died while nothing was to do, or in the middle of the commit. What was committed then is
-            // not committed twice.
+            // The connection may have died while it was idle or in the middle of the commit. `again` makes sure that nothing
+            // is committed twice.
             committed = self.together(&mut items, true).await;
         }
         let failed = match committed {
@@ -161,7 +167,7 @@ impl<C: Commit> Task<C> {
                 let abandoned: Vec<_> = sent.filter_map(|sent| sent.err()?.ok()).collect();
                 return self.abandoned(abandoned).await;
             }
-            // A server ends the connection on which a statement comes that is too large for it.
+            // A server closes the connection when a statement is too large for it.
             Err(Failure::Refused(_) | Failure::Lost(_)) if items.len() > 1 => {
                 return self.singly(items, callers).await;
             }
@@ -172,20 +178,20 @@ impl<C: Commit> Task<C> {
         }
     }
 
-    /// Commits one item after the other, so that an item that cannot be stored does not take its neighbours with it. When
-    /// the database cannot be reached, or the timeout is over, the rest fails.
+    /// Commits one item after the other, so that an item that cannot be stored does not fail the others. Once the database
+    /// cannot be reached or the timeout is over, the remaining items fail.
     async fn singly(
         &mut self,
         items: Vec<C::Item>,
         callers: Vec<oneshot::Sender<Result<C::Outcome, StoreError>>>,
     ) {
         let end = Instant::now() + self.timeout;
-        let mut given_up: Option<StoreError> = None;
+        let mut stopped: Option<StoreError> = None;
         for (mut item, caller) in items.into_iter().zip(callers) {
-            if given_up.is_none() && Instant::now() >= end {
-                given_up = Some(not_in_time(C::OPERATION, self.timeout));
+            if stopped.is_none() && Instant::now() >= end {
+                stopped = Some(not_in_time(C::OPERATION, self.timeout));
             }
-            if let Some(why) = &given_up {
+            if let Some(why) = &stopped {
                 let _ = caller.send(Err(same(why)));
                 continue;
             }
@@ -195,7 +201,7 @@ impl<C: Commit> Task<C> {
                 Ok(None) => Err(closed(C::OPERATION)),
                 Err(Failure::Unreachable(why)) => {
                     let error = same(&why);
-                    given_up = Some(why);
+                    stopped = Some(why);
                     Err(error)
                 }
                 Err(failure) => Err(error::<C>(failure)),
@@ -220,7 +226,7 @@ impl<C: Commit> Task<C> {
                 .map_err(|_| late())?
                 .map_err(Failure::Unreachable)?,
         };
-        // A connection that did not answer in time is dropped, and with it what it was doing.
+        // On a timeout the connection is dropped, and the server rolls back.
         let committed = time::timeout(self.timeout, self.commit.commit(&mut connection, items, again)).await;
         match committed.map_err(|_| Failure::Unreachable(not_in_time(C::OPERATION, self.timeout)))? {
             Ok(outcomes) => {

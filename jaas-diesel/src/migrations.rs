@@ -1,20 +1,20 @@
-//! Bringing tables up to date: what the three databases have in common.
+//! Migrations: what the three databases have in common.
 
 use jaas_core::Timestamp;
 
-/// A change of the tables that this version of the crate knows.
+/// A migration that this version of the crate knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Migration {
-    /// Its version; versions are applied in their order.
+    /// Its version. Migrations are applied in the order of their versions.
     pub version: String,
-    /// What it is about.
+    /// A word for what it changes.
     pub name: String,
     /// When it was applied; `None` while it is pending.
     pub applied_at: Option<Timestamp>,
 }
 
-/// The statements of a migration.
+/// The SQL of a migration.
 pub(crate) struct Script {
     pub(crate) version: &'static str,
     pub(crate) name: &'static str,
@@ -32,7 +32,7 @@ impl Script {
     }
 }
 
-/// The scripts in the folder of one database.
+/// The migrations of one database, from its folder in `migrations/`, in order.
 macro_rules! scripts {
     ($database:literal) => {
         &[$crate::migrations::script!($database, "2026-11-28-000001", "jaas")]
@@ -60,7 +60,7 @@ macro_rules! script {
 }
 pub(crate) use script;
 
-/// Why tables cannot be brought up to date.
+/// Why the tables cannot be migrated.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MigrationError {
     #[error("migration {version} of the tables named jaas_… failed: {source}")]

@@ -1,4 +1,4 @@
-//! The time in a query.
+//! The current time as an expression in a query.
 
 use diesel::backend::Backend;
 use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
@@ -8,8 +8,8 @@ use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, Nullable};
 use jaas_core::Timestamp;
 
-/// The time now, in ms since the epoch: the database's unless one is given, so that processes whose clocks differ
-/// agree on when a lease ends.
+/// The current time, in ms since the epoch. It is the database's time unless the caller gives one, so that processes whose
+/// clocks differ agree on when a lease ends.
 #[derive(Debug, Clone, Copy, QueryId)]
 pub(crate) struct Now {
     given: Option<i64>,
@@ -20,7 +20,7 @@ impl Now {
         Self { given: Some(now.as_millis()) }
     }
 
-    /// Whether it is the caller's time.
+    /// Whether the caller gave the time.
     pub(crate) fn is_given(self) -> bool {
         self.given.is_some()
     }
@@ -43,32 +43,33 @@ impl<GB> ValidGrouping<GB> for Now {
     type IsAggregate = is_aggregate::Never;
 }
 
-/// How a database tells the time in ms.
-pub(crate) trait TellsTime: Backend {
+/// The clock of a database.
+pub(crate) trait DatabaseClock: Backend {
+    /// The SQL expression for the current time in ms.
     const NOW: &'static str;
 }
 
 #[cfg(feature = "sqlite")]
-impl TellsTime for diesel::sqlite::Sqlite {
-    // Never asked for: all processes of one file are on one machine and share its clock.
+impl DatabaseClock for diesel::sqlite::Sqlite {
+    // Never evaluated: all processes of one file are on one machine, so the store always gives the time.
     const NOW: &'static str = "0";
 }
 
 #[cfg(feature = "postgres")]
-impl TellsTime for diesel::pg::Pg {
-    // Of the statement and not of the transaction, in which a handler may have taken long.
+impl DatabaseClock for diesel::pg::Pg {
+    // The time of the statement, not of the transaction: the handler in it may have taken long.
     const NOW: &'static str = "(EXTRACT(EPOCH FROM statement_timestamp()) * 1000)::BIGINT";
 }
 
 #[cfg(feature = "mysql")]
-impl TellsTime for diesel::mysql::Mysql {
-    // Whatever the connection's time zone is.
+impl DatabaseClock for diesel::mysql::Mysql {
+    // In UTC, because the time zone of a connection can be any.
     const NOW: &'static str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000";
 }
 
 impl<DB> QueryFragment<DB> for Now
 where
-    DB: TellsTime,
+    DB: DatabaseClock,
     Option<i64>: ToSql<Nullable<BigInt>, DB>,
     DB: diesel::sql_types::HasSqlType<BigInt>,
 {

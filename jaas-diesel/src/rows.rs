@@ -1,4 +1,4 @@
-//! Rows of the tables, and the values of `jaas_core` that they become.
+//! Rows of the tables, and how they are decoded into values of `jaas_core`.
 
 mod attempt;
 mod audit;

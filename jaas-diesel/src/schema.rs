@@ -1,4 +1,4 @@
-//! The tables, in types that every backend has.
+//! The tables, with column types that every backend has.
 
 diesel::table! {
     jaas_events (id) {
@@ -139,13 +139,13 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(jaas_events, jaas_conflicts, jaas_attempts, jaas_queues);
 
 diesel::define_sql_function! {
-    /// How many bytes there are.
+    /// The number of bytes.
     #[sql_name = "LENGTH"]
     fn length(bytes: diesel::sql_types::Binary) -> diesel::sql_types::Integer;
 }
 
 diesel::define_sql_function! {
-    /// Part of a text: so many characters from this one on, counted from 1.
+    /// `length` characters of a text, beginning with character `from`, counted from 1.
     #[sql_name = "SUBSTR"]
     fn substr(
         text: diesel::sql_types::Nullable<diesel::sql_types::Text>,

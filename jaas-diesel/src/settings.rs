@@ -1,4 +1,4 @@
-//! Rows of the settings tables, and the values that they become.
+//! Rows of the settings tables, and the values of `jaas_core` that they are decoded into.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use crate::schema::{jaas_settings, jaas_settings_records};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SettingsRow {
-    /// The row.
+    /// The number of the row.
     pub id: RowId,
-    /// The meeting, as it was given; `None` for the default row.
+    /// The meeting as the caller named it; `None` for the default row.
     pub fqn: Option<Fqn>,
-    /// Its settings, or why they cannot be parsed: then the row was written by hand.
+    /// The settings of the meeting. An error if they cannot be parsed, as in a row that was edited by hand.
     pub settings: Result<MeetingSettings, SettingsError>,
 }
 
-/// What is unique to a row: tenant and room, as they are compared. Both are empty for the default.
+/// The unique key of a row: tenant and room, normalized for comparison. Both are empty for the default row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) tenant: String,
@@ -40,7 +40,10 @@ impl Key {
         Self { tenant: text(&tenant), room: text(&fqn.room_key()) }
     }
 
-    /// The same, if there can be a row for it.
+    /// The key of the row to write for this meeting.
+    ///
+    /// # Errors
+    /// `Refused` when the meeting has no room, or a name that is too long.
     pub(crate) fn to_write(fqn: &Fqn) -> Result<Self, StoreError> {
         let key = Self::of(fqn);
         let why = if key.room.is_empty() {
@@ -57,13 +60,14 @@ impl Key {
         Err(refused("change a row of jaas_settings", why))
     }
 
-    /// Which of two rows that fit is nearer to the meeting: its own, then its room of any tenant, then the default.
+    /// How specific the row is; the lowest rank decides. First comes the row of the meeting, then that of its room for any
+    /// tenant, then the default row.
     fn rank(&self) -> u8 {
         u8::from(self.room.is_empty()) * 2 + u8::from(self.tenant.is_empty())
     }
 }
 
-/// How long a name is kept as it was given.
+/// The length up to which a name is stored.
 const MAX_FQN_BYTES: usize = 3 * MAX_INDEXED_BYTES;
 
 #[derive(Debug, Clone, Insertable)]
@@ -95,7 +99,7 @@ pub(crate) struct TableRow {
 }
 
 impl TableRow {
-    /// The row that decides, of those that fit a meeting.
+    /// The most specific of the rows that match a meeting.
     pub(crate) fn nearest(rows: Vec<Self>) -> Option<Self> {
         rows.into_iter().min_by_key(|row| row.key().rank())
     }
@@ -104,17 +108,17 @@ impl TableRow {
         Key { tenant: self.tenant.clone(), room: self.room.clone() }
     }
 
-    /// The room, as it is compared.
+    /// The room, normalized for comparison.
     pub(crate) fn room(&self) -> &str {
         &self.room
     }
 
-    /// Whether tenant and room are not those of the name that the row has: then the row was written by hand.
+    /// Whether tenant and room differ from those in the row's name, as in a row that was edited by hand.
     pub(crate) fn is_misplaced(&self) -> bool {
         self.key() != Key::of(&Fqn::new(self.fqn.as_str()))
     }
 
-    /// The error of a row whose room is a whole name, tenant included.
+    /// The error for a row whose room holds a whole name, including the tenant.
     pub(crate) fn misplaced(&self) -> StoreError {
         let (tenant, room) = self.room.split_once('/').unwrap_or_default();
         corrupt(format!(
@@ -124,7 +128,7 @@ impl TableRow {
         ))
     }
 
-    /// The settings, with a note that they come from this row.
+    /// The settings, marked as decided by this row.
     pub(crate) fn settings(&self) -> Result<MeetingSettings, StoreError> {
         let which = match self.fqn.as_str() {
             "" => "the default row of jaas_settings".to_owned(),

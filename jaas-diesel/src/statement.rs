@@ -1,10 +1,11 @@
-//! Statements of the hot road, written as text so that their plan can be told, and prepared once.
+//! Statements that run for each event. They are written as SQL text, so that their plan can be foreseen, and are prepared
+//! once for each connection.
 
 /// Declares a statement: its parameters, the columns it returns, and its text. In the text `{name: Type}` binds a
-/// parameter, `(name: Type)` binds a list of them, and `[name]` puts in a part that is a query fragment by itself.
+/// parameter, `(name: Type)` binds a list of parameters, and `[name]` inserts a field that is itself a query fragment.
 ///
-/// A list is filled up with its last element to a length that is a power of two, so that few texts are prepared. Such a
-/// statement is declared as `listing`.
+/// A statement with a list is declared as `listing`. Its list is padded with the last element to a length that is a power
+/// of two, so that the server prepares few different texts.
 macro_rules! statement {
     (
         $(#[$meta:meta])*
@@ -12,7 +13,7 @@ macro_rules! statement {
     ) => {
         $crate::statement::statement!(@ [$(#[$meta])*] $name $backend { $($field: $rust),* } $columns = $($part)+);
 
-        /// Its text depends on how long its lists are, so it is told from others by its text.
+        /// The text depends on the length of the lists, so diesel's cache identifies the statement by its text.
         impl diesel::query_builder::QueryId for $name {
             type QueryId = ();
 

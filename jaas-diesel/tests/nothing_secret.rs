@@ -1,5 +1,5 @@
-//! Nothing secret or personal is told: unmistakable values are planted wherever JaaS, a stranger, a handler or a provider
-//! can put one, everything is driven over two stores, and what was logged, counted and shown is searched for them.
+//! Nothing secret or personal is logged or shown. The test plants unmistakable values wherever JaaS, a stranger, a handler or a
+//! provider can put one, makes every call on two stores, and searches the logs, the metrics and the output of `Debug` for them.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::expect_used, clippy::panic)]
 
@@ -39,7 +39,7 @@ use self::planted::{
     AUTHORIZATION, LINK, PASSCODE, PHONE, PLANTED, SECRET, assert_nothing_in, planted_body, shown_ids,
 };
 
-/// Does what stands in the key before the first `-`, and says planted things.
+/// Does what the key says before its first `-`, with planted values in its errors.
 #[derive(Clone, Copy)]
 struct Talkative;
 
@@ -60,7 +60,7 @@ impl<Tx: Send + 'static> EventHandler<Tx> for Talkative {
     }
 }
 
-/// Everything that was shown by `Debug` and `Display`.
+/// The output of `Debug` and `Display`.
 struct Shown(Mutex<String>);
 
 static SHOWN: Shown = Shown(Mutex::new(String::new()));
@@ -104,12 +104,12 @@ fn nothing_secret_or_personal_is_in_any_log_metric_error_or_debug() {
     for (key, _, _, _) in snapshotter.snapshot().into_vec() {
         let _ = writeln!(counted, "{key:?}");
     }
-    let told = lines.everything();
-    for (what, text, at_least) in [("the logs", &told, 20_000), ("the metrics", &counted, 5_000)] {
+    let logged = lines.everything();
+    for (what, text, at_least) in [("the logs", &logged, 20_000), ("the metrics", &counted, 5_000)] {
         assert!(text.len() > at_least, "only {} bytes of {what}", text.len());
         assert_nothing_in(what, text);
     }
-    // What must have been told, or the above proves nothing.
+    // These lines must have been logged; otherwise the search above proves nothing.
     for line in [
         "handler failed permanently",
         "it will run again",
@@ -126,14 +126,14 @@ fn nothing_secret_or_personal_is_in_any_log_metric_error_or_debug() {
         "https://files.example/…",
         "exceeded its timeout",
     ] {
-        assert!(told.contains(line), "{line}");
+        assert!(logged.contains(line), "{line}");
     }
     let shown = SHOWN.0.lock().expect("not poisoned");
     assert!(shown.len() > 500_000, "only {} bytes were shown", shown.len());
     assert_nothing_in("Debug and Display", &shown);
 }
 
-/// Payloads by themselves, as handlers have them.
+/// Shows payloads, as handlers have them.
 fn every_event_is_shown() {
     for fixture in fixture::EVENTS.iter().chain(fixture::CASES) {
         let Some(body) = planted_body(fixture.body, "done-1") else { continue };
@@ -155,14 +155,14 @@ async fn deliver(receiver: &Receiver, body: impl Into<bytes::Bytes>) -> Reply {
     receiver.receive(request.credentials(), request.body.clone()).await
 }
 
-/// Everything an inbox, a worker and `Direct` do with this store.
+/// Makes an inbox, a worker and `Direct` do everything on this store.
 async fn drive<S: EventAdmin + SettingsLog + Clone + Debug>(store: S) {
     let receiver = Receiver::builder("main", auth(), Inbox::new(store.clone())).build().expect("good");
     SHOWN.add(&receiver);
     let mut accepted = 0;
     for fixture in fixture::EVENTS {
         for deed in DEEDS {
-            // Every event is handled once, and a few in every way.
+            // Every event is handled once; a few events are handled in every way.
             if deed != "done"
                 && !["PARTICIPANT_JOINED", "RECORDING_UPLOADED", "USAGE"].contains(&fixture.name)
             {
@@ -215,7 +215,7 @@ async fn drive<S: EventAdmin + SettingsLog + Clone + Debug>(store: S) {
     assert!(purged.events > 0);
 }
 
-/// What is not authentic, not readable, or not the same as before.
+/// Sends what is not authentic, cannot be parsed, or is a conflict.
 async fn strange_requests(receiver: &Receiver) {
     let body = fixture::EVENTS[2].body;
     let again = planted_body(body, "done-PARTICIPANT_JOINED")
@@ -253,7 +253,7 @@ async fn strange_requests(receiver: &Receiver) {
     assert_eq!(receiver.receive(credentials, again.into()).await.status(), 200);
 }
 
-/// Waits until nothing waits or runs any more.
+/// Waits until every event is settled.
 async fn settled(store: &impl EventAdmin, accepted: u64) {
     let all = async {
         loop {
@@ -268,7 +268,7 @@ async fn settled(store: &impl EventAdmin, accepted: u64) {
     tokio::time::timeout(Duration::from_secs(60), all).await.expect("everything is settled within a minute");
 }
 
-/// An event whose worker is gone twice, and a lease that is lost to somebody else.
+/// An event whose worker crashes twice, and a lease that is lost to another worker.
 async fn crashes<S: EventAdmin + Clone>(store: &S) {
     let now = SystemClock.now();
     let body = planted_body(fixture::EVENTS[2].body, "crash-1").expect("JSON");
@@ -276,7 +276,7 @@ async fn crashes<S: EventAdmin + Clone>(store: &S) {
     for minutes in [0, 1, 2] {
         let at = now.saturating_add(Duration::from_secs(60 * minutes));
         let claims = store.claim(&ClaimRequest::new("gone", at, 100)).await.expect("claimed");
-        assert_eq!(claims.len(), usize::from(minutes < 2), "given up the third time");
+        assert_eq!(claims.len(), usize::from(minutes < 2), "dead after the second crash");
         SHOWN.add(&claims);
     }
     let body = planted_body(fixture::EVENTS[2].body, "hang-2").expect("JSON");
@@ -323,7 +323,7 @@ async fn show_what_is_stored<S: EventAdmin + Debug>(store: &S) {
     SHOWN.add(store);
 }
 
-/// Settings: every policy, and every way a provider can end.
+/// Answers settings with every policy, and with every result that a provider can have.
 async fn questions() {
     let settings =
         MeetingSettings::builder().passcode(PASSCODE).outbound_phone_no(PHONE).build().expect("allowed");
@@ -375,7 +375,7 @@ async fn questions() {
     deliver(&receiver, SettingsQuestion::about(&format!("app/{PLANTED}")).body()).await;
 }
 
-/// What the monitor and the purger say when the store does not answer, and a receiver when it stores nothing.
+/// Runs the monitor and the purger while the store is unavailable, and a receiver that cannot store anything.
 async fn troubles() {
     let store = FaultyStore::new(MemoryStore::new());
     store.outage([Op::Stats, Op::Purge, Op::Accept, Op::Quarantine, Op::Claim], Fault::Before);

@@ -1,6 +1,6 @@
-//! A transactional handler runs on a thread of the store's, and yet inside its span and under the caller's subscriber; and an
-//! event's trace survives the process. A binary of its own, because tests on other threads that listen to nothing could
-//! silence its lines.
+//! A transactional handler runs on a thread of the store, but inside its span and under the caller's subscriber. The trace of
+//! an event survives the process. This is a separate binary, because tests on other threads without a subscriber could disable
+//! its log lines.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::expect_used)]
 
@@ -45,7 +45,7 @@ impl EventHandler<Connection> for Logs {
     }
 }
 
-/// Remembers which spans it was to join with which trace.
+/// Remembers which spans it was asked to connect with which traces.
 #[derive(Clone, Default)]
 struct Joined(Arc<Mutex<Vec<(&'static str, TraceContext)>>>);
 
@@ -102,12 +102,15 @@ async fn a_transactional_handler_is_inside_its_span_and_its_trace_and_under_the_
     assert_eq!(
         thread.lock().expect("not poisoned").as_deref(),
         Some("jaas-sqlite-tx"),
-        "or this proves nothing"
+        "the handler runs on the thread of the store"
     );
     let spans = lines.spans();
-    let told =
-        lines.lines().into_iter().find(|line| line.target == "app").expect("the scoped subscriber was told");
-    let handle = &spans[told.span.expect("inside of a span")];
+    let line = lines
+        .lines()
+        .into_iter()
+        .find(|line| line.target == "app")
+        .expect("the scoped subscriber has the line");
+    let handle = &spans[line.span.expect("inside of a span")];
     assert_eq!(
         (handle.metadata.name(), &*handle.fields["mode"], &*handle.fields["outcome"]),
         ("jaas.handle", "transactional", "done")

@@ -10,7 +10,7 @@ use jaas_core::{Clock as _, Delivery, SystemClock};
 #[path = "../../tests/support/server.rs"]
 pub(crate) mod server;
 
-/// How fast something went: how many a second, the middle wait, the one that one in a hundred exceeds, and the longest.
+/// The result of a measurement: the rate per second, the median wait, its 99th percentile and its maximum.
 #[derive(Clone, Copy)]
 pub(crate) struct Speed {
     pub(crate) rate: f64,
@@ -28,7 +28,7 @@ impl Speed {
     }
 }
 
-/// Does this so often, from so many tasks at once.
+/// Makes a call so many times, from so many concurrent tasks.
 pub(crate) async fn concurrently<F, R>(callers: usize, times: usize, work: F) -> Speed
 where
     F: Fn(usize) -> R + Clone + Send + 'static,
@@ -56,7 +56,7 @@ where
     Speed::of(waits, started.elapsed())
 }
 
-/// Accepts so many new events from so many callers.
+/// Accepts so many new events from so many concurrent callers.
 pub(crate) async fn accepted<S: EventStore + Clone>(store: &S, callers: usize, events: usize) -> Speed {
     let store = store.clone();
     let run = prefix();
@@ -75,7 +75,7 @@ pub(crate) fn prefix() -> String {
     format!("{:08x}", RandomState::new().hash_one(1) as u32)
 }
 
-/// An event as JaaS sends them, of a session of its own.
+/// An event as JaaS sends it, in its own session.
 pub(crate) fn delivery(key: &str) -> Delivery {
     Delivery::parse("main", SystemClock.now(), body(key).into()).unwrap()
 }
@@ -86,7 +86,7 @@ pub(crate) fn body(key: &str) -> String {
     )
 }
 
-/// The columns of an insert by hand, and how their values are made of `$1` or another placeholder for the key.
+/// The columns of a plain insert, and their values, made from `$1` or another placeholder for the key.
 pub(crate) const COLUMNS: &str = "endpoint, idempotency_key, event_type, session_id, fqn, occurred_at, received_at, body, \
                            body_hash, state, completed, due_at";
 
@@ -95,13 +95,13 @@ pub(crate) fn events(callers: usize) -> usize {
     if callers == 1 { 2_000 } else { 60_000 / callers * callers }
 }
 
-/// Whether this database was asked for on the command line; all are when none was named.
+/// Whether to measure this database: the command line names it, or names none.
 pub(crate) fn wanted(what: &str) -> bool {
     let mut named = arguments().filter(|argument| argument.parse::<usize>().is_err()).peekable();
     named.peek().is_none() || named.any(|named| named == what)
 }
 
-/// How many callers to try with: the numbers on the command line, or else these.
+/// The numbers of callers to measure with: those on the command line, or else these.
 pub(crate) fn callers(otherwise: &[usize]) -> Vec<usize> {
     let named: Vec<usize> = arguments().filter_map(|argument| argument.parse().ok()).collect();
     if named.is_empty() { otherwise.to_vec() } else { named }
@@ -111,8 +111,8 @@ pub(crate) fn arguments() -> impl Iterator<Item = String> {
     std::env::args().skip(1).filter(|argument| !argument.starts_with('-'))
 }
 
-/// One insert per event, by hand, through a pool of 16; prepared once. Callers take turns: the pool alone lets some wait
-/// for seconds, and then its 99th of a hundred tells nothing.
+/// One plain, prepared insert per event, through a pool of 16. Callers take turns: the pool alone lets some of them wait for
+/// seconds, which would make the 99th percentile meaningless.
 macro_rules! one_insert_per_event {
     ($Connection:ty, $url:expr, $callers:expr) => {{
         let manager = diesel_async::pooled_connection::AsyncDieselConnectionManager::<$Connection>::new($url);

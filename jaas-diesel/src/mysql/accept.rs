@@ -19,14 +19,14 @@ use crate::schema::jaas_events;
 
 type Transactions = <AsyncMysqlConnection as AsyncConnection>::TransactionManager;
 
-/// Inserts events; returns those that were new, at their places.
+/// Inserts events; returns for each whether it was new, in their order.
 pub(in super::super) async fn insert_new(
     connection: &mut AsyncMysqlConnection,
     events: &[&NewEvent],
     callers_time: bool,
 ) -> QueryResult<Vec<Option<Inserted>>> {
-    // A multi-row insert does not tell which of its rows were new, unless all were. So those that are known are left
-    // out; should another process be faster with one of the others, they are inserted one by one.
+    // A multi-row insert does not report which of its rows were new, unless all were. So the known events are left out first.
+    // If another process stores one of the others meanwhile, they are inserted one by one.
     let (endpoints, keys) = endpoints_and_keys(events.iter().copied());
     let known: Vec<(String, String)> = jaas_events::table
         .filter(jaas_events::endpoint.eq_any(endpoints).and(jaas_events::idempotency_key.eq_any(keys)))
@@ -37,7 +37,7 @@ pub(in super::super) async fn insert_new(
     let unknown: Vec<&NewEvent> = events.iter().copied().filter(|e| !known.contains(&e.key())).collect();
     let mut new: HashSet<(&str, &str)> = HashSet::new();
     if !unknown.is_empty() {
-        // Events that were received by a clock ahead of the database's are due by the database's.
+        // If the receiver's clock is ahead of the database's, the events are due by the database's clock.
         let latest = if callers_time {
             i64::MAX
         } else {
@@ -76,7 +76,7 @@ async fn one_by_one<'e>(
     Ok(new)
 }
 
-/// Lets new events wait in their queues, and counts them.
+/// Adds new events to their queues, and counts them.
 async fn queue(connection: &mut AsyncMysqlConnection, new: &[&NewEvent], latest: i64) -> QueryResult<()> {
     if new.is_empty() {
         return Ok(());
@@ -101,8 +101,8 @@ async fn queue(connection: &mut AsyncMysqlConnection, new: &[&NewEvent], latest:
     count(connection, slot_of(new), &waiting).await
 }
 
-/// Lets events wait in queues, which are made if need be, and locks those. The rows are filled up with the last one to a
-/// power of two, so that few texts are prepared.
+/// Adds events to queues, creates missing queues, and locks all of them. The rows are padded with the last row to a power of
+/// two, so that the server prepares few different texts.
 struct Arrive<'a>(&'a [Arrival<'a>]);
 
 impl QueryId for Arrive<'_> {
@@ -124,7 +124,7 @@ impl QueryFragment<Mysql> for Arrive<'_> {
             out.push_bind_param::<BigInt, _>(&arrival.place)?;
             out.push_sql(")");
         }
-        // The last assignment changes what the others look at.
+        // `head_place` is assigned last, because the other assignments read its old value.
         out.push_sql(
             " ON DUPLICATE KEY UPDATE due_at = IF(event_id IS NULL, LEAST(due_at, VALUES(due_at)), due_at), \
              phase = IF(event_id IS NULL AND VALUES(head_place) < head_place, 0, phase), \

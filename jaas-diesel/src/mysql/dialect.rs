@@ -1,4 +1,4 @@
-//! What is particular to MySQL and MariaDB in the shared queries.
+//! What differs in MySQL and MariaDB for the shared files: transactions, locks, and the meaning of errors.
 
 use diesel::QueryResult;
 use diesel::dsl::sql;
@@ -16,20 +16,20 @@ pub(super) use super::session::{
 };
 use crate::migrations::{Script, scripts};
 
-/// What the shared queries run on.
+/// The connection that the shared files run on.
 pub(super) type Connection = AsyncMysqlConnection;
 
 pub(super) const SCRIPTS: &[Script] = scripts!("mysql");
 
-/// Whether events can be claimed with their insert.
+/// Whether an insert can claim its event.
 pub(super) const HANDS_OVER: bool = false;
 
-/// Has events of a state looked up by the index of states, in its order.
+/// Makes the server use the index of states, and read it in its order.
 pub(super) fn of_state(state: &'static str) -> String {
     format!("FORCE INDEX (jaas_events_by_state) WHERE state = '{state}'")
 }
 
-/// Does all of this or nothing.
+/// Runs the body in a transaction.
 macro_rules! atomically {
     ($connection:ident, $body:block) => {{
         $crate::mysql::dialect::begin($connection).await?;
@@ -42,7 +42,7 @@ macro_rules! atomically {
     }};
 }
 
-/// Does this while no other process migrates. Statements that change tables cannot be rolled back here.
+/// Runs the body while no other process migrates. MySQL cannot roll back statements that change tables.
 macro_rules! exclusively {
     ($connection:ident, $body:block) => {{
         $crate::mysql::dialect::lock_migrations($connection).await?;
@@ -63,7 +63,7 @@ macro_rules! locked {
     };
 }
 
-/// What tells that a row exists already: any unique key.
+/// Any unique key: MySQL does not let a statement choose the columns by which an insert finds an existing row.
 macro_rules! conflict_target {
     ($($column:expr),*) => {
         diesel::dsl::DuplicatedKeys
@@ -74,8 +74,8 @@ pub(super) use {atomically, atomically as inside, conflict_target, exclusively, 
 
 type Transactions = <AsyncMysqlConnection as AsyncConnection>::TransactionManager;
 
-/// Begins a transaction that locks no gaps between rows: those would hold up inserts. In a transaction it begins one
-/// inside it.
+/// Begins a transaction that does not lock the gaps between rows, because these locks would delay inserts. Inside a
+/// transaction, it begins an inner one.
 pub(super) async fn begin(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
     const BEGIN: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN";
     if Transactions::transaction_manager_status_mut(connection).transaction_depth()?.is_some() {
@@ -84,15 +84,15 @@ pub(super) async fn begin(connection: &mut AsyncMysqlConnection) -> QueryResult<
     Transactions::begin_transaction_sql(connection, BEGIN).await
 }
 
-/// Begins the transaction of a handler. Each statement sees what was committed before it: a head of a queue that was read
-/// from an older snapshot would be the wrong one.
+/// Begins the transaction of a handler. It is `READ COMMITTED`, because the head of a queue in an older snapshot would be the
+/// wrong event.
 pub(super) const BEGIN_FOR_HANDLER: &str =
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN; SAVEPOINT jaas_handler";
 
-/// Ends what a handler may have done to the transaction it was given.
+/// Runs after a handler: fails if the handler has ended its transaction.
 pub(super) const AFTER_HANDLER: &str = "RELEASE SAVEPOINT jaas_handler";
 
-/// Commits what went well, and rolls back the rest.
+/// Commits after success, and rolls back after an error.
 pub(super) async fn end<T>(connection: &mut AsyncMysqlConnection, result: QueryResult<T>) -> QueryResult<T> {
     match result {
         Ok(done) => {
@@ -100,20 +100,20 @@ pub(super) async fn end<T>(connection: &mut AsyncMysqlConnection, result: QueryR
             Ok(done)
         }
         Err(error) => {
-            // When this fails too, the connection is not used again, and the database rolls back.
+            // If this fails, too, the connection is not used again, and the database rolls back.
             let _ = Transactions::rollback_transaction(connection).await;
             Err(error)
         }
     }
 }
 
-/// Waits until no other process migrates, and creates the list of migrations.
+/// Waits until no other process migrates, and creates the table of migrations.
 pub(super) async fn lock_migrations(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
     const GET_LOCK: &str = "GET_LOCK(CONCAT('jaas_migrations.', MD5(DATABASE())), 60)";
     let locked: Option<i64> =
         diesel::select(sql::<Nullable<BigInt>>(GET_LOCK)).get_result(connection).await?;
     if locked != Some(1) {
-        let why = "another process has been migrating these tables for more than 60 s";
+        let why = "another process has been migrating these tables for more than 60 s; wait until it has finished, and start again";
         return Err(Error::QueryBuilderError(why.into()));
     }
     connection
@@ -132,7 +132,7 @@ pub(super) async fn batch_execute(connection: &mut AsyncMysqlConnection, sql: &s
     connection.batch_execute(sql).await
 }
 
-/// Whether the list of migrations exists.
+/// Whether the table of migrations exists.
 pub(super) async fn is_migrated(connection: &mut AsyncMysqlConnection) -> QueryResult<bool> {
     const TABLES: &str = "(SELECT COUNT(*) FROM information_schema.tables \
                           WHERE table_schema = DATABASE() AND table_name = 'jaas_migrations')";
@@ -140,20 +140,20 @@ pub(super) async fn is_migrated(connection: &mut AsyncMysqlConnection) -> QueryR
     Ok(tables > 0)
 }
 
-/// Nothing needs to be planned otherwise.
+/// Does nothing: the statements name their indexes.
 pub(super) async fn plan_for_queues(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
     Ok(())
 }
 
-/// Nothing is joined when events are stored.
+/// Does nothing: the insert of a group joins no tables.
 pub(super) async fn plan_for_groups(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
     Ok(())
 }
 
-/// Whether the database has undone a statement because another one was in its way.
+/// Whether the database has undone a statement because of a concurrent statement, so that it can be tried again.
 pub(super) fn can_be_tried_again(error: &Error) -> bool {
     match error {
-        // Two claims of one session: the later one finds it taken.
+        // Two claims of one session: on the next try the later one sees the claim of the other.
         Error::DatabaseError(
             DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::UniqueViolation,
             _,
@@ -165,7 +165,7 @@ pub(super) fn can_be_tried_again(error: &Error) -> bool {
     }
 }
 
-/// Whether a statement was refused because the server can only be read now, or has left its cluster. Nothing was done, and
+/// Whether the server refused a statement because it is read-only now, or has left its cluster. Nothing was changed, and
 /// another server is behind the address now, or soon.
 pub(super) fn is_read_only(error: &Error) -> bool {
     const READ_ONLY: [&str; 7] = [
@@ -188,7 +188,7 @@ pub(super) fn is_read_only(error: &Error) -> bool {
     }
 }
 
-/// Whether the connection is of no use after this error. The driver's own errors have no kind, only a text.
+/// Whether the connection cannot be used after this error. The driver's own errors have a text, but no kind.
 pub(super) fn is_lost(error: &Error) -> bool {
     const LOST: [&str; 5] = [
         "Input/output error",

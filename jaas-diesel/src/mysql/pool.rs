@@ -11,7 +11,7 @@ use jaas_core::store::StoreError;
 use super::session;
 use crate::error::unavailable;
 
-/// The store's own pool.
+/// What the store's own pool is made of.
 pub(super) struct OwnPool {
     pub(super) url: String,
     pub(super) max_size: u32,
@@ -21,8 +21,8 @@ impl OwnPool {
     // Async because the method of the same name for PostgreSQL, which reads files, is.
     #[allow(clippy::unused_async)]
     pub(super) async fn open(&self, timeout: Duration) -> Result<Pool<AsyncMysqlConnection>, StoreError> {
-        let url = to_the_address(&self.url);
-        // The error of the parser names the part, and not what stands there.
+        let url = without_socket(&self.url);
+        // The parser's error names the part of the address, not its value, which may be a password.
         let checked = mysql_async::Opts::from_url(&url);
         checked.map_err(|error| unavailable("parse the address of the MySQL database", error))?;
         let mut manager = ManagerConfig::default();
@@ -37,10 +37,11 @@ impl OwnPool {
     }
 }
 
-/// The address, unless it says otherwise without the driver's way to a socket: on an address of this machine, it asks the
-/// server for the path of its socket and goes on through that path *here*. Behind a tunnel, a proxy or a published port of a
-/// container the server is another one than the socket's, and events would be stored in the wrong database.
-fn to_the_address(url: &str) -> String {
+/// The address with `prefer_socket=false`, unless it already says whether to use a socket. For an address of this machine, the
+/// driver asks the server for the path of its socket, and connects to that path on this machine. If the address leads to a
+/// tunnel, a proxy or the published port of a container, the socket belongs to another server, and events would be stored in
+/// the wrong database.
+fn without_socket(url: &str) -> String {
     if url.contains("prefer_socket=") || url.contains("socket=") {
         return url.to_owned();
     }
@@ -48,14 +49,14 @@ fn to_the_address(url: &str) -> String {
     format!("{url}{separator}prefer_socket=false")
 }
 
-/// How long a statement of a handler may wait for a table that another session changes or locks. A call of the store may wait
-/// as long on the server if it is dropped meanwhile.
+/// How long a handler's statement may wait for a table that another session changes or locks. A call of the store that is
+/// dropped meanwhile may wait as long on the server.
 const TABLE_LOCKS: Duration = Duration::from_secs(60);
 
 async fn connect(url: &str, timeout: Duration) -> diesel::ConnectionResult<AsyncMysqlConnection> {
     let mut connection = AsyncMysqlConnection::establish(url).await?;
-    // A process that is stopped in the middle of a transaction must not hold up the others forever. MySQL does not know
-    // this setting of MariaDB's.
+    // A process that is stopped in the middle of a transaction must not hold its locks forever. Only MariaDB has this
+    // setting.
     let _ = connection.batch_execute("SET SESSION idle_transaction_timeout = 60").await;
     let prepared = async {
         session::prepare(&mut connection).await?;
@@ -76,7 +77,7 @@ mod tests {
             ("mysql://root@127.0.0.1:3307/app?require_ssl=true", false),
             ("mysql://root@localhost/app?prefer_socket=true", true),
         ] {
-            let opts = mysql_async::Opts::from_url(&to_the_address(url)).expect("an address");
+            let opts = mysql_async::Opts::from_url(&without_socket(url)).expect("an address");
             assert_eq!(opts.prefer_socket(), prefers, "{url}");
         }
     }

@@ -1,5 +1,5 @@
-//! The statements on queues for MySQL and MariaDB. Each names the index it is to use where the planner, which knows little
-//! of tables that change all the time, might read and lock more.
+//! The statements on queues for MySQL and MariaDB. They name their indexes: with old statistics, as of tables that change all
+//! the time, the planner might read and lock more rows.
 
 use diesel::QueryResult;
 use diesel::mysql::Mysql;
@@ -13,7 +13,7 @@ use crate::rows::{Behind, HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, S
 use crate::statement::statement;
 
 statement! {
-    /// Locks the queues that are due and that nobody else has locked, those due first in front.
+    /// Locks the due queues of a phase that no other transaction has locked, the earliest first.
     LockDue on Mysql { phase: i16, now: i64, limit: i64 } -> QueueColumns =
         "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn \
          FROM jaas_queues q FORCE INDEX (jaas_queues_due) WHERE q.phase = " { phase: SmallInt }
@@ -37,7 +37,7 @@ statement! {
 }
 
 statement! {
-    /// Locks queues, in the order of their keys.
+    /// Locks queues, in the order of their keys, and returns the current time with each.
     listing LockQueues on Mysql { keys: Vec<String>, now: Now } -> (QueueColumns, BigInt) =
         "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn, "
         [now]
@@ -53,8 +53,8 @@ pub(in super::super) async fn lock_running(
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    // By the keys, because that is the order in which everybody locks queues. What changes in between is seen in what is
-    // locked then.
+    // First the keys, because every transaction locks queues in the order of their keys. A queue that changes meanwhile is
+    // returned as it is when it is locked.
     let mut keys: Vec<String> = RunningKeys { events }.load(connection).await?;
     keys.sort_unstable();
     if keys.is_empty() {
@@ -64,7 +64,8 @@ pub(in super::super) async fn lock_running(
 }
 
 statement! {
-    /// The events at the heads of queues: of each the first that holds back others, and the first that was passed.
+    /// The events at the heads of queues: in each queue the first event that holds back others, and the first that others may
+    /// pass.
     listing HeadIds on Mysql { keys: Vec<String> } -> (Nullable<BigInt>, Nullable<BigInt>) =
         "SELECT (SELECT e.id FROM jaas_events e FORCE INDEX (jaas_events_waiting) WHERE e.ordering_key = q.ordering_key \
          AND e.state = 'waiting' AND e.passable = 0 AND e.place >= q.head_place ORDER BY e.place, e.id LIMIT 1), \
@@ -74,7 +75,7 @@ statement! {
 }
 
 statement! {
-    /// Events by their rows.
+    /// The events with these ids.
     listing Heads on Mysql { ids: Vec<i64> } -> HeadColumns =
         "SELECT e.ordering_key, e.passable, e.place, e.id, e.occurred_at, e.due_at, e.fence, e.endpoint, e.received_at, \
          e.body, e.failures, e.crashes, e.interruptions, e.completed, e.trace_context \
@@ -94,8 +95,8 @@ pub(in super::super) async fn heads(
     Heads { ids }.load(connection).await
 }
 
-/// The first events of queues that hold back others, in their order. The queues are filled up with the last one, of which
-/// then nothing is read, to a power of two, so that few texts are prepared.
+/// The first events of queues that hold back others, in their order. The queues are padded with the last queue, and a limit of
+/// zero, to a power of two, so that the server prepares few different texts.
 struct Following<'a> {
     behind: &'a [Behind],
     limits: Vec<i64>,
@@ -147,13 +148,13 @@ pub(in super::super) async fn following(
     behind: &[Behind],
 ) -> QueryResult<Vec<HeadRow>> {
     let mut rows: Vec<HeadRow> = Following::new(behind).load(connection).await?;
-    // The server promises no order of what it puts together.
+    // The order of a `UNION` is not defined.
     rows.sort_by_key(HeadRow::order);
     Ok(rows)
 }
 
-/// Writes queues, which exist and are locked, as they are to be. The rows are filled up with the last one to a power of two,
-/// so that few texts are prepared.
+/// Writes the new values of queues, which exist and are locked. The rows are padded with the last row to a power of two, so
+/// that the server prepares few different texts.
 struct Write(Vec<QueueRow>);
 
 impl QueryId for Write {
@@ -217,8 +218,8 @@ pub(in super::super) async fn write_queues(
     Ok(())
 }
 
-/// Settles events whose queues are locked. The rows are filled up with the last one to a power of two, so that few texts
-/// are prepared.
+/// Settles events whose queues are locked. The rows are padded with the last row to a power of two, so that the server
+/// prepares few different texts.
 struct Settle<'a> {
     settled: &'a [Settled],
     now: i64,
@@ -300,7 +301,7 @@ pub(in super::super) async fn settle(
     let [waiting, done, ignored] =
         [EventState::Waiting, EventState::Done, EventState::Ignored].map(EventState::as_str);
     let (mut all, mut of_ignored) = (settled.len() as i64, 0);
-    // Some may have been ignored, or passed over.
+    // Some events may have been ignored, or left as they were.
     if changed != settled.len() || settled.iter().any(|event| event.reason.is_some()) {
         let ids = settled.iter().map(|event| event.id).collect();
         let states: Vec<(i64, String, i64)> = States { ids }.load(connection).await?;

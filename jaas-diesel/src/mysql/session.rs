@@ -1,4 +1,4 @@
-//! What the sessions and the server must be like, and what is set on each session.
+//! The settings of sessions, and what the store requires of the server.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use jaas_core::telemetry::target;
 
 use crate::rows::MAX_BYTES;
 
-/// Sets what the statements rely on, whatever the server's defaults are: that each is committed unless a transaction was
-/// begun, and that a commit begins no other; that an empty text is one; that all rows are read, changed and kept unique; and
-/// that errors are in English, because this is how they are told apart. The isolation is set with each transaction.
+/// Sets what the statements rely on, independently of the server's defaults: a statement outside a transaction is committed,
+/// and a commit begins no other transaction; an empty text is not NULL; all rows are read, changed and kept unique; and error
+/// messages are in English, because their text identifies them. The isolation level is set with each transaction.
 pub(in super::super) async fn prepare(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
     connection
         .batch_execute(
@@ -25,17 +25,17 @@ pub(in super::super) async fn prepare(connection: &mut AsyncMysqlConnection) -> 
         .await
 }
 
-/// Lifts the limits of time on the server: the store has its own, and a migration has none.
+/// Disables the server's timeouts: the store has its own, and a migration has none.
 pub(in super::super) async fn lift_limits(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
-    // MySQL does not know this setting of MariaDB's.
+    // Only MariaDB has this setting.
     let _ = connection.batch_execute("SET SESSION max_statement_time = 0").await;
     connection.batch_execute("SET SESSION lock_wait_timeout = DEFAULT").await
 }
 
-/// Fails when the sessions of a pool are not as the statements need them, or the server refuses to write what they do into its
-/// binary log.
+/// Fails when the sessions of a pool do not have the settings that the statements rely on, or when the server cannot write the
+/// statements into its binary log.
 pub(in super::super) async fn check_session(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
-    // Not among the others, which are read from several rows.
+    // Read separately, because `sql_select_limit` limits the rows of the other query.
     let limit = sql::<Text>("CAST(@@SESSION.sql_select_limit AS CHAR)");
     let limit: String = diesel::select(limit).get_result(connection).await?;
     let names = "'autocommit', 'completion_type', 'sql_mode', 'sql_safe_updates', 'unique_checks', 'log_bin', 'binlog_format'";
@@ -53,8 +53,8 @@ pub(in super::super) async fn check_session(connection: &mut AsyncMysqlConnectio
     let unfit =
         unfit.into_iter().find(|unfit| sql_mode.clone().into_iter().flatten().any(|set| set == *unfit));
     let why = match unfit {
-        _ if limit != NO_LIMIT => "sql_select_limit is set, so not all rows would be seen".to_owned(),
-        Some(mode) => format!("sql_mode has {mode}, with which texts are not what they are"),
+        _ if limit != NO_LIMIT => "sql_select_limit is set, so queries would miss rows".to_owned(),
+        Some(mode) => format!("sql_mode contains {mode}, which changes the meaning of texts"),
         None if differs("autocommit", "ON") => "autocommit is off, so nothing would be committed".to_owned(),
         None if differs("completion_type", "NO_CHAIN") => {
             "completion_type is not NO_CHAIN, so what follows a commit would not be committed".to_owned()
@@ -68,11 +68,11 @@ pub(in super::super) async fn check_session(connection: &mut AsyncMysqlConnectio
         None => return Ok(()),
     };
     let remedy =
-        "set this otherwise in the setup of the pool's connections, or let the store open its own pool";
+        "change this setting where the pool sets up its connections, or let the store open its own pool";
     Err(Error::QueryBuilderError(format!("the sessions of this pool do not fit: {why}; {remedy}").into()))
 }
 
-/// Fails when the server cannot hold what is sent, or would keep it in tables that cannot roll back.
+/// Fails when the server cannot store every event, or would store them in tables that cannot roll back.
 pub(in super::super) async fn check_database(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
     const INNODB: &str = "(SELECT COUNT(*) FROM information_schema.engines \
                           WHERE engine = 'InnoDB' AND support IN ('YES', 'DEFAULT'))";
@@ -86,13 +86,13 @@ pub(in super::super) async fn check_database(connection: &mut AsyncMysqlConnecti
         return Err(Error::QueryBuilderError(why.into()));
     }
     if innodb == 0 {
-        let why = "the server runs without InnoDB, and no other engine rolls back; start it with InnoDB";
+        let why = "the server runs without InnoDB, the only engine that rolls back; start it with InnoDB";
         return Err(Error::QueryBuilderError(why.into()));
     }
     check_packet(packet)
 }
 
-/// A group of events is one packet. An event that is larger goes alone, and fails alone where it does not fit.
+/// A group of events is one packet. A larger event is sent alone, and fails alone if it does not fit.
 fn check_packet(bytes: i64) -> QueryResult<()> {
     let needed = MAX_BYTES as i64;
     if bytes >= needed {
@@ -100,12 +100,12 @@ fn check_packet(bytes: i64) -> QueryResult<()> {
     }
     let why = format!(
         "the server's max_allowed_packet is {bytes} bytes, and events are stored in packets of up to {needed}; set it to \
-         16M, or more where larger bodies are let in"
+         16M, or more if the application accepts larger bodies"
     );
     Err(Error::QueryBuilderError(why.into()))
 }
 
-/// Fails when a table is of an engine that does not roll back.
+/// Fails when a table has an engine that does not roll back.
 pub(in super::super) async fn check_tables(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
     const OTHERS: &str = "(SELECT GROUP_CONCAT(CONCAT(table_name, ' (', engine, ')') SEPARATOR ', ') \
                           FROM information_schema.tables WHERE table_schema = DATABASE() \
@@ -119,7 +119,7 @@ pub(in super::super) async fn check_tables(connection: &mut AsyncMysqlConnection
     Err(Error::QueryBuilderError(why.into()))
 }
 
-/// Has the server stop waiting when the store does, where it can: for locks of rows and of tables.
+/// Makes the server stop waiting for locks of rows and tables when the store stops waiting.
 pub(in super::super) async fn limit_statements(
     connection: &mut AsyncMysqlConnection,
     timeout: Duration,
@@ -129,8 +129,8 @@ pub(in super::super) async fn limit_statements(
     connection.batch_execute(&limits).await
 }
 
-/// Has the server wait for the lock of a table no longer than this. Its default is a day, or a year, and it does not notice
-/// that the store has left the connection. A shorter setting of the server's stays.
+/// Makes the server wait for the lock of a table no longer than this. Its default is a day or a year, and it does not notice
+/// that the store has closed the connection. A shorter setting of the server stays.
 pub(in super::super) async fn limit_table_locks(
     connection: &mut AsyncMysqlConnection,
     timeout: Duration,
@@ -140,7 +140,7 @@ pub(in super::super) async fn limit_table_locks(
     connection.batch_execute(&limit).await
 }
 
-/// Warns when the server may lose what it has committed.
+/// Warns when the server may lose commits.
 pub(in super::super) async fn check_durability(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
     let variables =
         variables(connection, "'innodb_flush_log_at_trx_commit', 'log_bin', 'sync_binlog'").await?;
@@ -150,34 +150,34 @@ pub(in super::super) async fn check_durability(connection: &mut AsyncMysqlConnec
         tracing::warn!(
             target: target::STORE,
             innodb_flush_log_at_trx_commit = flush,
-            "this server does not flush each commit: what was acknowledged may be lost when its machine crashes; set \
+            "this server does not flush each commit: acknowledged events may be lost when its machine crashes; set \
              innodb_flush_log_at_trx_commit to 1"
         );
     }
-    // Where 1 is set, InnoDB leaves that to the binary log, and undoes after a crash what is not there.
+    // With 1, InnoDB relies on the binary log: after a crash it undoes the commits that are not in it.
     if value_of("log_bin") == "ON" && value_of("sync_binlog") != "1" && flush != "3" {
         tracing::warn!(
             target: target::STORE,
             sync_binlog = value_of("sync_binlog"),
-            "this server does not flush its binary log with each commit: what was acknowledged may be lost when its machine \
+            "this server does not flush its binary log with each commit: acknowledged events may be lost when its machine \
              crashes; set sync_binlog to 1"
         );
     }
     Ok(())
 }
 
-/// Fails when the server can only be read now. Says so also to a user who may write in spite of it.
+/// Fails when the server is read-only now, even for a user who may write to a read-only server.
 pub(in super::super) async fn check_writable(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
     const READ_ONLY: &str =
         "'read_only', 'innodb_read_only', 'tx_read_only', 'transaction_read_only', 'offline_mode'";
     if variables(connection, READ_ONLY).await?.iter().all(|variable| variable.value == "OFF") {
         return Ok(());
     }
-    let why = Box::new("the server can only be read".to_owned());
+    let why = Box::new("the server is read-only".to_owned());
     Err(Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, why))
 }
 
-/// What `sql_select_limit` is where it is not set.
+/// The value of `sql_select_limit` that means no limit.
 const NO_LIMIT: &str = "18446744073709551615";
 
 /// A setting of a session.
@@ -189,7 +189,7 @@ struct Variable {
     value: String,
 }
 
-/// Those of these settings that this server has: MySQL, MariaDB and their versions differ.
+/// These settings, as far as this server has them: MySQL, MariaDB and their versions differ.
 async fn variables(connection: &mut AsyncMysqlConnection, names: &str) -> QueryResult<Vec<Variable>> {
     let show = format!("SHOW SESSION VARIABLES WHERE Variable_name IN ({names})");
     diesel::sql_query(show).load(connection).await

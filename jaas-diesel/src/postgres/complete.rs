@@ -1,5 +1,5 @@
-//! Recording successful runs in PostgreSQL: everything is sent without waiting for an answer in between, so that a group takes
-//! one trip to the server.
+//! Recording successful runs in PostgreSQL. All statements of a group are sent before the first reply is read, so that a
+//! group takes one round trip to the server.
 
 use std::collections::HashMap;
 
@@ -17,8 +17,8 @@ use crate::rows::{HeadColumns, HeadRow, QueueRow, Success, follow, handlers_and_
 use crate::statement::statement;
 
 statement! {
-    /// Settles events of the queues in which a lease is held, and counts them. The queues are locked. That the events wait is
-    /// asked in a way no index serves: the planner would look up all that waits.
+    /// Settles events of the locked queues whose leases are held, and counts them. The condition that they are unsettled is
+    /// written so that no index can serve it: the planner would otherwise look up every waiting event.
     Settle on Pg {
         ids: Vec<i64>,
         fences: Vec<i64>,
@@ -48,8 +48,8 @@ statement! {
 }
 
 statement! {
-    /// Lets each queue of the leases that are held do what is next in it, as `queries::settle::next` decides it; returns the
-    /// events that are claimed now, each behind the one that has ended and its fence.
+    /// Moves each queue whose lease is held on, as `queries::settle::next` does. Returns the events that are claimed now, each
+    /// with the event that has ended and the new fence in front.
     GoOn on Pg {
         ids: Vec<i64>,
         fences: Vec<i64>,
@@ -90,8 +90,8 @@ statement! {
 }
 
 statement! {
-    /// What follows the events that are claimed now in the queues of those that have ended, unless an event was passed there:
-    /// the one that has ended, and the first events in their order.
+    /// What follows the events that are claimed now: for each event that has ended, the first events of its queue in their
+    /// order. Queues with an event that others may pass are left out.
     Following on Pg { ended: Vec<i64>, limits: Vec<i64> } -> (BigInt, HeadColumns) =
         "SELECT n.ended, h.ordering_key, h.passable, h.place, h.id, h.occurred_at, h.due_at, h.fence, h.endpoint, \
          h.received_at, h.body, h.failures, h.crashes, h.interruptions, h.completed, h.trace_context FROM UNNEST("
@@ -104,7 +104,7 @@ statement! {
          AND p.passable = 1) ORDER BY h.place, h.id"
 }
 
-/// What is sent for a group that settles events.
+/// The statements for a group that settles events.
 struct Trip {
     lock: LockRunning,
     settle: Settle,
@@ -123,7 +123,7 @@ impl Trip {
         let (handlers, reasons) = events().map(|(_, event)| handlers_and_reason(event)).unzip();
         let behind = |(held, of): (Lease, &Completion)| (of.lease != held).then_some(of.lease.fence - 1);
         let first = events().next().map_or(0, |(_, event)| event.lease.event.get());
-        // Those whose queues go on.
+        // The successes whose queues move on.
         let ended: Vec<&Success> = successes.iter().copied().filter(|success| success.ends()).collect();
         let next = || ended.iter().map(|success| success.next);
         Self {
@@ -152,17 +152,18 @@ impl Trip {
 }
 
 impl Following {
-    /// What is asked of these, if anything.
+    /// The statement for those of these that ask for following events; `None` if none does.
     fn of(ended: &[&Success]) -> Option<Self> {
-        let asked = ended.iter().filter_map(|success| Some((success, success.next?)));
-        let asked = asked.filter(|(_, next)| next.following > 0);
+        let listing = ended.iter().filter_map(|success| Some((success, success.next?)));
+        let listing = listing.filter(|(_, next)| next.following > 0);
         let (ended, limits): (Vec<i64>, Vec<i64>) =
-            asked.map(|(success, next)| (success.lease.event.get(), looked_at(next))).unzip();
+            listing.map(|(success, next)| (success.lease.event.get(), looked_at(next))).unzip();
         (!ended.is_empty()).then_some(Self { ended, limits })
     }
 }
 
-/// Has the server prepare what [`complete_all`] sends. Until it has, what is sent together would not be done in its order.
+/// Makes the server prepare the statements of [`complete_all`]. A statement that is not prepared would be sent after the
+/// others, out of order.
 pub(in super::super) async fn prepare(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     let Trip { lock, settle, go_on, .. } = Trip::new(&[], Now::of_the_database());
     lock.execute(connection).await?;
@@ -200,17 +201,17 @@ pub(in super::super) async fn complete_all(
             commits.batch_execute("COMMIT"),
         )
     };
-    // The first that failed is the cause; what follows it fails because of it, and the commit rolls back.
+    // The first error is the cause. The statements after it fail because of it, and the commit rolls back.
     begun?;
     let locked = locked?;
     settled?;
     let (next, following) = (next?, following?);
     committed?;
-    Ok(answers(successes, &locked, next, following))
+    Ok(outcomes(successes, &locked, next, following))
 }
 
-/// Records a successful run in the transaction that is open, with the same statements one after the other: nothing says that
-/// the server has prepared them on this connection.
+/// Records a successful run in the open transaction, with the same statements one after the other: the server may not have
+/// prepared them on this connection.
 pub(in super::super) async fn complete(
     connection: &mut AsyncPgConnection,
     success: &Success,
@@ -223,13 +224,13 @@ pub(in super::super) async fn complete(
     let locked: Vec<(QueueRow, i64)> = lock.load(connection).await?;
     settle.execute(connection).await?;
     let next = go_on.load(connection).await?;
-    let mut answers = answers(&[success], &locked, next, Vec::new());
-    Ok(answers.pop().unwrap_or_else(|| Err(StoreError::stale("complete", success.lease))))
+    let mut outcomes = outcomes(&[success], &locked, next, Vec::new());
+    Ok(outcomes.pop().unwrap_or_else(|| Err(StoreError::stale("complete", success.lease))))
 }
 
-/// What to answer, given the queues that were locked, and the events that are claimed now and that follow them, each behind the
-/// one that has ended.
-fn answers(
+/// The outcome of each success, from the locked queues, the events that are claimed now and those that follow them. Both lists
+/// of events have the event that has ended in front.
+fn outcomes(
     successes: &[&Success],
     locked: &[(QueueRow, i64)],
     next: Vec<(i64, i64, HeadRow)>,
@@ -241,7 +242,7 @@ fn answers(
     for (ended, row) in following {
         behind.entry(ended).or_default().push(row);
     }
-    let answers = successes.iter().map(|Success { lease, next, .. }| {
+    let outcomes = successes.iter().map(|Success { lease, next, .. }| {
         let event = lease.event.get();
         let held =
             locked.iter().find(|(queue, _)| (queue.event_id, queue.fence) == (Some(event), lease.fence));
@@ -252,5 +253,5 @@ fn answers(
         }
         Ok(claim)
     });
-    answers.collect()
+    outcomes.collect()
 }

@@ -1,4 +1,4 @@
-//! What is particular to PostgreSQL in the shared queries.
+//! What differs in PostgreSQL for the shared files: transactions, locks, settings of connections, and the meaning of errors.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ pub(super) use diesel_async::RunQueryDsl;
 
 use crate::migrations::{Script, scripts};
 
-/// What the shared queries run on.
+/// The connection that the shared files run on.
 pub(super) type Connection = AsyncPgConnection;
 
 pub(super) const SCRIPTS: &[Script] = scripts!("postgres");
 
-/// Whether events can be claimed with their insert.
+/// Whether an insert can claim its event.
 pub(super) const HANDS_OVER: bool = true;
 
-/// Has events of a state looked up by the index of states. As a range, because the order of one state would be that of the
-/// primary key, which the planner then prefers to read from its beginning.
+/// Makes the planner use the index of states. The condition is a range: for a single state, the planner would rather read
+/// the primary key from its beginning, because that has the same order.
 pub(super) fn of_state(state: &'static str) -> String {
     format!("WHERE state BETWEEN '{state}' AND '{state}'")
 }
 
-/// Does all of this or nothing.
+/// Runs the body in a transaction.
 macro_rules! atomically {
     ($connection:ident, $body:block) => {{
         $crate::postgres::dialect::begin($connection).await?;
@@ -39,7 +39,7 @@ macro_rules! atomically {
     }};
 }
 
-/// Does this while no other process migrates.
+/// Runs the body in a transaction while no other process migrates.
 macro_rules! exclusively {
     ($connection:ident, $body:block) => {{
         $crate::postgres::dialect::begin($connection).await?;
@@ -60,7 +60,7 @@ macro_rules! locked {
     };
 }
 
-/// The columns that tell that a row exists already.
+/// The unique columns by which an insert finds an existing row.
 macro_rules! conflict_target {
     ($($column:expr),*) => {
         ($($column),*)
@@ -71,6 +71,7 @@ pub(super) use {atomically, atomically as inside, conflict_target, exclusively, 
 
 type Transactions = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 
+/// Begins a transaction, and sets the planner up for the statements on queues.
 pub(super) async fn begin(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     Transactions::begin_transaction_sql(
         connection,
@@ -79,11 +80,11 @@ pub(super) async fn begin(connection: &mut AsyncPgConnection) -> QueryResult<()>
     .await
 }
 
-/// Begins the transaction of a handler. Each statement sees what was committed before it: a head of a queue that was read
-/// from an older snapshot would be the wrong one.
+/// Begins the transaction of a handler. It is `READ COMMITTED`, because the head of a queue in an older snapshot would be the
+/// wrong event.
 pub(super) const BEGIN_FOR_HANDLER: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SAVEPOINT jaas_handler";
 
-/// Commits what went well, and rolls back the rest.
+/// Commits after success, and rolls back after an error.
 pub(super) async fn end<T, E: From<diesel::result::Error>>(
     connection: &mut AsyncPgConnection,
     result: Result<T, E>,
@@ -94,14 +95,14 @@ pub(super) async fn end<T, E: From<diesel::result::Error>>(
             Ok(done)
         }
         Err(error) => {
-            // When this fails too, the connection is not used again, and the database rolls back.
+            // If this fails, too, the connection is not used again, and the database rolls back.
             let _ = Transactions::rollback_transaction(connection).await;
             Err(error)
         }
     }
 }
 
-/// Waits until no other process migrates, and creates the list of migrations.
+/// Waits until no other process migrates, and creates the table of migrations.
 pub(super) async fn lock_migrations(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     connection
         .batch_execute(
@@ -115,15 +116,15 @@ pub(super) async fn batch_execute(connection: &mut AsyncPgConnection, sql: &str)
     connection.batch_execute(sql).await
 }
 
-/// Whether the list of migrations exists, in the schema that the connection has chosen.
+/// Whether the table of migrations exists in the current schema of the connection.
 pub(super) async fn is_migrated(connection: &mut AsyncPgConnection) -> QueryResult<bool> {
     use diesel::dsl::sql;
     diesel::select(sql::<Bool>("to_regclass('jaas_migrations') IS NOT NULL")).get_result(connection).await
 }
 
-/// Sets up a connection that commits are waited for on.
+/// Sets up a connection on which commits must be durable.
 pub(super) async fn prepare(connection: &mut AsyncPgConnection) -> QueryResult<()> {
-    // What is acknowledged must be on disk, whatever the server's default is; a stricter one stays.
+    // An acknowledged event must be on disk, even if the server's default is off. A stricter setting stays.
     connection
         .batch_execute(
             "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
@@ -132,9 +133,9 @@ pub(super) async fn prepare(connection: &mut AsyncPgConnection) -> QueryResult<(
         .await
 }
 
-/// Lifts the server's limits of time: the store has its own, a migration has none, and some connections are idle for long.
+/// Disables the server's timeouts: the store has its own, a migration has none, and some connections are idle for long.
 pub(super) async fn lift_limits(connection: &mut AsyncPgConnection) -> QueryResult<()> {
-    // Versions before 14 and 17 do not have the last two.
+    // `idle_session_timeout` exists since version 14, `transaction_timeout` since version 17.
     connection
         .batch_execute(
             "SET statement_timeout = 0; SET lock_timeout = 0; SELECT set_config(name, '0', false) FROM \
@@ -144,12 +145,12 @@ pub(super) async fn lift_limits(connection: &mut AsyncPgConnection) -> QueryResu
         .await
 }
 
-/// Each transaction of the store's sets what it relies on.
+/// Does nothing: each transaction sets what the statements rely on.
 pub(super) async fn check_session(_: &mut AsyncPgConnection) -> QueryResult<()> {
     Ok(())
 }
 
-/// Fails when the database cannot hold what is sent.
+/// Fails when the database cannot store every event.
 pub(super) async fn check_database(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     use diesel::dsl::sql;
     let encoding: String =
@@ -158,63 +159,66 @@ pub(super) async fn check_database(connection: &mut AsyncPgConnection) -> QueryR
         return Ok(());
     }
     let why = format!(
-        "its encoding is {encoding}, and events are UTF-8; make another one with CREATE DATABASE … ENCODING 'UTF8' \
+        "its encoding is {encoding}, and events are UTF-8; create another database with CREATE DATABASE … ENCODING 'UTF8' \
          TEMPLATE template0"
     );
     Err(Error::QueryBuilderError(why.into()))
 }
 
-/// Tables of every kind are transactional here.
+/// Does nothing: every table of PostgreSQL is transactional.
 pub(super) async fn check_tables(_: &mut AsyncPgConnection) -> QueryResult<()> {
     Ok(())
 }
 
-/// Lets the server give up what the store will not wait for, a little before: otherwise it would still be done, and
-/// nobody know.
-pub(super) async fn limit_statements(connection: &mut AsyncPgConnection, limit: Duration) -> QueryResult<()> {
-    let limit = (limit.as_millis() * 9 / 10).max(1);
-    connection.batch_execute(&format!("SET statement_timeout = {limit}")).await
+/// Makes the server cancel a statement shortly before the store stops waiting for it. Otherwise the server would still commit
+/// it, and the store would not know.
+pub(super) async fn limit_statements(
+    connection: &mut AsyncPgConnection,
+    timeout: Duration,
+) -> QueryResult<()> {
+    let timeout = (timeout.as_millis() * 9 / 10).max(1);
+    connection.batch_execute(&format!("SET statement_timeout = {timeout}")).await
 }
 
-/// Lets the rest of a transaction look up by index, read what waits in order, and stop early. The planner would rather read
-/// or sort a whole table when it takes a queue for short that was short when it last looked, or was never looked at. And it
-/// would plan each execution again, which takes longer than what is planned, because an array of one element promises less
-/// work than one of unknown length.
+/// Makes the planner use indexes for the rest of a transaction, read waiting events in their order, and stop early. When its
+/// statistics are old or missing, it takes a long queue for a short one, and would read or sort the whole table. It would
+/// also plan each execution again, which takes longer than the execution, because an array of one element seems cheaper than
+/// an array of unknown length.
 pub(super) const PLAN_FOR_QUEUES: &str = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off; \
      SET LOCAL enable_nestloop = on; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
      SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_generic_plan";
 
-/// Ends what a handler may have done to the transaction it was given.
+/// Runs after a handler: fails if the handler has ended its transaction, and sets the planner up for the queues.
 pub(super) const AFTER_HANDLER: &str = "RELEASE SAVEPOINT jaas_handler; SET LOCAL enable_bitmapscan = off; \
      SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; \
      SET LOCAL plan_cache_mode = force_generic_plan";
 
-/// The same for all that a connection does.
+/// Sets the planner up for queues for as long as the connection lives.
 pub(super) async fn plan_for_queues(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     connection.batch_execute(&PLAN_FOR_QUEUES.replace(" LOCAL", "")).await
 }
 
-/// Lets a connection that stores events in groups join what it has inserted with what was given to it, which no index helps
-/// with: by loops that would take as many steps as the group has events, squared.
+/// Makes the planner use hash joins on the connection that stores events in groups. The insert joins its result with its
+/// parameters, for which there is no index; a nested loop would take quadratic time.
 pub(super) async fn plan_for_groups(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     connection.batch_execute("SET enable_hashjoin = on; SET enable_nestloop = off").await
 }
 
-/// Warns when the server may lose what it has committed.
+/// Warns when the server may lose commits.
 pub(super) async fn check_durability(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     use diesel::dsl::sql;
     let fsync: String =
         diesel::select(sql::<Text>("current_setting('fsync')")).get_result(connection).await?;
     if fsync == "off" {
-        tracing::warn!(target: target::STORE, "fsync is off on this server: what was acknowledged is lost when its machine crashes");
+        tracing::warn!(target: target::STORE, "this server has fsync off: acknowledged events are lost when its machine crashes; set fsync to on");
     }
     Ok(())
 }
 
-/// Whether the database has undone a statement because another one was in its way.
+/// Whether the database has undone a statement because of a concurrent statement, so that it can be tried again.
 pub(super) fn can_be_tried_again(error: &Error) -> bool {
     match error {
-        // Two claims of one session: the later one finds it taken.
+        // Two claims of one session: on the next try the later one sees the claim of the other.
         Error::DatabaseError(
             DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::UniqueViolation,
             _,
@@ -226,13 +230,13 @@ pub(super) fn can_be_tried_again(error: &Error) -> bool {
     }
 }
 
-/// Whether a statement was refused because the server can only be read now. Nothing was done, and another server is behind
-/// the address now, or soon.
+/// Whether the server refused a statement because it is read-only now. Nothing was changed, and another server is behind the
+/// address now, or soon.
 pub(super) fn is_read_only(error: &Error) -> bool {
     matches!(error, Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _))
 }
 
-/// Fails when the server can only be read now.
+/// Fails when the server is read-only now.
 pub(super) async fn check_writable(connection: &mut AsyncPgConnection) -> QueryResult<()> {
     use diesel::dsl::sql;
     let read_only: String = diesel::select(sql::<Text>("current_setting('transaction_read_only')"))
@@ -241,11 +245,11 @@ pub(super) async fn check_writable(connection: &mut AsyncPgConnection) -> QueryR
     if read_only == "off" {
         return Ok(());
     }
-    let why = Box::new("the server can only be read".to_owned());
+    let why = Box::new("the server is read-only".to_owned());
     Err(Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, why))
 }
 
-/// Whether the connection is of no use after this error.
+/// Whether the connection cannot be used after this error.
 pub(super) fn is_lost(error: &Error) -> bool {
     match error {
         error if is_read_only(error) => true,

@@ -20,32 +20,32 @@ use crate::error::{not_in_time, unavailable};
 /// The channel on which stores notify those of other processes of work.
 const CHANNEL: &str = "jaas_events";
 
-/// The least time between two notifications: each takes a lock that all notifiers share.
+/// The shortest interval between two notifications. Each takes a lock that all notifying processes share.
 const NOTIFY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Notifies other processes of what this store accepts, and wakes the workers of this process when another notifies it. Never
-/// returns; while there is no connection, workers find events when they poll.
+/// Notifies other processes when this store accepts events, and wakes the workers of this process when another process
+/// notifies it. Never returns. While there is no connection, workers find events when they poll.
 pub(super) async fn listen(
     pool: Pool<AsyncPgConnection>,
     timeout: Duration,
     accepted: Arc<Notify>,
     wakeups: Arc<watch::Sender<u64>>,
 ) {
-    const AGAIN: Duration = Duration::from_secs(1);
+    const RETRY_INTERVAL: Duration = Duration::from_secs(1);
     let wake = || wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
     loop {
         match listening(&pool, timeout).await {
             Ok(connection) => {
-                // A notification that came meanwhile was lost.
+                // Notifications that were sent without a connection are lost.
                 wake();
                 let Err(error) = exchange(connection, timeout, &accepted, wake).await;
-                tracing::debug!(target: target::STORE, %error, "the connection that listens for new events was lost");
+                tracing::debug!(target: target::STORE, %error, "connection for notifications lost; reconnecting in 1 s");
             }
             Err(error) => {
-                tracing::debug!(target: target::STORE, %error, "cannot listen for new events of other processes");
+                tracing::debug!(target: target::STORE, %error, "connection for notifications unavailable; retrying in 1 s");
             }
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
@@ -69,7 +69,7 @@ async fn exchange(
                 heard = notifications.next() => {
                     let heard = heard.ok_or_else(|| unavailable(OPERATION, "the connection was closed"))?;
                     let heard = heard.map_err(|error| unavailable(OPERATION, error))?;
-                    // The workers of this process know what this store has accepted.
+                    // Its own notifications are of no use: the store has already woken the workers of this process.
                     if own_backend != Some(heard.process_id) {
                         wake();
                     }
@@ -101,7 +101,7 @@ async fn listening(
 ) -> Result<AsyncPgConnection, StoreError> {
     const OPERATION: &str = "listen for new events";
     let mut connection = dedicated(pool, timeout).await?;
-    // No notification is worth waiting for the disk.
+    // A notification does not have to wait for the disk.
     let listen = format!("SET synchronous_commit = off; LISTEN {CHANNEL}");
     tokio::time::timeout(timeout, connection.batch_execute(&listen))
         .await

@@ -13,7 +13,7 @@ use jaas_core::store::StoreError;
 use super::tls;
 use crate::error::unavailable;
 
-/// The store's own pool.
+/// What the store's own pool is made of.
 pub(super) struct OwnPool {
     pub(super) url: String,
     pub(super) max_size: u32,
@@ -23,13 +23,13 @@ pub(super) struct OwnPool {
 impl OwnPool {
     pub(super) async fn open(&self, timeout: Duration) -> Result<Pool<AsyncPgConnection>, StoreError> {
         const OPERATION: &str = "parse the address of the PostgreSQL database";
-        // The parser names the parameter and the place, and not what is there.
+        // The parser's error names the parameter and its position, not its value, which may be a password.
         let mut config: tokio_postgres::Config = self
             .url
             .parse()
             .map_err(|error: tokio_postgres::Error| unavailable(OPERATION, with_cause(&error)))?;
         if config.get_connect_timeout().is_none() {
-            // For each host: the last host must have its turn within the timeout when the others do not answer.
+            // The timeout is divided among the hosts, so that the last one is tried even when the others do not respond.
             let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
             config.connect_timeout(timeout / u32::try_from(hosts).unwrap_or(1).max(1));
         }
@@ -39,8 +39,8 @@ impl OwnPool {
             let (config, tls) = (config.clone(), tls.clone());
             async move { connect(&config, tls).await }.boxed()
         });
-        // Asking the server before each use would cost as much as most of what is then asked; a connection that was
-        // closed is known to be.
+        // A check on the server before each use would cost as much as most queries do. The driver knows when a connection was
+        // closed.
         manager.recycling_method =
             RecyclingMethod::CustomFunction(Box::new(|connection: &mut AsyncPgConnection| {
                 let broken = connection.is_broken();
@@ -57,7 +57,7 @@ impl OwnPool {
     }
 }
 
-/// The driver's error with its cause, which says more than it does.
+/// The driver's error with its cause, which says more than the error itself.
 fn with_cause(error: &tokio_postgres::Error) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")
@@ -78,7 +78,7 @@ async fn connect(
             AsyncPgConnection::try_from_client_and_connection(client, connection).await?
         }
     };
-    // A process that is stopped in the middle of a transaction must not hold up the others forever.
+    // A process that is stopped in the middle of a transaction must not hold its locks forever.
     connection
         .batch_execute("SET idle_in_transaction_session_timeout = '60s'")
         .await

@@ -1,4 +1,5 @@
-//! The statements on queues for PostgreSQL: each is prepared once, however many rows it concerns.
+//! The statements on queues for PostgreSQL. Rows are passed as arrays, so each statement is prepared once for any number of
+//! rows.
 
 use diesel::QueryResult;
 use diesel::pg::Pg;
@@ -11,7 +12,7 @@ use crate::rows::{Behind, HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, S
 use crate::statement::statement;
 
 statement! {
-    /// Locks the queues that are due and that nobody else has locked, those due first in front.
+    /// Locks the due queues of a phase that no other transaction has locked, the earliest first.
     LockDue on Pg { phase: i16, now: i64, limit: i64 } -> QueueColumns =
         "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn \
          FROM jaas_queues q WHERE q.phase = " { phase: SmallInt } " AND q.due_at <= " { now: BigInt }
@@ -28,7 +29,7 @@ pub(in super::super) async fn lock_due(
 }
 
 statement! {
-    /// Locks the queues in which these events run.
+    /// Locks the queues in which these events run, and returns the current time with each.
     LockRunning on Pg { events: Vec<i64>, now: Now } -> (QueueColumns, BigInt) =
         "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn, "
         [now]
@@ -44,7 +45,8 @@ pub(in super::super) async fn lock_running(
 }
 
 statement! {
-    /// The events at the heads of queues: of each the first that holds back others, and the first that was passed.
+    /// The events at the heads of queues: in each queue the first event that holds back others, and the first that others may
+    /// pass.
     Heads on Pg { keys: Vec<String>, places: Vec<i64> } -> HeadColumns =
         "SELECT h.ordering_key, h.passable, h.place, h.id, h.occurred_at, h.due_at, h.fence, h.endpoint, h.received_at, \
          h.body, h.failures, h.crashes, h.interruptions, h.completed, h.trace_context FROM UNNEST("
@@ -89,7 +91,7 @@ pub(in super::super) async fn following(
 }
 
 statement! {
-    /// Writes queues as they are to be, and deletes those that have ended. All of them are locked.
+    /// Writes the new values of queues, and deletes the queues that have ended. All of them are locked.
     WriteQueues on Pg {
         ended: Vec<String>,
         keys: Vec<String>,
@@ -134,8 +136,8 @@ pub(in super::super) async fn write_queues(
 }
 
 statement! {
-    /// Settles events whose queues are locked; returns the state of each. That they wait is asked in a way no index serves: the
-    /// planner would look up all that waits.
+    /// Settles events whose queues are locked; returns the state of each. The condition that they are unsettled is written so
+    /// that no index can serve it: the planner would otherwise look up every waiting event.
     Settle on Pg {
         ids: Vec<i64>,
         fences: Vec<i64>,

@@ -17,7 +17,7 @@ pub(super) type Connector = MakeRustlsConnect;
 
 const OPERATION: &str = "prepare TLS for PostgreSQL";
 
-/// What makes connections secure, unless the address rules it out.
+/// The connector for TLS; `None` if the address disables TLS.
 pub(super) async fn connector(
     config: &tokio_postgres::Config,
     roots: Option<Vec<u8>>,
@@ -30,11 +30,12 @@ pub(super) async fn connector(
         .with_safe_default_protocol_versions()
         .map_err(|error| unavailable(OPERATION, error))?;
     let tls = if config.get_ssl_mode() == SslMode::Prefer && roots.is_none() {
-        // Whoever could present a wrong certificate could as well make the server seem to have no TLS.
+        // Checking would not help: an attacker who can present a false certificate can also pretend that the server has no
+        // TLS.
         let any = Arc::new(AnyCertificate(provider));
         tls.dangerous().with_custom_certificate_verifier(any).with_no_client_auth()
     } else {
-        // Reads files.
+        // In a blocking task, because it reads files.
         let roots = tokio::task::spawn_blocking(move || root_certificates(roots)).await;
         let roots = roots.map_err(|error| unavailable(OPERATION, error))??;
         tls.with_root_certificates(roots).with_no_client_auth()
@@ -51,7 +52,10 @@ fn root_certificates(pem: Option<Vec<u8>>) -> Result<RootCertStore, StoreError> 
                 roots.add(certificate).map_err(|error| unavailable(OPERATION, error))?;
             }
             if roots.is_empty() {
-                return Err(unavailable(OPERATION, "the root certificates given hold none in PEM"));
+                return Err(unavailable(
+                    OPERATION,
+                    "root_certificates contains no certificate in PEM; pass the PEM text of at least one",
+                ));
             }
         }
         None => {
@@ -62,7 +66,7 @@ fn root_certificates(pem: Option<Vec<u8>>) -> Result<RootCertStore, StoreError> 
                 return Err(unavailable(
                     OPERATION,
                     format!(
-                        "the system trusts no certificates ({why}); install them, or give root_certificates"
+                        "the system trusts no certificates ({why}); install some, or pass root_certificates"
                     ),
                 ));
             }
@@ -71,7 +75,7 @@ fn root_certificates(pem: Option<Vec<u8>>) -> Result<RootCertStore, StoreError> 
     Ok(roots)
 }
 
-/// Takes any certificate, as `sslmode=prefer` does everywhere: encrypted if possible, and from whomever.
+/// Accepts any certificate, as `sslmode=prefer` does in every client: it encrypts if possible, and authenticates nobody.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! How a run of an event ended.
+//! An attempt: how one run of an event ended.
 
 use diesel::prelude::*;
 use jaas_core::Timestamp;

@@ -1,4 +1,4 @@
-//! What an operator did to an event.
+//! An audit entry: what an operator did to an event.
 
 use diesel::prelude::*;
 use jaas_core::store::{AuditAction, AuditEntry, AuditNote, RowId, StoreError};

@@ -1,4 +1,4 @@
-//! Values as the columns hold them.
+//! How values are stored in columns, and decoded from them.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use jaas_core::telemetry::TraceContext;
 
 use crate::error::corrupt;
 
-/// Text as every database can keep it: PostgreSQL has no NUL, and the columns for people are bounded.
+/// The text in a form that every database can store: PostgreSQL rejects NUL, and columns that people read are bounded.
 pub(crate) fn text(text: &str) -> String {
     const MAX_CHARS: usize = 8000;
     text.chars().take(MAX_CHARS).map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// As much of the text as an index takes. The body has all of it.
+/// The text, truncated to what fits into an index. The body of the event still has all of it.
 pub(crate) fn indexed(mut text: String) -> String {
     let mut end = text.len().min(MAX_INDEXED_BYTES);
     while !text.is_char_boundary(end) {
@@ -24,11 +24,11 @@ pub(crate) fn indexed(mut text: String) -> String {
     text
 }
 
-/// The names in a `completed` column.
+/// The names of handlers in a `completed` column.
 pub(super) fn names(completed: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in completed.lines() {
-        // Twice when the answer to the first completion was lost.
+        // A name is there twice when the reply to its first completion was lost and the completion was repeated.
         if !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
         }
@@ -40,18 +40,19 @@ pub(super) fn count(column: i32) -> u32 {
     u32::try_from(column).unwrap_or(0)
 }
 
-/// The trace in its column. A text there that is not a trace must not hold up the event.
+/// The trace context in its column. Text that is not a trace context is ignored, so that it does not stop the event.
 pub(super) fn trace(column: Option<&str>) -> Option<TraceContext> {
     column?.parse().ok()
 }
 
+/// The error for a row with a name that this version does not know.
 pub(crate) fn unknown(what: &str, id: i64, name: &str) -> StoreError {
     corrupt(format!(
         "{what} {id} is {name:?}, which this version of jaas-diesel does not know; update jaas-diesel"
     ))
 }
 
-/// How long it is from one time to another.
+/// The time from `now` until `at`; zero if `at` has passed.
 pub(crate) fn since(at: i64, now: i64) -> Duration {
     Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0))
 }

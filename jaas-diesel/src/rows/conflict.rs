@@ -1,4 +1,4 @@
-//! A body that came with the key of another.
+//! A conflict: a body that arrived with the key of another body.
 
 use diesel::prelude::*;
 use jaas_core::store::{Conflict, RowId, StoreError};

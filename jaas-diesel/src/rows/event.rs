@@ -34,7 +34,7 @@ pub(crate) struct EventRow {
 }
 
 impl EventRow {
-    /// The event as it is while this worker runs it.
+    /// Marks the event as running on this worker.
     pub(crate) fn running(&mut self, worker: Option<String>) {
         EventState::Running.as_str().clone_into(&mut self.state);
         self.worker = worker;
@@ -72,7 +72,7 @@ impl TryFrom<EventRow> for StoredEvent {
     }
 }
 
-/// An event whose lease ran out.
+/// An event whose lease has expired.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = jaas_events)]
 pub(crate) struct CrashedRow {
@@ -85,7 +85,7 @@ pub(crate) struct CrashedRow {
 }
 
 impl CrashedRow {
-    /// The event became a dead letter after this many crashes.
+    /// The report that the event became a dead letter after this many crashes.
     pub(crate) fn dead_letters(self, crashes: u32) -> DeadLettered {
         let attempts = crashes.saturating_add(count(self.failures)).saturating_add(count(self.interruptions));
         let key = IdempotencyKey::new(self.idempotency_key);
@@ -93,7 +93,7 @@ impl CrashedRow {
     }
 }
 
-/// The state of this stored name.
+/// The state with this stored name.
 pub(crate) fn state(id: i64, name: &str) -> Result<EventState, StoreError> {
     EventState::from_name(name).ok_or_else(|| unknown("event", id, name))
 }

@@ -8,7 +8,7 @@ use jaas_core::store::{Claim, Lease, NextClaim, RowId, SessionOrder};
 
 use super::column::{count, names, trace};
 
-/// An event that waits, at the head of its queue.
+/// A waiting event at the head of its queue.
 #[derive(Debug, Queryable)]
 pub(crate) struct HeadRow {
     pub(crate) ordering_key: String,
@@ -34,13 +34,14 @@ impl HeadRow {
         Head {
             event: RowId::new(self.id),
             occurred_at: Timestamp::from_millis(self.occurred_at),
-            // The clock of a receiver may be ahead of the database's, by which it is due.
+            // The receiver's clock may be ahead of the database's, which sets `due_at`.
             received_at: Timestamp::from_millis(self.received_at.min(self.due_at)),
             due_at: Timestamp::from_millis(self.due_at),
         }
     }
 
-    /// The fence of its next claim. A number that cannot be counted up, which was written by hand, must not stop the event.
+    /// The fence of its next claim. It starts again at 1 after the largest number, so that a row that was edited by hand does
+    /// not stop the event.
     pub(crate) fn next_fence(&self) -> i64 {
         self.fence.checked_add(1).unwrap_or(1)
     }
@@ -57,16 +58,16 @@ impl HeadRow {
         claim
     }
 
-    /// Its place among those of its queue.
+    /// The sort key within its queue.
     #[cfg(feature = "mysql")]
     pub(crate) fn order(&self) -> (i64, i64) {
         (self.place, self.id)
     }
 
-    /// Whether it may run right after the events before it.
+    /// Whether it may run immediately after the events before it.
     fn follows(&self, order: SessionOrder, now: Timestamp) -> bool {
         let runs = order.turn(Some(self.head()), None, now) == Turn::Run(RowId::new(self.id));
-        // An event whose fence cannot be counted up is claimed alone.
+        // An event whose fence cannot be incremented is claimed alone.
         runs && self.crashes == 0 && self.fence < i64::MAX
     }
 }
@@ -90,23 +91,23 @@ pub(crate) type HeadColumns = (
     sql_types::Nullable<sql_types::Text>,
 );
 
-/// Where to look for what follows a claim.
+/// A claim whose following events are to be listed.
 #[derive(Debug, Clone)]
 pub(crate) struct Behind {
     pub(crate) ordering_key: String,
-    /// The event that is claimed.
+    /// The claimed event.
     pub(crate) event: i64,
-    /// Where its queue begins.
+    /// The place at which its queue begins.
     pub(crate) head_place: i64,
     pub(crate) next: NextClaim,
 }
 
-/// How many events to read to list those behind a claim: the claimed event too.
+/// How many events to read in order to list those behind a claim. The claimed event is one of them.
 pub(crate) fn looked_at(next: NextClaim) -> i64 {
     i64::try_from(next.following).unwrap_or(i64::MAX).saturating_add(1)
 }
 
-/// What follows the event that is claimed, of the first events of its queue.
+/// The claims of the events that may run directly after the claimed one. `rows` are the first events of its queue.
 pub(crate) fn follow(rows: Vec<HeadRow>, claimed: i64, next: NextClaim, now: i64) -> Vec<Claim> {
     let now = Timestamp::from_millis(now);
     let rows = rows.into_iter().filter(|row| row.id != claimed);

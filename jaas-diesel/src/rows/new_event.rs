@@ -1,4 +1,4 @@
-//! A new event, as it is inserted.
+//! A new event: the row that is inserted.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -14,10 +14,10 @@ use jaas_core::{Delivery, SessionId, Timestamp};
 use super::column::{indexed, text, trace};
 use crate::schema::jaas_events;
 
-/// How many bytes go into one commit at most, unless a single event is larger. Servers refuse statements beyond some size.
+/// The most bytes that go into one commit, unless a single event is larger. Servers refuse larger statements.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// A new event, owning what the writer needs after the request is gone.
+/// A new event. It owns its data, because the writer needs them after the request has ended.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = jaas_events, treat_none_as_default_value = false)]
 pub(crate) struct NewEvent {
@@ -66,16 +66,16 @@ impl From<Delivery> for NewEvent {
 }
 
 impl NewEvent {
-    /// What is unique to the event.
+    /// The unique key of the event: its endpoint and its idempotency key.
     pub(crate) fn key(&self) -> (&str, &str) {
         (&self.endpoint, &self.idempotency_key)
     }
 
-    /// An event to try whether events can be stored. Each endpoint has a name, so no event of a sender has its key. Two probes
-    /// have different keys, or they would wait for each other.
+    /// An event that tests whether events can be stored. Its endpoint is empty, which no real endpoint is, so its key collides
+    /// with no event of a sender. Each probe has another key; otherwise two probes would wait for each other.
     pub(crate) fn probe() -> QueryResult<Self> {
         let key = RandomState::new().hash_one(std::thread::current().id());
-        // With characters that only a database in UTF-8 takes.
+        // These characters can only be stored in UTF-8.
         let (kind, room) = ('\u{2713}', '\u{1f44b}');
         let body = format!(r#"{{"idempotencyKey":"{key:x}","eventType":"{kind}","fqn":"{room}"}}"#);
         let delivery = Delivery::parse("", Timestamp::from_millis(0), body.into());
@@ -115,26 +115,26 @@ pub(crate) struct Inserted {
     pub(crate) lease: Option<Lease>,
 }
 
-/// The key that is common to the events that run one after the other: those of the session, or this event alone.
+/// The key of the queue that the event belongs to: that of its session, or a queue for this event alone.
 fn ordering_key(delivery: &Delivery) -> String {
     use std::fmt::Write as _;
     match &delivery.envelope.session_id {
         Some(session) => ordering_key_of(session),
         None => delivery.body_hash().iter().fold(String::from("e"), |mut key, byte| {
-            // Writing into a text cannot fail.
+            // Writing into a `String` cannot fail.
             let _ = write!(key, "{byte:02x}");
             key
         }),
     }
 }
 
-/// The ordering key of a session.
+/// The key of a session's queue.
 pub(crate) fn ordering_key_of(session: &SessionId) -> String {
     format!("s{}", text(session.as_str()))
 }
 
-/// The endpoints of events, each once, and their keys. They find the events by the index, and perhaps events of another
-/// endpoint with the same key.
+/// The endpoints of events, each once, and the idempotency keys. A query for both uses the index. It may also return an event
+/// of another endpoint with the same key.
 pub(crate) fn endpoints_and_keys<'e>(
     events: impl Iterator<Item = &'e NewEvent>,
 ) -> (Vec<&'e str>, Vec<&'e str>) {

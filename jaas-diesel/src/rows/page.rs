@@ -2,7 +2,7 @@
 
 use jaas_core::store::{Page, PageRequest, RowId, StoreError};
 
-/// Cuts a page out of rows read with one more than it holds.
+/// A page of decoded rows. One row more than the page holds was read, which shows whether another page follows.
 pub(crate) fn page_of<R, T>(
     rows: Vec<R>,
     page: PageRequest,
@@ -16,7 +16,7 @@ where
     Ok(Page::from_rows(rows, page.clamped_limit(), id))
 }
 
-/// The rows of a page that were changed.
+/// The page with only those rows that were changed.
 pub(crate) fn changed(rows: Vec<(RowId, bool)>, page: PageRequest) -> Page<RowId> {
     let Page { items, next, .. } = Page::from_rows(rows, page.clamped_limit(), |(id, _)| *id);
     Page { items: items.into_iter().filter(|(_, changed)| *changed).map(|(id, _)| id).collect(), next }

@@ -1,4 +1,4 @@
-//! A body that could not be parsed.
+//! A body in quarantine, because it could not be parsed.
 
 use diesel::prelude::*;
 use jaas_core::store::{Quarantined, RowId, StoreError};

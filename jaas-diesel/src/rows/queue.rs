@@ -1,4 +1,4 @@
-//! A queue: the events of a session that wait, and the event that runs.
+//! A queue: the waiting events of a session, and the event that runs.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use diesel::sql_types;
 
 use crate::schema::jaas_queues;
 
-/// A row of `jaas_queues` that is locked.
+/// A locked row of `jaas_queues`.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = jaas_queues)]
 pub(crate) struct QueueRow {
@@ -22,7 +22,7 @@ pub(crate) struct QueueRow {
 }
 
 impl QueueRow {
-    /// The queue when nothing runs in it.
+    /// The queue after its event has ended, waiting until `due_at`. With `suspect`, its next event has crashed before.
     pub(crate) fn waiting(self, due_at: i64, suspect: bool) -> Self {
         Self {
             due_at,
@@ -48,18 +48,18 @@ pub(crate) type QueueColumns = (
     sql_types::Nullable<sql_types::SmallInt>,
 );
 
-/// What is going on in a queue.
+/// The phase of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Its events wait.
     Waiting = 0,
-    /// Its events wait, and the one at its head has crashed before.
+    /// Its events wait, and its next event has crashed before.
     Suspect = 1,
     /// One of its events runs.
     Running = 2,
 }
 
-/// An event that now waits in a queue.
+/// An event that begins to wait in a queue.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival<'a> {
     /// The key of the queue.

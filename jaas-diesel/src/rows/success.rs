@@ -1,4 +1,4 @@
-//! What is recorded of handlers that have run well.
+//! A success: what is recorded when handlers have succeeded.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use jaas_core::store::{Completion, Lease, NextClaim, Step};
 use super::column::text;
 use super::queue::QueueRow;
 
-/// A success to record: handlers of a session's events have run well.
+/// A success to record: handlers of a session's events have succeeded.
 #[derive(Debug, Clone)]
 pub(crate) struct Success {
-    /// The claim.
+    /// The lease under which they ran.
     pub(crate) lease: Lease,
     pub(crate) of: SuccessOf,
-    /// How to go on in the session when the event that is claimed is settled.
+    /// How to claim the session's next event once the claimed event is settled.
     pub(crate) next: Option<NextClaim>,
 }
 
@@ -33,7 +33,7 @@ impl Success {
         Self { lease, of: SuccessOf::Events(completions.to_vec()), next }
     }
 
-    /// The events that are settled.
+    /// The events that this settles.
     pub(crate) fn events(&self) -> &[Completion] {
         match &self.of {
             SuccessOf::Handler(..) => &[],
@@ -41,7 +41,7 @@ impl Success {
         }
     }
 
-    /// Whether the event that is claimed is settled.
+    /// Whether this settles the claimed event.
     pub(crate) fn ends(&self) -> bool {
         self.events().iter().any(|event| event.lease == self.lease)
     }
@@ -49,24 +49,25 @@ impl Success {
 
 #[derive(Debug, Clone)]
 pub(crate) enum SuccessOf {
-    /// Of a handler that is not the event's last.
+    /// One handler succeeded, and the event has more handlers.
     Handler(Arc<str>, Handled),
-    /// Of all handlers of these events.
+    /// All handlers of these events succeeded.
     Events(Vec<Completion>),
 }
 
-/// An event to be settled as done, or as ignored when no handler did anything.
+/// An event to settle: as done, or as ignored if every handler ignored it.
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub(crate) id: i64,
     pub(crate) fence: i64,
-    /// Its fence until now, if the event is behind the claimed one: with another fence it is not the event that ran.
+    /// The fence that the row must have, if the event is behind the claimed one. With another fence the row was claimed
+    /// meanwhile.
     pub(crate) behind: Option<i64>,
     pub(crate) ordering_key: String,
     pub(crate) worker: Option<String>,
-    /// The handlers that did something, each ended by a line feed.
+    /// The handlers that did not ignore it, each name followed by a line feed.
     pub(crate) handlers: String,
-    /// Why it was ignored, if no handler did anything.
+    /// Why it was ignored, if every handler ignored it.
     pub(crate) reason: Option<String>,
 }
 
@@ -87,7 +88,7 @@ impl Settled {
     }
 }
 
-/// The handlers that did something, each ended by a line feed, and why the event was ignored if none did.
+/// The handlers that did not ignore the event, each name followed by a line feed; and why it was ignored, if all did.
 pub(crate) fn handlers_and_reason(completion: &Completion) -> (String, Option<String>) {
     let mut handlers = String::new();
     let mut reason = None;
@@ -100,7 +101,7 @@ pub(crate) fn handlers_and_reason(completion: &Completion) -> (String, Option<St
     (handlers.clone(), reason.filter(|_| handlers.is_empty()))
 }
 
-/// A handler's name as the column of those that are done has it.
+/// The name of a handler as the column `completed` holds it.
 pub(crate) fn line(handler: &str) -> String {
     format!("{}\n", text(handler))
 }

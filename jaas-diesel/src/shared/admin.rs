@@ -1,6 +1,7 @@
-//! [`EventAdmin`]: looking and repairing. Each backend compiles this file as a module: `Store` is its store (`SqliteStore`,
-//! `PostgresStore`, `MysqlStore`), `asked!` its way to the database, and a `connection` in it what its `dialect` calls
-//! `Connection`.
+//! [`EventAdmin`]: inspecting and repairing.
+//!
+//! Compiled once per backend. `Store` is `SqliteStore`, `PostgresStore` or `MysqlStore`. `asked!` runs a query on a connection
+//! of the backend, a `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `queries` is the backend's module.
 
 use async_trait::async_trait;
 use jaas_core::store::{

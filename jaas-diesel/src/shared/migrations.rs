@@ -1,5 +1,7 @@
-//! Applying, listing and reverting migrations. Each backend compiles this file as a module: `dialect` is its `dialect.rs`,
-//! and `Connection` the connection that it names there, which blocks on SQLite.
+//! Applying, listing and reverting migrations.
+//!
+//! Compiled once per backend. `Connection` is `SqliteConnection`, which blocks, `AsyncPgConnection` or
+//! `AsyncMysqlConnection`, and `dialect` the backend's module of this name.
 //!
 //! `jaas_migrations` holds which migrations were applied. Diesel's `__diesel_schema_migrations` belongs to the
 //! application: a foreign version in it breaks `diesel migration revert`.
@@ -13,7 +15,7 @@ use crate::schema::jaas_migrations::dsl;
 
 /// Applies the migrations that are pending; returns them. Processes that start at the same time take turns.
 pub(super) async fn apply(connection: &mut Connection) -> Result<Vec<Migration>, MigrationError> {
-    // Without the lock first: most starts have nothing to do and must not wait for another process.
+    // First without the lock: most starts have nothing to apply and must not wait for another process.
     if list(connection).await?.iter().all(|migration| migration.applied_at.is_some()) {
         return Ok(Vec::new());
     }
@@ -37,7 +39,7 @@ pub(super) async fn apply(connection: &mut Connection) -> Result<Vec<Migration>,
     })
 }
 
-/// Every migration this version knows, in order. Fails when the database has seen a later one.
+/// Every migration that this version knows, in order. Fails when the database has a migration of a newer version.
 pub(super) async fn list(connection: &mut Connection) -> Result<Vec<Migration>, MigrationError> {
     let applied: Vec<(String, i64)> = if dialect::is_migrated(connection).await? {
         dsl::jaas_migrations
@@ -56,7 +58,7 @@ pub(super) async fn list(connection: &mut Connection) -> Result<Vec<Migration>, 
     Ok(SCRIPTS.iter().map(|script| script.migration(applied_at(script.version))).collect())
 }
 
-/// Fails unless everything is applied.
+/// Fails unless every migration is applied.
 pub(super) async fn check(connection: &mut Connection) -> Result<(), MigrationError> {
     match list(connection).await?.iter().find(|migration| migration.applied_at.is_none()) {
         Some(migration) => Err(MigrationError::Pending { version: migration.version.clone() }),
@@ -64,7 +66,7 @@ pub(super) async fn check(connection: &mut Connection) -> Result<(), MigrationEr
     }
 }
 
-/// Reverts the migration applied last, with all that its tables hold; returns it.
+/// Reverts the migration that was applied last, and deletes what its tables hold. Returns the migration.
 pub(super) async fn revert(connection: &mut Connection) -> Result<Option<Migration>, MigrationError> {
     dialect::exclusively!(connection, {
         let migrations = list(connection).await?;

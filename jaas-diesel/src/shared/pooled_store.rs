@@ -8,12 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel_async::pooled_connection::bb8::Pool;
 use jaas_core::store::StoreError;
 
 use super::dialect::{self, Connection};
 use super::server::connecting::{check_session, fit};
-use super::{Builder, Store, migrations};
+use super::{Builder, Pool, Store, migrations};
 use crate::error::unavailable;
 use crate::migrations::{Migration, MigrationError};
 
@@ -25,46 +24,47 @@ impl Store {
         self.shared.close().await;
     }
 
-    /// The pool that the store takes its connections from, for the application's own queries.
-    pub fn pool(&self) -> &Pool<Connection> {
+    /// The pool that the store takes its connections from, for the application's own queries. See [`Pool`] for the crates that
+    /// it comes from.
+    pub fn pool(&self) -> &Pool {
         self.shared.pool()
     }
 }
 
 impl Builder {
-    /// How many events may wait for their commit; a delivery beyond that gets a 503. Defaults to 1024.
+    /// How many events may wait for their commit. A further delivery gets a 503. Defaults to 1024.
     pub fn queue(mut self, events: usize) -> Self {
         self.plan.queue = events;
         self
     }
 
-    /// How long a call may wait for the database before it is
-    /// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable). Handlers' transactions are not limited by it.
-    /// Defaults to 5 s.
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.plan.timeout = limit;
+    /// How long a call may wait for the database before it fails as
+    /// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable). It does not limit handlers' transactions. Defaults to
+    /// 5 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.plan.timeout = timeout;
         self
     }
 
-    /// Whether [`open`](Self::open) applies pending migrations. Otherwise it fails while there are some, and you
+    /// Whether [`open`](Self::open) applies pending migrations. If not, it fails while a migration is pending, and you
     /// apply them with [`apply_migrations`](Self::apply_migrations). Defaults to `true`.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.plan.migrate = migrate;
         self
     }
 
-    /// Takes the time from the worker's clock and not from the database. Only for tests that set the time by hand: the
-    /// clocks of several processes differ.
+    /// Whether the time comes from the worker's clock instead of the database. Only for tests that set the time: the clocks of
+    /// several processes differ. Defaults to `false`.
     pub fn callers_time(mut self, callers_time: bool) -> Self {
         self.plan.callers_time = callers_time;
         self
     }
 
-    /// Connects, and brings the tables up to date.
+    /// Connects, and migrates the tables.
     ///
     /// # Errors
-    /// When the database cannot be reached in time or is not fit for a store (its encoding, its engine, the size of a packet),
-    /// a migration fails, or the tables were made by a newer version.
+    /// When the database cannot be reached in time, does not fit (its encoding, its engine, its maximal packet), or holds tables
+    /// of a newer version, and when a migration fails.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -75,7 +75,7 @@ impl Builder {
         check_session(&pool, timeout).await?;
         let mut connection = fit(&pool, timeout).await?;
         let migrated = if self.plan.migrate {
-            // Without a timeout: a migration takes as long as it takes.
+            // Without a timeout, because a migration of large tables takes long.
             migrations::apply(&mut connection).await.map(drop)
         } else {
             migrations::check(&mut connection).await
@@ -88,10 +88,10 @@ impl Builder {
         Ok(Store { shared: Arc::new(self.plan.start(pool)) })
     }
 
-    /// Applies pending migrations; returns them. Processes that do so at the same time take turns.
+    /// Applies pending migrations; returns them. Processes that do this at the same time take turns.
     ///
     /// # Errors
-    /// When the database cannot be reached in time, a migration fails, or the tables were made by a newer version.
+    /// When the database cannot be reached in time or holds tables of a newer version, and when a migration fails.
     pub async fn apply_migrations(&self) -> Result<Vec<Migration>, StoreError> {
         let mut connection = self.migrating().await?;
         migrations::apply(&mut connection).await.map_err(not_migrated)
@@ -100,16 +100,16 @@ impl Builder {
     /// Lists every migration that this version knows, in order.
     ///
     /// # Errors
-    /// When the database cannot be reached in time, or the tables were made by a newer version.
+    /// When the database cannot be reached in time, or holds tables of a newer version.
     pub async fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
         let mut connection = self.migrating().await?;
         migrations::list(&mut connection).await.map_err(not_migrated)
     }
 
-    /// Reverts the migration applied last, and returns it. **What its tables hold is gone.**
+    /// Reverts the migration that was applied last; returns it. **This deletes what its tables hold.**
     ///
     /// # Errors
-    /// When the database cannot be reached in time, a migration fails, or the tables were made by a newer version.
+    /// When the database cannot be reached in time or holds tables of a newer version, and when a migration fails.
     pub async fn revert_migration(&self) -> Result<Option<Migration>, StoreError> {
         let mut connection = self.migrating().await?;
         migrations::revert(&mut connection).await.map_err(not_migrated)
@@ -134,7 +134,7 @@ impl fmt::Debug for Store {
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The address of a database holds its password.
+        // Without the address, which holds the password.
         f.debug_struct(std::any::type_name::<Self>().rsplit("::").next().unwrap_or_default())
             .field("timeout", &self.plan.timeout)
             .finish_non_exhaustive()

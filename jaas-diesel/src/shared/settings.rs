@@ -1,6 +1,7 @@
-//! The statements about settings, and the store as a log of their records. Each backend compiles this file as a module:
-//! `Store` is its store, `dialect` its `dialect.rs`, and `Connection` the connection that it names there, which blocks on
-//! SQLite.
+//! The statements on the settings tables, and [`SettingsLog`] for the store.
+//!
+//! Compiled once per backend. `Store` is `SqliteStore`, `PostgresStore` or `MysqlStore`; `Connection` is `SqliteConnection`,
+//! which blocks, `AsyncPgConnection` or `AsyncMysqlConnection`; `dialect` and `queries` are the backend's modules.
 
 use async_trait::async_trait;
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult, SelectableHelper as _};
@@ -17,7 +18,7 @@ use crate::rows::{indexed, page_of, text};
 use crate::schema::{jaas_settings, jaas_settings_records};
 use crate::settings::{Key, NewRecord, NewSettings, RecordRow, TableRow};
 
-/// Writes a row that is new; `false` when there is one already.
+/// Inserts a row; returns `false` if a row with its key exists.
 pub(super) async fn insert(connection: &mut Connection, row: &NewSettings) -> QueryResult<bool> {
     match diesel::insert_into(jaas_settings::table).values(row).execute(connection).await {
         Ok(_) => Ok(true),
@@ -26,17 +27,17 @@ pub(super) async fn insert(connection: &mut Connection, row: &NewSettings) -> Qu
     }
 }
 
-/// Changes a row; `false` when there is none.
+/// Changes a row; returns `false` if no row with its key exists.
 pub(super) async fn update(connection: &mut Connection, row: &NewSettings) -> QueryResult<bool> {
     use jaas_settings::dsl;
     let rows = dsl::jaas_settings.filter(dsl::tenant.eq(&row.tenant)).filter(dsl::room.eq(&row.room));
-    // Counted apart, because MySQL does not count a row that was the same before.
+    // Counted separately: MySQL does not count a row whose values stay the same.
     let found: i64 = rows.count().get_result(connection).await?;
     diesel::update(rows).set(dsl::settings.eq(&row.settings)).execute(connection).await?;
     Ok(found > 0)
 }
 
-/// Writes a row, whether there is one or not.
+/// Inserts a row, or changes the row with its key.
 pub(super) async fn put(connection: &mut Connection, row: &NewSettings) -> QueryResult<()> {
     use jaas_settings::dsl;
     diesel::insert_into(dsl::jaas_settings)
@@ -49,14 +50,14 @@ pub(super) async fn put(connection: &mut Connection, row: &NewSettings) -> Query
     Ok(())
 }
 
-/// Deletes a row; `false` when there is none.
+/// Deletes a row; returns `false` if no row with this key exists.
 pub(super) async fn delete(connection: &mut Connection, key: &Key) -> QueryResult<bool> {
     use jaas_settings::dsl;
     let rows = dsl::jaas_settings.filter(dsl::tenant.eq(&key.tenant)).filter(dsl::room.eq(&key.room));
     Ok(diesel::delete(rows).execute(connection).await? > 0)
 }
 
-/// The rows of these tenants and these rooms, of which there is one of each pair at most.
+/// The rows with one of these tenants and one of these rooms. Each pair has one row at most.
 pub(super) async fn find(
     connection: &mut Connection,
     tenants: &[String],

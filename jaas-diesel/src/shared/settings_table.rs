@@ -1,5 +1,7 @@
-//! The table of settings, as a provider. Each backend compiles this file as a module: `Store` is its store, and `asked!` its
-//! way to the database.
+//! The table of settings, as a [`SettingsProvider`].
+//!
+//! Compiled once per backend. `Store` is `SqliteStore`, `PostgresStore` or `MysqlStore`, and `asked!` runs a query on one of
+//! its connections.
 
 use std::fmt;
 
@@ -13,11 +15,11 @@ use crate::error::{exists, not_found};
 use crate::rows::page_of;
 use crate::settings::{Key, NewSettings, SettingsRow, TableRow};
 
-/// The table `jaas_settings`: settings by meeting, and a default row, to be changed while everything runs.
+/// The table `jaas_settings`: settings by meeting, and a default row. Rows can be changed while the application runs.
 ///
 /// A row is for `<AppID>/<room>`, or for a `<room>` of any tenant. Names are compared as
-/// [`Fqn::same_room`](jaas_core::Fqn::same_room) does. As a [`SettingsProvider`] it returns the row of the meeting, or else
-/// that of its room for any tenant, or else the default row; without that, [`NoSettingsForRoom`].
+/// [`Fqn::same_room`](jaas_core::Fqn::same_room) compares them. As a [`SettingsProvider`] the table returns the row of the
+/// meeting, else the row of its room for any tenant, else the default row, else the error [`NoSettingsForRoom`].
 ///
 /// Get it from the store: `store.settings_table()`. Cloning is cheap.
 #[derive(Clone)]
@@ -26,8 +28,8 @@ pub struct SettingsTable {
 }
 
 impl Store {
-    /// The table of settings, to be changed, and to be given to a
-    /// [`SettingsService`](jaas_core::settings::SettingsService) as a provider.
+    /// The table of settings, through which rows are changed. It is also a provider for a
+    /// [`SettingsService`](jaas_core::settings::SettingsService).
     pub fn settings_table(&self) -> SettingsTable {
         SettingsTable { store: self.clone() }
     }
@@ -37,7 +39,7 @@ impl SettingsTable {
     /// Adds a row.
     ///
     /// # Errors
-    /// [`Exists`](jaas_core::store::StoreErrorKind::Exists) when there is one for this meeting, [`Refused`](jaas_core::store::StoreErrorKind::Refused) when it
+    /// [`Exists`](jaas_core::store::StoreErrorKind::Exists) when this meeting has a row, [`Refused`](jaas_core::store::StoreErrorKind::Refused) when it
     /// has no room or its name is too long.
     pub async fn insert(&self, fqn: &Fqn, settings: &MeetingSettings) -> Result<(), StoreError> {
         let row = NewSettings::new(Key::to_write(fqn)?, fqn.as_str(), settings)?;
@@ -53,7 +55,7 @@ impl SettingsTable {
     /// Changes a row.
     ///
     /// # Errors
-    /// [`NotFound`](jaas_core::store::StoreErrorKind::NotFound) when there is none for this meeting.
+    /// [`NotFound`](jaas_core::store::StoreErrorKind::NotFound) when this meeting has no row.
     pub async fn update(&self, fqn: &Fqn, settings: &MeetingSettings) -> Result<(), StoreError> {
         let row = NewSettings::new(Key::to_write(fqn)?, fqn.as_str(), settings)?;
         let is_there = asked!(write, self.store, "update settings", [row] connection => queries::update(connection, &row))?;
@@ -71,13 +73,13 @@ impl SettingsTable {
     /// Deletes a row.
     ///
     /// # Errors
-    /// [`NotFound`](jaas_core::store::StoreErrorKind::NotFound) when there is none for this meeting.
+    /// [`NotFound`](jaas_core::store::StoreErrorKind::NotFound) when this meeting has no row.
     pub async fn delete(&self, fqn: &Fqn) -> Result<(), StoreError> {
         let key = Key::to_write(fqn)?;
         self.delete_row(key).await?.then_some(()).ok_or_else(no_row)
     }
 
-    /// The row of this meeting itself. [`decide`](Self::decide) returns the settings that the meeting would get.
+    /// The row of exactly this meeting. [`decide`](Self::decide) returns the settings that the meeting would get.
     ///
     /// # Errors
     /// When the table cannot be read.
@@ -87,23 +89,23 @@ impl SettingsTable {
         rows.into_iter().next().map(SettingsRow::try_from).transpose()
     }
 
-    /// Adds or changes the default row: what meetings have that have no row.
+    /// Adds or changes the default row: the settings of the meetings that have no row.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When the table cannot be written.
     pub async fn put_default(&self, settings: &MeetingSettings) -> Result<(), StoreError> {
         self.put_row(NewSettings::new(Key::DEFAULT, "", settings)?).await
     }
 
-    /// Deletes the default row: meetings without a row have [`NoSettingsForRoom`] then, and the failure policy decides.
+    /// Deletes the default row. Meetings without a row then cause [`NoSettingsForRoom`], and the failure policy decides.
     ///
     /// # Errors
-    /// [`NotFound`](jaas_core::store::StoreErrorKind::NotFound) when there is none.
+    /// [`NotFound`](jaas_core::store::StoreErrorKind::NotFound) when there is no default row.
     pub async fn delete_default(&self) -> Result<(), StoreError> {
         self.delete_row(Key::DEFAULT).await?.then_some(()).ok_or_else(no_row)
     }
 
-    /// Lists every row, the default included, in the order they were added.
+    /// Lists every row, including the default row, in the order in which they were added.
     ///
     /// # Errors
     /// When the table cannot be read.
@@ -113,18 +115,19 @@ impl SettingsTable {
         page_of(rows, page, |row: &SettingsRow| row.id)
     }
 
-    /// The settings that this meeting gets: from its row, from that of its room for any tenant, or from the default row.
+    /// The settings that this meeting gets: from its row, else from the row of its room for any tenant, else from the default
+    /// row.
     ///
     /// # Errors
-    /// When the table cannot be read, and [`Corrupt`](jaas_core::store::StoreErrorKind::Corrupt) when the row that decides was written by
-    /// hand and is not allowed, or has the whole name `<AppID>/<room>` as its room.
+    /// When the table cannot be read, and [`Corrupt`](jaas_core::store::StoreErrorKind::Corrupt) when the row that decides was edited by
+    /// hand and its settings are not allowed, or its room is the whole name `<AppID>/<room>`.
     pub async fn decide(&self, fqn: &Fqn) -> Result<Option<MeetingSettings>, StoreError> {
         let Key { tenant, room } = Key::of(fqn);
-        // Passed over in silence, a row that was meant for this meeting would leave it to the default, or open.
+        // Silently ignoring a row that was meant for this meeting would give it the default settings, or leave it open.
         let whole = format!("{tenant}/{room}");
         let rows = self.find(vec![tenant, String::new()], vec![room, String::new(), whole.clone()]).await?;
         let (whole_names, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.room() == whole);
-        // A room whose own name has a `/` is another meeting's.
+        // A room whose own name contains a `/` belongs to another meeting.
         if let Some(row) = whole_names.iter().find(|row| row.is_misplaced()) {
             return Err(row.misplaced());
         }

@@ -1,8 +1,10 @@
-//! [`EventStore`]: receiving and working. Each backend compiles this file as a module: `Store` is its store (`SqliteStore`,
-//! `PostgresStore`, `MysqlStore`), `Connection` what its transactional handlers get, `asked!` its way to the database, and a
-//! `connection` in it what its `dialect` calls `Connection`.
+//! [`EventStore`]: receiving and working.
 //!
-//! What takes another way to the database is a method of each store, in `shared/server` and in `sqlite/calls.rs`:
+//! Compiled once per backend. `Store` is `SqliteStore`, `PostgresStore` or `MysqlStore`, and `Connection` the public type
+//! alias of the backend, which transactional handlers get. `asked!` runs a query on a connection of the backend; `queries` is
+//! the backend's module.
+//!
+//! What does not run as a plain query is a method of the backend's `Shared` (in `shared/server` and `sqlite/calls.rs`):
 //! `store_event`, `keep_unreadable`, `claim_events`, `record_success`, `in_transaction`, `offer`.
 
 use std::sync::Arc;

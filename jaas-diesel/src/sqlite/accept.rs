@@ -1,4 +1,4 @@
-//! Storing new events in SQLite. Row by row: a statement is prepared once, and no wire lies between.
+//! Storing new events in SQLite, row by row: statements are prepared once, and there is no network in between.
 
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
@@ -11,7 +11,7 @@ use super::dialect::RunQueryDsl as _;
 use crate::rows::{Arrival, Inserted, NewEvent};
 use crate::statement::statement;
 
-/// Inserts events; returns those that were new, at their places.
+/// Inserts events; returns for each whether it was new, in their order.
 pub(in super::super) async fn insert_new(
     connection: &mut SqliteConnection,
     events: &[&NewEvent],
@@ -32,7 +32,7 @@ pub(in super::super) async fn insert_new(
     Ok(inserted)
 }
 
-/// An insert whose text is not made again for each event.
+/// An insert whose text is built once, not for each event.
 struct InsertEvent<'a>(&'a NewEvent);
 
 impl QueryId for InsertEvent<'_> {
@@ -73,7 +73,7 @@ impl QueryFragment<Sqlite> for InsertEvent<'_> {
 impl<Conn> diesel::RunQueryDsl<Conn> for InsertEvent<'_> {}
 
 statement! {
-    /// Lets an event wait in a queue, which is made if need be.
+    /// Adds an event to a queue; creates the queue if it is missing.
     Arrive on Sqlite { key: String, due_at: i64, place: i64 } -> () =
         "INSERT INTO jaas_queues (ordering_key, due_at, head_place) VALUES (" { key: Text } ", " { due_at: BigInt } ", "
         { place: BigInt } ") ON CONFLICT (ordering_key) DO UPDATE SET \

@@ -1,4 +1,4 @@
-//! How the calls of a store get to the writing thread and to the reading connection.
+//! How the calls of a store reach the writing thread and the reading connection.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,8 @@ use crate::error::{closed, not_in_time, unavailable};
 use crate::now::Now;
 use crate::rows::{NewEvent, NewQuarantined, Success};
 
-/// Runs a query on the reading connection or on the writing thread. What is captured is cloned.
+/// Runs a query: `read` on the reading connection, `write` and `wake` on the writing thread. `wake` then wakes the workers. The
+/// captured variables are cloned.
 macro_rules! asked {
     (read, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
         $(let $captured = $captured.clone();)*
@@ -27,7 +28,7 @@ macro_rules! asked {
         $store.shared.read($operation, read).await
     }};
     (write, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {
-        asked!(Nobody, $store, $operation, [$($captured),*] $connection => $query)
+        asked!(NoWorkers, $store, $operation, [$($captured),*] $connection => $query)
     };
     (wake, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {
         asked!(Workers, $store, $operation, [$($captured),*] $connection => $query)
@@ -69,7 +70,7 @@ impl Shared {
     }
 }
 
-/// What `asked!` calls.
+/// The methods that `asked!` calls.
 impl Shared {
     /// Queues a write and waits for its commit.
     pub(super) async fn write<T: Send + 'static>(
@@ -123,9 +124,9 @@ impl Shared {
     }
 }
 
-/// What `shared/store.rs` and `shared/admin.rs` do without `asked!`.
+/// The methods that `shared/store.rs` and `shared/admin.rs` call without `asked!`.
 impl Shared {
-    /// Stores an event in the next group; refuses it when the queue is full.
+    /// Stores an event with the next group. Fails as `Overloaded` when the queue is full.
     pub(super) async fn store_event(&self, event: NewEvent) -> Result<Accepted, StoreError> {
         const OPERATION: &str = "store the event";
         let (command, result) = Command::accept(OPERATION, event);
@@ -133,10 +134,10 @@ impl Shared {
         self.limited(OPERATION, done(OPERATION, result)).await
     }
 
-    /// Keeps a body; refuses it when the queue is full.
+    /// Stores a body in quarantine. Fails as `Overloaded` when the queue is full.
     pub(super) async fn keep_unreadable(&self, body: NewQuarantined) -> Result<(), StoreError> {
         const OPERATION: &str = "quarantine the body";
-        let (command, result) = Command::write(OPERATION, Wake::Nobody, move |connection| {
+        let (command, result) = Command::write(OPERATION, Wake::NoWorkers, move |connection| {
             polled(accept::quarantine(connection, &body)).map(Ok)
         });
         self.writer.try_send(command)?;
@@ -164,14 +165,13 @@ impl Shared {
         success: Success,
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
-        self.write("complete the event", Wake::Nobody, move |connection| {
+        self.write("complete the event", Wake::NoWorkers, move |connection| {
             polled(settle::complete(connection, &success, Now::given(now)))
         })
         .await
     }
 
-    /// Runs work in a transaction, and completes what is to be completed with the same commit. Without that, the transaction
-    /// is rolled back.
+    /// Runs work in a transaction, and completes the step with the same commit. Without a step, the transaction is rolled back.
     pub(super) async fn in_transaction(
         &self,
         completing: Option<(Lease, Step, Now)>,
@@ -186,7 +186,7 @@ impl Shared {
     /// Does nothing: with one writing thread a claim costs less than it would save.
     pub(super) fn offer(&self, _: HandOver) {}
 
-    /// The time is the caller's: all processes of one file are on one machine and share its clock.
+    /// The caller's time: all processes of one file are on one machine and share its clock.
     pub(super) fn now(&self, callers: Timestamp) -> Now {
         Now::given(callers)
     }
@@ -196,12 +196,12 @@ impl Shared {
     }
 }
 
-/// The slot is empty while a query runs, so a query that panicked has left nothing half-done in it.
+/// Locks the slot, also after a panic: the slot is empty while a query runs, so a panic leaves nothing half-done in it.
 pub(super) fn lock<T>(slot: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The result of a command, once the writing thread has sent it.
+/// Waits for the result that the writing thread sends.
 async fn done<T>(operation: &str, result: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
     result.await.unwrap_or_else(|_| {
         Err(unavailable(

@@ -1,4 +1,5 @@
-//! The thread that moves committed pages from the write-ahead log into the database file, so that no commit waits for it.
+//! The thread that moves committed pages from the write-ahead log into the database file, so that commits do not wait for
+//! that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,13 +14,13 @@ use jaas_core::telemetry::target;
 use super::connection::Open;
 use crate::error::unavailable;
 
-/// The least time from one checkpoint to the next.
-const PAUSE: Duration = Duration::from_millis(200);
+/// The shortest interval between two checkpoints.
+const INTERVAL: Duration = Duration::from_millis(200);
 
-/// A log of more pages, 64 MiB, begins again before the next commit.
+/// The number of pages, 64 MiB, above which the log restarts from its beginning before the next commit.
 const MAX_PAGES: i64 = 16 * 1024;
 
-/// The way to the thread; it ends when this is dropped.
+/// The handle of the thread. Dropping it ends the thread.
 pub(super) struct Checkpoints {
     due: Option<SyncSender<()>>,
     pages: Arc<AtomicI64>,
@@ -28,26 +29,26 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     pub(super) fn start(open: Open) -> Result<Self, StoreError> {
-        let (due, asked) = sync_channel(1);
+        let (due, commits) = sync_channel(1);
         let pages = Arc::new(AtomicI64::new(0));
         let known = pages.clone();
         let thread = std::thread::Builder::new()
             .name("jaas-sqlite-wal".to_owned())
-            .spawn(move || until_dropped(&open, &asked, &known))
+            .spawn(move || until_dropped(&open, &commits, &known))
             .map_err(|error| unavailable("start the checkpointing thread", error))?;
         Ok(Self { due: Some(due), pages, thread: Some(thread) })
     }
 
-    /// Notifies the thread that something was committed.
+    /// Notifies the thread of a commit.
     pub(super) fn committed(&self) {
         if let Some(due) = &self.due {
-            // One notification is enough.
+            // If a notification is waiting already, one is enough.
             let _ = due.try_send(());
         }
     }
 
-    /// Begins the log again when it has become long, because under load there is always a commit after the last page that
-    /// the thread has moved. Most pages are moved by then, so this takes little.
+    /// Restarts the log from its beginning when it has become long. Under load the thread alone never gets there, because there
+    /// is always a commit behind the last page that it has moved. Most pages are moved by then, so this is quick.
     pub(super) fn shorten(&self, connection: &mut SqliteConnection) {
         if self.pages.load(Ordering::Relaxed) > MAX_PAGES
             && let Ok(pages) = checkpoint(connection, "RESTART")
@@ -66,10 +67,10 @@ impl Drop for Checkpoints {
     }
 }
 
-fn until_dropped(open: &Open, asked: &Receiver<()>, pages: &AtomicI64) {
+fn until_dropped(open: &Open, commits: &Receiver<()>, pages: &AtomicI64) {
     let mut connection = None;
-    while asked.recv().is_ok() {
-        // When this fails, it will be tried after the next commit; the log only grows meanwhile.
+    while commits.recv().is_ok() {
+        // After a failure it is tried again after the next commit. Until then the log grows.
         let mut opened = match connection.take() {
             Some(connection) => Ok(connection),
             None => open.writer(),
@@ -78,20 +79,20 @@ fn until_dropped(open: &Open, asked: &Receiver<()>, pages: &AtomicI64) {
             match checkpoint(opened, "PASSIVE") {
                 Ok(left) => pages.store(left, Ordering::Relaxed),
                 Err(error) => {
-                    tracing::debug!(target: target::STORE, %error, "the write-ahead log was not moved into the file");
+                    tracing::debug!(target: target::STORE, %error, "checkpoint of the write-ahead log failed; trying again after the next commit");
                 }
             }
         }
         connection = opened.ok();
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(INTERVAL);
     }
 }
 
-/// How many pages the log has after this checkpoint.
+/// Runs a checkpoint; returns how many pages the log has after it.
 fn checkpoint(connection: &mut SqliteConnection, mode: &str) -> QueryResult<i64> {
     let row: Checkpoint =
         diesel::sql_query(format!("PRAGMA wal_checkpoint({mode})")).get_result(connection)?;
-    // Fully moved, the log is written from its beginning again.
+    // Once all pages are moved, the log restarts from its beginning.
     Ok(if row.checkpointed == row.log { 0 } else { i64::from(row.log) })
 }
 

@@ -12,14 +12,14 @@ use super::files::{Files, Opened};
 use crate::error::unavailable;
 use crate::migrations::MigrationError;
 
-/// How to open the file.
+/// Opens connections to the file.
 #[derive(Clone, Debug)]
 pub(super) struct Open {
     path: PathBuf,
     url: String,
     busy: Duration,
     pragmas: String,
-    /// What the first connection has opened. Every later one must open the same.
+    /// The files that the first connection has opened. Every later connection must open the same files.
     files: Arc<OnceLock<Files>>,
 }
 
@@ -35,7 +35,7 @@ impl Open {
         }
         let max_pages =
             max_pages.map(|pages| format!("PRAGMA max_page_count = {pages};")).unwrap_or_default();
-        // Shorter than the timeout of the calls, so that a lock held by another process shows as such.
+        // Shorter than the timeout of the calls, so that the error names the lock of another process.
         let busy = timeout / 2;
         let pragmas = format!(
             "PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0; \
@@ -60,8 +60,8 @@ impl Open {
         })?;
         if mode != "wal" {
             return Err(self.failed(format!(
-                "it cannot be kept in WAL mode (but in {mode:?}), as a database in memory, a temporary one and some \
-                 network drives cannot; name a file on a local disk"
+                "it has journal mode {mode:?} and cannot change to WAL, as databases in memory, temporary ones and those on \
+                 some network drives cannot; name a file on a local disk"
             )));
         }
         Ok(connection)
@@ -72,13 +72,13 @@ impl Open {
         self.connect(|connection| connection.batch_execute("PRAGMA query_only = ON"))
     }
 
-    /// A connection that may write, after this was done with it. Processes that start at the same time take turns.
+    /// A connection that may write, and the result of `work` on it. Processes that start at the same time take turns.
     pub(super) fn writer_after<T>(
         &self,
         work: impl Fn(&mut SqliteConnection) -> Result<T, MigrationError>,
     ) -> Result<(SqliteConnection, T), StoreError> {
         // SQLite does not wait for a lock when it changes to WAL mode.
-        let give_up = Instant::now() + self.busy;
+        let deadline = Instant::now() + self.busy;
         loop {
             let opened = self.writer().and_then(|mut connection| {
                 let done = work(&mut connection).map_err(|error| self.failed(error))?;
@@ -86,7 +86,7 @@ impl Open {
             });
             match opened {
                 Err(error)
-                    if error.to_string().contains("database is locked") && Instant::now() < give_up =>
+                    if error.to_string().contains("database is locked") && Instant::now() < deadline =>
                 {
                     std::thread::sleep(Duration::from_millis(5));
                 }
@@ -106,14 +106,14 @@ impl Open {
         prepare(&mut connection).map_err(|error| self.failed(error))?;
         if self.files.get().is_none() {
             let files = Files::of(&mut connection, &self.path)?;
-            // Another connection may have been quicker.
+            // Another connection may have set it meanwhile.
             let _ = self.files.set(files);
         }
         self.check()?;
         Ok(connection)
     }
 
-    /// Fails when the file at the path is not the file that was opened first.
+    /// Fails when the file at the path is not the file that the first connection opened.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         self.files.get().map_or(Ok(()), |files| files.database.check())
     }
@@ -128,10 +128,10 @@ impl Open {
     }
 }
 
-/// The same file, which SQLite is not to create: it may have been moved away since it was looked at, and the log of a new
-/// database would take the place of its log.
+/// The address of the same file, with which SQLite does not create it. The file may have been moved away since the last check,
+/// and the log of a new database would replace its log.
 fn url_of_existing(url: &str) -> String {
-    // A URI says by itself how it is opened. Elsewhere than on Unix a path is not a URI as it is.
+    // A URI contains its own mode. Only on Unix a path can be used in a URI as it is.
     if url.starts_with("file:") || !cfg!(unix) {
         return url.to_owned();
     }

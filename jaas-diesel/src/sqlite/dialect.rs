@@ -1,4 +1,4 @@
-//! What is particular to SQLite in the shared queries.
+//! What differs in SQLite for the shared files: diesel's blocking methods, transactions and locks.
 
 use std::future::{Future, Ready, ready};
 use std::pin::pin;
@@ -10,13 +10,13 @@ use diesel::{QueryDsl as _, QueryResult, SqliteConnection};
 
 use crate::migrations::{Script, scripts};
 
-/// What the shared queries run on.
+/// The connection that the shared files run on. It blocks.
 pub(super) type Connection = SqliteConnection;
 
 pub(super) const SCRIPTS: &[Script] = scripts!("sqlite");
 
-/// Diesel's methods as the shared queries call them. They block, on the thread that owns the connection, and return a future
-/// that is ready.
+/// Diesel's methods with the signatures of diesel-async, as the shared files call them. They block the thread that owns the
+/// connection, and return a future that is ready.
 pub(super) trait RunQueryDsl: Sized {
     fn execute(self, connection: &mut SqliteConnection) -> Ready<QueryResult<usize>>
     where
@@ -43,25 +43,25 @@ pub(super) trait RunQueryDsl: Sized {
 
 impl<T> RunQueryDsl for T {}
 
-/// What a shared query returns. Nothing in it waits here, so one poll is enough.
+/// Runs a shared query. In SQLite no future in it waits, so one poll is enough.
 pub(super) fn polled<T, E: From<diesel::result::Error>>(
     query: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     match pin!(query).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
-        Poll::Pending => {
-            Err(diesel::result::Error::QueryBuilderError("a query on SQLite waited for something".into())
-                .into())
-        }
+        Poll::Pending => Err(diesel::result::Error::QueryBuilderError(
+            "a query on SQLite waited for a future, which is a bug in jaas-diesel".into(),
+        )
+        .into()),
     }
 }
 
-/// Looks events of a state up by the index of states, in its order.
+/// Makes SQLite use the index of states, and read it in its order.
 pub(super) fn of_state(state: &'static str) -> String {
     format!("INDEXED BY jaas_events_by_state WHERE state = '{state}'")
 }
 
-/// Does all of this or nothing. Here the writing thread has begun a transaction already.
+/// Runs the body in a transaction, which the writing thread has already begun.
 macro_rules! atomically {
     ($connection:ident, $body:block) => {
         async {
@@ -72,7 +72,7 @@ macro_rules! atomically {
     };
 }
 
-/// Does all of this or nothing, within what the writing thread does.
+/// Runs the body in a transaction inside that of the writing thread.
 macro_rules! inside {
     ($connection:ident, $body:block) => {
         diesel::Connection::transaction($connection, |$connection| {
@@ -81,7 +81,7 @@ macro_rules! inside {
     };
 }
 
-/// Does this while no other process migrates.
+/// Runs the body in a transaction while no other process migrates.
 macro_rules! exclusively {
     ($connection:ident, $body:block) => {
         $connection.exclusive_transaction(|$connection| {
@@ -93,14 +93,14 @@ macro_rules! exclusively {
     };
 }
 
-/// The one writer needs no row locks.
+/// Returns the query as it is: with one writer, rows need no locks.
 macro_rules! locked {
     ($query:expr) => {
         $query
     };
 }
 
-/// The columns by which a row exists already.
+/// The unique columns by which an insert finds an existing row.
 macro_rules! conflict_target {
     ($($column:expr),*) => {
         ($($column),*)
@@ -109,7 +109,7 @@ macro_rules! conflict_target {
 
 pub(super) use {atomically, conflict_target, exclusively, inside, locked};
 
-/// Each connection was set up when it was opened.
+/// Does nothing: each connection is set up when it is opened.
 pub(super) async fn prepare(_: &mut SqliteConnection) -> QueryResult<()> {
     Ok(())
 }
@@ -130,7 +130,7 @@ diesel::table! {
     }
 }
 
-/// Whether the list of migrations exists.
+/// Whether the table of migrations exists.
 pub(super) async fn is_migrated(connection: &mut SqliteConnection) -> QueryResult<bool> {
     let tables: i64 = sqlite_master::table.find("jaas_migrations").count().get_result(connection).await?;
     Ok(tables > 0)

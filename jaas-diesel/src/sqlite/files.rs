@@ -1,5 +1,5 @@
-//! Noticing that a file of the database is gone. SQLite goes on writing to a file that was deleted or replaced, and
-//! nothing of that is there after a restart.
+//! Detecting that a file of the database is gone. SQLite continues to write to a file that was deleted or replaced, and what
+//! it writes is lost at a restart.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::error::unavailable;
 #[derive(Debug)]
 pub(super) struct Files {
     pub(super) database: Opened,
-    /// Where the write-ahead log is. SQLite deletes it with its last connection and makes a new one with the next.
+    /// The path of the write-ahead log. SQLite deletes the log with its last connection, and creates a new one with the next.
     log: PathBuf,
 }
 
@@ -25,19 +25,19 @@ impl Files {
         let mut log = listed.clone();
         log.push("-wal");
         let database = Opened::at(listed.into())?;
-        // SQLite lists what a symbolic link leads to. It is the link that is followed at the next start.
+        // SQLite lists the target of a symbolic link. The next start follows the link, so the link is what is checked.
         let given = std::path::absolute(path).ok().and_then(|given| Opened::at(given).ok());
         let database = given.filter(|given| given.id == database.id).unwrap_or(database);
         Ok(Self { database, log: log.into() })
     }
 
-    /// The log as a connection has just opened it.
+    /// The log that a connection has just opened.
     pub(super) fn log(&self) -> Result<Opened, StoreError> {
         Opened::at(self.log.clone())
     }
 }
 
-/// A file as it was when a connection had just opened it.
+/// A file that a connection has opened, and its identity at that time.
 #[derive(Debug)]
 pub(super) struct Opened {
     path: PathBuf,
@@ -54,8 +54,7 @@ fn id(metadata: &Metadata) -> Id {
     (metadata.dev(), metadata.ino())
 }
 
-/// Nothing: elsewhere only a missing file is noticed. Windows does not let a file be deleted or replaced that SQLite has
-/// open.
+/// Nothing: outside Unix only a missing file is detected. Windows does not allow an open file to be deleted or replaced.
 #[cfg(not(unix))]
 type Id = ();
 
@@ -70,7 +69,7 @@ impl Opened {
         }
     }
 
-    /// Fails when another file is there now, or none.
+    /// Fails when the file at the path is missing or is another file.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let gone = |how: &str| {
             unavailable(
@@ -90,7 +89,7 @@ impl Opened {
     }
 }
 
-/// The name of the file of the main database, with its folder and without links.
+/// The path of the main database's file, without links.
 fn listed(connection: &mut SqliteConnection) -> QueryResult<std::ffi::OsString> {
     let row: Listed = diesel::sql_query("SELECT file FROM pragma_database_list WHERE name = 'main'")
         .get_result(connection)?;

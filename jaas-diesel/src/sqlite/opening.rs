@@ -16,18 +16,18 @@ use super::writer::Writer;
 use crate::error::unavailable;
 use crate::migrations::{Migration, MigrationError};
 
-/// An [`EventStore`](jaas_core::store::EventStore) in one SQLite file, in WAL mode with `synchronous=FULL`: what was
-/// acknowledged survives a crash of process and machine.
+/// An [`EventStore`](jaas_core::store::EventStore) in one SQLite file, in WAL mode with `synchronous=FULL`: acknowledged events
+/// survive a crash of the process and of the machine.
 ///
 /// SQLite has one writer at a time. While a [transactional](jaas_core::Handlers::transactional) handler runs,
 /// nothing else can be written, not even a new event: keep such handlers short, and give the worker a low
-/// [`transaction_timeout`](jaas_core::WorkerBuilder::transaction_timeout). Plain handlers hold up nothing.
+/// [`transaction_timeout`](jaas_core::WorkerBuilder::transaction_timeout). Plain handlers delay no writes.
 ///
 /// Several processes may share the file; they wait for each other's writes.
 ///
 /// When the file or its write-ahead log is deleted, moved or replaced while the store has it open, the store is
-/// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable) until the same file is back; it never opens another one.
-/// Outside Unix the store notices only a missing file.
+/// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable) until the same file is back. It never opens another file.
+/// Outside Unix the store detects only a missing file.
 ///
 /// ```
 /// use jaas_core::store::{EventAdmin, EventState};
@@ -61,7 +61,7 @@ pub struct SqliteStoreBuilder {
 }
 
 impl SqliteStore {
-    /// Opens the file, creating it if needed, and brings its tables up to date.
+    /// Opens the file, creates it if it is missing, and migrates its tables.
     ///
     /// # Errors
     /// When the file cannot be opened or written, or a migration fails.
@@ -69,15 +69,15 @@ impl SqliteStore {
         Self::builder(path).open().await
     }
 
-    /// Starts with the file at this path.
+    /// Builds a store in the file at this path.
     pub fn builder(path: impl AsRef<Path>) -> SqliteStoreBuilder {
         SqliteStoreBuilder::new(path.as_ref())
     }
 
-    /// Writes what is queued, ends the writing thread, and closes the file. Every call after it returns
+    /// Writes what is queued, ends the writing thread, and closes the file. Every later call returns
     /// [`Closed`](jaas_core::store::StoreErrorKind::Closed).
     ///
-    /// Dropping the last clone does the same without waiting for it.
+    /// Dropping the last clone does the same in the background.
     pub async fn close(&self) {
         self.shared.close().await;
     }
@@ -94,39 +94,38 @@ impl SqliteStoreBuilder {
         }
     }
 
-    /// How many writes may wait; a delivery beyond that gets a 503. Defaults to 1024.
+    /// How many writes may wait. A further delivery gets a 503. Defaults to 1024.
     pub fn queue(mut self, writes: usize) -> Self {
         self.queue = writes;
         self
     }
 
-    /// How long a call may wait for the database before it is
-    /// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable). Handlers' transactions are not limited by it.
-    /// Defaults to 5 s.
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = limit;
+    /// How long a call may wait for the database before it fails as
+    /// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable). It does not limit handlers' transactions. Defaults to
+    /// 5 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
-    /// How many pages of 4096 bytes the file may have; beyond that the store is
-    /// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable) as on a full disk. Defaults to SQLite's own
-    /// maximum.
+    /// How many pages of 4096 bytes the file may have. When it is full, calls fail as
+    /// [`Unavailable`](jaas_core::store::StoreErrorKind::Unavailable), as on a full disk. Defaults to SQLite's own maximum.
     pub fn max_pages(mut self, pages: u32) -> Self {
         self.max_pages = Some(pages);
         self
     }
 
-    /// Whether [`open`](Self::open) applies pending migrations. Otherwise it fails while there are some, and you
+    /// Whether [`open`](Self::open) applies pending migrations. If not, it fails while a migration is pending, and you
     /// apply them with [`apply_migrations`](Self::apply_migrations). Defaults to `true`.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.migrate = migrate;
         self
     }
 
-    /// Opens the file, creating it if needed, and brings its tables up to date.
+    /// Opens the file, creates it if it is missing, and migrates its tables.
     ///
     /// # Errors
-    /// When the file cannot be opened or written, a migration fails, or the tables were made by a newer version.
+    /// When the file cannot be opened or written or holds tables of a newer version, and when a migration fails.
     pub async fn open(self) -> Result<SqliteStore, StoreError> {
         let open = Open::new(self.path, self.timeout, self.max_pages)?;
         let migrate = self.migrate;
@@ -142,10 +141,10 @@ impl SqliteStoreBuilder {
         Ok(SqliteStore { shared: Arc::new(Shared::new(open, self.timeout, writer)) })
     }
 
-    /// Applies pending migrations; returns them. Processes that do so at the same time take turns.
+    /// Applies pending migrations; returns them. Processes that do this at the same time take turns.
     ///
     /// # Errors
-    /// When the file cannot be opened or written, a migration fails, or the tables were made by a newer version.
+    /// When the file cannot be opened or written or holds tables of a newer version, and when a migration fails.
     pub async fn apply_migrations(&self) -> Result<Vec<Migration>, StoreError> {
         self.migrations_on_new(|connection| polled(migrations::apply(connection))).await
     }
@@ -153,15 +152,15 @@ impl SqliteStoreBuilder {
     /// Lists every migration that this version knows, in order.
     ///
     /// # Errors
-    /// When the file cannot be opened, or the tables were made by a newer version.
+    /// When the file cannot be opened, or holds tables of a newer version.
     pub async fn migrations(&self) -> Result<Vec<Migration>, StoreError> {
         self.migrations_on_new(|connection| polled(migrations::list(connection))).await
     }
 
-    /// Reverts the migration applied last, and returns it. **What its tables hold is gone.**
+    /// Reverts the migration that was applied last; returns it. **This deletes what its tables hold.**
     ///
     /// # Errors
-    /// When the file cannot be opened or written, a migration fails, or the tables were made by a newer version.
+    /// When the file cannot be opened or written or holds tables of a newer version, and when a migration fails.
     pub async fn revert_migration(&self) -> Result<Option<Migration>, StoreError> {
         self.migrations_on_new(|connection| polled(migrations::revert(connection))).await
     }
@@ -175,7 +174,7 @@ impl SqliteStoreBuilder {
     }
 }
 
-/// Does this on a new connection, outside the runtime; returns both.
+/// Runs work on a new connection, on a blocking thread. Returns the connection and the result.
 async fn on_new<T: Send + 'static>(
     open: &Open,
     work: impl Fn(&mut SqliteConnection) -> Result<T, MigrationError> + Send + 'static,

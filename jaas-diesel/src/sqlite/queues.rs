@@ -1,5 +1,5 @@
-//! The statements on queues for SQLite. Row by row: a statement is prepared once, and no wire lies between. The one writer
-//! needs no locks. Each names the index it is to use, and fails rather than read a table.
+//! The statements on queues for SQLite, row by row: statements are prepared once, and there is no network in between. With one
+//! writer they need no locks. Each names its index, and fails rather than read the whole table.
 
 use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 use diesel::sqlite::Sqlite;
@@ -12,7 +12,7 @@ use crate::rows::{Behind, HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, S
 use crate::statement::statement;
 
 statement! {
-    /// The queues that are due, those due first in front.
+    /// The due queues of a phase, the earliest first.
     Due on Sqlite { phase: i16, now: i64, limit: i64 } -> QueueColumns =
         "SELECT ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn \
          FROM jaas_queues INDEXED BY jaas_queues_due WHERE phase = " { phase: SmallInt } " AND due_at <= " { now: BigInt }
@@ -29,7 +29,7 @@ pub(in super::super) async fn lock_due(
 }
 
 statement! {
-    /// The queue in which this event runs.
+    /// The queue in which this event runs, and the current time.
     Running on Sqlite { event: i64, now: Now } -> (QueueColumns, BigInt) =
         "SELECT ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn, " [now]
         " FROM jaas_queues WHERE event_id = " { event: BigInt }
@@ -48,7 +48,7 @@ pub(in super::super) async fn lock_running(
 }
 
 statement! {
-    /// The events at the head of a queue: the first that holds back others, and the first that was passed.
+    /// The events at the head of a queue: the first that holds back others, and the first that others may pass.
     Heads on Sqlite { key: String, place: i64 } -> HeadColumns =
         "SELECT ordering_key, passable, place, id, occurred_at, due_at, fence, endpoint, received_at, body, failures, \
          crashes, interruptions, completed, trace_context FROM (SELECT * FROM jaas_events INDEXED BY jaas_events_waiting \
@@ -97,7 +97,7 @@ pub(in super::super) async fn following(
 }
 
 statement! {
-    /// Writes a queue as it is to be.
+    /// Writes the new values of a queue.
     Write on Sqlite { queue: String, due_at: i64, place: i64, event: Option<i64>, fence: i64, worker: Option<String>,
                       phase: i16, turn: Option<i16> } -> () =
         "UPDATE jaas_queues SET due_at = " { due_at: BigInt } ", head_place = " { place: BigInt } ", event_id = "

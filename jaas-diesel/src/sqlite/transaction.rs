@@ -1,4 +1,4 @@
-//! Running a handler inside a transaction.
+//! Running a handler in a transaction.
 
 use diesel::SqliteConnection;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection as _, TransactionManager as _};
@@ -13,9 +13,9 @@ use crate::error::{not_committed, transaction_ended, unavailable};
 use crate::now::Now;
 use crate::rows::Success;
 
-/// A handler to be run in a transaction.
+/// A handler to run in a transaction.
 pub(super) struct Run {
-    /// What to complete with it; without it, the transaction is rolled back.
+    /// The step to complete with the same commit; without it, the transaction is rolled back.
     pub(super) completing: Option<(Lease, Step, Now)>,
     pub(super) work: TxWork<Connection>,
     pub(super) caller: oneshot::Sender<Result<Ran, StoreError>>,
@@ -25,7 +25,7 @@ pub(super) struct Run {
 pub(super) type Ran = (HandlerResult, Option<Claim>);
 
 impl Run {
-    /// Sends the caller the result, and gives the connection back unless it may still be in a transaction.
+    /// Runs the handler and sends the result to the caller. Returns the connection, unless it may still be in a transaction.
     pub(super) async fn in_transaction(self, mut connection: Connection) -> Option<Connection> {
         const OPERATION: &str = "run a handler in a transaction";
         let Self { completing, work, mut caller } = self;
@@ -41,7 +41,7 @@ impl Run {
         }
         let result = tokio::select! {
             result = work(&mut connection) => result,
-            // The worker has cut the handler off; the connection is dropped, and SQLite rolls back.
+            // The worker has cut the handler off. The connection is dropped, and SQLite rolls back.
             () = caller.closed() => return None,
         };
         let (result, back) = match (result, completing) {
@@ -72,8 +72,8 @@ impl Run {
     }
 }
 
-/// Fails when what the handler wrote is no longer in the transaction that was begun for it: it has ended that, a
-/// statement has rolled it back, or an inner one was left open.
+/// Fails when what the handler wrote is no longer in the transaction that the store began for it: the handler ended that
+/// transaction, a statement rolled it back, or an inner one was left open.
 fn still_ours(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     match AnsiTransactionManager::transaction_manager_status_mut(connection).transaction_depth() {
         Ok(Some(depth)) if depth.get() == 1 => {}
@@ -83,7 +83,8 @@ fn still_ours(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     connection.batch_execute("RELEASE jaas_handler").map_err(transaction_ended)
 }
 
-/// Rolls back however deep the handler left its own transactions.
+/// Rolls back the transaction, with all inner transactions that the handler left open. Returns the connection if that
+/// succeeded.
 async fn rolled_back(mut connection: Connection) -> Option<Connection> {
     let rolled_back = connection
         .spawn_blocking(|connection| {

@@ -1,4 +1,4 @@
-//! The way to the thread that does every write.
+//! The handle of the thread that does every write.
 
 mod command;
 mod thread;
@@ -15,7 +15,7 @@ use self::thread::Writing;
 use super::connection::Open;
 use crate::error::{closed, overloaded, unavailable};
 
-/// The way to the writing thread.
+/// The handle of the writing thread.
 pub(super) struct Writer {
     commands: Mutex<Option<mpsc::Sender<Command>>>,
     wakeups: Arc<watch::Sender<u64>>,
@@ -25,9 +25,8 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(open: Open, connection: SqliteConnection, queue: usize) -> Result<Self, StoreError> {
         let failed = |error| unavailable("start the writing thread", error);
-        // Several threads, because diesel-async waits with `block_in_place` for a query whose future is dropped,
-        // as it is when a handler exceeds its timeout; that would panic on a current-thread runtime such as
-        // the application's may be.
+        // A multi-threaded runtime, because diesel-async calls `block_in_place` when the future of a query is dropped, as when a
+        // handler exceeds its timeout. On a current-thread runtime, which the application may have, that would panic.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("jaas-sqlite-tx")
@@ -49,7 +48,7 @@ impl Writer {
         commands.clone().ok_or_else(|| closed("write"))
     }
 
-    /// Queues a command, or refuses it when the queue is full.
+    /// Queues a command. Fails as `Overloaded` when the queue is full.
     pub(super) fn try_send(&self, command: Command) -> Result<(), StoreError> {
         self.sender()?.try_send(command).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => overloaded("store the delivery"),
@@ -57,7 +56,7 @@ impl Writer {
         })
     }
 
-    /// Queues a command when there is room.
+    /// Queues a command as soon as the queue has room.
     pub(super) async fn send(&self, command: Command) -> Result<(), StoreError> {
         let sender = self.sender()?;
         sender.send(command).await.map_err(|_| closed("write"))
@@ -71,7 +70,7 @@ impl Writer {
         self.wakeups.subscribe()
     }
 
-    /// Lets the thread finish what is queued, and waits for it.
+    /// Waits until the thread has done what is queued, and ends it.
     pub(super) async fn close(&self) {
         drop(self.commands.lock().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -1,5 +1,5 @@
-//! Each store does what the reference store does: random sequences of calls are made to both, and after each call their
-//! answers and what they hold are compared.
+//! Each store does what the reference store does. The tests make random sequences of calls to both, and compare their results
+//! and their contents after each call.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -33,11 +33,11 @@ enum Call {
     Discard { key: u8 },
 }
 
-/// Calls, and what is the same in all of them.
+/// Calls, and the settings that all of them share.
 #[derive(Debug, Clone)]
 struct Case {
-    /// With one session events may crash and come back. With several an event that crashes is dead, because which of several
-    /// that have crashed comes first is nowhere said.
+    /// With one session, events may crash and come back. With several, an event that crashes becomes a dead letter, because the
+    /// contract does not say which of several crashed events comes first.
     sessions: u8,
     settle_window: u64,
     calls: Vec<Call>,
@@ -69,11 +69,11 @@ fn case() -> impl Strategy<Value = Case> {
         .prop_map(|(sessions, settle_window, calls)| Case { sessions, settle_window, calls })
 }
 
-/// A store, and the leases that it has given out, in the order of their keys for each call.
+/// A store, and the leases that it has given. Those of one call are in the order of their events' keys.
 struct Side<'s, S> {
     store: &'s S,
     leases: Vec<Lease>,
-    /// What was listed behind each lease.
+    /// The following leases that were listed with each lease.
     following: HashMap<Lease, Vec<Lease>>,
 }
 
@@ -88,7 +88,7 @@ impl<S: EventAdmin> Side<'_, S> {
         self.store.event(event).await.expect("looked up").expect("stored").idempotency_key.to_string()
     }
 
-    /// What claims say but for their rows, and notes their leases.
+    /// Describes claims without the ids of their rows, and remembers their leases.
     async fn claimed(&mut self, claims: Vec<Claim>) -> String {
         let mut said = Vec::new();
         for claim in claims {
@@ -124,8 +124,8 @@ impl<S: EventAdmin> Side<'_, S> {
         }
     }
 
-    /// What this call answers.
-    async fn answer(&mut self, call: &Call, case: &Case, now: Timestamp) -> String {
+    /// Makes a call; describes its result.
+    async fn call(&mut self, call: &Call, case: &Case, now: Timestamp) -> String {
         let order = SessionOrder {
             settle_window: Duration::from_millis(case.settle_window),
             ..SessionOrder::default()
@@ -133,7 +133,7 @@ impl<S: EventAdmin> Side<'_, S> {
         let next = |wanted: bool| {
             wanted.then_some(NextClaim { lease: Duration::from_millis(500), order, following: 2 })
         };
-        // One that was settled before is stale.
+        // A lease whose event was settled before is stale.
         let lease =
             |which: usize| self.leases.iter().rev().nth(which % self.leases.len().clamp(1, 6)).copied();
         let note = AuditNote::new("operator", "reason");
@@ -194,7 +194,7 @@ impl<S: EventAdmin> Side<'_, S> {
         }
     }
 
-    /// What the store holds but for its rows.
+    /// Describes what the store holds, without the ids of the rows.
     async fn holds(&self) -> String {
         let mut held: Vec<String> = Vec::new();
         for event in self.store.events(&EventQuery::default()).await.expect("listed").items {
@@ -221,7 +221,7 @@ impl<S: EventAdmin> Side<'_, S> {
 }
 
 fn done<T: Debug>(result: Result<T, StoreError>) -> String {
-    result.map_or_else(|error| refused(&error), |answer| format!("{answer:?}"))
+    result.map_or_else(|error| refused(&error), |returned| format!("{returned:?}"))
 }
 
 fn refused(error: &StoreError) -> String {
@@ -230,7 +230,7 @@ fn refused(error: &StoreError) -> String {
     format!("{kind:?}")
 }
 
-/// An event of this session; of none for 0.
+/// An event of this session, or without a session for 0.
 fn delivery(key: u8, session: u8, happened: i64, now: Timestamp) -> Delivery {
     let session = if session == 0 { "null".into() } else { format!("\"s{session}\"") };
     let body = format!(
@@ -250,22 +250,22 @@ async fn compare<S: EventAdmin>(store: &S, case: &Case) -> Result<(), TestCaseEr
         if let Call::Advance { ms } = call {
             now = now.saturating_add(Duration::from_millis(ms.unsigned_abs()));
         }
-        let wanted = reference.answer(call, case, now).await;
-        let answered = other.answer(call, case, now).await;
-        prop_assert_eq!(answered, wanted, "call {}: {:?} at {:?}", number, call, now);
+        let wanted = reference.call(call, case, now).await;
+        let returned = other.call(call, case, now).await;
+        prop_assert_eq!(returned, wanted, "call {}: {:?} at {:?}", number, call, now);
         let (holds, wanted) = (other.holds().await, reference.holds().await);
         prop_assert!(holds == wanted, "after call {number}: {call:?} at {now:?}\n{holds}\n--\n{wanted}");
-        // Of a settle window a store hears from claims.
+        // A store knows the settle window only from the last claim.
         if case.settle_window == 0 || matches!(call, Call::Claim { .. }) {
-            let due = other.store.next_due(now).await.expect("answered");
-            let wanted = reference.store.next_due(now).await.expect("answered");
+            let due = other.store.next_due(now).await.expect("returned");
+            let wanted = reference.store.next_due(now).await.expect("returned");
             prop_assert_eq!(due, wanted, "after call {}: {:?} at {:?}", number, call, now);
         }
     }
     Ok(())
 }
 
-/// What has told stores apart before.
+/// Cases that have found differences before.
 fn found_before() -> Vec<Case> {
     use Call::{Accept, Advance, Claim, Complete, Discard, Fail};
     let accept = |key, happened| Accept { key, session: 1, happened };
@@ -273,7 +273,7 @@ fn found_before() -> Vec<Case> {
     let fail = |passable, retry_in| Fail { which: 0, passable, next: false, retry_in: Some(retry_in) };
     let part = || Complete { which: 0, last: false, next: false, ignored: false };
     let cases = [
-        // An event that was passed holds back others again.
+        // An event that others could pass holds them back again.
         vec![accept(0, 5), claim(), fail(true, 0), claim(), fail(false, 20), Advance { ms: 30 }, claim()],
         // The head of a session in a back-off is discarded.
         vec![accept(0, 1), accept(1, 2), claim(), fail(false, 1000), Discard { key: 0 }, claim()],
@@ -283,7 +283,7 @@ fn found_before() -> Vec<Case> {
     cases.map(|calls| Case { sessions: 1, settle_window: 0, calls }).into()
 }
 
-/// Runs so many cases, or as many as `PROPTEST_CASES` says, each with a store of its own.
+/// Runs so many cases, or as many as `PROPTEST_CASES` says, each with its own store.
 fn run<R>(cases: u32, one: impl Fn(Case) -> R)
 where
     R: Future<Output = Result<(), TestCaseError>>,

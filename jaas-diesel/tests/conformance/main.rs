@@ -5,10 +5,8 @@
 mod differential;
 #[cfg(feature = "sqlite")]
 mod dispatcher;
-#[cfg(feature = "mysql")]
-mod mysql;
-#[cfg(feature = "postgres")]
-mod postgres;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod on_servers;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 #[path = "../support/server.rs"]
 mod server;

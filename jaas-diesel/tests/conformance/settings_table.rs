@@ -1,6 +1,6 @@
-//! The table of settings does the same on every database.
+//! The table of settings behaves the same on every database.
 
-/// One text for all of them, because each has a type of its own.
+/// Mounts the tests for one database. A macro, because each database has its own type of table.
 macro_rules! table_tests {
     ($connection:ty, $store:ty, $open:expr) => {
         use diesel_async::SimpleAsyncConnection as _;
@@ -36,11 +36,11 @@ macro_rules! table_tests {
             let mut listed = Vec::new();
             let mut page = PageRequest { limit: 3, ..PageRequest::first() };
             loop {
-                let answered = table.list(page).await.expect("listed");
-                listed.extend(answered.items.into_iter().map(|row| {
+                let returned = table.list(page).await.expect("listed");
+                listed.extend(returned.items.into_iter().map(|row| {
                     (row.fqn.map(Fqn::into_string).unwrap_or_default(), row.settings.expect("allowed"))
                 }));
-                let Some(next) = answered.next else { break };
+                let Some(next) = returned.next else { break };
                 page.after = Some(next);
             }
             listed.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -64,26 +64,26 @@ macro_rules! table_tests {
             let Some((store, _kept)): Option<($store, _)> = $open.await else { return };
             let table = store.settings_table();
             let service = SettingsService::builder(table.clone(), FailurePolicy::fallback(numbered(77))).build().expect("good");
-            let answered = async |fqn: &str| {
+            let returned = async |fqn: &str| {
                 assert_valid_for_jaas(&service.answer(settings_request(fqn)).await)["maxOccupants"].as_u64().expect("a number")
             };
-            assert_eq!(answered("app/math").await, 77, "there is nothing");
+            assert_eq!(returned("app/math").await, 77, "there is nothing");
             table.put_default(&numbered(2)).await.expect("put");
-            assert_eq!(answered("app/math").await, 2);
+            assert_eq!(returned("app/math").await, 2);
             table.put(&Fqn::new("math"), &numbered(3)).await.expect("put");
             table.put(&Fqn::new("other/math"), &numbered(9)).await.expect("put");
-            assert_eq!(answered("app/math").await, 3);
+            assert_eq!(returned("app/math").await, 3);
             table.put(&Fqn::new("APP/Math"), &numbered(4)).await.expect("put");
-            assert_eq!(answered("app/m%61th").await, 4);
-            assert_eq!((answered("math").await, answered("app/art").await, answered("app/").await), (3, 2, 2));
-            assert_eq!(answered("app/a%00b").await, 2, "a name that no database stores");
-            assert_eq!(answered(&format!("app/{}", "x".repeat(2000))).await, 2);
+            assert_eq!(returned("app/m%61th").await, 4);
+            assert_eq!((returned("math").await, returned("app/art").await, returned("app/").await), (3, 2, 2));
+            assert_eq!(returned("app/a%00b").await, 2, "a name that no database stores");
+            assert_eq!(returned(&format!("app/{}", "x".repeat(2000))).await, 2);
             let decided = table.settings(&settings_request("app/math")).await.expect("a row");
             assert_eq!(decided.decided_by(), Some("the row \"APP/Math\" of jaas_settings"));
         }
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn a_row_with_a_whole_name_as_its_room_is_an_error_that_names_it_and_a_room_with_a_slash_is_none() {
+        async fn a_row_with_a_whole_name_as_its_room_is_an_error_and_a_room_with_a_slash_is_not() {
             let Some((store, kept)): Option<($store, _)> = $open.await else { return };
             let table = store.settings_table();
             table.put_default(&numbered(2)).await.expect("put");
@@ -179,7 +179,7 @@ macro_rules! on_server {
             }
 
             async fn open() -> Option<($Store, Kept)> {
-                // The reason was said when the server was looked for.
+                // The reason was printed when the test looked for the server.
                 let database = crate::server::$Database::create().await.ok()?;
                 let store = $Store::builder(database.url()).pool_size(2).open().await.expect("opened");
                 Some((store, Kept(database)))

@@ -2,18 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-/// Is in every planted value.
+/// The part that every planted value contains.
 pub(crate) const PLANTED: &str = "Pl4nted";
 pub(crate) const SECRET: &str = "whsec_Pl4nted0000000000000000000000000";
 pub(crate) const AUTHORIZATION: &str = "Bearer Pl4nted";
 pub(crate) const LINK: &str =
     "https://Pl4nted:Pl4nted@files.example/p/Pl4nted/file.mp4?token=Pl4nted&e=1#Pl4nted";
-/// Digits only, as JaaS wants it.
+/// Digits only, as JaaS requires.
 pub(crate) const PASSCODE: &str = "918273645546372819";
 pub(crate) const PHONE: &str = "+491888777666555";
 
-/// Fields that a payload shows, because they are words or ids that say nothing of a person: of a value planted in any other
-/// one, nothing may be shown.
+/// Fields that a payload shows, because they are words or ids that reveal nothing about a person. No value planted in another
+/// field may be shown.
 const SHOWN: &[&str] = &[
     "breakoutRoomId",
     "callDirection",
@@ -41,7 +41,7 @@ pub(crate) fn shown_ids() -> &'static [&'static str] {
 }
 
 /// A body with planted values in the meeting's name and in every text of `data`, and with claims of a JWT beside them.
-/// `None` when it is not what a `Value` can hold.
+/// `None` if it is not a JSON value.
 pub(crate) fn planted_body(body: &str, key: &str) -> Option<String> {
     let mut body: Map<String, Value> = serde_json::from_str(body).ok()?;
     let event_type = body.get("eventType").and_then(Value::as_str).unwrap_or_default().to_owned();

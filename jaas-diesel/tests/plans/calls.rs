@@ -1,4 +1,4 @@
-//! The calls of the hot road.
+//! The calls that run for each event.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -16,32 +16,32 @@ use crate::servers::{joined_at, now, request, work};
 /// How many events are listed behind a claim.
 const FOLLOWING: usize = 8;
 
-/// What tells how much a call has looked at.
+/// Measures how many rows a call reads.
 pub(crate) trait Meter {
-    /// Begins to measure.
+    /// Begins a measurement.
     async fn start(&mut self);
 
-    /// Fails when what was asked since the start looked at more than it may that concerns `n` sessions or events.
+    /// Fails if the statements since the start read more rows than a call for `n` sessions or events may read.
     async fn check(&mut self, call: &str, n: usize);
 
-    /// Makes the long session the one that is due first.
+    /// Makes the long session due before all others.
     async fn put_long_first(&mut self);
 
-    /// The answer of a call that concerns `n` sessions or events.
+    /// Makes and measures a call for `n` sessions or events; returns its result.
     async fn call<T, E: Debug>(
         &mut self,
         call: &str,
         n: usize,
-        answer: impl Future<Output = Result<T, E>>,
+        result: impl Future<Output = Result<T, E>>,
     ) -> T {
         self.start().await;
-        let answer = answer.await.expect(call);
+        let returned = result.await.expect(call);
         self.check(call, n).await;
-        answer
+        returned
     }
 }
 
-/// Does what a receiver and a worker do, in a filled inbox that is as it was when this ends but for a few events.
+/// Makes the calls of a receiver and a worker in a filled inbox. Afterwards the inbox is as before, except for a few events.
 pub(crate) async fn hot_road<S: EventAdmin + Clone>(store: &S, meter: &mut impl Meter, round: &str) {
     accepting(store, meter, round).await;
     meter.call("ping", 1, store.ping()).await;
@@ -87,7 +87,7 @@ fn failure(passable: bool, retry_in: Duration) -> Failure {
     Failure { error: "failed".into(), retry_in: Some(retry_in), passable, next: step(true).next }
 }
 
-/// Works off a part of the long session under one claim.
+/// Runs a part of the long session under one claim.
 async fn going_on<S: EventAdmin>(store: &S, meter: &mut impl Meter) {
     meter.put_long_first().await;
     let claim = meter.call("claim", 1, store.claim(&request(1))).await.pop().expect("one is due");
@@ -99,7 +99,7 @@ async fn going_on<S: EventAdmin>(store: &S, meter: &mut impl Meter) {
     let passed = lease.event;
     let failed = failure(true, Duration::from_secs(3600));
     let next = meter.call("fail", 1, store.fail(lease, &failed, now())).await;
-    let lease = next.expect("it is passed").lease;
+    let lease = next.expect("others may pass it").lease;
     let handler = work(|_: &mut S::Tx| Box::pin(async { Ok(Handled::Done) }));
     let (_, next) = meter.call("run", 1, store.run(lease, &step(true), now(), handler)).await;
     let lease = next.expect("more waits").lease;
@@ -112,7 +112,7 @@ async fn going_on<S: EventAdmin>(store: &S, meter: &mut impl Meter) {
     let again = meter.call("fail and hold", 1, store.fail(lease, &failed, now())).await;
     let again = again.expect("it is due").lease;
     assert_eq!(again.event, lease.event);
-    // What was passed is discarded, or nothing would be listed behind a claim.
+    // The passable event is discarded; otherwise nothing would be listed behind a claim.
     store.discard(passed, &AuditNote::new("operator", "of no use"), now()).await.expect("discarded");
     let next = step(true).next.map(|next| NextClaim { following: FOLLOWING, ..next });
     let listing = Step { next, ..step(true) };
@@ -152,7 +152,7 @@ async fn after_a_crash<S: EventAdmin>(store: &S, meter: &mut impl Meter) {
     short.lease = Duration::from_millis(1);
     let crashed = meter.call("claim", 8, store.claim(&short)).await;
     assert_eq!(crashed.len(), 8);
-    // The leases end by the clock of the database.
+    // The leases end by the database's clock, which the test cannot set.
     tokio::time::sleep(Duration::from_millis(20)).await;
     let claims = leases(&meter.call("take over", 16, store.claim(&request(8))).await);
     assert_eq!(claims.len(), 8);

@@ -1,20 +1,20 @@
-//! An inbox with a past: what the statements must not look at.
+//! An inbox with many old rows, which the statements must not read.
 
 /// How many events of one session wait.
 pub(crate) const LONG: i64 = 5_000;
-/// How many other sessions have an event that waits.
+/// How many other sessions have a waiting event.
 pub(crate) const OTHERS: i64 = 2_000;
 /// How many sessions wait out a back-off.
 pub(crate) const LATER: i64 = 2_000;
 
-/// The session of which many events wait, and many are settled.
+/// The session with many waiting and many settled events.
 pub(crate) const LONG_SESSION: &str = "long";
 /// Its queue comes first.
 pub(crate) const PUT_LONG_FIRST: &str = "UPDATE jaas_queues SET due_at = 1 WHERE ordering_key = 'slong'";
 
 /// The statements that fill an empty inbox. The text is the same for each database.
 pub(crate) fn statements() -> Vec<String> {
-    // All numbers with so many digits.
+    // All numbers of so many digits.
     let numbers = |digits: usize| {
         let terms: Vec<String> = (0..digits).map(|n| format!("d{n}.d * {}", 10_i64.pow(n as u32))).collect();
         let tables: Vec<String> = (0..digits).map(|n| format!("plan_digits d{n}")).collect();

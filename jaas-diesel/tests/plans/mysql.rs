@@ -1,4 +1,4 @@
-//! MariaDB counts the rows that are read of each table (`userstat`), and MySQL the same in its performance schema.
+//! MariaDB counts the rows that it reads from each table (`userstat`); MySQL counts them in its performance schema.
 
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
@@ -25,7 +25,7 @@ impl Meter for RowsRead<'_> {
     async fn check(&mut self, call: &str, n: usize) {
         let rows = self.database.ask(self.sql).await - self.before;
         assert!(rows > 0 || call.starts_with("accept"), "{call}: nothing was counted");
-        assert!(rows <= 30 + 8 * n as i64, "{call} of {n}, {}: looked at {rows} rows", self.round);
+        assert!(rows <= 30 + 8 * n as i64, "{call} of {n}, {}: read {rows} rows", self.round);
     }
 
     async fn put_long_first(&mut self) {
@@ -33,7 +33,7 @@ impl Meter for RowsRead<'_> {
     }
 }
 
-/// A pool whose connections also count the rows that an index condition sorts out before they are returned.
+/// A pool whose connections also count the rows that an index condition filters out.
 fn pool(address: &str) -> Pool {
     let mut manager = ManagerConfig::default();
     manager.custom_setup = Box::new(|address| {
@@ -53,7 +53,7 @@ fn pool(address: &str) -> Pool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_hot_road_on_mysql_looks_at_few_rows() {
+async fn the_calls_for_each_event_read_few_rows_on_mysql() {
     let database = crate::server_or_return!(Mysql);
     database.open().await;
     let sql = if database.ask("@@version LIKE '%MariaDB%'").await == 1 {

@@ -1,4 +1,4 @@
-//! PostgreSQL explains each statement of the store as it has run it (`auto_explain`), in notices to the client.
+//! PostgreSQL sends the executed plan of each statement to the client as a notice (`auto_explain`).
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::fill::{self, PUT_LONG_FIRST};
 use crate::proxy::Proxy;
 use crate::servers::{Postgres, Server, Settings};
 
-/// Has each statement explained.
+/// Makes the server explain each statement.
 const EXPLAIN: [&str; 7] = [
     "session_preload_libraries=auto_explain",
     "auto_explain.log_min_duration=0",
@@ -43,7 +43,7 @@ impl Meter for Explained<'_> {
                 self.round
             );
         }
-        assert!(all_rows > 0 || call.starts_with("accept"), "{call}: nothing was looked at");
+        assert!(all_rows > 0 || call.starts_with("accept"), "{call}: no row was read");
     }
 
     async fn put_long_first(&mut self) {
@@ -51,7 +51,7 @@ impl Meter for Explained<'_> {
     }
 }
 
-/// The plans among some notices.
+/// The plans in these notices.
 fn plans(notices: &[Vec<u8>]) -> Vec<Value> {
     let texts = notices.iter().map(|notice| String::from_utf8_lossy(notice).into_owned());
     let plans = texts.filter_map(|text| {
@@ -62,7 +62,7 @@ fn plans(notices: &[Vec<u8>]) -> Vec<Value> {
     plans.collect()
 }
 
-/// How many rows the scans of a plan have looked at, and how many pages it has.
+/// How many rows the scans of a plan have read, and how many pages.
 fn looked_at(plan: &Value) -> (u64, u64) {
     let number = |key: &str| plan[key].as_f64().unwrap_or(0.0);
     let removed = |(key, value): (&String, &Value)| {
@@ -72,7 +72,7 @@ fn looked_at(plan: &Value) -> (u64, u64) {
     let scans = plan.get("Index Name").or(plan.get("Relation Name")).is_some() && plan["Operation"].is_null();
     let returned = if scans { number("Actual Rows") } else { 0.0 };
     let mut rows = ((returned + removed) * number("Actual Loops")).ceil() as u64;
-    // What changes rows beside the statement itself is not in the sum of the whole.
+    // The total of the plan does not include data-modifying parts besides the statement itself.
     let counts = plan["Parent Relationship"].is_null() || plan["Parent Relationship"] == "InitPlan";
     let mut pages = 0;
     if counts {
@@ -89,7 +89,7 @@ fn looked_at(plan: &Value) -> (u64, u64) {
 const TABLES: &str =
     "('jaas_events'::regclass, 'jaas_queues'::regclass, 'jaas_counts'::regclass, 'jaas_conflicts'::regclass)";
 
-/// Forgets what the planner knows of the tables.
+/// Deletes the planner's statistics of the tables.
 fn forget() -> String {
     format!(
         "DELETE FROM pg_statistic WHERE starelid IN {TABLES}; \
@@ -99,7 +99,7 @@ fn forget() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_hot_road_on_postgresql_looks_at_few_rows() {
+async fn the_calls_for_each_event_read_few_rows_on_postgresql() {
     let database = crate::server_or_return!(Postgres);
     database.open().await;
     database
@@ -122,9 +122,9 @@ async fn the_hot_road_on_postgresql_looks_at_few_rows() {
     look(&database, &knowledge).await;
 }
 
-/// On a server that has been running for long, statistics are from a time when all was settled.
+/// On a server that has been running for long, the statistics may be from a time when every event was settled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_hot_road_on_postgresql_looks_at_few_rows_when_nothing_waited_before() {
+async fn the_calls_for_each_event_read_few_rows_on_postgresql_with_statistics_from_when_nothing_waited() {
     let database = crate::server_or_return!(Postgres);
     database.open().await;
     database.execute("ALTER TABLE jaas_events SET (autovacuum_enabled = off)").await;

@@ -1,4 +1,4 @@
-//! SQLite tells how it would look up what a statement asks for, and diesel which statements the store sends.
+//! SQLite explains the plan of each statement, and diesel reports which statements the store sends.
 
 use std::sync::Mutex;
 
@@ -10,10 +10,10 @@ use crate::calls::{Meter, hot_road};
 use crate::fill::{self, PUT_LONG_FIRST};
 use crate::support::Folder;
 
-/// What the store has sent.
+/// The statements that the store has sent.
 static SENT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Notes what is sent on connections of SQLite; those of other databases are in this process too.
+/// Records the statements on SQLite connections. This process also has connections to other databases.
 #[derive(Default)]
 struct Notes {
     is_sqlite: bool,
@@ -39,7 +39,7 @@ struct Line {
     detail: String,
 }
 
-/// How tables may be looked at: one row by a key, or rows in the order in which they are asked for.
+/// The allowed ways to read a table: one row by a key, or rows in the order in which the statement wants them.
 const BY_KEY: [&str; 8] = [
     "jaas_events USING INTEGER PRIMARY KEY (rowid=?)",
     "jaas_events USING INDEX sqlite_autoindex_jaas_events_1 (endpoint=? AND idempotency_key=?)",
@@ -51,7 +51,7 @@ const BY_KEY: [&str; 8] = [
     // Few rows.
     "jaas_counts",
 ];
-/// The queues in which an event runs: as many as workers hold.
+/// The queues in which an event runs: no more than workers hold claims.
 const RUNNING: [&str; 1] = ["jaas_queues USING INDEX jaas_queues_due (phase=?)"];
 const IN_ORDER: [&str; 6] = [
     "jaas_events USING INDEX jaas_events_waiting (ordering_key=? AND passable=? AND place>?)",
@@ -67,7 +67,7 @@ fn is_one_of(allowed: &[&str], detail: &str) -> bool {
     lookup.is_some_and(|lookup| allowed.contains(&lookup))
 }
 
-/// Whether a statement needs no more of the rows that it finds in order than the first ones.
+/// Whether a statement needs only the first of the rows that it finds in order.
 fn stops_early(sql: &str) -> bool {
     sql.contains("LIMIT") || sql.contains("EXISTS") || sql.contains("min(")
 }
@@ -111,12 +111,12 @@ impl Meter for Planned<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_hot_road_on_sqlite_looks_rows_up() {
+async fn the_calls_for_each_event_read_few_rows_on_sqlite() {
     set_default_instrumentation(|| Some(Box::<Notes>::default())).expect("set");
     let folder = Folder::new();
     folder.open().await.close().await;
     folder.execute(&format!("BEGIN; {}; COMMIT", fill::statements().join("; ")));
-    // As if the tables had been looked at when each had a row.
+    // Statistics as if each table had one row.
     let stale = "ANALYZE sqlite_schema; INSERT INTO sqlite_stat1 (tbl, idx, stat) SELECT tbl_name, name, '1 1 1 1 1 1' \
                  FROM sqlite_schema WHERE type = 'index' AND tbl_name LIKE 'jaas%'";
     for (statistics, sql) in [("none", "SELECT 1"), ("of small tables", stale), ("fresh", "ANALYZE")] {

@@ -35,11 +35,11 @@ pub(crate) enum With {
     Nothing,
     /// Another process migrates for half a second while the store opens.
     SlowMigration,
-    /// Nothing is asked for more than a second.
+    /// The store is idle for more than a second.
     Idle,
 }
 
-/// Opens a store at this address and uses all of it. The runtime must have one thread.
+/// Opens a store at this address and makes every call. The runtime must have one thread.
 pub(crate) async fn exercise<S: Server>(address: &str, with: With) -> Seen {
     let warnings = Warnings::default();
     let subscriber = tracing_subscriber::registry().with(warnings.clone());
@@ -68,20 +68,20 @@ pub(crate) async fn exercise<S: Server>(address: &str, with: With) -> Seen {
     }
 }
 
-/// Those of the migrations.
+/// The locks of the migrations.
 const LOCK: [&str; 2] = [
     "DO GET_LOCK(CONCAT('jaas_migrations.', MD5(DATABASE())), 0)",
     "SELECT pg_advisory_lock(hashtext('jaas_migrations'))",
 ];
 
-/// With what databases might read differently.
+/// Values that databases might interpret differently.
 const KEY: &str = r#"k\\1 'ü' \"%_\" 🎉 "#;
 const EVENTS: usize = 24;
 
 async fn used<S: Server>(store: &S::Store, address: &str, with: With) -> Result<(), String> {
     let mut connection = S::Connection::establish(address).await.map_err(|error| error.to_string())?;
     connection.batch_execute(S::TABLES).await.expect("the application's tables");
-    // Several at a time are stored together.
+    // Several events at the same time are stored in one group.
     let accepts = (0..EVENTS)
         .map(|number| store.accept(joined(&format!("{KEY}{number}"), Some(&format!("s{}", number % 3)))));
     for accepted in futures_util::future::join_all(accepts).await {
@@ -100,7 +100,7 @@ async fn used<S: Server>(store: &S::Store, address: &str, with: With) -> Result<
 
     if with == With::Idle {
         S::fill_pool(store, Settings::default().pool_size).await;
-        // The servers count in seconds.
+        // The servers' timeouts are in seconds.
         tokio::time::sleep(Duration::from_millis(1200)).await;
         let again = store.accept(joined_at("copy", None, Timestamp::from_millis(1), "ü")).await;
         gives("accept a copy", again, &Accepted::Duplicate)?;
@@ -142,7 +142,7 @@ async fn used<S: Server>(store: &S::Store, address: &str, with: With) -> Result<
     gives("replay", store.replay_matching(&dead, &note, now()).await.map(|page| page.next), &None)
 }
 
-/// What another connection sees afterwards.
+/// What another connection reads afterwards.
 async fn kept<S: Server>(address: &str) -> Result<(), String> {
     let store = ok("open again", S::open_at(address.to_owned(), Settings::default()).await)?;
     let events = ok("list", store.events(&EventQuery::default()).await)?.items;
@@ -199,7 +199,7 @@ impl<S: tracing::Subscriber> Layer<S> for Warnings {
         let mut message = Message(String::new());
         event.record(&mut message);
         let mut warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Each opening says it.
+        // Each opening logs it.
         if *event.metadata().level() <= tracing::Level::WARN && !warnings.contains(&message.0) {
             warnings.push(message.0);
         }

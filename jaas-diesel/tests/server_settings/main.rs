@@ -13,7 +13,7 @@ mod servers;
 
 use self::exercise::{Seen, With};
 
-/// Settings that are tried together.
+/// Settings that a test tries together.
 struct Row {
     settings: &'static [&'static str],
     with: With,
@@ -26,7 +26,7 @@ const fn row(settings: &'static [&'static str], why: &'static str) -> Row {
 }
 
 impl Seen {
-    /// Without what is said of the servers of these tests in any case.
+    /// Without the warnings that the servers of these tests always cause.
     fn without(mut self, usual: &[String]) -> Self {
         if let Self::Works { warnings } = &mut self {
             warnings.retain(|warning| !usual.contains(warning));

@@ -1,4 +1,4 @@
-//! What is tried on MariaDB or MySQL.
+//! The settings that are tried on MariaDB or MySQL.
 
 use diesel::sql_types::Text;
 use diesel_async::AsyncConnection as _;
@@ -77,7 +77,7 @@ const ROWS: &[Row] = &[
     ),
 ];
 
-/// With one, and with other settings that a server must be started with.
+/// With a binary log, and with other settings that need a restart.
 const LOGGED: &[&str] = &["log-bin", "lower-case-table-names=1", "skip-character-set-client-handshake"];
 
 const ROWS_LOGGED: &[Row] = &[
@@ -105,7 +105,7 @@ const ROWS_LOGGED: &[Row] = &[
     ),
 ];
 
-/// What a server must be started with.
+/// The settings that a server must be started with.
 const STATIC: [&str; 3] = ["log_bin", "lower_case_table_names", "character_set_client_handshake"];
 
 const CREATE_USER: &str =
@@ -157,7 +157,7 @@ async fn try_all(server: &OwnServer, rows: &[Row]) -> Vec<Line> {
     lines
 }
 
-/// The address of a user who may not set what he likes.
+/// The address of a user without the right to change global settings.
 fn address(server: &OwnServer, number: usize) -> String {
     server.address().replacen("root@", "app@", 1) + &number.to_string()
 }

@@ -1,4 +1,4 @@
-//! The page on settings of servers says what was seen.
+//! The page on settings of servers contains what the tests have observed.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use crate::exercise::Seen;
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations/server-settings.md");
 const COMMAND: &str = "JAAS_BLESS=1 cargo test -p jaas-diesel --all-features --test server_settings";
 
-/// What was seen with some settings; `None` when this server does not have them.
+/// What was observed with some settings; `None` if this server does not have them.
 pub(crate) struct Line {
     pub(crate) settings: &'static [&'static str],
     pub(crate) seen: Option<Seen>,
@@ -21,7 +21,7 @@ impl Line {
         format!("| {} |", settings.join(", "))
     }
 
-    /// What the page has to say, or has said when the server does not have the settings.
+    /// The line of the page. If the server does not have the settings, the line that the page has already.
     fn render(&self, written: &str) -> String {
         let start = self.start();
         let seen = match &self.seen {
@@ -42,8 +42,8 @@ impl Line {
     }
 }
 
-/// Compares what stands between two markers of the page with what was seen; with `JAAS_BLESS=1` it writes it there. Texts of
-/// another version of the server than the page's may be others.
+/// Compares the text between two markers of the page with what was observed; with `JAAS_BLESS=1`, writes it there. The texts of
+/// another version of the server may differ.
 pub(crate) fn page_of(region: &str, version: &str, lines: &[Line]) {
     // The tests of both servers write into one page.
     static PAGES: Mutex<()> = Mutex::new(());
@@ -70,10 +70,12 @@ pub(crate) fn page_of(region: &str, version: &str, lines: &[Line]) {
     for line in seen.lines().filter(|line| !written.contains(line)) {
         let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("not on the page: {line}\n"));
     }
-    panic!("docs/operations/server-settings.md is not what was seen; write it anew with: {COMMAND}");
+    panic!(
+        "docs/operations/server-settings.md differs from what was observed; write it again with: {COMMAND}"
+    );
 }
 
-/// The table without what is in italics.
+/// The table without the texts in italics.
 fn without_texts(region: &str) -> String {
     let table = region.find("| settings").map_or("", |from| &region[from..]);
     table.lines().map(|line| line.split('*').step_by(2).collect::<String>() + "\n").collect()

@@ -1,4 +1,4 @@
-//! What is tried on PostgreSQL.
+//! The settings that are tried on PostgreSQL.
 
 use diesel::sql_types::Text;
 use diesel_async::AsyncConnection as _;

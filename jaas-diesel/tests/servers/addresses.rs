@@ -1,4 +1,4 @@
-//! Events go to the server that the address names, and to no other.
+//! Events go to the server in the address, and to no other server.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -36,12 +36,12 @@ async fn nothing_goes_through_a_socket_of_this_machine_to_another_server() {
     let (named, other) = tokio::join!(OwnServer::start(Kind::Mysql, &[]), OwnServer::start(Kind::Mysql, &[]));
     let (Some(named), Some(other)) = (named, other) else { return };
     in_time(async {
-        // As behind a tunnel or a published port of a container: the path that the server says is its socket's is, here, that
-        // of another one.
+        // As behind a tunnel or a published port of a container: on this machine, the path of the server's socket belongs to
+        // another server.
         std::fs::remove_file(named.socket()).expect("removed");
         std::os::unix::fs::symlink(other.socket(), named.socket()).expect("linked");
         let (address, port_of_named) = (named.address(), i64::from(named.port()));
-        // By itself, the driver goes there.
+        // By default, the driver connects to that socket.
         assert_eq!(port(&pool_to(address.clone())).await, i64::from(other.port()));
 
         let migrated = MysqlStore::builder(address.clone()).apply_migrations().await.expect("migrated");
@@ -50,11 +50,11 @@ async fn nothing_goes_through_a_socket_of_this_machine_to_another_server() {
         assert_eq!(store.accept(repeated("k")).await.expect("accepted"), Accepted::New);
         assert_eq!(port(store.pool()).await, port_of_named);
         assert_eq!(ask(&named, EVENTS).await, 1);
-        assert_eq!(ask(&other, TABLES).await, 0, "tables of the store in a server that nobody named");
+        assert_eq!(ask(&other, TABLES).await, 0, "no table in a server that is not in the address");
         assert_eq!(ask(&other, CONNECTIONS).await, 0);
         store.close().await;
 
-        // A pool of the application's, as the documentation says.
+        // The application's pool, set up as the documentation says.
         let pool = pool_to(format!("{address}?prefer_socket=false"));
         let store = MysqlStore::from_pool(pool).open().await.expect("opened");
         assert_eq!(store.accept(repeated("k")).await.expect("accepted"), Accepted::Duplicate);
@@ -66,7 +66,7 @@ async fn nothing_goes_through_a_socket_of_this_machine_to_another_server() {
 
 #[tokio::test]
 async fn of_several_hosts_the_one_that_can_be_written_is_used_and_after_a_switch_over_the_other() {
-    // After the other can be written, events are accepted within this time.
+    // Once the other host can be written, the store accepts events within this time.
     const BACK: Duration = Duration::from_secs(2);
     let Some(mut primary) = OwnServer::start(Kind::Postgres, &["ssl=on"]).await else { return };
     in_time(async {
@@ -106,10 +106,10 @@ async fn events_in(server: &OwnServer) -> Option<i64> {
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_answer_leaves_time_for_the_next() {
+async fn a_host_that_does_not_respond_leaves_time_for_the_next() {
     let database = crate::server_or_return!(Postgres);
     in_time(async {
-        let (silent, _held) = nobody_takes_connections();
+        let (silent, _held) = silent_address();
         let (scheme, rest) = database.address().split_once("://").map(own).expect("a scheme");
         let host = rest.split_once('@').map_or(0, |(user, _)| user.len() + 1);
         let (user, rest) = rest.split_at(host);
@@ -127,8 +127,8 @@ fn own((scheme, rest): (&str, &str)) -> (String, String) {
     (scheme.to_owned(), rest.to_owned())
 }
 
-/// An address where connections are neither taken nor refused, while the streams are held.
-fn nobody_takes_connections() -> (SocketAddr, (tokio::net::TcpListener, Vec<std::net::TcpStream>)) {
+/// An address where connections are neither accepted nor refused, as long as the streams are held.
+fn silent_address() -> (SocketAddr, (tokio::net::TcpListener, Vec<std::net::TcpStream>)) {
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
     let listener = socket.listen(1).expect("listens");

@@ -16,7 +16,7 @@ on_both_servers! {
     a_worker_whose_clock_is_behind_waits_no_longer_than_a_back_off
     an_event_of_a_receiver_whose_clock_is_ahead_does_not_wait
     an_event_of_a_receiver_whose_clock_is_behind_does_not_wait
-    a_crash_is_noticed_by_the_clock_of_the_database
+    a_crash_is_detected_by_the_clock_of_the_database
 }
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -53,7 +53,7 @@ async fn takes_over_nothing(database: &impl Server, clock: fn() -> Timestamp) {
     let second = worker(&other, slow()).lease(lease).clock(clock).build().expect("built").spawn();
     let event = is_done(&one, "k").await;
     assert_eq!((runs.load(Ordering::SeqCst), event.crashes), (1, 0), "{event:?}");
-    // And the other way round.
+    // And with the clocks exchanged.
     first.stop(Duration::ZERO).await;
     one.accept(repeated("again")).await.expect("accepted");
     let first = worker(&one, slow()).lease(lease).build().expect("built").spawn();
@@ -101,7 +101,7 @@ async fn does_not_wait(database: &impl Server, received_at: Timestamp) {
     let body = repeated("k").body().clone();
     let delivery = Delivery::parse("main", received_at, body).expect("an envelope");
     store.accept(delivery).await.expect("accepted");
-    let due = store.next_due(now()).await.expect("answered");
+    let due = store.next_due(now()).await.expect("returned");
     assert!(due.held_back, "it could be claimed now: {due:?}");
     assert_eq!(store.claim(&request(1)).await.expect("claimed").len(), 1);
     assert_eq!(event(&store, "k").await.state, EventState::Running);
@@ -115,7 +115,7 @@ async fn an_event_of_a_receiver_whose_clock_is_behind_does_not_wait(database: &i
     does_not_wait(database, behind()).await;
 }
 
-async fn a_crash_is_noticed_by_the_clock_of_the_database(database: &impl Server) {
+async fn a_crash_is_detected_by_the_clock_of_the_database(database: &impl Server) {
     let store = database.open().await;
     store.accept(repeated("k")).await.expect("accepted");
     let mut early = request(1);

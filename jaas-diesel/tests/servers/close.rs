@@ -1,4 +1,4 @@
-//! The end of a store on a server.
+//! Closing and dropping a store on a server.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::servers::{self, Server, Settings, event, now, on_both_servers, repeat
 
 on_both_servers! {
     closing_finishes_what_is_queued
-    after_closing_every_call_says_that_the_store_is_closed
+    after_closing_every_call_returns_closed
     dropping_the_last_clone_ends_every_connection
     a_handler_that_runs_while_the_store_is_closed_is_completed
 }
@@ -63,7 +63,7 @@ fn unreadable() -> Unreadable {
     }
 }
 
-async fn after_closing_every_call_says_that_the_store_is_closed<S: Server>(database: &S) {
+async fn after_closing_every_call_returns_closed<S: Server>(database: &S) {
     fn closed<T: Debug>(call: &str, answer: Result<T, StoreError>) {
         let kind = answer.map_err(|error| error.kind()).expect_err(call);
         assert_eq!(kind, StoreErrorKind::Closed, "{call}");

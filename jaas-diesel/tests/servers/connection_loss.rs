@@ -29,7 +29,7 @@ async fn connections_that_are_killed_under_load_lose_nothing_that_was_acknowledg
         .transactional("rows", inserting())
         .plain("plain", plain(|_| async { Ok(Handled::Done) }));
     let lease = Duration::from_secs(1);
-    // A statement of the handler that is cut off is a failure of the handler.
+    // If its statement is cut off, the handler fails.
     let backoff = Backoff::default().initial_delay(Duration::from_millis(10)).max_failures(20);
     let worker = worker(&store, handlers).backoff(backoff).lease(lease).max_crashes(20);
     let worker = worker.build().expect("built").spawn();
@@ -72,7 +72,7 @@ async fn connections_killed_while_idle_cost_at_most_one_call_each(database: &imp
     let store = database.open_with(Settings::timeout(LIMIT)).await;
     works_again(&store, "before", Duration::ZERO).await;
     database.kill("").await;
-    // The connection is known to be lost a moment after it was.
+    // The store learns of a lost connection a moment later.
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(store.accept(repeated("k")).await.expect("on a new connection"), Accepted::New);
     works_again(&store, "k", Duration::from_millis(500)).await;
@@ -101,7 +101,7 @@ async fn a_handlers_transaction_that_is_killed_leaves_nothing_and_is_run_again(d
     database.kill("").await;
     tells.add_permits(1);
     let error = running.await.expect("no panic").expect_err("its connection was lost");
-    // Nothing is wrong with the handler, so this must not make a dead letter.
+    // The handler is not at fault, so the event must not become a dead letter.
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
     assert_eq!(database.effects("k").await, 0);
     let again = work(|tx| {

@@ -1,4 +1,4 @@
-//! Calls to a store on a server that nobody waits for to the end.
+//! Calls to a store on a server whose callers drop them before the end.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ on_both_servers! {
     work_that_is_dropped_in_the_middle_is_rolled_back
     work_that_is_dropped_in_the_middle_of_a_statement_is_rolled_back
     an_accept_that_is_dropped_stores_a_whole_event_or_none
-    reads_that_are_dropped_at_any_moment_confuse_no_later_answer
+    reads_that_are_dropped_at_any_moment_confuse_no_later_result
 }
 
 on_server! { postgres_at_any_moment: Postgres;
@@ -28,7 +28,7 @@ on_server! { mysql_at_any_moment: Mysql;
     work_that_is_dropped_at_any_moment_is_committed_or_leaves_nothing
 }
 
-/// Some time of up to so many microseconds.
+/// A random time of up to so many microseconds.
 fn a_moment(most: u64) -> Duration {
     Duration::from_micros(RandomState::new().hash_one(0) % most)
 }
@@ -52,7 +52,7 @@ async fn claims_that_are_dropped_at_any_moment_hold_no_event(database: &impl Ser
             }
         }
     }
-    // Long before the leases of 15 s end, whatever claims are still on their way.
+    // Long before the leases of 15 s end, although claims may still be in progress.
     let (mut claims, started) = (Vec::new(), Instant::now());
     while claims.len() < 10 {
         assert!(started.elapsed() < Duration::from_secs(4), "only {} could be claimed", claims.len());
@@ -79,7 +79,7 @@ async fn work_that_is_dropped_at_any_moment_is_committed_or_leaves_nothing(datab
         if let Ok(answer) = &answer {
             assert_eq!(answer.as_ref().expect("committed").0, Ok(Handled::Done));
         }
-        // What was dropped may still be ending.
+        // A dropped call may still be running.
         tokio::time::sleep(Duration::from_millis(30)).await;
         database.becomes("transactions", 0).await;
         let done = event(&store, &key).await.state == EventState::Done;
@@ -143,7 +143,7 @@ async fn work_that_is_dropped_in_the_middle_of_a_statement_is_rolled_back<S: Ser
     completes_with_an_effect(database, &store, "k").await;
 }
 
-/// The lease still holds, and the connections are clean.
+/// Completes the claimed event: the lease is still held, and the connections are clean.
 async fn completes_with_an_effect<S: Server>(database: &S, store: &S::Store, key: &'static str) {
     let event = event(store, key).await;
     assert_eq!(event.state, EventState::Running, "{event:?}");
@@ -174,13 +174,13 @@ async fn an_accept_that_is_dropped_stores_a_whole_event_or_none(database: &impl 
     database.becomes("transactions", 0).await;
 }
 
-async fn reads_that_are_dropped_at_any_moment_confuse_no_later_answer<S: Server>(database: &S) {
+async fn reads_that_are_dropped_at_any_moment_confuse_no_later_result<S: Server>(database: &S) {
     let settings = Settings { pool_size: 1, ..Settings::default() };
     let store = database.open_with(settings).await;
     for number in 0..7 {
         store.accept(repeated(&format!("k{number}"))).await.expect("accepted");
     }
-    // The pool is also the application's, and what that does is dropped without further ado.
+    // The application shares the pool, and its own queries are dropped, too.
     for _ in 0..100 {
         let (moment, other) = (a_moment(1000), a_moment(1000));
         let _ = timeout(moment, S::read_from_pool(&store)).await;

@@ -1,4 +1,4 @@
-//! Many events that a store on a server commits together.
+//! Groups: events that a store on a server commits together.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use jaas_core::{Delivery, Timestamp};
 use crate::servers::{Server, Settings, joined_at, on_both_servers, on_server, repeated};
 
 on_both_servers! {
-    of_many_repetitions_at_once_one_is_new_and_conflicts_are_listed_once
+    of_many_simultaneous_repetitions_one_is_new_and_conflicts_are_listed_once
     two_stores_agree_on_what_is_new
-    an_event_that_finds_no_room_is_refused_at_once
+    an_event_for_which_the_queue_has_no_room_is_refused_immediately
 }
 
 on_server! { on_postgres: Postgres;
-    large_events_at_once_are_stored_all_the_same
-    one_event_that_cannot_be_stored_does_not_take_others_with_it
+    large_events_at_the_same_time_are_all_stored
+    one_event_that_cannot_be_stored_does_not_fail_the_others
 }
 
 on_server! { on_mysql: Mysql;
-    large_events_at_once_are_stored_all_the_same
-    one_event_that_cannot_be_stored_does_not_take_others_with_it
+    large_events_at_the_same_time_are_all_stored
+    one_event_that_cannot_be_stored_does_not_fail_the_others
 }
 
-async fn one_event_that_cannot_be_stored_does_not_take_others_with_it<S: Server>(database: &S) {
+async fn one_event_that_cannot_be_stored_does_not_fail_the_others<S: Server>(database: &S) {
     let store = database.open().await;
     let trigger = if S::IS_POSTGRES {
         "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS
@@ -57,7 +57,7 @@ fn with_body(key: &str, body: usize) -> Delivery {
     joined_at(key, None, Timestamp::from_millis(1), &"x".repeat(body))
 }
 
-async fn of_many_repetitions_at_once_one_is_new_and_conflicts_are_listed_once<S: Server>(database: &S) {
+async fn of_many_simultaneous_repetitions_one_is_new_and_conflicts_are_listed_once<S: Server>(database: &S) {
     let store = database.open().await;
     at_once::<S>(&[store]).await;
 }
@@ -99,7 +99,7 @@ async fn at_once<S: Server>(stores: &[S::Store]) {
     assert!(listed.iter().all(|conflict| conflict.seen == 10), "{listed:?}");
 }
 
-async fn an_event_that_finds_no_room_is_refused_at_once<S: Server>(database: &S) {
+async fn an_event_for_which_the_queue_has_no_room_is_refused_immediately<S: Server>(database: &S) {
     let store = database.open_with(Settings { queue: 4, ..Settings::default() }).await;
     let accepting = (0..300).map(|number| {
         let store = store.clone();
@@ -122,7 +122,7 @@ async fn an_event_that_finds_no_room_is_refused_at_once<S: Server>(database: &S)
     assert_eq!(database.ask("SELECT count(*) FROM jaas_events").await, stored);
 }
 
-async fn large_events_at_once_are_stored_all_the_same<S: Server>(database: &S) {
+async fn large_events_at_the_same_time_are_all_stored<S: Server>(database: &S) {
     let store = database.open_with(Settings::timeout(Duration::from_secs(10))).await;
     // Together more than a server takes in one packet.
     let large = "x".repeat(1 << 20);

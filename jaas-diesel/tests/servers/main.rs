@@ -1,5 +1,5 @@
-//! Stores on PostgreSQL and on MySQL or MariaDB: what each does that the contract of every store leaves open, and what it
-//! answers when the server, the network or the caller lets it down.
+//! Stores on PostgreSQL and on MySQL or MariaDB: what each does beyond the contract of every store, and what it returns when
+//! the server, the network or the caller fails.
 #![cfg(all(feature = "postgres", feature = "mysql"))]
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
@@ -10,7 +10,7 @@ mod connection_loss;
 mod dropped_futures;
 mod groups;
 mod hand_over;
-mod lost_answers;
+mod lost_replies;
 mod migrations;
 mod misuse;
 mod open;

@@ -1,4 +1,4 @@
-//! Migrations on servers: listed, applied, reverted, by several at once, and refused.
+//! Migrations on servers: listed, applied, reverted, applied by several processes at the same time, and refused.
 
 use jaas_core::store::{Accepted, EventAdmin as _, EventStore as _, StoreErrorKind};
 
@@ -6,9 +6,9 @@ use crate::servers::{self, Postgres, Server, Settings, now, on_both_servers, rep
 
 on_both_servers! {
     migrations_are_listed_applied_and_applied_again
-    several_at_once_apply_each_migration_once
+    several_processes_apply_each_migration_once
     a_reverted_migration_is_applied_again
-    tables_of_a_newer_version_are_refused_by_its_name
+    tables_of_a_newer_version_are_refused_and_the_version_is_named
     a_pending_database_is_refused_when_the_store_may_not_migrate
     the_applications_own_list_of_migrations_is_left_alone
 }
@@ -33,7 +33,7 @@ async fn migrations_are_listed_applied_and_applied_again<S: Server>(database: &S
     assert_eq!(S::migrations(address()).await.expect("listed"), applied, "as they were");
 }
 
-async fn several_at_once_apply_each_migration_once<S: Server>(database: &S) {
+async fn several_processes_apply_each_migration_once<S: Server>(database: &S) {
     let known = S::migrations(database.address()).await.expect("listed").len();
     let applying = (0..4).map(|_| tokio::spawn(S::apply(database.address()))).collect::<Vec<_>>();
     let opening = tokio::spawn(S::open_at(database.address(), Settings::default()));
@@ -67,7 +67,7 @@ async fn a_reverted_migration_is_applied_again<S: Server>(database: &S) {
     assert_eq!(store.accept(repeated("k")).await.expect("accepted"), Accepted::New);
 }
 
-async fn tables_of_a_newer_version_are_refused_by_its_name<S: Server>(database: &S) {
+async fn tables_of_a_newer_version_are_refused_and_the_version_is_named<S: Server>(database: &S) {
     S::apply(database.address()).await.expect("applied");
     database
         .execute("INSERT INTO jaas_migrations (version, applied_at) VALUES ('2999-01-01-000001', 1)")

@@ -1,4 +1,4 @@
-//! What handlers can do to the transaction that a store on a server gives them.
+//! What the store does when a handler misuses the transaction that a store on a server gives it.
 
 use std::time::Duration;
 
@@ -14,34 +14,34 @@ use crate::servers::{
 };
 
 on_both_servers! {
-    a_handler_that_commits_by_itself_is_told_so
-    a_handler_that_rolls_back_by_itself_is_told_so
-    a_handler_that_begins_anew_is_told_so
-    a_handler_that_leaves_an_inner_transaction_open_is_told_so
-    a_handler_that_swallows_the_cut_off_of_its_inner_transaction_is_told_so
-    a_handler_that_swallows_a_cut_off_statement_confuses_nothing
-    a_handler_that_swallows_the_cut_off_of_a_begin_confuses_nothing
+    a_handler_that_commits_by_itself_gets_an_error
+    a_handler_that_rolls_back_by_itself_gets_an_error
+    a_handler_that_begins_another_transaction_gets_an_error
+    a_handler_that_leaves_an_inner_transaction_open_gets_an_error
+    a_handler_that_ignores_the_cut_off_of_its_inner_transaction_gets_an_error
+    a_handler_that_ignores_a_cut_off_statement_confuses_no_later_call
+    a_handler_that_ignores_the_cut_off_of_a_begin_confuses_no_later_call
     a_handler_that_fails_after_writing_leaves_nothing
     work_that_panics_is_rolled_back
-    a_handler_that_exceeds_its_time_limit_in_a_statement_is_run_again
+    a_handler_that_exceeds_its_timeout_in_a_statement_is_run_again
     an_inner_transaction_that_fails_is_rolled_back_alone
-    what_was_misused_is_a_dead_letter_that_says_why
+    a_misused_transaction_makes_a_dead_letter_with_the_reason
     a_stale_lease_commits_nothing
 }
 
 on_server! { on_postgres: Postgres;
-    a_handler_that_swallows_a_failed_statement_is_told_so
+    a_handler_that_ignores_a_failed_statement_gets_an_error
     a_constraint_that_fails_at_the_commit_refuses_it
 }
 
 on_server! { on_mysql: Mysql;
-    a_handler_that_changes_tables_is_told_so
-    a_handler_that_swallows_a_failed_statement_commits_the_others
-    a_handler_whose_transaction_was_a_deadlocks_victim_is_told_so
+    a_handler_that_changes_tables_gets_an_error
+    a_handler_that_ignores_a_failed_statement_commits_the_others
+    a_handler_whose_transaction_was_a_deadlocks_victim_gets_an_error
 }
 
-/// Runs this after the effect `misused` was written, on a store with one connection. Then the connection must be good
-/// for a well-behaved handler.
+/// Writes the effect `misused` and then runs `misuse`, on a store with one connection. Afterwards a well-behaved handler must
+/// succeed on that connection.
 async fn misused<S, F>(database: &S, misuse: F) -> Result<HandlerResult, StoreErrorKind>
 where
     S: Server,
@@ -80,12 +80,12 @@ where
 
 const TOLD: Result<HandlerResult, StoreErrorKind> = Err(StoreErrorKind::TransactionEnded);
 
-/// Ignores what becomes of it.
+/// Runs the statement and ignores its result.
 async fn asked(tx: &mut impl diesel_async::AsyncConnection, sql: &str) {
     let _ = tx.batch_execute(sql).await;
 }
 
-async fn a_handler_that_commits_by_itself_is_told_so<S: Server>(database: &S) {
+async fn a_handler_that_commits_by_itself_gets_an_error<S: Server>(database: &S) {
     let answer = misused(database, |tx: &mut S::Connection| {
         Box::pin(async move {
             asked(tx, "COMMIT").await;
@@ -95,7 +95,7 @@ async fn a_handler_that_commits_by_itself_is_told_so<S: Server>(database: &S) {
     assert_eq!(answer.await, TOLD);
 }
 
-async fn a_handler_that_rolls_back_by_itself_is_told_so<S: Server>(database: &S) {
+async fn a_handler_that_rolls_back_by_itself_gets_an_error<S: Server>(database: &S) {
     let answer = misused(database, |tx: &mut S::Connection| {
         Box::pin(async move {
             asked(tx, "ROLLBACK").await;
@@ -106,20 +106,20 @@ async fn a_handler_that_rolls_back_by_itself_is_told_so<S: Server>(database: &S)
     assert_eq!(database.effects("misused").await, 0);
 }
 
-async fn a_handler_that_begins_anew_is_told_so<S: Server>(database: &S) {
+async fn a_handler_that_begins_another_transaction_gets_an_error<S: Server>(database: &S) {
     let answer = misused(database, |tx: &mut S::Connection| {
         Box::pin(async move {
             asked(tx, "ROLLBACK").await;
             asked(tx, "BEGIN").await;
-            servers::insert(tx, "anew").await?;
+            servers::insert(tx, "again").await?;
             Ok(Handled::Done)
         })
     });
     assert_eq!(answer.await, TOLD);
-    assert_eq!((database.effects("misused").await, database.effects("anew").await), (0, 0));
+    assert_eq!((database.effects("misused").await, database.effects("again").await), (0, 0));
 }
 
-async fn a_handler_that_leaves_an_inner_transaction_open_is_told_so<S: Server>(database: &S) {
+async fn a_handler_that_leaves_an_inner_transaction_open_gets_an_error<S: Server>(database: &S) {
     let answer = misused(database, |tx: &mut S::Connection| {
         Box::pin(async move {
             AnsiTransactionManager::begin_transaction(&mut *tx).await?;
@@ -131,7 +131,7 @@ async fn a_handler_that_leaves_an_inner_transaction_open_is_told_so<S: Server>(d
     assert_eq!((database.effects("misused").await, database.effects("inner").await), (0, 0));
 }
 
-async fn a_handler_that_swallows_the_cut_off_of_its_inner_transaction_is_told_so<S: Server>(database: &S) {
+async fn a_handler_that_ignores_the_cut_off_of_its_inner_transaction_gets_an_error<S: Server>(database: &S) {
     let answer = misused(database, |tx: &mut S::Connection| {
         Box::pin(async move {
             let inner = tx.transaction(async |tx| {
@@ -146,7 +146,7 @@ async fn a_handler_that_swallows_the_cut_off_of_its_inner_transaction_is_told_so
     assert_eq!((database.effects("misused").await, database.effects("inner").await), (0, 0));
 }
 
-async fn a_handler_that_swallows_a_cut_off_statement_confuses_nothing<S: Server>(database: &S) {
+async fn a_handler_that_ignores_a_cut_off_statement_confuses_no_later_call<S: Server>(database: &S) {
     let answer = misused(database, |tx: &mut S::Connection| {
         Box::pin(async move {
             let slow = if S::IS_POSTGRES { "SELECT pg_sleep(0.2)" } else { "SELECT SLEEP(0.2)" };
@@ -154,14 +154,13 @@ async fn a_handler_that_swallows_a_cut_off_statement_confuses_nothing<S: Server>
             Ok(Handled::Done)
         })
     });
-    // Whether it can be committed depends on the driver; that it is committed with its completion or not at all does
-    // not.
+    // The driver decides whether it can be committed. In any case it is committed with its completion, or not at all.
     if answer.await != Ok(Ok(Handled::Done)) {
         assert_eq!(database.effects("misused").await, 0);
     }
 }
 
-async fn a_handler_that_swallows_the_cut_off_of_a_begin_confuses_nothing<S: Server>(database: &S) {
+async fn a_handler_that_ignores_the_cut_off_of_a_begin_confuses_no_later_call<S: Server>(database: &S) {
     let answer = misused(database, |tx: &mut S::Connection| {
         Box::pin(async move {
             // Polled once, then dropped.
@@ -182,7 +181,7 @@ async fn a_handler_that_fails_after_writing_leaves_nothing<S: Server>(database: 
     let answer = misused(database, |_: &mut S::Connection| {
         Box::pin(async move { Err(HandlerError::retry("not yet")) })
     });
-    assert_eq!(answer.await.expect("answered").expect_err("failed").to_string(), "not yet");
+    assert_eq!(answer.await.expect("returned").expect_err("failed").to_string(), "not yet");
     assert_eq!(database.effects("misused").await, 0);
 }
 
@@ -203,7 +202,7 @@ async fn work_that_panics_is_rolled_back<S: Server>(database: &S) {
     store.ping().await.expect("another connection");
 }
 
-async fn a_handler_that_exceeds_its_time_limit_in_a_statement_is_run_again<S: Server>(database: &S) {
+async fn a_handler_that_exceeds_its_timeout_in_a_statement_is_run_again<S: Server>(database: &S) {
     let store = database.open_with_tables(Settings::default()).await;
     let handler = in_transaction(|tx: &mut S::Connection, delivery| {
         Box::pin(async move {
@@ -243,7 +242,7 @@ async fn an_inner_transaction_that_fails_is_rolled_back_alone<S: Server>(databas
     assert_eq!(database.effects("inner").await, 0);
 }
 
-async fn what_was_misused_is_a_dead_letter_that_says_why<S: Server>(database: &S) {
+async fn a_misused_transaction_makes_a_dead_letter_with_the_reason<S: Server>(database: &S) {
     let store = database.open_with_tables(Settings::default()).await;
     let handler = in_transaction(|tx: &mut S::Connection, delivery| {
         Box::pin(async move {
@@ -276,7 +275,7 @@ async fn a_stale_lease_commits_nothing<S: Server>(database: &S) {
     database.becomes("transactions", 0).await;
 }
 
-async fn a_handler_that_swallows_a_failed_statement_is_told_so<S: Server>(database: &S) {
+async fn a_handler_that_ignores_a_failed_statement_gets_an_error<S: Server>(database: &S) {
     let answer = misused(database, |tx: &mut S::Connection| {
         Box::pin(async move {
             asked(tx, "INSERT INTO uniques VALUES ('u'), ('u')").await;
@@ -298,18 +297,18 @@ async fn a_constraint_that_fails_at_the_commit_refuses_it<S: Server>(database: &
     assert_eq!(database.effects("misused").await, 0);
 }
 
-async fn a_handler_that_changes_tables_is_told_so<S: Server>(database: &S) {
+async fn a_handler_that_changes_tables_gets_an_error<S: Server>(database: &S) {
     let answer = misused(database, |tx: &mut S::Connection| {
         Box::pin(async move {
             asked(tx, "CREATE TABLE more (id BIGINT PRIMARY KEY)").await;
             Ok(Handled::Done)
         })
     });
-    // The statement has committed what was written before it.
+    // The statement commits what was written before it.
     assert_eq!(answer.await, TOLD);
 }
 
-async fn a_handler_that_swallows_a_failed_statement_commits_the_others<S: Server>(database: &S) {
+async fn a_handler_that_ignores_a_failed_statement_commits_the_others<S: Server>(database: &S) {
     let answer = misused(database, |tx: &mut S::Connection| {
         Box::pin(async move {
             asked(tx, "INSERT INTO uniques VALUES ('u'), ('u')").await;
@@ -319,11 +318,11 @@ async fn a_handler_that_swallows_a_failed_statement_commits_the_others<S: Server
     assert_eq!(answer.await, Ok(Ok(Handled::Done)));
 }
 
-async fn a_handler_whose_transaction_was_a_deadlocks_victim_is_told_so<S: Server>(database: &S) {
+async fn a_handler_whose_transaction_was_a_deadlocks_victim_gets_an_error<S: Server>(database: &S) {
     database.execute("CREATE TABLE locks (id BIGINT PRIMARY KEY, n BIGINT NOT NULL)").await;
     database.execute("INSERT INTO locks VALUES (1, 0), (2, 0)").await;
     let mut other = database.connection().await;
-    // It has written more, so the handler is the victim.
+    // The other transaction has written more, so the handler is the victim.
     other.batch_execute("BEGIN").await.expect("begun");
     for id in 10..200 {
         other.batch_execute(&format!("INSERT INTO locks VALUES ({id}, 0)")).await.expect("written");

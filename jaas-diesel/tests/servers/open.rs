@@ -1,4 +1,4 @@
-//! Opening a store on a server: addresses, pools, TLS, and what is said when it fails.
+//! Opening a store on a server: addresses, pools, TLS, and the errors when it fails.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::servers::{
     self, Mysql, Postgres, Server, Settings, event, on_both_servers, repeated, request, step, work,
 };
 
-/// Of an authority that has signed nothing here.
+/// The certificate of an authority that has signed none of these servers' certificates.
 const ANOTHER_AUTHORITY: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBjjCCATWgAwIBAgIUH3GtgHBlrnILNoILTRr3xnxryLswCgYIKoZIzj0EAwIw
@@ -31,11 +31,11 @@ const LIMIT: Duration = Duration::from_millis(500);
 const SECRET: &str = "geheim-4711";
 
 on_both_servers! {
-    an_address_that_is_wrong_is_an_error_in_time_and_keeps_its_password
-    what_is_shown_of_a_store_keeps_its_password
+    a_wrong_address_fails_within_the_timeout_and_keeps_its_password
+    debug_output_of_a_store_keeps_its_password
 }
 
-/// The address with this user and password, and another place.
+/// The address with this user and password, and another host and port.
 fn with_secret(address: &str, place: &str) -> String {
     let (scheme, rest) = address.split_once("://").expect("a scheme");
     let rest = rest.split_once('/').map_or("", |(_, rest)| rest);
@@ -48,9 +48,9 @@ fn place(address: &str) -> String {
     host.rsplit_once('@').map_or(host, |(_, host)| host).to_owned()
 }
 
-async fn an_address_that_is_wrong_is_an_error_in_time_and_keeps_its_password<S: Server>(database: &S) {
+async fn a_wrong_address_fails_within_the_timeout_and_keeps_its_password<S: Server>(database: &S) {
     let address = database.address();
-    // Takes connections, and never answers.
+    // Accepts connections, and never sends anything.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let silent = silent.local_addr().map(|address| (silent, address)).expect("bound");
     let mut wrong = vec![
@@ -86,7 +86,7 @@ async fn an_address_that_is_wrong_is_an_error_in_time_and_keeps_its_password<S: 
     }
 }
 
-async fn what_is_shown_of_a_store_keeps_its_password<S: Server>(database: &S) {
+async fn debug_output_of_a_store_keeps_its_password<S: Server>(database: &S) {
     let store = database.open().await;
     assert!(!format!("{store:?}").contains("://"), "{store:?}");
     let address = with_secret(&database.address(), "db.example.com");
@@ -155,7 +155,7 @@ async fn encrypted(database: &Postgres) -> (i64, i64) {
 }
 
 #[tokio::test]
-async fn postgres_is_encrypted_when_it_can_be_unless_the_address_rules_it_out() {
+async fn postgres_is_encrypted_if_possible_unless_the_address_disables_it() {
     let database = crate::server_or_return!(Postgres);
     let has_tls = database.ask("SELECT (current_setting('ssl') = 'on')::INT::BIGINT").await == 1;
     for (mode, wanted) in [("", has_tls), ("&sslmode=prefer", has_tls), ("&sslmode=disable", false)] {
@@ -169,7 +169,7 @@ async fn postgres_is_encrypted_when_it_can_be_unless_the_address_rules_it_out() 
 }
 
 #[tokio::test]
-async fn postgres_with_a_certificate_that_nobody_trusts_is_refused() {
+async fn postgres_with_an_untrusted_certificate_is_refused() {
     let database = crate::server_or_return!(Postgres);
     let require = format!("{}&sslmode=require", database.address());
     let error = PostgresStore::open(&*require).await.expect_err("not trusted").to_string();
@@ -183,7 +183,7 @@ async fn postgres_with_a_certificate_that_nobody_trusts_is_refused() {
     for no_certificate in ["", "no PEM"] {
         let strict = PostgresStore::builder(&*require).root_certificates(no_certificate);
         let error = strict.open().await.expect_err("no certificate").to_string();
-        assert!(error.contains("hold none in PEM"), "{error}");
+        assert!(error.contains("contains no certificate in PEM"), "{error}");
     }
 }
 
@@ -193,16 +193,16 @@ async fn postgres_with_a_certificate_of_the_given_authority_is_trusted() {
     let database = crate::server_or_return!(Postgres);
     let mut connection = database.connection().await;
     let file = "SELECT pg_read_file(current_setting('ssl_cert_file')) AS pem";
-    // Only an administrator may read it, and only if there is one.
+    // Only an administrator may read the certificate, and only if the server has one.
     let Ok(Pem { pem }) = diesel::sql_query(file).get_result::<Pem>(&mut connection).await else { return };
-    // It signs itself, for this name.
+    // The certificate is self-signed, for this name.
     let address =
         database.address().replacen("127.0.0.1", "localhost", 1) + "&hostaddr=127.0.0.1&sslmode=require";
     let store = PostgresStore::builder(address).root_certificates(pem.clone()).open().await.expect("trusted");
     assert_eq!(store.accept(repeated("k")).await.expect("accepted"), Accepted::New);
     let (with, without) = encrypted(&database).await;
     assert!(with > 0 && without == 0, "{with} encrypted, {without} not");
-    // The name in the address counts.
+    // The certificate must be for the name in the address.
     let address = format!("{}&sslmode=require", database.address());
     let error =
         PostgresStore::builder(address).root_certificates(pem).open().await.expect_err("another name");
@@ -216,7 +216,7 @@ struct Pem {
 }
 
 #[tokio::test]
-async fn mysql_that_must_be_encrypted_and_cannot_be_is_refused() {
+async fn mysql_that_cannot_be_encrypted_is_refused_if_it_must_be() {
     let database = crate::server_or_return!(Mysql);
     let has_tls = "SELECT count(*) FROM information_schema.global_variables \
                    WHERE variable_name = 'HAVE_SSL' AND variable_value = 'YES'";

@@ -1,4 +1,4 @@
-//! A store does not open on a database that could not hold what is sent, and says what to do.
+//! A store does not open on a database that cannot store every event, and its error names the remedy.
 
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
@@ -12,7 +12,7 @@ use crate::servers::{Mysql, Postgres, Server, Settings, in_time, joined_at, on_s
 on_server! { on_mysql: Mysql;
     an_address_without_a_database_is_refused
     a_table_of_another_engine_is_refused
-    one_event_that_is_too_large_for_the_connection_does_not_take_others_with_it
+    one_event_that_is_too_large_for_the_connection_does_not_fail_the_others
 }
 
 fn refused(opened: Result<impl Sized, StoreError>, with: &[&str]) {
@@ -66,13 +66,13 @@ async fn a_table_of_another_engine_is_refused(database: &Mysql) {
     MysqlStore::open(database.address()).await.expect("opened").close().await;
 }
 
-/// An event with a body of so many bytes and some.
+/// An event with a body of slightly more than so many bytes.
 fn large(key: &str, bytes: usize) -> Delivery {
     joined_at(key, None, Timestamp::from_millis(1), &"x".repeat(bytes))
 }
 
-/// Many events at once, of which some are larger than a packet. Those that come while the first one is committed are committed
-/// together.
+/// Sends many events at the same time, some of them larger than a packet. Those that arrive while the first one is being
+/// committed are committed together.
 async fn only_those_too_large_fail<S: Server>(store: &S::Store, large_bytes: usize) {
     let accepting = (0..40).map(|number| {
         let bytes = if number % 13 == 5 { large_bytes } else { 1 << 10 };
@@ -87,8 +87,8 @@ async fn only_those_too_large_fail<S: Server>(store: &S::Store, large_bytes: usi
     }
 }
 
-/// What the server takes may change after the store was opened, and a driver or a proxy may take less.
-async fn one_event_that_is_too_large_for_the_connection_does_not_take_others_with_it(database: &Mysql) {
+/// The largest packet may change after the store was opened, and a driver or a proxy may allow less.
+async fn one_event_that_is_too_large_for_the_connection_does_not_fail_the_others(database: &Mysql) {
     let address = format!("{}&max_allowed_packet=1048576", database.address());
     let store = Mysql::open_at(address, Settings::default()).await.expect("opened");
     only_those_too_large_fail::<Mysql>(&store, 1 << 20).await;

@@ -1,4 +1,4 @@
-//! A server that became read-only is left for the one that can be written.
+//! The store leaves a server that became read-only for a server that can be written.
 
 use std::fmt::Debug;
 use std::io::Write as _;
@@ -14,10 +14,10 @@ use crate::servers::{
     self, Mysql, Postgres, Server, Settings, in_time, insert, repeated, request, step, work, works_again,
 };
 
-/// After a server that can be written is behind the address, the store works within this time.
+/// Once a server that can be written is behind the address, the store works within this time.
 const BACK: Duration = Duration::from_secs(2);
 
-/// How a server becomes one that cannot be written, what it then says, and what undoes it.
+/// How a server becomes read-only, its error message then, and how it becomes writable again.
 struct Way {
     statement: &'static str,
     says: &'static str,
@@ -42,14 +42,14 @@ async fn a_mariadb_that_became_read_only_is_left() {
             says: "--read-only option",
             undone: "SET GLOBAL read_only = 0",
         },
-        // Only what connects afterwards is told.
+        // Only later connections are affected.
         Way {
             statement: "SET GLOBAL tx_read_only = 1; KILL USER app",
             says: "READ ONLY transaction",
             undone: "SET GLOBAL tx_read_only = 0",
         },
     ];
-    // Its errors are told apart by their texts, whatever language others are to read them in.
+    // The texts of its errors identify them, so the store sets their language for its own connections.
     are_left::<Mysql>(Kind::Mysql, &["lc-messages=de_DE"], &ways).await;
 }
 
@@ -63,7 +63,7 @@ async fn a_mariadb_that_has_left_its_cluster_is_left() {
     }
     let provider = format!("wsrep-provider={GALERA}");
     let cluster = ["wsrep-on=ON", "wsrep-cluster-address=gcomm://", "binlog-format=ROW", &provider];
-    // Of its own: nobody is to join it.
+    // Its own cluster, which no other server joins.
     let alone = "wsrep-provider-options=gcache.size=8M;gmcast.listen_addr=tcp://127.0.0.1:0";
     let ways = [Way {
         statement: "SET GLOBAL wsrep_reject_queries = ALL",
@@ -73,14 +73,13 @@ async fn a_mariadb_that_has_left_its_cluster_is_left() {
     are_left::<Mysql>(Kind::Mysql, &[&cluster[..], &[alone]].concat(), &ways).await;
 }
 
-/// The servers change places: the one that could be written becomes one that cannot, and connections to it stay. Then another
-/// is behind the address.
+/// Switches the servers over: the first becomes read-only, and connections to it stay. Then the second is behind the address.
 async fn are_left<S: Server>(kind: Kind, settings: &[&str], ways: &[Way]) {
     let (old, new) = tokio::join!(OwnServer::start(kind, settings), OwnServer::start(kind, &[]));
     let (Some(old), Some(new)) = (old, new) else { return };
     in_time(async {
         for server in [&old, &new] {
-            // Who may do everything may also write what can only be read.
+            // A superuser may write even to a read-only server.
             server.execute_each(CREATE_USER[usize::from(S::IS_POSTGRES)]).await;
             let mut connection = S::Connection::establish(&address(server)).await.expect("connected");
             connection.batch_execute(S::TABLES).await.expect("created");
@@ -105,7 +104,7 @@ async fn are_left<S: Server>(kind: Kind, settings: &[&str], ways: &[Way]) {
             let (handled, now) = (Handled::Done, servers::now());
             says(way, store.complete(claimed, &step(), &handled, now).await, "complete");
 
-            // The pool has idle connections to the old one.
+            // The pool has idle connections to the old server.
             S::fill_pool(&store, Settings::default().pool_size).await;
             proxy.set_server(&address(&new));
             let switched = Instant::now();
@@ -146,7 +145,7 @@ fn says<T: Debug>(way: &Way, result: Result<T, StoreError>, operation: &str) {
     let error = result.expect_err(operation);
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{operation}: {error}");
     let said = error.to_string();
-    let refused = said.contains(way.says) || said.contains("the server can only be read");
+    let refused = said.contains(way.says) || said.contains("the server is read-only");
     assert!(refused, "{operation}: {said}");
 }
 

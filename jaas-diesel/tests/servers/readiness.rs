@@ -10,7 +10,7 @@ use crate::servers::{Server, Settings, on_both_servers, repeated};
 on_both_servers! {
     while_a_table_is_locked_the_store_is_not_ready
     while_no_event_can_be_inserted_the_store_is_not_ready
-    checks_and_deliveries_do_not_hold_each_other_up
+    checks_and_deliveries_do_not_delay_each_other
 }
 
 const LIMIT: Duration = Duration::from_millis(500);
@@ -29,7 +29,7 @@ async fn while_a_table_is_locked_the_store_is_not_ready<S: Server>(database: &S)
         let error = store.ping().await.expect_err("no event could be accepted");
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{table}: {error}");
         assert!(started.elapsed() < 3 * LIMIT, "{table}: {:?}", started.elapsed());
-        // The server may still store it once the lock is gone, so each has a key of its own.
+        // The server may still store the event once the lock is gone, so each event has its own key.
         store.accept(repeated(&format!("during {table}"))).await.expect_err("that is so");
         other
             .batch_execute(if S::IS_POSTGRES { "ROLLBACK" } else { "UNLOCK TABLES" })
@@ -61,7 +61,7 @@ async fn while_no_event_can_be_inserted_the_store_is_not_ready<S: Server>(databa
     assert_eq!(store.accept(repeated("k")).await.expect("accepted"), Accepted::New);
 }
 
-async fn checks_and_deliveries_do_not_hold_each_other_up<S: Server>(database: &S) {
+async fn checks_and_deliveries_do_not_delay_each_other<S: Server>(database: &S) {
     let store = database.open().await;
     let checking = (0..4).map(|_| {
         let store = store.clone();

@@ -1,4 +1,4 @@
-//! What the store's sessions rely on, whatever the defaults of the server and of a pool are.
+//! The store sets what its sessions rely on, independently of the defaults of the server and of a pool.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use jaas_diesel::{MysqlStore, PostgresStore};
 
 use crate::servers::{Mysql, Postgres, Server as _, in_time, repeated};
 
-/// A pool whose sessions are set up with this.
+/// A pool that sets its sessions up with this statement.
 async fn pool_with(url: String, setup: &'static str) -> Pool<AsyncMysqlConnection> {
     let mut config = ManagerConfig::default();
     config.custom_setup = Box::new(move |url| {
@@ -91,7 +91,7 @@ async fn a_server_that_became_read_only_is_left_for_one_that_can_be_written() {
         let (server, _) = before.rsplit_once('/').expect("a database");
         let store = PostgresStore::open(format!("{server}/{name}")).await.expect("opened");
         assert_eq!(store.accept(repeated("before")).await.expect("accepted"), Accepted::New);
-        // As after a switch-over: what connects now can only read, and what is connected is ended.
+        // As after a switch-over: new connections are read-only, and existing ones are closed.
         database.execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
         let end =
             format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}'");
@@ -99,7 +99,7 @@ async fn a_server_that_became_read_only_is_left_for_one_that_can_be_written() {
         let error = store.accept(repeated("meanwhile")).await.expect_err("it can only be read");
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
         store.ping().await.expect_err("not ready");
-        // Another server is behind the address. Connections to the old one would stay as they are.
+        // Another server is behind the address now. Connections to the old one would stay read-only.
         database.execute(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
         let mended = Instant::now();
         while store.accept(repeated("after")).await.is_err() {

@@ -1,4 +1,4 @@
-//! What a store on a server answers while somebody else holds a lock, and afterwards.
+//! What a store on a server returns while another session holds a lock, and afterwards.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -15,11 +15,11 @@ use crate::servers::{
 const LIMIT: Duration = Duration::from_millis(300);
 
 on_both_servers! {
-    calls_do_not_wait_for_a_table_lock_longer_than_the_limit
-    calls_do_not_wait_for_a_row_lock_longer_than_the_limit
-    calls_do_not_wait_for_a_connection_longer_than_the_limit
-    an_accept_that_was_told_of_a_lock_is_known_or_new_when_it_is_repeated
-    answers_after_a_lock_belong_to_their_questions
+    calls_do_not_wait_for_a_table_lock_longer_than_the_timeout
+    calls_do_not_wait_for_a_row_lock_longer_than_the_timeout
+    calls_do_not_wait_for_a_connection_longer_than_the_timeout
+    an_accept_that_failed_for_a_lock_is_new_or_a_duplicate_when_it_is_repeated
+    results_after_a_lock_belong_to_their_calls
 }
 
 on_server! { on_postgres: Postgres;
@@ -40,7 +40,7 @@ async fn not_in_time<T: Debug>(call: &str, answer: impl Future<Output = Result<T
     assert!(took < LIMIT + Duration::from_secs(1), "{call} took {took:?}");
 }
 
-/// Nobody else reads or writes these tables until [`unlock`].
+/// Locks these tables: no other session reads or writes them until [`unlock`].
 async fn lock<S: Server>(connection: &mut S::Connection, tables: &[&str]) {
     let sql = if S::IS_POSTGRES {
         format!("BEGIN; LOCK TABLE {}", tables.join(", "))
@@ -55,7 +55,7 @@ async fn unlock<S: Server>(connection: &mut S::Connection) {
     connection.batch_execute(sql).await.expect("unlocked");
 }
 
-/// The store has no transaction and no connection in use.
+/// Fails if the store still has an open transaction or a connection in use.
 async fn nothing_leaked<S: Server>(database: &S, store: &S::Store) {
     database.becomes("transactions", 0).await;
     let started = Instant::now();
@@ -69,7 +69,7 @@ async fn nothing_leaked<S: Server>(database: &S, store: &S::Store) {
     }
 }
 
-async fn calls_do_not_wait_for_a_table_lock_longer_than_the_limit<S: Server>(database: &S) {
+async fn calls_do_not_wait_for_a_table_lock_longer_than_the_timeout<S: Server>(database: &S) {
     let store = database.open_with(Settings::timeout(LIMIT)).await;
     let claim = servers::claimed(&store, "running").await;
     let mut other = database.connection().await;
@@ -87,14 +87,14 @@ async fn calls_do_not_wait_for_a_table_lock_longer_than_the_limit<S: Server>(dat
     nothing_leaked(database, &store).await;
 }
 
-async fn calls_do_not_wait_for_a_row_lock_longer_than_the_limit<S: Server>(database: &S) {
+async fn calls_do_not_wait_for_a_row_lock_longer_than_the_timeout<S: Server>(database: &S) {
     let store = database.open_with(Settings::timeout(LIMIT)).await;
     let claim = servers::claimed(&store, "k").await;
     store.accept(repeated("waits")).await.expect("accepted");
     let mut other = database.connection().await;
     let begin = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; BEGIN";
     other.batch_execute(begin).await.expect("begun");
-    // Both queues: that of the event that runs, and that of the one that waits.
+    // Locks both queues: that of the running event and that of the waiting one.
     other.batch_execute("UPDATE jaas_queues SET fence = fence").await.expect("locked");
     not_in_time("complete", store.complete(claim.lease, &step(), &Handled::Done, servers::now())).await;
     not_in_time("renew", store.renew(&[claim.lease], servers::now(), LIMIT)).await;
@@ -102,7 +102,7 @@ async fn calls_do_not_wait_for_a_row_lock_longer_than_the_limit<S: Server>(datab
     assert_eq!(store.accept(repeated("other")).await.expect("another row"), Accepted::New);
     other.batch_execute("COMMIT").await.expect("unlocked");
     works_again(&store, "after", Duration::from_secs(2)).await;
-    // What was asked before may have been done since.
+    // An earlier call may have been done meanwhile.
     match store.complete(claim.lease, &step(), &Handled::Done, servers::now()).await {
         Ok(_) => {}
         Err(error) => assert_eq!(error.kind(), StoreErrorKind::StaleLease, "{error}"),
@@ -111,7 +111,7 @@ async fn calls_do_not_wait_for_a_row_lock_longer_than_the_limit<S: Server>(datab
     nothing_leaked(database, &store).await;
 }
 
-async fn calls_do_not_wait_for_a_connection_longer_than_the_limit<S: Server>(database: &S) {
+async fn calls_do_not_wait_for_a_connection_longer_than_the_timeout<S: Server>(database: &S) {
     let settings = Settings { pool_size: 1, ..Settings::timeout(LIMIT) };
     let store = database.open_with(settings).await;
     let lease = servers::claimed(&store, "k").await.lease;
@@ -134,7 +134,7 @@ async fn calls_do_not_wait_for_a_connection_longer_than_the_limit<S: Server>(dat
     nothing_leaked(database, &store).await;
 }
 
-async fn an_accept_that_was_told_of_a_lock_is_known_or_new_when_it_is_repeated<S: Server>(database: &S) {
+async fn an_accept_that_failed_for_a_lock_is_new_or_a_duplicate_when_it_is_repeated<S: Server>(database: &S) {
     let store = database.open_with(Settings::timeout(LIMIT)).await;
     let mut other = database.connection().await;
     lock::<S>(&mut other, &["jaas_events"]).await;
@@ -161,7 +161,7 @@ async fn an_accept_that_was_told_of_a_lock_is_known_or_new_when_it_is_repeated<S
     nothing_leaked(database, &store).await;
 }
 
-async fn answers_after_a_lock_belong_to_their_questions<S: Server>(database: &S) {
+async fn results_after_a_lock_belong_to_their_calls<S: Server>(database: &S) {
     let settings = Settings { pool_size: 1, ..Settings::timeout(LIMIT) };
     let store = database.open_with(settings).await;
     for number in 0..5 {
@@ -177,7 +177,7 @@ async fn answers_after_a_lock_belong_to_their_questions<S: Server>(database: &S)
         for number in 0..5 {
             let key = format!("k{number}");
             assert_eq!(event(&store, &key).await.idempotency_key.to_string(), key);
-            let due = store.next_due(servers::now()).await.expect("answered");
+            let due = store.next_due(servers::now()).await.expect("returned");
             assert!(due.held_back && due.after.is_none(), "{due:?}");
             assert_eq!(store.stats().await.expect("counted").count(EventState::Waiting), 5);
         }
@@ -192,7 +192,7 @@ async fn a_claim_that_was_not_in_time_holds_no_event<S: Server>(database: &S) {
     servers::claimed(&store, "before").await;
     store.accept(repeated("k")).await.expect("accepted");
     let mut other = database.connection().await;
-    // It can be read, so the claim gets as far as its update.
+    // The table can be read, so the claim gets as far as its update.
     other.batch_execute("BEGIN; LOCK TABLE jaas_queues IN SHARE MODE").await.expect("locked");
     not_in_time("claim", store.claim(&request(1))).await;
     other.batch_execute("COMMIT").await.expect("unlocked");
@@ -203,7 +203,7 @@ async fn a_claim_that_was_not_in_time_holds_no_event<S: Server>(database: &S) {
             break;
         }
         let event = event(&store, "k").await;
-        assert!(started.elapsed() < Duration::from_secs(2), "held for nobody: {event:?}");
+        assert!(started.elapsed() < Duration::from_secs(2), "held although no worker has it: {event:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -227,7 +227,7 @@ async fn an_event_handed_over_too_late_is_not_held<S: Server>(database: &S) {
     store.accept(repeated("k")).await.expect("accepted");
     if handed_over.try_recv().is_err() {
         let claims = store.claim(&request(1)).await.expect("claimed");
-        assert_eq!(claims.len(), 1, "held for nobody: {:?}", event(&store, "k").await);
+        assert_eq!(claims.len(), 1, "held although no worker has it: {:?}", event(&store, "k").await);
     }
 }
 

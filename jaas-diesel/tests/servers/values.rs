@@ -16,13 +16,13 @@ on_both_servers! {
     long_and_strange_texts_are_kept_as_far_as_they_fit
     a_worker_with_a_long_name_can_claim
     an_endpoint_with_a_long_name_is_refused
-    text_with_nul_is_not_refused_for_ever
-    bodies_are_kept_whatever_is_in_them
+    text_with_nul_is_not_refused_forever
+    bodies_are_kept_byte_for_byte
     large_bodies_are_kept
-    a_row_that_was_changed_by_hand_is_corrupt_and_said_to_be
+    a_row_that_was_changed_by_hand_is_reported_as_corrupt
 }
 
-/// Texts that a collation might take for one another.
+/// Texts that a collation might treat as equal.
 fn alike() -> Vec<String> {
     let mut texts: Vec<String> =
         ["k", "K", "k ", "k  ", " k", "k\t", "é", "e", "e\u{301}", "É", "ß", "ss", "ﬀ", "😀", "😁", "%", "_"]
@@ -136,11 +136,11 @@ async fn an_endpoint_with_a_long_name_is_refused<S: Server>(database: &S) {
     let unreadable = Delivery::parse("e".repeat(300), now(), "no envelope".into()).expect_err("no envelope");
     if store.quarantine(unreadable).await.is_ok() {
         let listed = store.quarantined(PageRequest::first()).await.expect("listed").items;
-        assert_eq!(listed[0].endpoint.len(), 300, "cut off, and nothing said");
+        assert_eq!(listed[0].endpoint.len(), 300, "truncated without an error");
     }
 }
 
-async fn text_with_nul_is_not_refused_for_ever<S: Server>(database: &S) {
+async fn text_with_nul_is_not_refused_forever<S: Server>(database: &S) {
     let store = database.open().await;
     for (field, number) in [("idempotencyKey", 0), ("sessionId", 1), ("eventType", 2), ("fqn", 3)] {
         let mut fields = vec![
@@ -156,7 +156,7 @@ async fn text_with_nul_is_not_refused_for_ever<S: Server>(database: &S) {
         }
         let fields: Vec<_> = fields.iter().map(|(name, value)| format!("\"{name}\":\"{value}\"")).collect();
         let body = format!("{{{},\"timestamp\":1}}", fields.join(","));
-        // What cannot be kept as an event goes to the quarantine.
+        // A body that cannot be stored as an event goes into quarantine.
         match Delivery::parse("main", now(), body.into()) {
             Ok(delivery) => {
                 store.accept(delivery).await.map(drop).unwrap_or_else(|error| panic!("{field}: {error}"));
@@ -166,7 +166,7 @@ async fn text_with_nul_is_not_refused_for_ever<S: Server>(database: &S) {
     }
 }
 
-async fn bodies_are_kept_whatever_is_in_them<S: Server>(database: &S) {
+async fn bodies_are_kept_byte_for_byte<S: Server>(database: &S) {
     let store = database.open().await;
     let escapes: String = (0..=0xFFu32).map(|code| format!("\\u{code:04x}")).collect();
     let literal: String = (0x20..=0x2FFu32)
@@ -206,7 +206,7 @@ async fn large_bodies_are_kept<S: Server>(database: &S) {
     assert!(claims.len() == 8 && claims.iter().all(|claim| claim.body.len() > 1 << 20));
 }
 
-async fn a_row_that_was_changed_by_hand_is_corrupt_and_said_to_be<S: Server>(database: &S) {
+async fn a_row_that_was_changed_by_hand_is_reported_as_corrupt<S: Server>(database: &S) {
     let store = database.open().await;
     store.accept(repeated("k")).await.expect("accepted");
     let drop_check = if S::IS_POSTGRES {

@@ -1,5 +1,5 @@
-//! What a process that is killed leaves behind. Each test starts this same test binary again as the process that is
-//! killed, with the database's path in `JAAS_CRASH_CHILD`.
+//! What a killed process leaves behind. Each test starts this test binary again as the process to kill, with the path of the
+//! database in `JAAS_CRASH_CHILD`.
 
 use std::env;
 use std::future::pending;
@@ -29,7 +29,7 @@ diesel::table! {
 
 const CHILD: &str = "JAAS_CRASH_CHILD";
 
-/// Inserts one row for each event, and then hangs if told so.
+/// Inserts one row for each event, and then hangs if it is configured to.
 struct Insert {
     hang: bool,
 }
@@ -107,7 +107,7 @@ fn g3_a_committed_effect_is_not_repeated_after_kill_nine() {
             let store = SqliteStore::open(path).await.expect("opened");
             assert_eq!(store.accept(delivery()).await.expect("accepted"), Accepted::Duplicate);
             let worker = worker(&store, false);
-            // Another event shows that the worker has looked.
+            // The second event shows that the worker has run.
             let body = r#"{"idempotencyKey":"after","eventType":"ROOM_CREATED"}"#;
             let after = Delivery::parse("main", SystemClock.now(), body.into()).expect("readable");
             store.accept(after).await.expect("accepted");
@@ -120,7 +120,7 @@ fn g3_a_committed_effect_is_not_repeated_after_kill_nine() {
     );
 }
 
-/// Runs `child` in a process of its own, which `parent` kills.
+/// Runs `child` in a separate process, which `parent` kills.
 fn run(test: &str, child: impl AsyncFnOnce(SqliteStore), parent: impl AsyncFnOnce(&Path, Child)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     if let Ok(path) = env::var(CHILD) {

@@ -6,12 +6,12 @@ use jaas_diesel::SqliteStore;
 
 use crate::support::{EVENTS, Folder, events_with_key, joined, joined_with, now, request};
 
-/// Most of a page, so that few events fill a file.
+/// An event that takes most of a page, so that few events fill a file.
 fn large(key: &str) -> Delivery {
     joined_with(key, None, 0, &"x".repeat(3000))
 }
 
-/// Fills the file, and answers how many events it took.
+/// Fills the file; returns how many events it took.
 async fn filled(store: &SqliteStore) -> i64 {
     for number in 0..10_000 {
         match store.accept(large(&format!("k{number}"))).await {
@@ -27,7 +27,7 @@ async fn filled(store: &SqliteStore) -> i64 {
 }
 
 #[tokio::test]
-async fn g1_a_full_file_takes_nothing_and_says_so() {
+async fn g1_a_full_file_takes_nothing_and_the_error_says_so() {
     let folder = Folder::new();
     let store = folder.builder().max_pages(60).open().await.expect("opened");
     let taken = filled(&store).await;
@@ -84,7 +84,7 @@ async fn a_full_file_is_not_ready() {
     let store = folder.builder().max_pages(60).open().await.expect("opened");
     store.ping().await.expect("ready");
     filled(&store).await;
-    // A smaller event than those may find room yet.
+    // A smaller event may still find room.
     while store.accept(joined(&format!("small{}", folder.number(EVENTS)), None)).await.is_ok() {}
     assert!(store.ping().await.is_err());
 }

@@ -127,7 +127,7 @@ async fn a_database_behind_a_link_is_gone_when_the_link_leads_elsewhere() {
 #[tokio::test]
 async fn a_file_that_is_gone_is_logged_once_and_when_it_is_back() {
     let lines = Lines::default();
-    // The thread that writes logs it, so it cannot be the subscriber of this thread alone.
+    // The writing thread logs it, so the subscriber must be global.
     tracing::subscriber::set_global_default(lines.subscriber()).expect("the only one of this process");
     let folder = Folder::new();
     let store = folder.open().await;

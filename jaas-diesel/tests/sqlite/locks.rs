@@ -30,7 +30,7 @@ async fn a_lock_held_by_another_is_waited_for_within_the_timeout() {
     assert!(store.ping().await.is_err());
     assert!(store.claim(&request(1)).await.is_err());
     assert!(started.elapsed() < 3 * limit, "{:?}", started.elapsed());
-    assert_eq!(store.stats().await.expect("reading waits for nobody").count(EventState::Waiting), 0);
+    assert_eq!(store.stats().await.expect("reading does not wait").count(EventState::Waiting), 0);
 
     other.batch_execute("COMMIT").expect("unlocked");
     let accepted = store.accept(joined("c", None)).await.expect("accepted");
@@ -66,12 +66,12 @@ async fn when_the_queue_is_full_the_next_write_is_refused_immediately() {
         let mut accepting = tokio::spawn(async move { (store.accept(delivery).await, started.elapsed()) });
         match tokio::time::timeout(Duration::from_millis(100), &mut accepting).await {
             Err(_) => waiting.push(accepting),
-            Ok(answer) => break answer.expect("no panic"),
+            Ok(returned) => break returned.expect("no panic"),
         }
         assert!(waiting.len() < 20, "a queue for three");
     };
-    let (answer, took) = refused;
-    assert_eq!(answer.expect_err("refused").kind(), StoreErrorKind::Overloaded);
+    let (result, took) = refused;
+    assert_eq!(result.expect_err("refused").kind(), StoreErrorKind::Overloaded);
     assert!(took < Duration::from_millis(50), "{took:?}");
     other.batch_execute("COMMIT").expect("unlocked");
     let queued = waiting.len() as i64;
@@ -91,8 +91,8 @@ async fn g4_a_claim_whose_caller_no_longer_waits_holds_nothing() {
     store.accept(joined("waiting", None)).await.expect("accepted");
 
     // A handler's transaction keeps every other write waiting.
-    let (started, told) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (starts, waits) = (started.clone(), told.clone());
+    let (started, finish) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (starts, waits) = (started.clone(), finish.clone());
     let work: TxWork<Connection> = Box::new(move |_| {
         Box::pin(async move {
             starts.add_permits(1);
@@ -112,13 +112,13 @@ async fn g4_a_claim_whose_caller_no_longer_waits_holds_nothing() {
     let request_of_another = request(10);
     tokio::select! {
         biased;
-        _ = store.claim(&request_of_another) => panic!("not at once"),
+        _ = store.claim(&request_of_another) => panic!("not immediately"),
         () = std::future::ready(()) => {}
     }
-    told.add_permits(1);
+    finish.add_permits(1);
     assert_eq!(run.await.expect("no panic").expect("committed").0, Ok(Handled::Done));
 
-    store.ping().await.expect("the claims were looked at before");
+    store.ping().await.expect("the claims before it have ended");
     event_when(&store, "waiting", |event| event.state == EventState::Waiting).await;
     let claims = store.claim(&request(10)).await.expect("claimed");
     assert_eq!((claims.len(), claims[0].attempt()), (1, 1), "neither a crash nor an interruption");

@@ -1,4 +1,4 @@
-//! The store in a SQLite file: what the worker, a crash, a full disk, a lock or the caller does to it.
+//! The SQLite store with a worker, and what it does when the process, the disk, the file, a lock or the caller fails.
 #![cfg(feature = "sqlite")]
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! Which files the SQLite store opens, and what it says of others.
+//! Which files the SQLite store opens, and its errors for other files.
 
 use std::sync::Barrier;
 
@@ -14,7 +14,7 @@ async fn a_file_that_can_only_be_read_takes_nothing_and_is_not_ready() {
     store.accept(joined("before", None)).await.expect("accepted");
     store.close().await;
     let read_only = format!("file:{}?mode=ro", folder.path().display());
-    // It may be refused at start, or later, but an event is never taken for stored.
+    // The store may refuse it when it opens or later, but an event never counts as stored.
     if let Ok(store) = SqliteStore::open(&read_only).await {
         let error = store.accept(joined("k", None)).await.expect_err("read-only");
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");

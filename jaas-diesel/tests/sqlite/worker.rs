@@ -1,4 +1,4 @@
-//! The worker on the SQLite store: what a handler writes and the event's completion are one.
+//! The worker on the SQLite store: what a handler writes and the event's completion are committed together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::support::{
     joined_with, key_of, plain, settled, worker,
 };
 
-/// Mounts each test on both kinds of runtime an application may have.
+/// Mounts each test on both kinds of runtime that an application may have.
 macro_rules! on_both_runtimes {
     ($($name:ident)*) => {
         mod on_one_thread {
@@ -47,13 +47,13 @@ on_both_runtimes! {
     g3_a_handler_cut_off_in_the_middle_of_a_query_leaves_nothing_and_is_run_again
     g3_a_worker_stopped_in_the_middle_of_a_transaction_leaves_nothing_and_another_completes_it
     g3_plain_and_transactional_handlers_share_an_event
-    a_commit_that_is_refused_is_a_failure_and_no_endless_loop
-    a_handler_that_swallows_the_end_of_its_inner_transaction_loses_nothing_silently
+    a_refused_commit_is_a_failure_and_not_an_endless_loop
+    a_handler_that_ignores_the_end_of_its_inner_transaction_loses_nothing_silently
     a_handler_that_rolls_back_by_itself_loses_nothing_silently
     a_handler_that_commits_by_itself_does_no_harm_to_the_store
     a_handler_whose_statement_rolled_everything_back_loses_nothing_silently
     events_are_accepted_while_a_plain_handler_runs
-    a_transaction_longer_than_the_stores_time_limit_costs_other_events_nothing
+    a_transaction_longer_than_the_stores_timeout_costs_other_events_nothing
     a_handler_that_waits_for_its_own_store_does_not_hang
 }
 
@@ -128,7 +128,7 @@ async fn g3_a_handler_cut_off_in_the_middle_of_a_query_leaves_nothing_and_is_run
     is_done(&store, "next").await;
 }
 
-/// Takes SQLite about a second, much longer than the time limit above.
+/// Takes SQLite about a second, much longer than the timeout above.
 const SLOW: &str = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 3000000) \
     SELECT count(*) FROM n";
 
@@ -136,22 +136,22 @@ async fn g3_a_worker_stopped_in_the_middle_of_a_transaction_leaves_nothing_and_a
     let folder = Folder::new();
     let store = folder.open_with_tables().await;
     let written = Arc::new(Semaphore::new(0));
-    let tells = written.clone();
+    let signal = written.clone();
     let handler = in_transaction(move |tx, delivery| {
-        let tells = tells.clone();
+        let signal = signal.clone();
         Box::pin(async move {
             insert(tx, &key_of(&delivery)).await?;
-            tells.add_permits(1);
+            signal.add_permits(1);
             std::future::pending().await
         })
     });
     let first = worker(&store, transactional(handler)).build().expect("built").spawn();
     accept(&store, "k").await;
     let _ = written.acquire().await;
-    let told = Instant::now();
+    let stopping = Instant::now();
     let stopped = first.stop(Duration::ZERO).await;
     assert_eq!((stopped.drained, stopped.interrupted), (0, 1));
-    assert!(told.elapsed() < Duration::from_secs(3), "{:?} without a grace period", told.elapsed());
+    assert!(stopping.elapsed() < Duration::from_secs(3), "{:?} without a grace period", stopping.elapsed());
     assert_eq!(folder.effects(), Vec::<String>::new());
 
     let _second = worker(&store, transactional(inserting())).build().expect("built").spawn();
@@ -184,7 +184,7 @@ async fn g3_plain_and_transactional_handlers_share_an_event() {
     assert_eq!(event(&store, "k").await.failures, 1);
 }
 
-async fn a_commit_that_is_refused_is_a_failure_and_no_endless_loop() {
+async fn a_refused_commit_is_a_failure_and_not_an_endless_loop() {
     let folder = Folder::new();
     let store = folder.open_with_tables().await;
     let runs = Arc::new(AtomicUsize::new(0));
@@ -216,7 +216,7 @@ async fn a_commit_that_is_refused_is_a_failure_and_no_endless_loop() {
     assert_eq!(folder.effects(), ["well"]);
 }
 
-async fn a_handler_that_swallows_the_end_of_its_inner_transaction_loses_nothing_silently() {
+async fn a_handler_that_ignores_the_end_of_its_inner_transaction_loses_nothing_silently() {
     loses_nothing_silently(|tx| {
         Box::pin(async move {
             let inner = tx.transaction(async |tx| {
@@ -253,7 +253,7 @@ async fn a_handler_that_commits_by_itself_does_no_harm_to_the_store() {
 async fn a_handler_whose_statement_rolled_everything_back_loses_nothing_silently() {
     loses_nothing_silently(|tx| {
         Box::pin(async move {
-            // The second is a conflict, and the answer to it is to end the transaction.
+            // The second insert violates the constraint, and SQLite then rolls the transaction back.
             let _ = tx.batch_execute("INSERT OR ROLLBACK INTO uniques VALUES ('u'), ('u')").await;
             Ok(Handled::Done)
         })
@@ -261,8 +261,7 @@ async fn a_handler_whose_statement_rolled_everything_back_loses_nothing_silently
     .await;
 }
 
-/// Whatever a handler does to its transaction after writing a row: an event that is done has its row, and the store
-/// goes on working.
+/// Misuses the transaction after writing a row. A done event must have its row, and the store must still work.
 async fn loses_nothing_silently(misuse: for<'t> fn(&'t mut Connection) -> Answer<'t>) {
     let folder = Folder::new();
     let store = folder.open_with_tables().await;
@@ -279,7 +278,7 @@ async fn loses_nothing_silently(misuse: for<'t> fn(&'t mut Connection) -> Answer
     if event.state == EventState::Done {
         assert_eq!(rows, 1, "done, and its row is there");
     } else {
-        assert!(event.note.is_some(), "a dead letter says why");
+        assert!(event.note.is_some(), "a dead letter has the reason");
     }
     accept(&store, "well").await;
     is_done(&store, "well").await;
@@ -289,8 +288,8 @@ async fn loses_nothing_silently(misuse: for<'t> fn(&'t mut Connection) -> Answer
 async fn events_are_accepted_while_a_plain_handler_runs() {
     let folder = Folder::new();
     let store = folder.open_with_tables().await;
-    let (started, told) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (starts, waits) = (started.clone(), told.clone());
+    let (started, finish) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (starts, waits) = (started.clone(), finish.clone());
     let handler = plain(move |_| {
         let (starts, waits) = (starts.clone(), waits.clone());
         async move {
@@ -309,11 +308,11 @@ async fn events_are_accepted_while_a_plain_handler_runs() {
     }
     assert!(before.elapsed() < Duration::from_secs(4), "{:?} for 20", before.elapsed());
     assert_eq!(event(&store, "k").await.state, EventState::Running);
-    told.add_permits(1);
+    finish.add_permits(1);
     is_done(&store, "k").await;
 }
 
-async fn a_transaction_longer_than_the_stores_time_limit_costs_other_events_nothing() {
+async fn a_transaction_longer_than_the_stores_timeout_costs_other_events_nothing() {
     let folder = Folder::new();
     drop(folder.open_with_tables().await);
     let store = folder.builder().timeout(Duration::from_millis(500)).open().await.expect("opened");
@@ -333,7 +332,7 @@ async fn a_transaction_longer_than_the_stores_time_limit_costs_other_events_noth
     let _worker = worker(&store, transactional(handler)).build().expect("built").spawn();
     accept(&store, "slow").await;
     let _ = started.acquire().await;
-    // Nobody can write now; whatever the answer is, the next delivery of the same event must tell the truth.
+    // Nothing can be written now. Whether this call succeeds or not, the next delivery of the event must succeed.
     let error = store.accept(joined_with("other", None, 1, "")).await.expect_err("not in time");
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     is_done(&store, "slow").await;
@@ -385,7 +384,7 @@ fn g3_effects_exist_exactly_once() {
             let store = stores[number % 2].clone();
             tokio::spawn(async move {
                 let (key, session) = (format!("k{number}"), format!("s{}", number % SESSIONS));
-                // A sender repeats until it is told 200.
+                // A sender repeats a delivery until it gets a 200.
                 while store.accept(joined_with(&key, Some(&session), number as i64, "")).await.is_err() {}
             })
         });

@@ -1,4 +1,4 @@
-//! What the SQLite store commits, and when: groups of writes, their failures, and the disk.
+//! Commits of the SQLite store: groups of writes, their failures, and flushing to the disk.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn one_write_that_fails_does_not_fail_those_committed_with_it() {
             "CREATE TRIGGER poison BEFORE INSERT ON jaas_events WHEN new.idempotency_key = 'poison'
              BEGIN SELECT RAISE({raise}, 'poisoned'); END"
         ));
-        // While it waits for the lock, the rest queues behind it and goes into one commit.
+        // While the first write waits for the lock, the others queue behind it and go into one commit.
         let mut other = folder.connection();
         other.batch_execute("BEGIN IMMEDIATE").expect("locked");
         let accepting: Vec<_> = ["first", "before", "poison", "after", "before"]
@@ -48,13 +48,13 @@ async fn one_write_that_fails_does_not_fail_those_committed_with_it() {
             .into();
         tokio::time::sleep(Duration::from_millis(100)).await;
         other.batch_execute("COMMIT").expect("unlocked");
-        let mut answers = Vec::new();
+        let mut results = Vec::new();
         for accepting in accepting {
-            answers.push(accepting.await.expect("no panic").map_err(|error| error.kind()));
+            results.push(accepting.await.expect("no panic").map_err(|error| error.kind()));
         }
         let poisoned = Err(StoreErrorKind::Unavailable);
         let new = Ok(Accepted::New);
-        assert_eq!(answers, [new, new, poisoned, new, Ok(Accepted::Duplicate)], "RAISE({raise})");
+        assert_eq!(results, [new, new, poisoned, new, Ok(Accepted::Duplicate)], "RAISE({raise})");
         assert_eq!(folder.number(EVENTS), 3);
     }
 }
@@ -112,7 +112,7 @@ async fn g1_commits_are_flushed_to_the_disk_before_the_call_returns() {
     let store = folder.open_with_tables().await;
     let journal = "SELECT journal_mode = 'wal' FROM pragma_journal_mode";
     assert_eq!(folder.number(journal), 1);
-    // What the writing connection is set to can only be asked on that connection: a trigger does.
+    // Only the writing connection can read its own settings, so a trigger reads them.
     folder.execute(
         "CREATE TRIGGER spy AFTER INSERT ON jaas_events
          BEGIN INSERT INTO effects (row) SELECT synchronous FROM pragma_synchronous; END",
@@ -146,7 +146,7 @@ fn g1_many_callers_at_once_store_every_event() {
     });
 }
 
-/// So many events from 64 callers at once.
+/// Accepts so many events from 64 callers at the same time.
 async fn accept_many(store: &SqliteStore, events: usize) {
     let callers = (0..64).map(|caller| {
         let store = store.clone();

@@ -79,7 +79,7 @@ impl Folder {
         effects::table.order(effects::id).select(effects::row).load(&mut self.connection()).expect("listed")
     }
 
-    /// A number that this statement answers.
+    /// The number that this statement returns.
     pub(crate) fn number(&self, sql: &str) -> i64 {
         number(&mut self.connection(), sql)
     }
@@ -127,7 +127,7 @@ pub(crate) fn joined_with(key: &str, session: Option<&str>, happened: i64, name:
 
 pub(crate) type Answer<'t> = Pin<Box<dyn Future<Output = HandlerResult> + Send + 't>>;
 
-/// A handler that does this in the store's transaction.
+/// A handler that runs `work` in the store's transaction.
 pub(crate) fn in_transaction<F>(work: F) -> impl EventHandler<Connection>
 where
     F: for<'t> Fn(&'t mut Connection, Delivery) -> Answer<'t> + Send + Sync + 'static,
@@ -162,7 +162,7 @@ pub(crate) fn inserting() -> impl EventHandler<Connection> {
     })
 }
 
-/// A handler that does this outside any transaction.
+/// A handler that runs `work` outside any transaction.
 pub(crate) fn plain<F, R>(work: F) -> impl EventHandler
 where
     F: Fn(Delivery) -> R + Send + Sync + 'static,
@@ -198,7 +198,7 @@ pub(crate) async fn effects_in(tx: &mut Connection) -> diesel::QueryResult<i64> 
     diesel_async::RunQueryDsl::get_result(effects::table.count(), tx).await
 }
 
-/// A worker that is quick to try again, and gives up after three failures.
+/// A worker with short delays between attempts, whose events are dead letters after three failures.
 pub(crate) fn worker(store: &SqliteStore, handlers: Handlers<Connection>) -> WorkerBuilder<SqliteStore> {
     let backoff = Backoff::default()
         .initial_delay(Duration::from_millis(10))
@@ -212,7 +212,7 @@ pub(crate) async fn event(store: &SqliteStore, key: &str) -> StoredEvent {
     store.events(&query).await.expect("listed").items.remove(0)
 }
 
-/// The event once `wanted` holds for it.
+/// Waits until `wanted` is true for the event.
 pub(crate) async fn event_when(
     store: &SqliteStore,
     key: &str,
@@ -225,7 +225,7 @@ pub(crate) async fn event_when(
             return event;
         }
         assert!(started.elapsed() < Duration::from_secs(30), "still {event:?}");
-        // Nothing tells from outside when a worker has settled an event.
+        // A worker sends no signal when it has settled an event.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -1,6 +1,6 @@
 //! Database servers that belong to one test: it chooses their settings, stops them and starts them again.
 //!
-//! Each runs on a free port, in a folder that is removed with it, and without waiting for the disk.
+//! Each server runs on a free port, in a folder that is removed with it, and does not flush to the disk.
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
@@ -15,11 +15,11 @@ use diesel_async::{AsyncConnection as _, SimpleAsyncConnection as _};
 use jaas_diesel::{mysql, postgres};
 use tempfile::TempDir;
 
-/// It signs itself, for `localhost`.
+/// A self-signed certificate for `localhost`.
 pub(crate) const CERTIFICATE: &str = include_str!("server.crt");
 const KEY: &str = include_str!("server.key");
 
-/// Within this time a server is installed, answers, or ends.
+/// The timeout for installing, starting and stopping a server.
 const SOON: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +40,14 @@ pub(crate) struct OwnServer {
     folder: TempDir,
     programs: Programs,
     port: u16,
-    /// Whom it runs as, when the tests run as root, which these servers refuse.
+    /// The user that the server runs as when the tests run as root: these servers refuse to run as root.
     user: Option<&'static str>,
     server: Option<Child>,
 }
 
 impl OwnServer {
-    /// A new server with these settings (`name=value`), once it answers, with an empty database `app`. `None`, and said, when
-    /// the servers of this kind are not tested here.
+    /// A new, running server with these settings (`name=value`) and an empty database `app`. If servers of this kind are not
+    /// tested here, prints that and returns `None`.
     ///
     /// # Panics
     /// When its programs are not installed.
@@ -63,7 +63,7 @@ impl OwnServer {
         Some(server)
     }
 
-    /// A standby with these settings that follows this PostgreSQL, once it answers.
+    /// A running standby with these settings that follows this PostgreSQL.
     pub(crate) async fn start_standby(&self, settings: &[&str]) -> Self {
         let mut standby = Self::with_folder(self.kind);
         let mut copy = standby.command(&self.programs.server.with_file_name("pg_basebackup"));
@@ -87,7 +87,7 @@ impl OwnServer {
         server
     }
 
-    /// Gives this to the server's user, with these rights.
+    /// Makes the server's user the owner of this path, with these rights.
     fn owned(&self, path: &Path, mode: u32) {
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("set");
         if let Some(user) = self.user {
@@ -95,7 +95,7 @@ impl OwnServer {
         }
     }
 
-    /// Runs what makes its files. It ends with this, as the server does.
+    /// Runs the program that creates the server's files. Dropping the server ends it.
     async fn run(&mut self, mut command: Command) {
         let running = self.server.insert(command.spawn().expect("started"));
         let ended = loop {
@@ -108,7 +108,7 @@ impl OwnServer {
         assert!(ended.success(), "{}", self.log());
     }
 
-    /// Starts it with these settings after it was stopped, and waits until it answers.
+    /// Starts a stopped server with these settings, and waits until it accepts connections.
     pub(crate) async fn start_again(&mut self, settings: &[&str]) {
         let mut command = self.command(&self.programs.server);
         match self.kind {
@@ -139,7 +139,7 @@ impl OwnServer {
         while !self.answers().await {
             let ended = self.server.as_mut().and_then(|server| server.try_wait().expect("waited"));
             assert!(ended.is_none(), "it ended: {}", self.log());
-            assert!(started.elapsed() < SOON, "it does not answer: {}", self.log());
+            assert!(started.elapsed() < SOON, "it does not accept connections: {}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -150,7 +150,7 @@ impl OwnServer {
         self.signal(if self.kind == Kind::Postgres { "-QUIT" } else { "-KILL" });
     }
 
-    /// Lets it write what it has and end its connections, and waits until it is gone.
+    /// Shuts the server down, and waits until it is gone.
     pub(crate) fn shut_down(&mut self) {
         self.signal(if self.kind == Kind::Postgres { "-INT" } else { "-TERM" });
     }
@@ -180,7 +180,7 @@ impl OwnServer {
         }
     }
 
-    /// The address of its database `app`, for the user who may do everything.
+    /// The address of its database `app`, for the superuser.
     pub(crate) fn address(&self) -> String {
         match self.kind {
             Kind::Postgres => format!("postgres://postgres@127.0.0.1:{}/app", self.port),
@@ -188,7 +188,7 @@ impl OwnServer {
         }
     }
 
-    /// Does this in the database that comes with the server.
+    /// Executes this in the database that comes with the server.
     pub(crate) async fn execute(&self, sql: &str) {
         self.try_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
@@ -206,7 +206,7 @@ impl OwnServer {
         }
     }
 
-    /// Does these one after the other, which some of them must be.
+    /// Executes these one after the other; some of them cannot be sent together.
     pub(crate) async fn execute_each(&self, statements: &str) {
         for statement in statements.split("; ") {
             self.execute(statement).await;
@@ -216,7 +216,7 @@ impl OwnServer {
     async fn answers(&self) -> bool {
         match self.kind {
             Kind::Postgres => self.postgres().await.is_ok(),
-            // A node of a cluster connects before it answers.
+            // A node of a cluster accepts connections before it accepts statements.
             Kind::Mysql => match self.mysql().await {
                 Ok(mut connection) => connection.batch_execute("SELECT 1 FROM mysql.user").await.is_ok(),
                 Err(_) => false,
@@ -229,14 +229,14 @@ impl OwnServer {
         postgres::Connection::establish(&address).await
     }
 
-    /// Through the socket, which settings of the network leave alone.
+    /// Through the socket, which does not depend on the network settings.
     async fn mysql(&self) -> diesel::ConnectionResult<mysql::Connection> {
         let socket = self.socket();
         let address = format!("mysql://root@localhost/mysql?socket={}", socket.display());
         mysql::Connection::establish(&address).await
     }
 
-    /// What makes its files.
+    /// The command that creates the server's files.
     fn install(&self) -> Command {
         let mut install = self.command(&self.programs.installer);
         match self.kind {
@@ -259,9 +259,9 @@ impl OwnServer {
 
     fn mysql_options(&self) -> Vec<String> {
         let data = format!("--datadir={}", self.path("data").display());
-        // A server that starts removes the temporary tables that it finds, also those of others.
+        // A starting server removes every temporary table that it finds, also those of other servers.
         let temporary = format!("--tmpdir={}", self.folder.path().display());
-        // A server that does not know one that begins with `loose` goes on.
+        // A server ignores an unknown option that begins with `loose`.
         [
             "--no-defaults",
             &data,
@@ -307,7 +307,7 @@ impl Drop for OwnServer {
     }
 }
 
-/// Whether servers of this kind are tested here; otherwise it is said, past the capture of output.
+/// Whether servers of this kind are tested here. If not, prints that, past the capture of output.
 fn is_tested(kind: Kind) -> bool {
     let (variable, server) = match kind {
         Kind::Postgres => ("JAAS_TEST_POSTGRES_URL", "PostgreSQL"),
@@ -332,9 +332,9 @@ fn programs(kind: Kind) -> Programs {
         Kind::Mysql => &[("mariadb-install-db", "mariadbd"), ("mysqld", "mysqld")],
     };
     let found = pairs.iter().find_map(|(installer, server)| {
-        // Of one version, and not one from here and one from there.
+        // All programs must be of one version, so they come from one folder.
         folders().into_iter().find_map(|folder| {
-            // The other programs are beside what a link leads to.
+            // The other programs are beside the target of a link.
             let server = folder.join(server).canonicalize().ok()?;
             let beside = server.with_file_name(installer);
             let installer = if beside.is_file() { beside } else { program(installer)? };
@@ -354,7 +354,7 @@ fn program(name: &str) -> Option<PathBuf> {
     folders().into_iter().map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// The path, and where distributions put the servers.
+/// The search path, and the folders in which distributions put the servers.
 fn folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -364,7 +364,7 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// A free port that no connection is given by chance while the server is away.
+/// A free port outside the range of outgoing connections, so that none takes it while the server is away.
 fn free_port() -> u16 {
     use std::hash::{BuildHasher as _, RandomState};
     let start = RandomState::new().hash_one(0) % 10_000;

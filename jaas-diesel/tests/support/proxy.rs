@@ -1,4 +1,4 @@
-//! A way to a server that is cut after a statement has got there and before its answer comes back.
+//! A proxy before a server. It can cut a connection after a statement has reached the server and before the reply comes back.
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
@@ -11,12 +11,12 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
-/// Which answer never comes.
+/// Which reply never comes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cut {
-    /// That of a statement with this in it.
+    /// The reply to a statement that contains this text.
     pub(crate) at: &'static str,
-    /// On a connection that has asked a statement with this in it since its transaction began.
+    /// The reply to a commit, on a connection that has sent a statement with this text since its transaction began.
     pub(crate) after: &'static str,
 }
 
@@ -25,17 +25,17 @@ struct State {
     cut: Mutex<Option<Cut>>,
     done: Notify,
     notices: Mutex<Vec<Vec<u8>>>,
-    /// What all connections have asked for which PostgreSQL is not yet ready for the next.
+    /// How many requests of all connections PostgreSQL has not yet finished.
     unanswered: watch::Sender<i64>,
     away: watch::Sender<bool>,
 }
 
-/// Forwards what it gets, in both directions.
+/// Forwards bytes in both directions.
 #[derive(Clone)]
 pub(crate) struct Proxy {
     address: SocketAddr,
     state: Arc<State>,
-    /// Where new connections go.
+    /// The server that new connections lead to.
     server: watch::Sender<String>,
 }
 
@@ -54,7 +54,8 @@ impl Proxy {
                     continue;
                 }
                 let server = server.borrow().clone();
-                let server = TcpStream::connect(server).await.expect("the server of the tests answers");
+                let server =
+                    TcpStream::connect(server).await.expect("the server of the tests accepts connections");
                 // A packet that waits for others takes 40 ms, and there are many on the way to a commit.
                 client.set_nodelay(true).expect("set");
                 server.set_nodelay(true).expect("set");
@@ -69,7 +70,7 @@ impl Proxy {
         direct.replacen(host_and_port(direct), &self.address.to_string(), 1)
     }
 
-    /// Puts the server in this address behind the proxy. The connections there are stay with the one before.
+    /// Puts the server in this address behind the proxy. Existing connections stay with the previous server.
     pub(crate) fn set_server(&self, server: &str) {
         self.server.send_replace(host_and_port(server).to_owned());
     }
@@ -79,13 +80,13 @@ impl Proxy {
         *self.state.cut.lock().expect("not poisoned") = Some(cut);
     }
 
-    /// Ends every connection and lets no other through, until the server is there again.
+    /// Cuts every connection and lets no new one through, until the server is reachable again.
     pub(crate) fn set_away(&self, away: bool) {
         self.state.away.send_replace(away);
     }
 
-    /// The notices of PostgreSQL since this was last asked, in the order of each connection. Waits until everything that was
-    /// asked is over: some notices come after the answer.
+    /// The notices of PostgreSQL since the last call, in the order of each connection. Waits until PostgreSQL has finished every
+    /// request: some notices come after the reply.
     pub(crate) async fn notices(&self) -> Vec<Vec<u8>> {
         self.state.unanswered.subscribe().wait_for(|asked| *asked == 0).await.expect("the state is there");
         std::mem::take(&mut *self.state.notices.lock().expect("not poisoned"))
@@ -126,13 +127,13 @@ async fn forward(client: TcpStream, server: TcpStream, postgres: bool, state: Ar
 struct Wire {
     /// The statements that were prepared, by name or number.
     prepared: HashMap<Vec<u8>, String>,
-    /// What is being prepared on MySQL, which answers with the number.
+    /// The statement that MySQL is preparing. Its reply contains the number.
     preparing: Option<String>,
-    /// What was asked since the transaction began.
+    /// The statements since the transaction began.
     asked: Vec<String>,
-    /// Whether the next answer never comes.
+    /// Whether the next reply never comes.
     cut: bool,
-    /// How much was asked for which PostgreSQL is not yet ready for the next.
+    /// How many requests PostgreSQL has not yet finished.
     unanswered: i64,
 }
 
@@ -248,7 +249,7 @@ async fn down(
             wire.cut
         };
         if cut {
-            // PostgreSQL has committed what stands alone when it is ready for the next.
+            // A statement outside a transaction is committed once PostgreSQL is ready for the next one.
             if !postgres || message.first() == Some(&b'Z') {
                 state.done.notify_one();
                 return;

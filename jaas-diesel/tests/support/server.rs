@@ -1,4 +1,4 @@
-//! Databases of their own for tests on a server.
+//! A database for each test on a server.
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
@@ -7,7 +7,7 @@ use std::sync::Once;
 
 use diesel_async::AsyncConnection;
 
-/// The server in this variable, or the reason why it is not tested, said once and past the capture of output.
+/// The server in this variable, or the reason why it is not tested, which is printed once, past the capture of output.
 pub(crate) fn url(variable: &str) -> Result<String, String> {
     static SAID: [Once; 2] = [Once::new(), Once::new()];
     std::env::var(variable).map_err(|_| {
@@ -117,11 +117,11 @@ fn name() -> String {
 }
 
 async fn execute<C: AsyncConnection>(server: &str, sql: &str) {
-    let mut connection = C::establish(server).await.expect("the server of the tests answers");
+    let mut connection = C::establish(server).await.expect("the server of the tests accepts connections");
     connection.batch_execute(sql).await.expect(sql);
 }
 
-/// In a thread with a runtime of its own, because the test's may be ending.
+/// Runs in a thread with its own runtime, because the test's runtime may be ending.
 fn drop_later<C: AsyncConnection + 'static>(server: String, sql: String) {
     let dropped = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

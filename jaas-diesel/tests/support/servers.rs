@@ -1,4 +1,4 @@
-//! One text for the tests of both servers.
+//! What the tests on servers share, so that one text tests both kinds.
 // Each test file uses a part of it.
 #![allow(dead_code, unused_imports, unused_macros)]
 
@@ -29,7 +29,7 @@ use jaas_diesel::{Migration, MysqlStore, PostgresStore};
 
 pub(crate) use self::server::{Mysql, Postgres, url};
 
-/// Mounts tests on both servers, each with a database of its own.
+/// Mounts tests on both servers, each with its own database.
 macro_rules! on_both_servers {
     ($($(#[$meta:meta])* $name:ident)*) => {
         $crate::servers::on_server! { postgres: Postgres; $($(#[$meta])* $name)* }
@@ -37,7 +37,7 @@ macro_rules! on_both_servers {
     };
 }
 
-/// Mounts tests on one of them, in a module of this name.
+/// Mounts tests on one server, in a module of this name.
 macro_rules! on_server {
     ($module:ident: $Server:ident; $($(#[$meta:meta])* $name:ident)*) => {
         mod $module {
@@ -54,7 +54,7 @@ macro_rules! on_server {
 }
 pub(crate) use {on_both_servers, on_server};
 
-/// No test takes longer, whatever hangs.
+/// Runs a test, and fails it after 60 s.
 pub(crate) async fn in_time(test: impl Future<Output = ()>) {
     tokio::time::timeout(Duration::from_secs(60), test).await.expect("the test ends");
 }
@@ -89,7 +89,7 @@ pub(crate) trait Server: Send + Sync + Sized + 'static {
     /// The application's tables, next to the inbox.
     const TABLES: &str;
 
-    /// The address of the database, by which the connections of a store can be told from the test's.
+    /// The address of the database. It marks the connections of a store, so that they differ from the test's.
     fn address(&self) -> String;
     fn open_at(
         address: String,
@@ -101,20 +101,20 @@ pub(crate) trait Server: Send + Sync + Sized + 'static {
     fn close(store: &Self::Store) -> impl Future<Output = ()> + Send;
     /// How many connections the pool has, and how many of them are idle.
     fn pool(store: &Self::Store) -> (u32, u32);
-    /// Asks something on a connection of the pool, as the application does.
+    /// Runs a query on a connection of the pool, as the application does.
     fn read_from_pool(store: &Self::Store) -> impl Future<Output = i64> + Send;
     /// Opens so many connections of the pool, and leaves them idle.
     fn fill_pool(store: &Self::Store, size: u32) -> impl Future<Output = ()> + Send;
-    /// A connection of the test's, in the database.
+    /// The test's own connection to the database.
     fn connection(&self) -> impl Future<Output = Self::Connection> + Send;
-    /// A number that this statement answers.
+    /// The number that this statement returns.
     fn number(
         connection: &mut Self::Connection,
         sql: &str,
     ) -> impl Future<Output = diesel::QueryResult<i64>> + Send;
-    /// Answers how many connections of the store are on the server.
+    /// How many connections of the store the server has.
     fn count_connections(&self) -> impl Future<Output = i64> + Send;
-    /// Ends the connections of the store, or those that have last asked something like this.
+    /// Kills the connections of the store, or those whose last statement is like this one.
     fn kill(&self, asked: &str) -> impl Future<Output = ()> + Send;
     /// How many transactions are open in the database.
     fn open_transactions(&self) -> impl Future<Output = i64> + Send;
@@ -142,7 +142,7 @@ pub(crate) trait Server: Send + Sync + Sized + 'static {
         Self::number(&mut self.connection().await, sql).await.expect(sql)
     }
 
-    /// How many rows the application has of this event.
+    /// How many rows the application has for this event.
     async fn effects(&self, key: &str) -> i64 {
         self.ask(&format!("SELECT count(*) FROM effects WHERE effect = '{key}'")).await
     }
@@ -151,7 +151,7 @@ pub(crate) trait Server: Send + Sync + Sized + 'static {
         self.ask(&format!("SELECT count(*) FROM jaas_events WHERE idempotency_key = '{key}'")).await
     }
 
-    /// Waits until this is answered, because a server ends connections and transactions in its own time.
+    /// Waits until the number is the wanted one: a server takes its time to end connections and transactions.
     async fn becomes(&self, what: &str, wanted: i64) {
         let started = Instant::now();
         loop {
@@ -304,13 +304,13 @@ impl Server for Mysql {
              WHERE db = '{name}' AND id <> CONNECTION_ID()"
         );
         for Number { number } in diesel::sql_query(ids).load::<Number>(&mut own).await.expect("listed") {
-            // It may have ended by itself.
+            // The connection may have ended by itself.
             let _ = own.batch_execute(&format!("KILL {number}")).await;
         }
     }
 
     async fn open_transactions(&self) -> i64 {
-        // InnoDB answers with what it had looked up before, unless nobody has asked for a tenth of a second.
+        // InnoDB returns cached values, unless they are older than a tenth of a second.
         static ASKED: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _asked = ASKED.lock().await;
         tokio::time::sleep(Duration::from_millis(120)).await;
@@ -338,7 +338,7 @@ pub(crate) fn joined(key: &str, session: Option<&str>) -> Delivery {
     joined_at(key, session, now(), "")
 }
 
-/// The same bytes each time it is asked for.
+/// The same bytes at each call.
 pub(crate) fn repeated(key: &str) -> Delivery {
     joined_at(key, None, Timestamp::from_millis(1), "")
 }
@@ -360,7 +360,7 @@ pub(crate) fn step() -> Step {
     Step { handler: "handler".into(), last: true, next: None }
 }
 
-/// Claims one event, accepted for it.
+/// Accepts an event and claims it.
 pub(crate) async fn claimed<S: EventAdmin>(store: &S, key: &str) -> Claim {
     store.accept(repeated(key)).await.expect("accepted");
     let claim = store.claim(&request(1)).await.expect("claimed").pop();
@@ -369,7 +369,7 @@ pub(crate) async fn claimed<S: EventAdmin>(store: &S, key: &str) -> Claim {
 
 pub(crate) type Answer<'t> = Pin<Box<dyn Future<Output = HandlerResult> + Send + 't>>;
 
-/// A handler that does this in the store's transaction.
+/// A handler that runs `work` in the store's transaction.
 pub(crate) fn in_transaction<C, F>(work: F) -> impl EventHandler<C>
 where
     C: Send + 'static,
@@ -402,7 +402,7 @@ pub(crate) fn inserting<C: AsyncConnection + 'static>() -> impl EventHandler<C> 
     })
 }
 
-/// A handler that does this outside any transaction.
+/// A handler that runs `work` outside any transaction.
 pub(crate) fn plain<F, R>(work: F) -> impl EventHandler
 where
     F: Fn(Delivery) -> R + Send + Sync + 'static,
@@ -432,12 +432,12 @@ pub(crate) async fn insert<C: AsyncConnection>(tx: &mut C, effect: &str) -> dies
     tx.batch_execute(&format!("INSERT INTO effects (effect) VALUES ('{effect}')")).await
 }
 
-/// Work as the store takes it.
+/// Work in the form that the store takes.
 pub(crate) fn work<C>(work: impl for<'t> FnOnce(&'t mut C) -> Answer<'t> + Send + 'static) -> TxWork<C> {
     Box::new(work)
 }
 
-/// A worker that is quick to try again, and gives up after three failures.
+/// A worker with short delays between attempts, whose events are dead letters after three failures.
 pub(crate) fn worker<S: EventAdmin + Clone>(store: &S, handlers: Handlers<S::Tx>) -> WorkerBuilder<S> {
     let backoff = Backoff::default()
         .initial_delay(Duration::from_millis(10))
@@ -451,7 +451,7 @@ pub(crate) async fn event<S: EventAdmin>(store: &S, key: &str) -> StoredEvent {
     store.events(&query).await.expect("listed").items.pop().expect("stored")
 }
 
-/// The event once `wanted` holds for it.
+/// Waits until `wanted` is true for the event.
 pub(crate) async fn event_when<S: EventAdmin>(
     store: &S,
     key: &str,
@@ -464,7 +464,7 @@ pub(crate) async fn event_when<S: EventAdmin>(
             return event;
         }
         assert!(started.elapsed() < Duration::from_secs(15), "still {event:?}");
-        // Nothing tells from outside when a worker has settled an event.
+        // A worker sends no signal when it has settled an event.
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -475,7 +475,7 @@ pub(crate) async fn is_done<S: EventAdmin>(store: &S, key: &str) -> StoredEvent 
     event
 }
 
-/// Answers well again within this time, without being opened again.
+/// Waits until the store works again, within this time and without being opened again.
 pub(crate) async fn works_again<S: EventAdmin>(store: &S, key: &str, within: Duration) {
     let started = Instant::now();
     for round in 0.. {

@@ -1,5 +1,7 @@
-//! Taking responsibility for what was delivered. `Connection` and `dialect` are those of the backend that compiles this
-//! file.
+//! Storing what a sender delivered: events, conflicts and bodies in quarantine.
+//!
+//! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `accept`,
+//! `counts` and `dialect` are the backend's modules of these names.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,18 +20,19 @@ pub(in super::super) async fn accept(
     events: &[&NewEvent],
     callers_time: bool,
 ) -> QueryResult<Vec<(Accepted, Option<Lease>)>> {
-    // The first of each key is inserted. The insert itself shows whether the key was free, never an earlier select.
+    // Only the first event with each key is inserted. The insert itself shows whether the key was free; an earlier select
+    // could not.
     let mut seen = HashSet::with_capacity(events.len());
     let mut firsts: Vec<&NewEvent> =
         events.iter().copied().filter(|event| seen.insert(event.key())).collect();
-    // All in the same order, or two groups with the same sessions or keys would wait for each other.
+    // Every group inserts in this order; otherwise two groups with the same sessions or keys would wait for each other.
     firsts.sort_by_key(|event| (event.session_id.as_deref(), event.occurred_at, event.key()));
     let place: HashMap<(&str, &str), usize> =
         firsts.iter().enumerate().map(|(place, event)| (event.key(), place)).collect();
     let mut inserted = insert_new(connection, &firsts, callers_time).await?;
     let mut outcomes: Vec<Option<(Accepted, Option<Lease>)>> = Vec::with_capacity(events.len());
     for event in events {
-        // Taken, because the next one with the same key is not new.
+        // `take`, because a second event with the same key is not new.
         let new = place.get(&event.key()).and_then(|place| inserted.get_mut(*place)).and_then(Option::take);
         outcomes.push(new.map(|inserted| (Accepted::New, inserted.lease)));
     }
@@ -66,7 +69,7 @@ pub(in super::super) async fn accept(
     Ok(all)
 }
 
-/// Keeps a body whose key was taken by another, once; returns whether it is new.
+/// Stores a body whose key another body has, or counts it if it is stored already. Returns whether it is new.
 async fn count_conflict(connection: &mut Connection, conflict: &NewConflict<'_>) -> QueryResult<bool> {
     use jaas_conflicts::dsl;
     diesel::insert_into(dsl::jaas_conflicts)
@@ -83,7 +86,7 @@ async fn count_conflict(connection: &mut Connection, conflict: &NewConflict<'_>)
     Ok(seen.select(dsl::seen).get_result::<i32>(connection).await? == 1)
 }
 
-/// Keeps a body that cannot be parsed, once.
+/// Stores a body that cannot be parsed, or counts it if it is stored already.
 pub(in super::super) async fn quarantine(
     connection: &mut Connection,
     body: &NewQuarantined,

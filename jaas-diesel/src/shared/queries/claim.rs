@@ -1,4 +1,7 @@
-//! Taking work, and keeping it. `Connection` and `dialect` are those of the backend that compiles this file.
+//! Claiming events, and renewing their leases.
+//!
+//! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `counts`,
+//! `dialect` and `queues` are the backend's modules of these names.
 
 use std::time::Duration;
 
@@ -18,14 +21,14 @@ use crate::now::Now;
 use crate::rows::{CrashedRow, Phase, QueueRow, since, slot, text};
 use crate::schema::{jaas_events, jaas_queues};
 
-/// How many leases that ran out are taken over at a time.
+/// The most expired leases that one claim takes over.
 const MAX_EXPIRED: i64 = 256;
 
-/// How much of a worker's name is kept.
+/// The length to which a worker's name is truncated.
 const MAX_WORKER_CHARS: usize = 255;
 
-/// Claims sessions, each with the event to run. Adds to `dead_letters` the events that became dead letters for their crashes, to be
-/// reported once they are committed.
+/// Claims sessions; returns the event to run in each. Adds to `dead_letters` the events that became dead letters after too
+/// many crashes. The caller reports these once they are committed.
 pub(in super::super) async fn claim(
     connection: &mut Connection,
     request: &ClaimRequest,
@@ -37,19 +40,19 @@ pub(in super::super) async fn claim(
     }
     let worker: String = text(&request.worker).chars().take(MAX_WORKER_CHARS).collect();
     let next = (NextClaim { lease: request.lease, order: request.order, following: 0 }, Some(worker));
-    let mut given_up = Vec::new();
+    let mut dead = Vec::new();
     let claims: Vec<Claim> = atomically!(connection, {
         let Seen { now, expired, suspects } = look(connection, now).await?;
         if expired {
             let mut freed = Vec::new();
             for queue in lock_due(connection, Phase::Running, now, MAX_EXPIRED).await? {
-                freed.push(take_over(connection, queue, request, now, &mut given_up).await?);
+                freed.push(take_over(connection, queue, request, now, &mut dead).await?);
             }
             go_on(connection, freed, now).await?;
         }
         let mut freed = Vec::new();
         if (expired || suspects) && !a_suspect_runs(connection).await? {
-            // If another one begins in this moment, the database refuses the second, and this is tried again.
+            // If another worker claims a suspect at this moment, the database refuses this claim, and it is tried again.
             let queues = lock_due(connection, Phase::Suspect, now, 1).await?;
             freed.extend(queues.into_iter().map(|queue| Freed {
                 queue,
@@ -65,17 +68,17 @@ pub(in super::super) async fn claim(
             suspects_turn: false,
         }));
         let claims = go_on(connection, freed, now).await?;
-        if let Some(first) = given_up.as_slice().first() {
-            let dead = given_up.len() as i64;
-            count(connection, slot(first.event.get()), &[(WAITING, -dead), (DEAD, dead)]).await?;
+        if let Some(first) = dead.as_slice().first() {
+            let number = dead.len() as i64;
+            count(connection, slot(first.event.get()), &[(WAITING, -number), (DEAD, number)]).await?;
         }
         QueryResult::Ok(claims.into_values().collect())
     })?;
-    dead_letters.extend(given_up);
+    dead_letters.extend(dead);
     Ok(claims)
 }
 
-/// The queues of a phase, as a constant of the text: they are found by the index that begins with it.
+/// The queues of a phase. The phase is a constant of the SQL text, so that the partial index for it can serve the query.
 macro_rules! queues {
     ($phase:literal) => {
         crate::schema::jaas_queues::table
@@ -84,10 +87,10 @@ macro_rules! queues {
 }
 pub(super) use queues;
 
-/// What there is to do besides the queues that wait.
+/// What there is to do besides claiming waiting queues.
 struct Seen {
     now: i64,
-    /// Whether leases have run out.
+    /// Whether leases have expired.
     expired: bool,
     /// Whether events that have crashed before are due.
     suspects: bool,
@@ -101,14 +104,14 @@ async fn look(connection: &mut Connection, now: Now) -> QueryResult<Seen> {
     Ok(Seen { now, expired, suspects })
 }
 
-/// Whether an event runs that has crashed before.
+/// Whether an event that has crashed before is running.
 async fn a_suspect_runs(connection: &mut Connection) -> QueryResult<bool> {
     use jaas_queues::dsl;
     let runs = dsl::jaas_queues.filter(dsl::suspect_turn.eq(1));
     diesel::select(exists(runs)).get_result(connection).await
 }
 
-/// Frees a queue whose lease ran out: its event has crashed, and is dead if that has happened too often.
+/// Frees a queue whose lease has expired. Its event counts as crashed, and becomes a dead letter if it has crashed too often.
 async fn take_over(
     connection: &mut Connection,
     queue: QueueRow,
@@ -133,7 +136,7 @@ async fn take_over(
     Ok(Freed { queue, next: None, suspects_turn: false })
 }
 
-/// Extends the leases that are held; returns the others.
+/// Extends the leases that are still held; returns those that are not.
 pub(in super::super) async fn renew(
     connection: &mut Connection,
     leases: &[Lease],
@@ -159,10 +162,10 @@ pub(in super::super) async fn renew(
     })
 }
 
-/// How long it is until there is something to do.
+/// The time until a worker has something to do.
 pub(in super::super) async fn next_due(connection: &mut Connection, now: Now) -> QueryResult<NextDue> {
     use jaas_queues::dsl::due_at;
-    /// When the next queue of a phase is due after now.
+    /// The next time, after now, at which a queue of this phase is due.
     macro_rules! next {
         ($phase:literal) => {
             queues!($phase).filter(due_at.gt(now)).select(min(due_at)).single_value()

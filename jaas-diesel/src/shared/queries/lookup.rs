@@ -1,4 +1,7 @@
-//! Listing what is stored. `Connection` and `dialect` are those of the backend that compiles this file.
+//! Listing what is stored.
+//!
+//! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`, and
+//! `dialect` the backend's module of this name.
 
 use diesel::dsl::{count_star, exists, max, min, not, sql};
 use diesel::prelude::{
@@ -15,10 +18,10 @@ use super::{WAITING, after, one_more, state_is};
 use crate::rows::{AttemptRow, AuditRow, ConflictRow, EventRow, QuarantineRow, indexed, text};
 use crate::schema::{jaas_attempts, jaas_events, jaas_queues};
 
-/// The rows that match a query, one more than the page holds, with this selection.
+/// The statement for the events that match a query: one row more than the page holds, with the selected columns.
 ///
-/// A query that names something that has an index is ordered by that index too: the planner would otherwise read the rows
-/// in the order of their numbers until enough of them match, however few there are.
+/// If the query names a column with an index, the rows are ordered by that column first. Otherwise the planner would read
+/// the whole table in the order of its ids until enough rows match, even when few do.
 macro_rules! matching {
     ($query:expr, $select:expr) => {{
         use crate::schema::{jaas_events::dsl, jaas_queues};
@@ -100,26 +103,26 @@ macro_rules! paged {
     }};
 }
 
-/// One row more than the page holds, which shows whether there is another page.
+/// The events that match a query: one row more than the page holds, which shows whether another page follows.
 pub(in super::super) async fn events(
     connection: &mut Connection,
     query: &EventQuery,
 ) -> QueryResult<Vec<EventRow>> {
     let rows = matching!(query, EventRow::as_select()).load(connection).await?;
-    as_they_are(connection, rows).await
+    mark_running(connection, rows).await
 }
 
-/// The event of this row.
+/// The event with this id.
 pub(in super::super) async fn event(
     connection: &mut Connection,
     event: RowId,
 ) -> QueryResult<Option<EventRow>> {
     let row = jaas_events::table.find(event.get()).select(EventRow::as_select()).load(connection).await?;
-    Ok(as_they_are(connection, row).await?.pop())
+    Ok(mark_running(connection, row).await?.pop())
 }
 
-/// Tells the events that run from those that wait.
-async fn as_they_are(connection: &mut Connection, mut rows: Vec<EventRow>) -> QueryResult<Vec<EventRow>> {
+/// Marks the running events. They are stored as waiting; their queue shows that they run.
+async fn mark_running(connection: &mut Connection, mut rows: Vec<EventRow>) -> QueryResult<Vec<EventRow>> {
     use jaas_queues::dsl;
     let waiting: Vec<i64> = rows.iter().filter(|row| row.state == WAITING).map(|row| row.id).collect();
     if waiting.is_empty() {

@@ -45,7 +45,7 @@ macro_rules! expired {
     }};
 }
 
-/// Deletes at most `limit` rows of each kind that need not be kept.
+/// Deletes at most `limit` rows of each kind that the retention does not keep.
 pub(in super::super) async fn purge(
     connection: &mut Connection,
     retention: &Retention,
@@ -60,7 +60,7 @@ pub(in super::super) async fn purge(
     }
     if !expired.is_empty() {
         expired = atomically!(connection, {
-            // Some may have been replayed meanwhile.
+            // An operator may have replayed some of them meanwhile.
             let settled = jaas_events::table
                 .filter(jaas_events::id.eq_any(&expired).and(jaas_events::settled_at.is_not_null()))
                 .order(jaas_events::id)
@@ -122,7 +122,7 @@ pub(in super::super) async fn purge(
 const SETTLED_STATES: [EventState; 4] =
     [EventState::Done, EventState::Ignored, EventState::Dead, EventState::Discarded];
 
-/// Deletes at most `limit` settings records that need not be kept; returns how many.
+/// Deletes at most `limit` settings records that `keep` does not keep; returns how many.
 pub(in super::super) async fn purge_settings_records(
     connection: &mut Connection,
     keep: Keep,
@@ -161,7 +161,8 @@ fn each_once(mut ids: Vec<i64>, limit: i64) -> Vec<i64> {
     ids
 }
 
-/// At most `limit` events of this state that need not be kept, the oldest first.
+/// At most `limit` events of this state that the retention does not keep, the oldest first. Events whose keys must be known
+/// for a while yet are kept.
 async fn expired_events(
     connection: &mut Connection,
     state: EventState,

@@ -1,5 +1,7 @@
-//! Accepting what was quarantined and can be parsed now. `Connection` and `dialect` are those of the backend that compiles
-//! this file.
+//! Accepting bodies from quarantine that can be parsed now.
+//!
+//! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `counts` and
+//! `dialect` are the backend's modules of these names.
 
 use std::collections::HashSet;
 
@@ -16,7 +18,7 @@ use crate::now::Now;
 use crate::rows::{MAX_BYTES, NewEvent, endpoints_and_keys, slot};
 use crate::schema::{self, jaas_events, jaas_quarantine};
 
-/// Parses a page of the quarantine again, as much of it as one commit takes.
+/// Parses a page of the quarantine again, up to the size of one commit, and accepts what can be parsed.
 pub(in super::super) async fn replay_quarantined(
     connection: &mut Connection,
     page: PageRequest,
@@ -24,7 +26,7 @@ pub(in super::super) async fn replay_quarantined(
     now: Now,
 ) -> QueryResult<QuarantineReplay> {
     use jaas_quarantine::dsl;
-    // It is acknowledged like a delivery.
+    // A replay must be as durable as a delivery.
     dialect::prepare(connection).await?;
     atomically!(connection, {
         let mut replayed = QuarantineReplay::default();
@@ -63,7 +65,7 @@ pub(in super::super) async fn replay_quarantined(
     })
 }
 
-/// The rows of a page that go into one commit, and where the next page starts.
+/// The rows of a page that fit into one commit, and the row behind which the next page begins.
 async fn fitting(connection: &mut Connection, page: PageRequest) -> QueryResult<(Vec<i64>, Option<RowId>)> {
     use jaas_quarantine::dsl;
     let rows =
@@ -85,7 +87,7 @@ async fn fitting(connection: &mut Connection, page: PageRequest) -> QueryResult<
     Ok((ids, next))
 }
 
-/// The rows that have the keys of these events.
+/// The ids of the stored events with the keys of these events.
 async fn with_keys_of(connection: &mut Connection, events: &[&NewEvent]) -> QueryResult<Vec<i64>> {
     use jaas_events::dsl;
     let (endpoints, keys) = endpoints_and_keys(events.iter().copied());

@@ -1,5 +1,7 @@
-//! What operators do to events: replay, discard, erase, and what is noted of it. `Connection` and `dialect` are those of
-//! the backend that compiles this file.
+//! What operators do to events: replay, discard, reveal and erase them. Each action has an entry in the audit.
+//!
+//! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `accept`,
+//! `counts` and `dialect` are the backend's modules of these names.
 
 use diesel::dsl::{case_when, exists, not, sql};
 use diesel::prelude::{
@@ -20,9 +22,10 @@ use crate::now::Now;
 use crate::rows::{Arrival, NewAudit, QueueRow, earliest, indexed, ordering_key_of, slot, state, text};
 use crate::schema::{self, jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_queues};
 
-/// The beginning of a trace context as it is stored: its `traceparent`, of version 00.
+/// The length of a `traceparent` of version 00, with which a stored trace context begins.
 const TRACEPARENT_LENGTH: i32 = 55;
 
+/// Replays a settled event.
 pub(in super::super) async fn replay(
     connection: &mut Connection,
     event: RowId,
@@ -57,7 +60,7 @@ pub(in super::super) async fn replay_matching(
     use jaas_events::dsl;
     atomically!(connection, {
         let ids: Vec<i64> = matching!(query, dsl::id).load(connection).await?;
-        // One more than the page was read, and is left alone.
+        // The row that was read beyond the page is not replayed.
         let page = ids.get(..query.page.clamped_limit()).unwrap_or(&ids);
         let settled = dsl::jaas_events
             .filter(dsl::id.eq_any(page).and(dsl::settled_at.is_not_null()).and(dsl::erased_at.is_null()))
@@ -69,7 +72,7 @@ pub(in super::super) async fn replay_matching(
     })
 }
 
-/// Makes these settled events, which are locked, wait again.
+/// Makes these settled and locked events wait again.
 async fn replay_all(
     connection: &mut Connection,
     events: &[i64],
@@ -89,7 +92,7 @@ async fn replay_all(
     let nothing = "".into_sql::<Text>();
     diesel::update(of_events())
         .set((
-            // Before the state, because MySQL assigns one after the other.
+            // Before the state: MySQL evaluates the assignments in their order.
             dsl::completed.eq(case_when(dsl::state.eq(DONE), nothing).otherwise(dsl::completed)),
             dsl::state.eq(WAITING),
             (dsl::failures.eq(0), dsl::crashes.eq(0), dsl::interruptions.eq(0)),
@@ -105,12 +108,12 @@ async fn replay_all(
     count(connection, slot(*first), &changes).await
 }
 
-/// The name of a state as a constant.
+/// The state's name as a constant, if there is such a state.
 fn known(name: &str) -> Option<&'static str> {
     EventState::from_name(name).map(EventState::as_str)
 }
 
-/// Records what was done to events; returns how many of them there are.
+/// Adds an entry to the audit for each of these events; returns how many of them exist.
 pub(super) async fn record_audit(
     connection: &mut Connection,
     events: &[i64],
@@ -143,7 +146,7 @@ pub(super) async fn record_audit(
     Ok(found)
 }
 
-/// Discards an event that waits, is ignored or is dead.
+/// Discards an event that is waiting, ignored or dead.
 pub(in super::super) async fn discard(
     connection: &mut Connection,
     event: RowId,
@@ -163,7 +166,7 @@ pub(in super::super) async fn discard(
     })
 }
 
-/// Discards what can be of a page; returns every row of the page, and whether it was discarded.
+/// Discards the events of a page that can be discarded. Returns every row of the page, and whether it was discarded.
 pub(in super::super) async fn discard_matching(
     connection: &mut Connection,
     query: &EventQuery,
@@ -179,7 +182,7 @@ pub(in super::super) async fn discard_matching(
     })
 }
 
-/// Discards those of these events that can be; returns each that exists, and the state that prevented it.
+/// Discards those of these events that can be discarded. Returns every event that exists, with the state that prevented it.
 async fn discard_all(
     connection: &mut Connection,
     events: &[i64],
@@ -190,24 +193,24 @@ async fn discard_all(
     let of_events = || dsl::jaas_events.filter(dsl::id.eq_any(events)).order(dsl::id);
     let keys: Vec<String> =
         of_events().filter(state_is!("waiting")).select(dsl::ordering_key).load(connection).await?;
-    // Before the events, as everywhere. An event that is replayed in this moment may have no queue yet, and stays.
+    // Queues are locked before events everywhere. An event that is being replayed may have no queue yet; it stays.
     let queues = lock_queues(connection, keys).await?;
     let runs = |id: i64| queues.iter().any(|queue| queue.event_id == Some(id));
     let rows: Vec<(i64, String, String)> =
         locked!(of_events().select((dsl::id, dsl::state, dsl::ordering_key))).load(connection).await?;
-    let (mut discarded, mut changes, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut discarded, mut changes, mut found) = (Vec::new(), Vec::new(), Vec::new());
     for (id, was, key) in rows {
         let waits = was == WAITING && queues.iter().any(|queue| queue.ordering_key == key) && !runs(id);
         if waits || was == IGNORED || was == DEAD {
             discarded.push(id);
             changes.extend(known(&was).map(|was| (was, -1)));
-            answers.push((id, None));
+            found.push((id, None));
         } else {
             let state = if was == WAITING { EventState::Running.as_str().to_owned() } else { was };
-            answers.push((id, Some(state)));
+            found.push((id, Some(state)));
         }
     }
-    let Some(first) = discarded.as_slice().first().copied() else { return Ok(answers) };
+    let Some(first) = discarded.as_slice().first().copied() else { return Ok(found) };
     diesel::update(dsl::jaas_events.filter(dsl::id.eq_any(&discarded)))
         .set((
             dsl::state.eq(DISCARDED),
@@ -216,14 +219,14 @@ async fn discard_all(
         ))
         .execute(connection)
         .await?;
-    look_again(connection, queues, now).await?;
+    wait_for_rest(connection, queues, now).await?;
     record_audit(connection, &discarded, AuditAction::Discarded, audit, now).await?;
     changes.push((DISCARDED, discarded.len() as i64));
     count(connection, slot(first), &changes).await?;
-    Ok(answers)
+    Ok(found)
 }
 
-/// Locks these queues.
+/// Locks these queues, in the order of their keys.
 async fn lock_queues(connection: &mut Connection, mut keys: Vec<String>) -> QueryResult<Vec<QueueRow>> {
     use jaas_queues::dsl;
     keys.sort_unstable();
@@ -235,15 +238,16 @@ async fn lock_queues(connection: &mut Connection, mut keys: Vec<String>) -> Quer
     locked!(queues.select(QueueRow::as_select())).load(connection).await
 }
 
-/// Lets queues in which nothing runs, and of which events were taken, wait for what is left in them.
-async fn look_again(connection: &mut Connection, queues: Vec<QueueRow>, now: Now) -> QueryResult<()> {
+/// Makes queues from which events were removed wait for their remaining events. Queues in which an event runs stay as they
+/// are.
+async fn wait_for_rest(connection: &mut Connection, queues: Vec<QueueRow>, now: Now) -> QueryResult<()> {
     let now: i64 = diesel::select(now).get_result(connection).await?;
     let free = queues.into_iter().filter(|queue| queue.event_id.is_none());
     let freed = free.map(|queue| Freed { queue, next: None, suspects_turn: false }).collect();
     go_on(connection, freed, now).await.map(drop)
 }
 
-/// Records that an operator looked at a body.
+/// Records in the audit that an operator looked at a body.
 pub(in super::super) async fn reveal(
     connection: &mut Connection,
     event: RowId,
@@ -256,6 +260,7 @@ pub(in super::super) async fn reveal(
     })
 }
 
+/// Erases the bodies of a session's events, and what else of them may be personal.
 pub(in super::super) async fn erase_session(
     connection: &mut Connection,
     session: &SessionId,
@@ -273,7 +278,7 @@ pub(in super::super) async fn erase_session(
         if queues.iter().any(|queue| queue.event_id.is_some()) {
             return Ok(Err(StoreError::some_are_running(1)));
         }
-        // Also those that came after their event was erased.
+        // Also the conflicts that arrived after their event was erased.
         let all: Vec<i64> = events.iter().map(|(id, ..)| *id).collect();
         let conflicts = conflicts_of(connection, &all).await?;
         diesel::update(jaas_conflicts::table.filter(jaas_conflicts::id.eq_any(conflicts)))
@@ -292,7 +297,7 @@ pub(in super::super) async fn erase_session(
             .set((
                 dsl::body.eq(Vec::<u8>::new()),
                 dsl::note.eq(None::<String>),
-                // What vendors have added to it is not known to be free of persons.
+                // The `tracestate` behind it may name persons: its content is up to the vendors.
                 dsl::trace_context.eq(schema::substr(dsl::trace_context, 1, TRACEPARENT_LENGTH)),
                 dsl::erased_at.eq(now.nullable()),
             ))
@@ -303,13 +308,14 @@ pub(in super::super) async fn erase_session(
             .execute(connection)
             .await?;
         record_audit(connection, &ids, AuditAction::Erased, audit, now).await?;
-        look_again(connection, queues, now).await?;
+        wait_for_rest(connection, queues, now).await?;
         let waited = events.iter().filter(|(_, state, _)| state == WAITING).count() as i64;
         count(connection, slot(first), &[(WAITING, -waited), (DISCARDED, waited)]).await?;
         Ok(Ok(ids.len() as u64))
     })
 }
 
+/// The ids of the conflicts with the keys of these events.
 pub(super) async fn conflicts_of(connection: &mut Connection, events: &[i64]) -> QueryResult<Vec<i64>> {
     let same_key = jaas_events::endpoint
         .eq(jaas_conflicts::endpoint)

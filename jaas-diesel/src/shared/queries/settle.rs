@@ -1,5 +1,7 @@
-//! Recording how the run of an event ended, and going on in its session. `Connection` and `dialect` are those of the
-//! backend that compiles this file.
+//! Recording how the run of an event ended, and continuing with the next event of its session.
+//!
+//! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `accept`,
+//! `counts`, `dialect` and `queues` are the backend's modules of these names.
 
 use std::collections::HashMap;
 
@@ -22,27 +24,27 @@ use crate::rows::{
 };
 use crate::schema::{jaas_attempts, jaas_events};
 
-/// A queue that is locked and in which nothing runs any more.
+/// A locked queue whose event no longer runs.
 pub(super) struct Freed {
     pub(super) queue: QueueRow,
-    /// Whether to claim its next event, and for whom.
+    /// How to claim its next event, and for which worker; `None` to let it wait.
     pub(super) next: Option<(NextClaim, Option<String>)>,
-    /// Whether an event that has crashed may be claimed in it.
+    /// Whether an event that has crashed before may be claimed.
     pub(super) suspects_turn: bool,
 }
 
 impl Freed {
     /// The queue of an event that has been settled.
     fn settled(queue: QueueRow, next: Option<NextClaim>) -> Self {
-        // After an event that has crashed, the others that have are to have their turn.
+        // Of the events that have crashed before, one runs at a time. Now another queue has its turn.
         let next = next.filter(|_| queue.suspect_turn.is_none());
         let worker = queue.worker.clone();
         Self { queue, next: next.map(|next| (next, worker)), suspects_turn: false }
     }
 }
 
-/// Lets each queue do what is next in it: run an event that is claimed now, wait, or end. Returns the claims, by the keys
-/// of their queues.
+/// Moves each queue on: its next event is claimed, or it waits, or it ends because no event is left. Returns the claims by the
+/// keys of their queues.
 pub(super) async fn go_on(
     connection: &mut Connection,
     freed: Vec<Freed>,
@@ -56,7 +58,7 @@ pub(super) async fn go_on(
     let Next { mut claims, changed, ended, behind } = next(freed, heads, now);
     queues::write_queues(connection, changed, ended).await?;
     if !behind.is_empty() {
-        // Ordered in each queue.
+        // The rows of each queue are in their order.
         let mut rows: HashMap<String, Vec<HeadRow>> = HashMap::with_capacity(behind.len());
         for row in queues::following(connection, &behind).await? {
             rows.entry(row.ordering_key.clone()).or_default().push(row);
@@ -71,18 +73,18 @@ pub(super) async fn go_on(
     Ok(claims)
 }
 
-/// What is next in some queues.
+/// The next step of some queues.
 pub(in super::super) struct Next {
     pub(in super::super) claims: HashMap<String, Claim>,
-    /// The queues as they are to be.
+    /// The queues to write, with their new values.
     pub(in super::super) changed: Vec<QueueRow>,
-    /// The keys of those in which nothing waits.
+    /// The keys of the queues to delete, because no event waits in them.
     pub(in super::super) ended: Vec<String>,
-    /// The claims for which more is to be listed.
+    /// The claims whose following events are to be listed.
     pub(in super::super) behind: Vec<Behind>,
 }
 
-/// Decides what is next in each queue, given the events at its head.
+/// Decides the next step of each queue, given the events at its head.
 pub(super) fn next(freed: Vec<Freed>, heads: Vec<HeadRow>, now: i64) -> Next {
     let mut by_queue: HashMap<String, [Option<HeadRow>; 2]> = HashMap::with_capacity(freed.len());
     for head in heads {
@@ -115,7 +117,7 @@ pub(super) fn next(freed: Vec<Freed>, heads: Vec<HeadRow>, now: i64) -> Next {
         };
         let suspect = head.crashes > 0;
         let Some((wanted, worker)) = wanted.filter(|_| !suspect || suspects_turn) else {
-            // A queue that has waited longer stays in front.
+            // Keeps the earlier time, so that a queue that has waited longer comes first.
             let due_at = if queue.event_id.is_none() { queue.due_at.min(now) } else { now };
             next.changed.push(queue.waiting(due_at, suspect));
             continue;
@@ -143,7 +145,7 @@ pub(super) fn next(freed: Vec<Freed>, heads: Vec<HeadRow>, now: i64) -> Next {
     next
 }
 
-/// Locks the queues of leases that are held, and returns them by the event that runs.
+/// Locks the queues whose leases are held. Returns them by their running events, and the current time.
 async fn held(
     connection: &mut Connection,
     leases: &[Lease],
@@ -151,7 +153,7 @@ async fn held(
 ) -> QueryResult<(HashMap<i64, QueueRow>, i64)> {
     let events = leases.iter().map(|lease| lease.event.get()).collect();
     let queues = queues::lock_running(connection, events, now).await?;
-    // The time is needed only with a queue.
+    // Without a queue nothing needs the time.
     let now = queues.as_slice().first().map_or(0, |(_, now)| *now);
     let queues = queues.into_iter().map(|(queue, _)| queue);
     let is_held = |queue: &QueueRow| {
@@ -161,13 +163,13 @@ async fn held(
     Ok((held.collect(), now))
 }
 
-/// Takes the queue of a lease, if it is held.
+/// Removes the queue of a lease from `held`, if the lease is held.
 fn take(held: &mut HashMap<i64, QueueRow>, lease: Lease) -> Option<QueueRow> {
     let event = lease.event.get();
     held.get(&event).is_some_and(|queue| queue.fence == lease.fence).then(|| held.remove(&event)).flatten()
 }
 
-/// Records successful runs together, in the transaction that is open.
+/// Records successful runs together, in the open transaction.
 pub(in super::super) async fn complete_all(
     connection: &mut Connection,
     successes: &[&Success],
@@ -176,12 +178,12 @@ pub(in super::super) async fn complete_all(
     let leases: Vec<Lease> = successes.iter().map(|success| success.lease).collect();
     let (mut held, now_ms) = held(connection, &leases, now).await?;
     let (mut settled, mut freed) = (Vec::new(), Vec::new());
-    // For each the key of its queue, if it goes on in it.
-    let mut answers: Vec<Result<Option<String>, StoreError>> = Vec::with_capacity(successes.len());
+    // For each success, the key of its queue if the queue moves on.
+    let mut outcomes: Vec<Result<Option<String>, StoreError>> = Vec::with_capacity(successes.len());
     for success in successes {
         let Success { lease, of, next } = success;
         let Some(queue) = held.get(&lease.event.get()).filter(|queue| queue.fence == lease.fence) else {
-            answers.push(Err(StoreError::stale("complete", *lease)));
+            outcomes.push(Err(StoreError::stale("complete", *lease)));
             continue;
         };
         let events = match of {
@@ -192,14 +194,14 @@ pub(in super::super) async fn complete_all(
                     let event = dsl::jaas_events.find(lease.event.get());
                     diesel::update(event).set(dsl::completed.eq(completed)).execute(connection).await?;
                 }
-                answers.push(Ok(None));
+                outcomes.push(Ok(None));
                 continue;
             }
             SuccessOf::Events(events) => events,
         };
         settled.extend(events.iter().map(|event| Settled::new(event, *lease, queue)));
         let queue = if success.ends() { take(&mut held, *lease) } else { None };
-        answers.push(Ok(queue.map(|queue| {
+        outcomes.push(Ok(queue.map(|queue| {
             let key = queue.ordering_key.clone();
             freed.push(Freed::settled(queue, *next));
             key
@@ -210,20 +212,20 @@ pub(in super::super) async fn complete_all(
     if let Some(first) = settled.as_slice().first() {
         count(connection, slot(first.id), &changes).await?;
     }
-    Ok(answers.into_iter().map(|answer| answer.map(|key| key.and_then(|key| claims.remove(&key)))).collect())
+    Ok(outcomes.into_iter().map(|key| key.map(|key| key.and_then(|key| claims.remove(&key)))).collect())
 }
 
-/// Records a successful run, in the transaction that is open.
+/// Records a successful run, in the open transaction.
 pub(in super::super) async fn complete(
     connection: &mut Connection,
     success: &Success,
     now: Now,
 ) -> QueryResult<Result<Option<Claim>, StoreError>> {
-    let mut answers = complete_all(connection, &[success], now).await?;
-    Ok(answers.pop().unwrap_or_else(|| Err(StoreError::stale("complete", success.lease))))
+    let mut outcomes = complete_all(connection, &[success], now).await?;
+    Ok(outcomes.pop().unwrap_or_else(|| Err(StoreError::stale("complete", success.lease))))
 }
 
-/// Records a failed run.
+/// Records a failed run, and claims the session's next event if the failure asks for it.
 pub(in super::super) async fn fail(
     connection: &mut Connection,
     lease: Lease,
@@ -275,8 +277,8 @@ pub(in super::super) async fn fail(
     })
 }
 
-/// Lets an event that was passed hold back others again, which may all happen later: no query looks before the place that its
-/// queue begins with.
+/// Makes an event that others may pass hold them back again. If the event happened before the beginning of its queue, the
+/// beginning moves back to it: queries do not look before the beginning.
 async fn hold_again(connection: &mut Connection, event: i64, queue: &mut QueueRow) -> QueryResult<()> {
     use jaas_events::dsl;
     let place = dsl::jaas_events.find(event).select((dsl::passable, dsl::occurred_at));
@@ -311,7 +313,7 @@ pub(super) async fn record_attempt(
     Ok(())
 }
 
-/// Gives claims back whose handlers were cut off.
+/// Gives back claims whose handlers were interrupted.
 pub(in super::super) async fn release(
     connection: &mut Connection,
     leases: &[Lease],
@@ -340,7 +342,7 @@ pub(in super::super) async fn release(
     })
 }
 
-/// Makes claimed events wait again as if they had not been claimed; only their fence stays raised.
+/// Makes claimed events wait again as if they had not been claimed. Only their fences stay raised.
 pub(in super::super) async fn give_back(
     connection: &mut Connection,
     leases: &[Lease],
@@ -357,7 +359,7 @@ pub(in super::super) async fn give_back(
     })
 }
 
-/// Lets nothing run in these queues; their events wait.
+/// Makes these queues wait, with their events due now.
 async fn unclaim(connection: &mut Connection, held: HashMap<i64, QueueRow>, now: i64) -> QueryResult<()> {
     let waiting = held.into_values().map(|queue| {
         let suspect = queue.suspect_turn.is_some();

@@ -1,5 +1,7 @@
-//! Storing events in groups, and bodies in quarantine. `Store`, `Connection` and `dialect` are those of the backend that
-//! compiles this file.
+//! The task that stores events in groups, and the call that stores bodies in quarantine.
+//!
+//! Compiled twice, for `postgres` and `mysql`: `Connection` is `AsyncPgConnection` or `AsyncMysqlConnection`;
+//! `dialect` and `queries` are the backend's modules of these names.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
@@ -24,11 +26,11 @@ use crate::group::Commit;
 use crate::rows::{Claimant, NewEvent, NewQuarantined, Phase};
 use crate::schema::jaas_queues;
 
-/// More bytes than an event has besides its body.
+/// More bytes than the columns of an event have besides its body.
 const COLUMNS: usize = 4 * 1024;
 
 impl Shared {
-    /// Stores an event in the next group.
+    /// Stores an event with the next group.
     pub(in super::super) async fn store_event(&self, event: NewEvent) -> Result<Accepted, StoreError> {
         const OPERATION: &str = Accepting::OPERATION;
         if event.endpoint.len() > MAX_INDEXED_BYTES {
@@ -38,11 +40,11 @@ impl Shared {
             );
             return Err(refused(OPERATION, why));
         }
-        let outcome = self.accepts.try_ask(event)?;
+        let outcome = self.accepts.try_submit(event)?;
         self.limited(OPERATION, async { outcome.await.unwrap_or_else(|_| Err(closed(OPERATION))) }).await
     }
 
-    /// Keeps a body as durably as an event: its sender gets a 2xx for it, too.
+    /// Stores a body in quarantine, as durably as an event: its sender gets a 2xx, too.
     pub(in super::super) async fn keep_unreadable(
         self: &Arc<Self>,
         body: NewQuarantined,
@@ -64,7 +66,7 @@ pub(super) struct Accepting {
     pub(super) pool: Pool<Connection>,
     pub(super) timeout: Duration,
     pub(super) callers_time: bool,
-    /// Notified when something was accepted that other processes may run.
+    /// Notified when an event was accepted that other processes may run.
     pub(super) accepted: Arc<Notify>,
     pub(super) hand_overs: Arc<Mutex<Vec<HandOver>>>,
     pub(super) wakeups: Arc<watch::Sender<u64>>,

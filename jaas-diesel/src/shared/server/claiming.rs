@@ -1,4 +1,7 @@
-//! Claiming events. `Store`, `Connection` and `dialect` are those of the backend that compiles this file.
+//! The task that claims events.
+//!
+//! Compiled twice, for `postgres` and `mysql`: `Connection` is `AsyncPgConnection` or `AsyncMysqlConnection`;
+//! `dialect` and `queries` are the backend's modules of these names.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +24,7 @@ impl Shared {
         &self,
         request: ClaimRequest,
     ) -> Result<Vec<Claim>, StoreError> {
-        self.limited(Claiming::OPERATION, self.claims.ask(request)).await
+        self.limited(Claiming::OPERATION, self.claims.submit(request)).await
     }
 }
 
@@ -33,7 +36,8 @@ pub(super) struct Claiming {
     pub(super) wakeups: Arc<watch::Sender<u64>>,
 }
 
-/// Burials that were committed. They are reported also when the claim fails after them, or its timeout drops it.
+/// The dead letters of a claim. They are reported on drop, so also when the claim fails later or its timeout drops it: by then
+/// they may be committed.
 struct DeadLetters(Vec<DeadLettered>);
 
 impl Drop for DeadLetters {
@@ -49,7 +53,7 @@ impl Commit for Claiming {
 
     const OPERATION: &'static str = "claim events";
 
-    // So that what a claim has got does not depend on how the next claim ends.
+    // One at a time, so that the outcome of a claim does not depend on the next claim.
     const MAX_ITEMS: usize = 1;
 
     async fn connect(&self) -> Result<Connection, StoreError> {
@@ -79,7 +83,7 @@ impl Commit for Claiming {
     }
 
     async fn abandoned(&mut self, connection: &mut Connection, claims: Vec<Vec<Claim>>) -> QueryResult<()> {
-        // No worker would renew claims whose caller no longer waits for them.
+        // Nothing would renew claims whose caller no longer waits for them.
         let leases: Vec<Lease> = claims.iter().flatten().map(|claim| claim.lease).collect();
         settle::give_back(connection, &leases, give_back_at(self.callers_time)).await?;
         wake(&self.wakeups);

@@ -1,4 +1,7 @@
-//! Recording successful runs in groups. `Store`, `Connection` and `dialect` are those of the backend that compiles this file.
+//! The task that records successful runs in groups.
+//!
+//! Compiled twice, for `postgres` and `mysql`: `Connection` is `AsyncPgConnection` or `AsyncMysqlConnection`;
+//! `complete` and `dialect` are the backend's modules of these names.
 
 use std::time::Duration;
 
@@ -23,7 +26,7 @@ impl Shared {
         success: Success,
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
-        self.limited(Completing::OPERATION, self.completions.ask((success, now))).await?
+        self.limited(Completing::OPERATION, self.completions.submit((success, now))).await?
     }
 }
 

@@ -1,4 +1,7 @@
-//! Connections outside the pool. `Connection` and `dialect` are those of the backend that compiles this file.
+//! Connections outside the pool.
+//!
+//! Compiled twice, for `postgres` and `mysql`: `Connection` is `AsyncPgConnection` or `AsyncMysqlConnection`,
+//! and `dialect` the backend's module of this name.
 
 use std::time::Duration;
 
@@ -11,7 +14,7 @@ use crate::error::{not_in_time, unavailable};
 
 const OPERATION: &str = "connect to the database";
 
-/// Fails when the connections of a pool are not as the statements need them.
+/// Fails when the connections of the pool do not have the settings that the statements rely on.
 pub(in super::super) async fn check_session(
     pool: &Pool<Connection>,
     timeout: Duration,
@@ -24,7 +27,7 @@ pub(in super::super) async fn check_session(
     checked.await.map_err(|_| not_in_time(OPERATION, timeout))?
 }
 
-/// A connection to a database that the tables can be made in.
+/// A connection to a database that fits: the tables can be created in it.
 pub(in super::super) async fn fit(
     pool: &Pool<Connection>,
     timeout: Duration,
@@ -36,7 +39,7 @@ pub(in super::super) async fn fit(
     Ok(connection)
 }
 
-/// A connection without the server's limits of time.
+/// A connection without the server's own timeouts.
 pub(in super::super) async fn dedicated(
     pool: &Pool<Connection>,
     timeout: Duration,
@@ -54,7 +57,8 @@ pub(in super::super) async fn dedicated(
     connected.await.map_err(|_| not_in_time(OPERATION, timeout))?
 }
 
-/// A connection for a task that owns it: nothing on it takes longer than the timeout, and it plans for queues.
+/// A connection for a task that owns it. No statement on it takes longer than the timeout, and the planner is set up for the
+/// statements on queues.
 pub(super) async fn limited(pool: &Pool<Connection>, timeout: Duration) -> Result<Connection, StoreError> {
     let mut connection = dedicated(pool, timeout).await?;
     let failed = |error| unavailable(OPERATION, error);

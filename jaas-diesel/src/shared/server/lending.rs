@@ -1,4 +1,6 @@
-//! Connections of the pool, and which of them go back to it. `Connection` is that of the backend that compiles this file.
+//! Connections of the pool, and which of them go back to it.
+//!
+//! Compiled twice, for `postgres` and `mysql`: `Connection` is `AsyncPgConnection` or `AsyncMysqlConnection`.
 
 use std::time::Duration;
 
@@ -13,9 +15,9 @@ use tokio_util::task::TaskTracker;
 use super::super::dialect::Connection;
 use crate::error::{not_in_time, unavailable};
 
-/// How long a call waits for a connection of the pool before it asks for one more. A pool that could not connect does not
-/// notify those who wait, nor does it try again for them: without this, they would wait long after the database is back.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// How long a call waits for a connection before it asks the pool for another. A pool that could not connect neither notifies
+/// the waiting calls nor tries again for them: without a second request they would wait long after the database is back.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Takes a connection out of the pool, within the timeout.
 pub(super) async fn lend(
@@ -25,13 +27,13 @@ pub(super) async fn lend(
     timeout: Duration,
 ) -> Result<PooledConnection<'static, Connection>, StoreError> {
     let deadline = Instant::now() + timeout;
-    let mut asked = FuturesUnordered::new();
+    let mut requests = FuturesUnordered::new();
     loop {
-        // In a task, so that it is not cut off while the pool asks the server whether the connection still lives: the next
-        // statement would read the answer. A task that comes too late gives its connection back.
+        // In a task, so that it is not cut off while the pool checks on the server whether the connection still works: the next
+        // statement would read the reply to the check. A task that is too late gives its connection back.
         let pool = pool.clone();
-        asked.push(tasks.spawn(async move { pool.get_owned().await }));
-        match timeout_at(deadline.min(Instant::now() + ASK_AGAIN), asked.next()).await {
+        requests.push(tasks.spawn(async move { pool.get_owned().await }));
+        match timeout_at(deadline.min(Instant::now() + RETRY_INTERVAL), requests.next()).await {
             Ok(Some(Ok(Ok(connection)))) => return Ok(connection),
             Ok(Some(Ok(Err(RunError::User(error))))) => return Err(unavailable(operation, error)),
             Ok(Some(Err(ended))) => return Err(unavailable(operation, ended)),
@@ -43,31 +45,32 @@ pub(super) async fn lend(
     }
 }
 
-/// A connection whose work may be cut off. Unless all was [answered](Self::answered), the connection does not go back to the
-/// pool: the next statement would take what is left unread on it for its answer.
+/// A connection whose work may be cut off. It goes back to the pool only after [`finished`](Self::finished): on an unfinished
+/// connection, the next statement would read the reply to the previous one.
 pub(super) struct Lent {
     connection: PooledConnection<'static, Connection>,
-    answered: bool,
+    finished: bool,
 }
 
 impl Lent {
     pub(super) fn new(connection: PooledConnection<'static, Connection>) -> Self {
-        Self { connection, answered: false }
+        Self { connection, finished: false }
     }
 
     pub(super) fn connection(&mut self) -> &mut Connection {
         &mut self.connection
     }
 
-    pub(super) fn answered(mut self) {
-        self.answered = true;
+    /// Every reply was read: the connection can go back to the pool.
+    pub(super) fn finished(mut self) {
+        self.finished = true;
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
         type Transactions = <Connection as AsyncConnection>::TransactionManager;
-        if !self.answered {
+        if !self.finished {
             Transactions::transaction_manager_status_mut(&mut *self.connection).set_in_error();
         }
     }

@@ -66,7 +66,7 @@ impl Shared {
         if timeout(self.timeout * 2, self.tasks.wait()).await.is_err() {
             tracing::warn!(
                 target: target::STORE,
-                "the store was closed before the database answered every call; their events run when their leases end"
+                "store closed while calls were waiting for the database; the database may still commit what they have sent"
             );
         }
     }

@@ -1,5 +1,7 @@
-//! What runs on a connection of the pool. `Store`, `Connection` and `dialect` are those of the backend that compiles this
-//! file.
+//! Calls that run on a connection of the pool.
+//!
+//! Compiled twice, for `postgres` and `mysql`: `Connection` is `AsyncPgConnection` or `AsyncMysqlConnection`,
+//! and `dialect` the backend's module of this name.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,8 +27,8 @@ pub(in super::super) type Work<T> = Box<
         + Sync,
 >;
 
-/// Runs a query on a connection of the pool, and with `wake` wakes the workers of this process after it. What is captured is
-/// cloned for each try.
+/// Runs a query on a connection of the pool; `wake` then wakes the workers of this process. The captured variables are cloned
+/// for each try.
 macro_rules! asked {
     (wake, $store:expr, $operation:expr, [$($captured:ident),*] $connection:ident => $query:expr) => {{
         let done = super::asked!(write, $store, $operation, [$($captured),*] $connection => $query);
@@ -45,7 +47,7 @@ macro_rules! asked {
 pub(in super::super) use asked;
 
 impl Shared {
-    /// Does this on a connection of the pool, in a task.
+    /// Runs work on a connection of the pool, in a task.
     pub(in super::super) async fn on_connection<T: Send + 'static>(
         self: &Arc<Self>,
         operation: &'static str,
@@ -60,8 +62,7 @@ impl Shared {
         task.await.map_err(|error| unavailable(operation, error))?
     }
 
-    /// Runs work in a transaction, and completes what is to be completed with the same commit. Without that, the transaction
-    /// is rolled back.
+    /// Runs work in a transaction, and completes the step with the same commit. Without a step, the transaction is rolled back.
     pub(in super::super) async fn in_transaction(
         self: &Arc<Self>,
         completing: Option<(Lease, Step, Now)>,
@@ -74,7 +75,7 @@ impl Shared {
         let (caller, ran) = oneshot::channel();
         let run = Run { completing, work, caller };
         let shared = self.clone();
-        // In a task, so that nothing on the connection is cut off with the caller, which would leave an unread answer on it.
+        // In a task: cut off with the caller, a statement would leave its reply unread on the connection.
         self.tasks.spawn(async move {
             match shared.connection(OPERATION).await {
                 Ok(connection) => run.on(connection, shared.timeout).await,
@@ -107,10 +108,10 @@ impl Shared {
         let mut tries = 1;
         let result = loop {
             match work(lent.connection()).await {
-                // Two statements were in each other's way, and the database has undone this one.
+                // Another statement was in the way, and the database has undone this one.
                 Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => tries += 1,
-                // A connection to a server that has become a replica. The pool may have connections to the server that is
-                // behind the address now.
+                // The server has become a replica. Another connection of the pool may lead to the server that is behind the
+                // address now.
                 Err(error) if dialect::is_read_only(&error) && tries < TRIES => {
                     tries += 1;
                     drop(lent);
@@ -121,7 +122,7 @@ impl Shared {
         };
         // A connection that was lost does not go back to the pool.
         if !result.as_ref().is_err_and(dialect::is_lost) {
-            lent.answered();
+            lent.finished();
         }
         result.map_err(|error| unavailable(operation, error))
     }

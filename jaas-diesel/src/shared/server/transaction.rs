@@ -1,4 +1,7 @@
-//! Running a handler inside a transaction. `Connection` and `dialect` are those of the backend that compiles this file.
+//! Running a handler in a transaction.
+//!
+//! Compiled twice, for `postgres` and `mysql`: `Connection` is `AsyncPgConnection` or `AsyncMysqlConnection`;
+//! `complete` and `dialect` are the backend's modules of these names.
 
 use std::ops::DerefMut;
 use std::time::Duration;
@@ -22,9 +25,9 @@ type Transactions = <Connection as AsyncConnection>::TransactionManager;
 /// What a handler returned, and the claim of the session's next event.
 pub(in super::super) type Ran = (HandlerResult, Option<Claim>);
 
-/// A handler to be run in a transaction.
+/// A handler to run in a transaction.
 pub(super) struct Run {
-    /// What to complete with it; without it, the transaction is rolled back.
+    /// The step to complete with the same commit; without it, the transaction is rolled back.
     pub(super) completing: Option<(Lease, Step, Now)>,
     pub(super) work: TxWork<Connection>,
     pub(super) caller: oneshot::Sender<Result<Ran, StoreError>>,
@@ -41,15 +44,15 @@ impl Run {
         let late = |_| not_in_time(OPERATION, timeout);
         let begun = time::timeout(timeout, begin(connection)).await.map_err(late);
         if let Err(error) = begun.and_then(|begun| begun.map_err(|error| unavailable(OPERATION, error))) {
-            // The next one on this connection would fail as well.
+            // The next call on this connection would fail, too.
             Transactions::transaction_manager_status_mut(connection).set_in_error();
             let _ = caller.send(Err(error));
             return;
         }
         let handled = tokio::select! {
             result = work(connection) => result,
-            // The worker has cut the handler off. A connection in a transaction is not used again, and the database rolls
-            // back.
+            // The worker has cut the handler off. The connection is in a transaction, so it is not used again, and the
+            // database rolls back.
             () = caller.closed() => return,
         };
         let result = match (handled, completing) {
@@ -71,7 +74,7 @@ impl Run {
             (Err(failed), _) => {
                 rolled_back(connection, timeout).await;
                 match time::timeout(timeout, dialect::check_writable(connection)).await {
-                    // Nothing is wrong with the handler, and the next one on this connection would fail as well.
+                    // The handler is not at fault, and the next handler on this connection would fail, too.
                     Ok(Err(error)) if dialect::is_read_only(&error) => {
                         Transactions::transaction_manager_status_mut(connection).set_in_error();
                         Err(unavailable(OPERATION, error))
@@ -101,8 +104,8 @@ async fn begin(connection: &mut Connection) -> diesel::QueryResult<()> {
     Transactions::begin_transaction_sql(connection, dialect::BEGIN_FOR_HANDLER).await
 }
 
-/// Fails when what the handler wrote is no longer in the transaction that was begun for it: it has ended that, or left
-/// one inside it open, or a statement has failed in it.
+/// Fails when what the handler wrote is no longer in the transaction that the store began for it: the handler ended that
+/// transaction, left an inner one open, or went on after a statement had failed in it.
 async fn still_ours(connection: &mut Connection) -> Result<(), StoreError> {
     match Transactions::transaction_manager_status_mut(connection).transaction_depth() {
         Ok(Some(depth)) if depth.get() == 1 => {}
@@ -111,14 +114,14 @@ async fn still_ours(connection: &mut Connection) -> Result<(), StoreError> {
     }
     match connection.batch_execute(dialect::AFTER_HANDLER).await {
         Ok(()) => Ok(()),
-        // Nothing is wrong with the handler.
+        // The handler is not at fault.
         Err(error) if dialect::is_lost(&error) => Err(unavailable(OPERATION, error)),
         Err(error) => Err(transaction_ended(error)),
     }
 }
 
-/// Rolls back however deep the handler left its own transactions. When that fails, the connection is not used again,
-/// and the database rolls back.
+/// Rolls back the transaction, with all inner transactions that the handler left open. If that fails, the connection is not
+/// used again, and the database rolls back.
 async fn rolled_back(connection: &mut Connection, timeout: Duration) {
     let _ = time::timeout(timeout, async {
         while let Ok(Some(_)) = Transactions::transaction_manager_status_mut(connection).transaction_depth() {

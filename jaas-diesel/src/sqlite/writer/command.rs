@@ -1,4 +1,4 @@
-//! What the writing thread is asked to do, and what it commits together.
+//! The commands of the writing thread, and the groups that it commits together.
 
 use diesel::{QueryResult, SqliteConnection};
 use jaas_core::store::tools::DeadLettered;
@@ -13,21 +13,21 @@ use crate::error::{closed, unavailable};
 use crate::now::Now;
 use crate::rows::NewEvent;
 
-/// What the thread is asked to do.
+/// A command for the writing thread.
 pub(in super::super) enum Command {
     Accept(Box<Accept>),
     Write(Box<dyn Write>),
     Run(Box<Run>),
 }
 
-/// Which workers a committed write concerns.
+/// Whether to wake the workers after the commit of a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Wake {
     Workers,
-    Nobody,
+    NoWorkers,
 }
 
-/// What a claim has done.
+/// The result of a claim.
 pub(in super::super) struct Claimed {
     pub(in super::super) claims: Vec<Claim>,
     pub(in super::super) dead_letters: Vec<DeadLettered>,
@@ -62,7 +62,7 @@ impl Command {
         (Self::Write(Box::new(closure)), result)
     }
 
-    /// A write whose result holds leases. No worker would renew or give them back once the caller no longer waits.
+    /// A write whose result contains leases. The thread gives them back if the caller no longer waits: nothing would renew them.
     pub(in super::super) fn claim(
         operation: &'static str,
         mut claim: impl FnMut(&mut SqliteConnection) -> QueryResult<Claimed> + Send + 'static,
@@ -70,7 +70,7 @@ impl Command {
         let (caller, result) = oneshot::channel();
         let write = move |connection: &mut SqliteConnection| claim(connection).map(Ok);
         let leases = |claimed: Claimed| claimed.reported().iter().map(|claim| claim.lease).collect();
-        let (wake, for_caller_only) = (Wake::Nobody, true);
+        let (wake, for_caller_only) = (Wake::NoWorkers, true);
         let closure = Closure { operation, wake, write, for_caller_only, leases, done: None, caller };
         (Self::Write(Box::new(closure)), result)
     }
@@ -84,18 +84,18 @@ impl Command {
     }
 }
 
-/// An event to be stored.
+/// An event to store.
 pub(in super::super) struct Accept {
     operation: &'static str,
     event: NewEvent,
     caller: oneshot::Sender<Result<Accepted, StoreError>>,
 }
 
-/// One write of a group. It can be tried again alone when the group fails.
+/// One write of a group. If the group fails, the write is tried again alone.
 pub(in super::super) trait Write: Send {
     fn wake(&self) -> Wake;
     fn apply(&mut self, connection: &mut SqliteConnection) -> QueryResult<()>;
-    /// Sends the caller the result; returns the leases in it when the caller no longer waits for them.
+    /// Sends the result to the caller. Returns the leases in it if the caller no longer waits.
     fn finish(self: Box<Self>, committed: Result<(), &str>) -> Vec<Lease>;
 }
 
@@ -103,7 +103,7 @@ struct Closure<T, F> {
     operation: &'static str,
     wake: Wake,
     write: F,
-    /// Whether the write is not begun once the caller no longer waits.
+    /// Whether to skip the write if the caller no longer waits.
     for_caller_only: bool,
     leases: fn(T) -> Vec<Lease>,
     done: Option<Result<T, StoreError>>,
@@ -140,7 +140,7 @@ where
     }
 }
 
-/// What is committed together.
+/// The commands that are committed together.
 #[derive(Default)]
 pub(super) struct Group {
     pub(super) accepts: Vec<Accept>,
@@ -152,7 +152,7 @@ impl Group {
         self.accepts.len() + self.writes.len()
     }
 
-    /// Each command as a group.
+    /// Each command as its own group.
     pub(super) fn split(self) -> impl Iterator<Item = Self> {
         let accepts =
             self.accepts.into_iter().map(|accept| Self { accepts: vec![accept], writes: Vec::new() });
@@ -167,12 +167,12 @@ impl Group {
         Ok(outcomes.into_iter().map(|(outcome, _)| outcome).collect())
     }
 
-    /// Whether there is something new to run.
+    /// Whether workers have something new to do.
     pub(super) fn wakes(&self, outcomes: &[Accepted]) -> bool {
         outcomes.contains(&Accepted::New) || self.writes.iter().any(|write| write.wake() == Wake::Workers)
     }
 
-    /// Sends each caller its result; returns the leases whose callers no longer wait for them.
+    /// Sends each caller its result. Returns the leases whose callers no longer wait.
     pub(super) fn finish(self, committed: Result<&[Accepted], &str>) -> Vec<Lease> {
         for (index, accept) in self.accepts.into_iter().enumerate() {
             let _ = accept.caller.send(match committed {

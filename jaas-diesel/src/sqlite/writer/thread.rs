@@ -20,11 +20,11 @@ use super::super::transaction::Run;
 use super::command::{Command, Group};
 use crate::now::Now;
 
-/// How many writes go into one commit at most.
+/// The most writes that go into one commit.
 const MAX_GROUP: usize = 256;
 
-/// How long the thread waits after a group for the next one to gather. The system makes about twice as much of it, which is
-/// a part of what a commit takes.
+/// How long the thread waits after a group so that the next group can gather. The operating system sleeps about twice as long,
+/// which is still shorter than a commit.
 const GATHER: Duration = Duration::from_micros(50);
 
 /// The thread's state.
@@ -33,9 +33,9 @@ pub(super) struct Writing {
     connection: Option<SqliteConnection>,
     /// The write-ahead log of that connection.
     log: Option<Opened>,
-    /// Whether it was reported that a file is gone.
+    /// Whether the thread has logged that a file is gone.
     gone: bool,
-    /// The connection handlers write through; opened for the first handler.
+    /// The connection that handlers write through. It is opened for the first handler.
     transactions: Option<Connection>,
     runtime: tokio::runtime::Runtime,
     queue: mpsc::Receiver<Command>,
@@ -68,7 +68,7 @@ impl Writing {
         })
     }
 
-    /// Alternates between a group of writes and one handler, so neither holds up the other for long.
+    /// Alternates between a group of writes and one handler, so that neither delays the other for long.
     pub(super) fn until_closed(mut self) {
         loop {
             let mut group = Group::default();
@@ -89,8 +89,8 @@ impl Writing {
                 self.commit(group);
             }
             if waited > 1 {
-                // The callers of this group queue their next writes soon. Without this pause the first of them is a group of
-                // one, and all others wait for it.
+                // The callers of this group are about to queue their next writes. Without this pause, the next group would hold
+                // only the first of these writes, and the others would wait for it.
                 std::thread::sleep(GATHER);
             }
             if let Some(run) = self.runs.pop_front() {
@@ -101,7 +101,7 @@ impl Writing {
                 self.checkpoints.shorten(connection);
             }
         }
-        // Not to wait for what a handler may have spawned.
+        // Does not wait for tasks that handlers have spawned.
         self.runtime.shutdown_background();
     }
 
@@ -113,10 +113,10 @@ impl Writing {
         }
     }
 
-    /// Commits writes together; if one of them fails, each alone.
+    /// Commits the writes of a group together. If one of them fails, commits each alone.
     fn commit(&mut self, mut group: Group) {
-        // Kept apart, because where SQLite has rolled back by itself, as on a full disk, diesel reports that it
-        // could not.
+        // Kept separately: when SQLite has rolled back by itself, as on a full disk, diesel reports the failed rollback
+        // instead of the cause.
         let mut cause = None;
         let committed = self.with_connection(|connection| {
             connection.immediate_transaction(|connection| {
@@ -138,7 +138,7 @@ impl Writing {
         }
     }
 
-    /// Gives back claims that never reached their worker, so that they count neither as crash nor interruption.
+    /// Gives back claims that never reached their workers, so that they count neither as crashes nor as interruptions.
     fn give_back(&mut self, abandoned: &[Lease]) {
         let given_back = self.with_connection(|connection| {
             let now = Now::given(Timestamp::from_millis(0));
@@ -147,21 +147,21 @@ impl Writing {
         match given_back {
             Ok(()) => self.wake_workers(),
             Err(error) => {
-                tracing::warn!(target: target::STORE, %error, events = abandoned.len(), "claims that nobody waited for end with their leases");
+                tracing::warn!(target: target::STORE, %error, events = abandoned.len(), "claims whose callers no longer waited could not be given back; their events run when the leases end");
             }
         }
     }
 
-    /// Fails when what was committed last is not in the files that a restart would find.
+    /// Fails when the last commit is not in the files that a restart would open.
     fn check_files(&mut self) -> Result<(), StoreError> {
         let log = || self.log.as_ref().map_or(Ok(()), Opened::check);
         let checked = self.open.check().and_then(|()| log());
         match &checked {
             Err(error) if !self.gone => {
-                tracing::error!(target: target::STORE, %error, "the SQLite database is gone; nothing is accepted until it is back");
+                tracing::error!(target: target::STORE, %error, "SQLite database gone; refusing events until the same file is back");
             }
             Ok(()) if self.gone => {
-                tracing::info!(target: target::STORE, file = ?self.open.path(), "the SQLite database is back");
+                tracing::info!(target: target::STORE, file = ?self.open.path(), "SQLite database back; accepting events again");
             }
             _ => {}
         }
@@ -173,7 +173,8 @@ impl Writing {
         self.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
     }
 
-    /// A connection that failed is not used again: SQLite may have rolled back by itself.
+    /// Runs work on the writing connection. After an error the connection is not used again, because SQLite may have rolled back
+    /// by itself.
     fn with_connection<T>(
         &mut self,
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
@@ -193,7 +194,7 @@ impl Writing {
         result
     }
 
-    /// Runs a handler in a transaction on the other connection, so that it cannot disturb this one.
+    /// Runs a handler in a transaction on a separate connection, so that it cannot disturb the writing connection.
     fn run(&mut self, run: Run) {
         if run.caller.is_closed() {
             return;
@@ -215,7 +216,7 @@ impl Writing {
                 }
             },
         };
-        // In a task, so that a panic of the work ends the task and not this thread.
+        // In a task, so that a panic of the handler ends the task and not this thread.
         let done = self.runtime.spawn(run.in_transaction(connection));
         self.transactions = self.runtime.block_on(done).unwrap_or_default();
     }

@@ -1,4 +1,4 @@
-//! What becomes of an event when the server commits and its answer never arrives.
+//! What the store does when the server commits and its reply never arrives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,32 +16,32 @@ use crate::servers::{
 };
 
 on_both_servers! {
-    an_event_whose_commit_was_not_answered_is_stored_once_and_known_when_it_is_repeated
-    an_event_whose_commit_was_not_answered_is_announced
-    an_effect_whose_commit_was_not_answered_exists_once
-    a_completion_that_was_not_answered_counts
-    a_handler_whose_completion_was_not_answered_is_listed_once
-    what_asked_while_the_database_was_away_is_answered_soon_after_it_is_back
+    an_event_whose_commit_got_no_reply_is_stored_once_and_its_repetition_is_a_duplicate
+    an_event_whose_commit_got_no_reply_wakes_workers
+    an_effect_whose_commit_got_no_reply_exists_once
+    a_completion_that_got_no_reply_counts
+    a_handler_whose_completion_got_no_reply_is_listed_once
+    a_call_made_while_the_database_was_away_returns_soon_after_it_is_back
 }
 
-async fn what_asked_while_the_database_was_away_is_answered_soon_after_it_is_back<S: Server>(database: &S) {
+async fn a_call_made_while_the_database_was_away_returns_soon_after_it_is_back<S: Server>(database: &S) {
     let (store, proxy) = open_with(database, Settings::timeout(Duration::from_secs(20))).await;
     store.ping().await.expect("there");
     proxy.set_away(true);
-    let asked = store.clone();
-    let asked = tokio::spawn(async move {
-        // The first one is told by the connection that the pool still has.
-        let _ = asked.ping().await;
-        asked.ping().await
+    let calls = store.clone();
+    let call = tokio::spawn(async move {
+        // The first call fails on the connection that the pool still has.
+        let _ = calls.ping().await;
+        calls.ping().await
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!asked.is_finished(), "it waits for the database");
+    assert!(!call.is_finished(), "it waits for the database");
     proxy.set_away(false);
-    let answered = timeout(Duration::from_secs(5), asked).await.expect("soon").expect("no panic");
-    answered.expect("it is back");
+    let returned = timeout(Duration::from_secs(5), call).await.expect("soon").expect("no panic");
+    returned.expect("it is back");
 }
 
-/// A store whose answers can be lost.
+/// A store behind a proxy that can lose replies.
 async fn open<S: Server>(database: &S) -> (S::Store, Proxy) {
     open_with(database, Settings::timeout(Duration::from_secs(2))).await
 }
@@ -51,7 +51,7 @@ async fn open_with<S: Server>(database: &S, settings: Settings) -> (S::Store, Pr
     let direct = database.address();
     let proxy = Proxy::start(&direct).await;
     let address = proxy.address(&direct);
-    // What is encrypted, or goes by a socket, cannot be read on the way.
+    // The proxy can read neither encrypted connections nor those through a socket.
     let direct = if S::IS_POSTGRES { "&sslmode=disable" } else { "" };
     let address = format!("{address}{direct}");
     (S::open_at(address, settings).await.expect("opened"), proxy)
@@ -70,24 +70,24 @@ fn when_a_completion_is_stored<S: Server>(_: &S) -> Cut {
     Cut { at: "COMMIT", after }
 }
 
-async fn an_event_whose_commit_was_not_answered_is_stored_once_and_known_when_it_is_repeated(
+async fn an_event_whose_commit_got_no_reply_is_stored_once_and_its_repetition_is_a_duplicate(
     database: &impl Server,
 ) {
     let (store, proxy) = open(database).await;
     for key in ["first", "second"] {
         proxy.cut(when_an_event_is_stored(database));
-        // The store may have asked again, and then knows.
+        // The store may have tried again, and then it has found the event.
         if let Ok(accepted) = store.accept(repeated(key)).await {
             assert_eq!(accepted, Accepted::Duplicate, "{key}: it was committed before");
         }
-        timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the answer was lost");
+        timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the reply was lost");
         assert_eq!(store.accept(repeated(key)).await.expect("repeated"), Accepted::Duplicate);
         assert_eq!(database.rows(key).await, 1);
     }
     assert_eq!(store.claim(&servers::request(10)).await.expect("claimed").len(), 2);
 }
 
-async fn an_event_whose_commit_was_not_answered_is_announced(database: &impl Server) {
+async fn an_event_whose_commit_got_no_reply_wakes_workers(database: &impl Server) {
     let (store, proxy) = open(database).await;
     let handlers = Handlers::new().plain("plain", plain(|_| async { Ok(Handled::Done) }));
     let slow = Duration::from_secs(30);
@@ -96,11 +96,11 @@ async fn an_event_whose_commit_was_not_answered_is_announced(database: &impl Ser
     is_done(&store, "before").await;
     proxy.cut(when_an_event_is_stored(database));
     let _ = store.accept(repeated("k")).await;
-    timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the answer was lost");
+    timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the reply was lost");
     timeout(Duration::from_secs(2), is_done(&store, "k")).await.expect("long before the worker polls");
 }
 
-async fn an_effect_whose_commit_was_not_answered_exists_once<S: Server>(database: &S) {
+async fn an_effect_whose_commit_got_no_reply_exists_once<S: Server>(database: &S) {
     let (store, proxy) = open(database).await;
     let runs = Arc::new(AtomicUsize::new(0));
     let (counted, cuts) = (runs.clone(), proxy.clone());
@@ -116,16 +116,16 @@ async fn an_effect_whose_commit_was_not_answered_exists_once<S: Server>(database
     let handlers = Handlers::new().transactional("rows", handler);
     let _worker = worker(&store, handlers).build().expect("built").spawn();
     store.accept(repeated("k")).await.expect("accepted");
-    timeout(Duration::from_secs(2), proxy.has_cut()).await.expect("the answer was lost");
+    timeout(Duration::from_secs(2), proxy.has_cut()).await.expect("the reply was lost");
     let event = is_done(&store, "k").await;
-    // The worker may try to give it back, and must not make it run again.
+    // The worker may try to give the event back. It must not run again.
     tokio::time::sleep(Duration::from_millis(800)).await;
     assert_eq!((event.failures, event.crashes), (0, 0), "{event:?}");
     assert_eq!((database.effects("k").await, runs.load(Ordering::SeqCst)), (1, 1));
     is_done(&store, "k").await;
 }
 
-async fn a_completion_that_was_not_answered_counts<S: Server>(database: &S) {
+async fn a_completion_that_got_no_reply_counts<S: Server>(database: &S) {
     let (store, proxy) = open(database).await;
     let runs = Arc::new(AtomicUsize::new(0));
     let (counted, cuts, cut) = (runs.clone(), proxy.clone(), when_a_completion_is_stored(database));
@@ -133,7 +133,7 @@ async fn a_completion_that_was_not_answered_counts<S: Server>(database: &S) {
         counted.fetch_add(1, Ordering::SeqCst);
         let cuts = cuts.clone();
         async move {
-            // So that the worker's own claims are over.
+            // By then the worker has no claim in progress.
             tokio::time::sleep(Duration::from_millis(100)).await;
             cuts.cut(cut);
             Ok(Handled::Done)
@@ -143,7 +143,7 @@ async fn a_completion_that_was_not_answered_counts<S: Server>(database: &S) {
     let slow = Duration::from_secs(30);
     let _worker = worker(&store, handlers).poll_interval(slow).build().expect("built").spawn();
     store.accept(repeated("k")).await.expect("accepted");
-    timeout(Duration::from_secs(2), proxy.has_cut()).await.expect("the answer was lost");
+    timeout(Duration::from_secs(2), proxy.has_cut()).await.expect("the reply was lost");
     let event = is_done(&store, "k").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!((event.failures, event.crashes), (0, 0), "{event:?}");
@@ -151,14 +151,14 @@ async fn a_completion_that_was_not_answered_counts<S: Server>(database: &S) {
     is_done(&store, "k").await;
 }
 
-async fn a_handler_whose_completion_was_not_answered_is_listed_once<S: Server>(database: &S) {
+async fn a_handler_whose_completion_got_no_reply_is_listed_once<S: Server>(database: &S) {
     let (store, proxy) = open(database).await;
     let claim = servers::claimed(&store, "k").await;
     let first = jaas_core::store::Step { handler: "first".into(), last: false, next: None };
     let after = if S::IS_POSTGRES { "UPDATE \"jaas_events\"" } else { "UPDATE `jaas_events`" };
     proxy.cut(Cut { at: "COMMIT", after });
     let _ = store.complete(claim.lease, &first, &Handled::Done, servers::now()).await;
-    timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the answer was lost");
+    timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the reply was lost");
     assert_eq!(event(&store, "k").await.completed, ["first"]);
 }
 
@@ -171,7 +171,7 @@ async fn a_hand_over_whose_commit_was_not_answered_is_claimable_at_once() {
     store.hand_over(to);
     proxy.cut(when_an_event_is_stored(&database));
     let _ = store.accept(repeated("k")).await;
-    timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the answer was lost");
+    timeout(Duration::from_secs(1), proxy.has_cut()).await.expect("the reply was lost");
     assert!(claims.try_recv().is_err(), "nobody knows its claim");
     let claims = store.claim(&servers::request(10)).await.expect("claimed");
     assert_eq!((claims.len(), claims[0].crashes, claims[0].interruptions), (1, 0, 0));
