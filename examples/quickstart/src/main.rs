@@ -3,10 +3,10 @@
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, `whsec_` included; several, separated by commas, while you rotate | a random one, and a demonstration |
+//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, including `whsec_`; to rotate, several, separated by commas | a random one, and a demonstration |
 //! | `JAAS_BIND` | address to listen on | `127.0.0.1:8080` |
 //! | `JAAS_DATABASE` | SQLite file | `jaas.sqlite` |
-//! | `RUST_LOG` | what to log to standard error | `info` |
+//! | `RUST_LOG` | the filter of log lines on standard error | `info` |
 //!
 //! `--once` plays the demonstration and ends.
 

@@ -3,14 +3,14 @@
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, `whsec_` included; several, separated by commas, while you rotate | a random one, and a demonstration |
+//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, including `whsec_`; to rotate, several, separated by commas | a random one, and a demonstration |
 //! | `JAAS_BIND` | address to listen on | `127.0.0.1:8080` |
 //! | `JAAS_DATABASE` | SQLite file | `jaas.sqlite` |
 //! | `JAAS_SETTINGS_FILE` | room rules, `.toml` or `.json` | none: 50 occupants |
 //! | `JAAS_SETTINGS_FAILURE` | what answers when the provider does not: `closed`, `refuse`, or `last-known-good` and then `closed` | `closed` |
 //! | `JAAS_VIP_PASSCODE` | the passcode of rooms that end in `-vip` | a random one, printed at the start |
 //! | `JAAS_AUTHORIZATION` | the endpoint's `Authorization` value: a question that carries it needs no signature | |
-//! | `RUST_LOG` | what to log to standard error | `info` |
+//! | `RUST_LOG` | the filter of log lines on standard error | `info` |
 //!
 //! `--once` plays the demonstration and ends; `--records [<AppID>/<room>]` prints what was answered.
 

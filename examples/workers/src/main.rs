@@ -9,10 +9,10 @@
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `DATABASE_URL` | `postgres://…`, `mysql://…` (MariaDB too) or `sqlite://path` | |
-//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, `whsec_` included; several, separated by commas, while you rotate; not for a worker | |
+//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, including `whsec_`; to rotate, several, separated by commas; not for a worker | |
 //! | `JAAS_BIND` | address to listen on | `127.0.0.1:8080` |
 //! | `JAAS_LEASE_MS` | how long the events of a process that was killed wait until another one takes over | `15000` |
-//! | `RUST_LOG` | what to log to standard error | `info` |
+//! | `RUST_LOG` | the filter of log lines on standard error | `info` |
 
 // `attendance.rs` is a module of each database on purpose: one text, compiled for each connection type.
 #![allow(clippy::duplicate_mod)]
