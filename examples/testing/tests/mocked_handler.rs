@@ -1,4 +1,4 @@
-//! Expect calls of a handler or of a store that stands behind your own code.
+//! Expect calls of a handler or of a store behind your own code.
 
 use jaas_core::store::{EventAdmin, EventState, StateStats, StoreError, StoreErrorKind, StoreStats};
 use jaas_core::{Handled, HandlerError};
@@ -27,7 +27,7 @@ async fn what_the_handler_behind_answers_is_passed_on() {
     assert_eq!(answer, Err(HandlerError::permanent("too short")));
 }
 
-/// What an application might have on a page for its operators.
+/// A line that an application might show its operators.
 async fn dead_letters(store: &impl EventAdmin) -> String {
     match store.stats().await {
         Ok(stats) => format!("{} dead letters", stats.count(EventState::Dead)),
