@@ -62,7 +62,7 @@ async fn each_room_gets_its_settings_and_trouble_closes_the_room() {
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains("918273645"), "no passcode in the log, not even at DEBUG");
     for told in
-        ["did not answer in time", "provider failed", "provider panicked", "credentials=\"signature\""]
+        ["exceeded its timeout", "provider failed", "provider panicked", "credentials=\"signature\""]
     {
         assert!(log.contains(told), "{told:?} in {log}");
     }

@@ -67,7 +67,7 @@ impl Figures {
             if event.state == EventState::Dead {
                 dead.push(event.idempotency_key.as_str());
                 let note = event.note.clone().unwrap_or_default();
-                if note.contains("its lease ran out") {
+                if note.contains("while a handler was running") {
                     figures.dead_of_crashes += 1;
                 } else {
                     figures.dead_of_failures += 1;
