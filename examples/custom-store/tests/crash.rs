@@ -102,7 +102,7 @@ async fn kill_nine_after_the_2xx_loses_nothing_and_counts_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_full_disk_it_answers_503_and_every_200_is_there() {
+async fn on_a_full_disk_it_returns_503_and_every_200_is_stored() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_with(folder.path(), Some(4096)).await;
     let (mut stored, mut refused) = (Vec::new(), 0);
@@ -145,7 +145,7 @@ async fn a_power_cut_at_any_write_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_claim_that_nobody_waits_for_any_more_is_no_crash() {
+async fn a_claim_whose_caller_is_gone_is_not_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let (_, store) = open(folder.path()).await;
     accept(&store, "k").await;

@@ -211,10 +211,10 @@ async fn prometheus_finds_the_documented_metrics_and_no_others() {
     assert_eq!(app.deliver(&joined("good", "math"), &[]).await, 200);
     assert_eq!(app.deliver(&joined("dead", "elsewhere"), &[]).await, 200);
     assert_eq!(app.ask(Method::POST, "/hooks/jaas", Some(json!({}))).await.status(), 401);
-    let told = app.until("/metrics", None, |text| text.contains("jaas_dead_letters_total{")).await;
-    assert!(!told.contains("Ada") && !told.contains("math"), "no people, no rooms: {told}");
+    let metrics = app.until("/metrics", None, |text| text.contains("jaas_dead_letters_total{")).await;
+    assert!(!metrics.contains("Ada") && !metrics.contains("math"), "no people, no rooms: {metrics}");
 
-    let types = told.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     for (name, kind) in types.clone() {
         let documented = METRICS.iter().find(|metric| metric.name == name);
         let documented = documented.unwrap_or_else(|| panic!("{name} is not documented"));
@@ -235,7 +235,7 @@ async fn prometheus_finds_the_documented_metrics_and_no_others() {
         "jaas_event_attempts",
         "jaas_dead_letters_total",
     ] {
-        assert!(there.contains(name), "{name} is not in {told}");
+        assert!(there.contains(name), "{name} is not in {metrics}");
     }
     app.terminate().await;
 }

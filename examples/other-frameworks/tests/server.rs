@@ -71,7 +71,7 @@ async fn a_post_that_asks_for_websocket_and_one_that_waits_to_be_asked_are_answe
 }
 
 #[tokio::test]
-async fn a_forged_or_unsigned_event_is_told_nothing_and_stored_nowhere() {
+async fn a_forged_or_unsigned_event_gets_no_reason_and_is_not_stored() {
     let store = Arc::new(MemoryStore::new());
     let server = Server::start(receiver(&store), |webhook| webhook).await;
     let body = event::participant_joined().text();
@@ -93,14 +93,14 @@ async fn what_is_too_large_is_refused_before_it_is_read() {
     let server = Server::start(receiver(&store), |webhook| webhook.max_body(1000)).await;
     // Not a byte of the body is sent.
     let declared = "POST /webhooks/jaas HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n";
-    let told = server.raw(declared).await;
-    assert!(told.starts_with("HTTP/1.1 413") && told.contains("connection: close"), "{told}");
+    let reply = server.raw(declared).await;
+    assert!(reply.starts_with("HTTP/1.1 413") && reply.contains("connection: close"), "{reply}");
     let chunked = "POST /webhooks/jaas HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let told = server.raw(&format!("{chunked}3e9\r\n{}\r\n", "x".repeat(1001))).await;
-    assert!(told.starts_with("HTTP/1.1 413"), "{told}");
+    let reply = server.raw(&format!("{chunked}3e9\r\n{}\r\n", "x".repeat(1001))).await;
+    assert!(reply.starts_with("HTTP/1.1 413"), "{reply}");
     let fits = format!("{chunked}3e8\r\n{}\r\n0\r\n\r\n", "x".repeat(1000));
-    let told = server.raw(&fits.replacen("Host: x", "Host: x\r\nConnection: close", 1)).await;
-    assert!(told.starts_with("HTTP/1.1 401"), "it was read, but is not signed: {told}");
+    let reply = server.raw(&fits.replacen("Host: x", "Host: x\r\nConnection: close", 1)).await;
+    assert!(reply.starts_with("HTTP/1.1 401"), "it was read, but is not signed: {reply}");
 }
 
 #[tokio::test]
@@ -108,8 +108,8 @@ async fn a_body_that_does_not_come_in_time_is_refused() {
     let store = Arc::new(MemoryStore::new());
     let limit = Duration::from_millis(50);
     let server = Server::start(receiver(&store), |webhook| webhook.body_timeout(limit)).await;
-    let told = server.raw("POST /webhooks/jaas HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").await;
-    assert!(told.starts_with("HTTP/1.1 408") && told.contains("connection: close"), "{told}");
+    let reply = server.raw("POST /webhooks/jaas HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").await;
+    assert!(reply.starts_with("HTTP/1.1 408") && reply.contains("connection: close"), "{reply}");
 }
 
 #[tokio::test]
@@ -135,8 +135,8 @@ async fn more_bytes_at_once_than_there_is_room_for_are_put_off() {
 async fn only_post_is_allowed() {
     let store = Arc::new(MemoryStore::new());
     let server = Server::start(receiver(&store), |webhook| webhook).await;
-    let told = server.raw("GET /webhooks/jaas HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    assert!(told.starts_with("HTTP/1.1 405") && told.contains("allow: POST"), "{told}");
+    let reply = server.raw("GET /webhooks/jaas HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(reply.starts_with("HTTP/1.1 405") && reply.contains("allow: POST"), "{reply}");
 }
 
 #[tokio::test]

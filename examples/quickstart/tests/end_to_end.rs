@@ -204,7 +204,7 @@ async fn memory_stays_flat_under_bodies_that_are_too_large() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demonstration_tells_what_happened_and_exits_0() {
+async fn the_demonstration_prints_the_results_and_exits_0() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = Command::new(env!("CARGO_BIN_EXE_quickstart"))
         .arg("--once")
@@ -215,8 +215,8 @@ async fn the_demonstration_tells_what_happened_and_exits_0() {
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(SOON, output).await.expect("ended in time").expect("ran");
-    let told = String::from_utf8(output.stdout).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(0), "{told}");
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{printed}");
     for part in [
         "using a random secret",
         "accepted              11",
@@ -225,14 +225,14 @@ async fn the_demonstration_tells_what_happened_and_exits_0() {
         "handled               11",
         "Grace",
     ] {
-        assert!(told.contains(part), "{part:?} in {told}");
+        assert!(printed.contains(part), "{part:?} in {printed}");
     }
-    assert_eq!(told.lines().filter(|line| line.starts_with("handled ")).count(), 11);
-    assert!(!told.contains("Mallory"), "the forged participant is nowhere");
+    assert_eq!(printed.lines().filter(|line| line.starts_with("handled ")).count(), 11);
+    assert!(!printed.contains("Mallory"), "the forged participant is nowhere");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_is_told_and_a_bad_secret_is_refused_at_the_start() {
+async fn health_checks_work_and_a_bad_secret_is_refused_at_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(&folder.path().join("jaas.sqlite")).await;
     assert_eq!((server.get("/livez").await, server.get("/readyz").await), (200, 200));

@@ -61,10 +61,10 @@ async fn each_room_gets_its_settings_and_trouble_closes_the_room() {
     let (code, log) = server.terminate().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains("918273645"), "no passcode in the log, not even at DEBUG");
-    for told in
+    for expected in
         ["exceeded its timeout", "provider failed", "provider panicked", "credentials=\"signature\""]
     {
-        assert!(log.contains(told), "{told:?} in {log}");
+        assert!(log.contains(expected), "{expected:?} in {log}");
     }
 
     // The record of each decision.
@@ -112,7 +112,7 @@ async fn refuse_and_last_known_good_can_be_chosen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_without_a_signature_is_refused_told_and_can_be_let_in_by_its_authorization() {
+async fn a_question_without_a_signature_is_refused_and_logged_and_its_authorization_can_be_accepted() {
     let folder = tempfile::tempdir().expect("a folder");
     let question = r#"{"fqn":"app/math"}"#;
     let event = r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","fqn":"app/math","data":{}}"#;
@@ -141,9 +141,9 @@ async fn a_question_without_a_signature_is_refused_told_and_can_be_let_in_by_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mistake_in_the_file_is_told_at_the_start_with_its_line() {
+async fn a_mistake_in_the_file_is_reported_at_the_start_with_its_line() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (name, text, told) in [
+    for (name, text, expected) in [
         (
             "rooms.toml",
             "[[rules]]\nroom = \"a\"\n[rules.settings]\npasscode = \"12x4\"\n",
@@ -163,22 +163,22 @@ async fn a_mistake_in_the_file_is_told_at_the_start_with_its_line() {
         let output = command(&database, &[("JAAS_SETTINGS_FILE", file)]).output();
         let output = tokio::time::timeout(SOON, output).await.expect("ended in time").expect("ran");
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && log.contains(told) && !log.contains("12x4"), "{log}");
+        assert!(!output.status.success() && log.contains(expected) && !log.contains("12x4"), "{log}");
         assert!(!database.exists(), "nothing was created");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demonstration_tells_what_was_answered_and_why() {
+async fn the_demonstration_prints_the_answers_and_their_reasons() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = command(&folder.path().join("jaas.sqlite"), &[]);
     let output = command.env_remove("JAAS_WEBHOOK_SECRET").arg("--once").output();
     let output = tokio::time::timeout(SOON, output).await.expect("ended in time").expect("ran");
-    let told = String::from_utf8(output.stdout).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(0), "{told}");
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{printed}");
     for part in
         ["math       200", "board-vip  200", "slow       200", "timed_out", "panicked: a bug in the provider"]
     {
-        assert!(told.contains(part), "{part:?} in {told}");
+        assert!(printed.contains(part), "{part:?} in {printed}");
     }
 }

@@ -16,7 +16,7 @@ async fn events_of_test_rooms_are_kept_from_the_handler() {
 }
 
 #[tokio::test]
-async fn what_the_handler_behind_answers_is_passed_on() {
+async fn the_result_of_the_inner_handler_is_passed_on() {
     let mut behind = MockEventHandler::new();
     behind
         .expect_recording_uploaded()

@@ -28,7 +28,7 @@ async fn the_end_of_a_breakout_room_ends_nothing() {
 
 /// Your handler should not fail over anything that the sender leaves out.
 #[tokio::test]
-async fn a_guest_is_no_failure() {
+async fn a_guest_is_not_a_failure() {
     let guest = event::participant_joined().without("data.id").without("data.name").without("data.email");
     assert_eq!(guest.handle(&Attendance::default()).await, Ok(Handled::Done));
     let nobody = event::participant_joined().set("data", serde_json::json!({}));

@@ -78,9 +78,9 @@ impl Server {
     pub async fn raw(&self, bytes: &str) -> String {
         let mut stream = self.connect().await.unwrap();
         stream.write_all(bytes.as_bytes()).await.unwrap();
-        let mut told = Vec::new();
-        timeout(SOON, stream.read_to_end(&mut told)).await.expect("answered and closed in time").unwrap();
-        String::from_utf8(told).unwrap()
+        let mut reply = Vec::new();
+        timeout(SOON, stream.read_to_end(&mut reply)).await.expect("answered and closed in time").unwrap();
+        String::from_utf8(reply).unwrap()
     }
 
     pub async fn connect(&self) -> std::io::Result<TcpStream> {

@@ -56,7 +56,8 @@ async fn outages(kind: Kind) {
             // Health checks work during the outage: not ready, but live, because a restart would not help.
             assert_eq!((probe(&fleet, "/livez").await, probe(&fleet, "/readyz").await), (200, 503));
             instance.start().await;
-            until("the server answers", Duration::from_secs(60), async || database.answers().await).await;
+            until("the server is reachable", Duration::from_secs(60), async || database.answers().await)
+                .await;
             let answers = Instant::now();
             let handled = database.count_handled().await;
             let first = until("a delivery is accepted", Duration::from_secs(30), async || {

@@ -73,7 +73,7 @@ impl Instance {
         let installed = install.status().await.expect("ran");
         assert!(installed.success(), "{}", instance.log());
         instance.start().await;
-        until("the server answers", SOON, async || instance.server_answers().await).await;
+        until("the server is reachable", SOON, async || instance.is_reachable().await).await;
         if kind != Kind::Postgres {
             let mut connection =
                 mysql::Connection::establish(&instance.server_url()).await.expect("connected");
@@ -94,7 +94,7 @@ impl Instance {
         }
     }
 
-    async fn server_answers(&self) -> bool {
+    async fn is_reachable(&self) -> bool {
         Database::at(self.kind, self.server_url()).answers().await
     }
 
