@@ -1,8 +1,8 @@
-//! The book in this folder, as far as a computer can read it: `cargo test` compiles every Rust example of its pages, and
-//! runs those that can run. `tests/book` reads the rest: other languages, links and the table of contents.
-//! `tests/getting_started.rs` does what the page "Getting started" says, as a newcomer would.
+//! The tests of the book in this folder. `cargo test` compiles every Rust example of its pages, and runs those that can
+//! run. `tests/book` checks the rest: other languages, links and the table of contents. `tests/getting_started.rs` follows
+//! the page "Getting started" as a newcomer would.
 //!
-//! A page with Rust in it needs a line here; a test says so.
+//! A page with Rust examples needs a line here; a test checks this.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -1,6 +1,6 @@
-//! The page "Getting started", done as a newcomer does it: outside of the workspace, with nothing but what it says.
+//! Follows the page "Getting started" as a newcomer would: outside the workspace, and only as the page says.
 //!
-//! It compiles everything anew, so `cargo test` leaves it out (`test = false` in Cargo.toml): `.ci/check-getting-started`.
+//! It compiles everything again, so `cargo test` skips it (`test = false` in Cargo.toml). `.ci/check-getting-started` runs it.
 #![cfg(unix)]
 #![allow(dead_code, clippy::expect_used, clippy::panic)]
 
@@ -24,7 +24,7 @@ use self::markdown::{Page, root};
 
 /// A cold build of everything on a slow machine.
 const BUILD: Duration = Duration::from_secs(1800);
-/// Whatever is not a build.
+/// The timeout for everything but a build.
 const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn what_the_page_says_builds_passes_its_test_and_receives_a_signed_event()
     let tested = newcomer.done("cargo test", BUILD).await;
     assert!(tested.contains("test tests::a_participant_with_a_name_is_greeted ... ok"), "{tested}");
 
-    // The page installs the command, which is a release build in the home of whoever tests.
+    // The page installs the command, which would be a release build in the tester's home.
     newcomer.build_the_command().await;
     let mut server = newcomer.start().await;
 
@@ -60,14 +60,14 @@ async fn what_the_page_says_builds_passes_its_test_and_receives_a_signed_event()
     assert_eq!(server.terminate().await, (vec!["stopped".to_owned()], Some(0)));
 }
 
-/// What the program under a command wrote, wherever it wrote it.
+/// Returns what a command wrote, on both streams.
 fn printed(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 struct Newcomer {
     page: Page,
-    /// An empty folder, with the workspace in it as `jaas`. Always the same one, so that what was built stays good.
+    /// An empty folder, with the workspace in it as `jaas`. Always the same path, so that earlier builds stay valid.
     folder: tempfile::TempDir,
     target: PathBuf,
     /// Held while the folder is in use.
@@ -94,7 +94,7 @@ impl Newcomer {
         self.folder.path().join("meetings")
     }
 
-    /// The block of shell commands that has these words.
+    /// Returns the block of shell commands that contains these words.
     fn block(&self, words: &[&str]) -> &str {
         let has = |text: &str| words.iter().all(|word| text.contains(word));
         let block = self.page.blocks.iter().find(|block| block.language() == "sh" && has(&block.text));
@@ -128,7 +128,7 @@ impl Newcomer {
         output.unwrap_or_else(|_| panic!("not done after {limit:?}: {script}")).expect("a shell")
     }
 
-    /// Does the commands of a block; answers what they wrote.
+    /// Runs the commands of a block, and returns their output.
     async fn done(&self, words: &str, limit: Duration) -> String {
         let folder = if self.project().exists() { self.project() } else { self.folder.path().to_owned() };
         let output = self.output(self.block(&[words]), &folder, limit).await;
@@ -136,14 +136,14 @@ impl Newcomer {
         printed(&output)
     }
 
-    /// Does the commands of a block against this server instead of the one at the page's address.
+    /// Runs the commands of a block against this server instead of the page's address.
     async fn done_with(&self, server: &Server, words: &str, more: &str) -> Output {
         let script = self.block(&[words, more]).replace("127.0.0.1:8080", &server.address);
         let secret = self.block(&["cargo run"]).lines().next().unwrap_or_default();
         self.output(&format!("{secret}\n{script}"), &self.project(), SOON).await
     }
 
-    /// Does the recipe with `openssl` and `curl`, or, where they are missing, sends the same bytes with the command.
+    /// Runs the recipe with `openssl` and `curl`. If they are missing, sends the same bytes with the `jaas` command.
     async fn done_by_hand(&self, server: &Server) -> Output {
         let tools = self.output("command -v openssl && command -v curl", self.folder.path(), SOON).await;
         if tools.status.success() {
@@ -215,7 +215,7 @@ struct Server {
 }
 
 impl Server {
-    /// The next line it prints.
+    /// Returns the next line that the server prints.
     async fn line(&mut self) -> String {
         match next(&mut self.stdout).await {
             Some(line) => line,
@@ -233,7 +233,7 @@ impl Server {
         panic!("the log has no {word}");
     }
 
-    /// SIGTERM; answers what it still printed, and its exit code.
+    /// Sends SIGTERM, and returns the remaining output and the exit code.
     async fn terminate(mut self) -> (Vec<String>, Option<i32>) {
         let pid = self.child.id().expect("running").to_string();
         let sent = timeout(SOON, Command::new("kill").args(["-TERM", &pid]).status()).await;

@@ -10,7 +10,7 @@ use crate::markdown::{files, normal, pages, root};
 
 const LANGUAGES: [&str; 11] =
     ["rust", "toml", "json", "yaml", "sh", "sql", "text", "ini", "nginx", "dockerfile", "promql"];
-/// What rustdoc may be told about an example. Not `ignore`: an example that is not compiled is wrong one day.
+/// The attributes of an example that rustdoc may get. Not `ignore`: an example that is not compiled is wrong one day.
 const WORDS: [&str; 4] = ["no_run", "test_harness", "should_panic", "compile_fail"];
 
 #[test]
@@ -37,7 +37,7 @@ fn every_page_with_rust_in_it_is_compiled_by_a_crate() {
     let missing: Vec<String> = pages()
         .into_iter()
         .filter(|page| page.blocks.iter().any(|block| block.language() == "rust"))
-        // Its blocks are pieces of a macro's input, and `.ci/dry-run-event` tries them where they belong.
+        // Its blocks are parts of a macro's input, and `.ci/dry-run-event` tries them in place.
         .filter(|page| page.path != Path::new("CONTRIBUTING.md"))
         .filter(|page| !compiled.contains(&page.path))
         .map(|page| page.path.display().to_string())
@@ -45,7 +45,7 @@ fn every_page_with_rust_in_it_is_compiled_by_a_crate() {
     assert!(missing.is_empty(), "not compiled; add them to docs/src/lib.rs:\n{}", missing.join("\n"));
 }
 
-/// The pages that some crate has in its documentation, and so in its tests.
+/// Returns the pages that are part of a crate's documentation, and so of its tests.
 fn compiled() -> BTreeSet<PathBuf> {
     let mut compiled = BTreeSet::new();
     for file in files("rs").into_iter().filter(|file| file.ends_with("src/lib.rs")) {

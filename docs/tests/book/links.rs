@@ -46,7 +46,7 @@ fn follow(from: &Page, link: &str, pages: &BTreeMap<PathBuf, Page>) -> Result<()
 
 #[test]
 fn the_readmes_of_the_crates_can_be_read_anywhere() {
-    // They are also the crates' documentation and their pages in the registry, where the repository is not beside them.
+    // These pages are also the crates' documentation and their pages in the registry, outside the repository.
     let mut relative = Vec::new();
     for page in pages().into_iter().filter(is_of_a_crate) {
         let links = page.links.iter().filter(|(link, _)| !link.contains("://") && !link.starts_with('#'));
@@ -61,7 +61,7 @@ fn is_of_a_crate(page: &Page) -> bool {
 }
 
 /// `core/latest/jaas_core/store/trait.EventStore.html#method`: there must be a public item of that kind and name in the
-/// crate. Which module it is in is rustdoc's business.
+/// crate. rustdoc itself checks the module.
 fn documented(item: &str) -> Result<(), &'static str> {
     let (item, _) = item.split_once('#').unwrap_or((item, ""));
     let mut parts = item.split('/');
@@ -75,7 +75,7 @@ fn documented(item: &str) -> Result<(), &'static str> {
     let mut words = page.split('.');
     let (Some(kind), Some(name)) = (words.next(), words.next()) else { return Err("no item") };
     let declared = match (kind, name.strip_prefix("Mock")) {
-        // As mockall is told to.
+        // As mockall is configured to generate it.
         ("struct", Some(mocked)) => vec![format!("pub {mocked}")],
         // A payload is declared in `payload!`.
         ("struct", None) => vec![format!("pub struct {name}"), format!("pub event {name}")],

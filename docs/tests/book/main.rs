@@ -1,4 +1,4 @@
-//! What a reader of the book relies on.
+//! Tests of the book: links, blocks of code, table of contents.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod blocks;

@@ -1,4 +1,4 @@
-//! The Markdown files of the workspace, and what is in them.
+//! The Markdown files of the workspace, and their contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,19 +13,19 @@ pub(crate) fn root() -> &'static Path {
 
 /// A Markdown file.
 pub(crate) struct Page {
-    /// From the folder of the workspace.
+    /// Relative to the folder of the workspace.
     pub(crate) path: PathBuf,
     pub(crate) blocks: Vec<Block>,
     /// Targets as written, and their lines.
     pub(crate) links: Vec<(String, usize)>,
-    /// What can stand behind a `#` in a link to this page.
+    /// What can follow a `#` in a link to this page.
     pub(crate) anchors: BTreeSet<String>,
 }
 
 /// A fenced block of code.
 pub(crate) struct Block {
     pub(crate) line: usize,
-    /// What stands behind the opening fence: a language, and words that rustdoc knows.
+    /// The text after the opening fence: a language, and words that rustdoc knows.
     pub(crate) info: String,
     pub(crate) text: String,
 }
@@ -79,7 +79,7 @@ impl Page {
     }
 }
 
-/// The anchor of a heading, as forges and mdBook make it.
+/// Returns the anchor of a heading, as forges and mdBook generate it.
 fn anchor(heading: &str) -> String {
     let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_');
     heading
@@ -90,12 +90,12 @@ fn anchor(heading: &str) -> String {
         .collect()
 }
 
-/// Every Markdown file that belongs to the workspace: not what tools made, nor what hides behind a dot.
+/// Returns every Markdown file of the workspace, without generated and hidden files.
 pub(crate) fn pages() -> Vec<Page> {
     files("md").iter().map(|path| Page::read(path)).collect()
 }
 
-/// Every file that ends in this, from the folder of the workspace.
+/// Returns every file with this extension, relative to the folder of the workspace.
 pub(crate) fn files(extension: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![root().to_owned()];
@@ -117,7 +117,7 @@ pub(crate) fn files(extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The path without `.` and `..`; `None` when it leaves the workspace.
+/// Returns the path without `.` and `..`, or `None` if it leaves the workspace.
 pub(crate) fn normal(path: &Path) -> Option<PathBuf> {
     let mut normal = PathBuf::new();
     for component in path.components() {

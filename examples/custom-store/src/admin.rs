@@ -32,8 +32,8 @@ fn matches(query: &EventQuery, event: &StoredEvent) -> bool {
         && fits(query.dead_letter.as_ref(), &dead_letter)
 }
 
-/// Of rows with the time that counts, and whether they may go at all: those beyond the count that is kept, and those
-/// beyond the age; the oldest first.
+/// Returns the rows to purge: those beyond the count and those beyond the age to keep, oldest first. Each row comes with the
+/// time that counts, and whether it may be deleted at all.
 fn expired(mut rows: Vec<(Timestamp, RowId, bool)>, keep: Keep, now: Timestamp) -> Vec<RowId> {
     rows.sort_unstable();
     let kept = keep.count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
@@ -43,7 +43,7 @@ fn expired(mut rows: Vec<(Timestamp, RowId, bool)>, keep: Keep, now: Timestamp) 
     rows.iter().enumerate().filter_map(is_expired).collect()
 }
 
-/// A page of bodies that are no events.
+/// Returns a page of bodies that are not events.
 fn seen<T>(
     tables: &ReadTransaction,
     table: Rows,
@@ -57,7 +57,7 @@ fn seen<T>(
     Ok(Page { items: items.collect::<Outcome<_>>()?, next })
 }
 
-/// What an operator does, why, and when.
+/// What an operator does, why and when.
 type Deed<'a> = (AuditAction, &'a AuditNote, Timestamp);
 
 impl Change {
@@ -67,7 +67,7 @@ impl Change {
         self.put(AUDIT, self.next_id()?, &(id, endpoint, idempotency_key, action.as_str(), by, reason, at))
     }
 
-    /// Replays or discards an event. Refuses before it has changed anything.
+    /// Replays or discards an event. If it refuses, it has changed nothing.
     fn repair(&self, id: RowId, deed: Deed<'_>) -> Outcome<()> {
         let (mut row, (action, note, now)) = (self.row(id)?, deed);
         match (action, row.event.state) {
@@ -139,7 +139,7 @@ impl Change {
         let (rows, mut expired_events) = (self.rows()?, Vec::new());
         for state in EventState::ALL {
             let events = rows.iter().map(|row| &row.event).filter(|event| event.state == state);
-            // Only a stored key tells that a signed request was sent before.
+            // Only a stored key shows that a signed request was sent before.
             let may_go = |event: &StoredEvent| event.received_at < retention.keys_before(now);
             let ages = events.filter_map(|event| Some((event.settled_at?, event.id, may_go(event))));
             expired_events.extend(expired(ages.collect(), retention.events(state), now));

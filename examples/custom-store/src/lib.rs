@@ -1,5 +1,5 @@
-//! An event store of one's own over [`redb`], an embedded database in Rust: a template for stores of other kinds. The README
-//! says what it is for and what not.
+//! A custom event store over [`redb`], an embedded database in Rust, and a template for other stores. The README says what it
+//! is for and what it is not for.
 //!
 //! Read it in this order: `rows` (what is kept, and the indexes that make finding work cheap), `work` (what runs next),
 //! `store` and `admin` (the two traits of the contract, each method in terms of the former).

@@ -1,5 +1,5 @@
-//! A server that keeps JaaS events in a redb database, and in the same transaction what its handler counts. The variables are in
-//! the README.
+//! A server that keeps JaaS events in a redb database, with its handler's counts in the same transaction. The README lists the
+//! variables.
 
 use std::env;
 use std::error::Error;
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let receiver = Arc::new(Receiver::builder("main", auth, Inbox::new(store.clone())).build()?);
     let handlers = Handlers::new().transactional("attendance", Attendance);
     let worker = Worker::builder(store.clone(), handlers).build()?.spawn();
-    // Nothing else deletes what is settled.
+    // Only the purger deletes settled events.
     let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
     if once {
         demonstrate(&store, &receiver, &Signer::new(&secret)?).await?;
@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Receives some events as JaaS would send them, and prints what the handler has counted.
+/// Receives some events as JaaS would send them, and prints the handler's counts.
 async fn demonstrate(store: &RedbStore, receiver: &Receiver, signer: &Signer) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout();
     let session = format!("demo-{}", SystemClock.now().as_millis());
@@ -80,7 +80,7 @@ async fn demonstrate(store: &RedbStore, receiver: &Receiver, signer: &Signer) ->
     Ok(())
 }
 
-/// Counts who came and who went: each event once, because the count is committed with the event's completion.
+/// Counts joins and leaves. Each event counts once, because the count is committed with the event's completion.
 struct Attendance;
 
 #[async_trait]
@@ -89,7 +89,7 @@ impl EventHandler<Transaction> for Attendance {
         let what = match event {
             Event::ParticipantJoined(_) => "joined",
             Event::ParticipantLeft(_) => "left",
-            _ => return Ok(Handled::ignored("nobody came or went")),
+            _ => return Ok(Handled::ignored("not a join or a leave")),
         };
         let Some(session) = cx.envelope().session_id.clone() else {
             return Ok(Handled::ignored("no session"));

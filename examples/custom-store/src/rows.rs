@@ -1,4 +1,4 @@
-//! What is kept: the tables, and the rows in them.
+//! The tables, and their rows.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use jaas_core::{Body, Timestamp};
 use redb::{ReadableTable, TableDefinition, TableHandle as _, WriteTransaction};
 use serde::Serialize;
 
-/// What goes wrong in a transaction: a [`StoreError`] for the caller, or whatever the database says.
+/// An error in a transaction: a [`StoreError`] for the caller, or an error of the database.
 pub type Fault = Box<dyn Error + Send + Sync>;
 pub type Outcome<T> = Result<T, Fault>;
 pub type Table<Key, Value> = TableDefinition<'static, Key, Value>;
@@ -17,16 +17,16 @@ pub type Rows = Table<i64, &'static [u8]>;
 pub type Numbers<'a> = TableDefinition<'a, i64, i64>;
 pub type Key<'a> = (&'a str, &'a str, &'a [u8]);
 
-// Rows as JSON, by their numbers. Bodies are apart, because they do not change.
+// Rows as JSON, by their numbers. Bodies have a separate table, because they do not change.
 pub const EVENTS: Rows = Table::new("jaas events");
 pub const CONFLICTS: Rows = Table::new("jaas conflicts");
 pub const QUARANTINE: Rows = Table::new("jaas quarantine");
 pub const AUDIT: Rows = Table::new("jaas audit");
 pub const BODIES: Rows = Table::new("jaas bodies");
-/// The row of an endpoint, key and hash of a body. An event has its key to itself and no hash here; quarantine has no key.
+/// The row for an endpoint, key and hash of a body. An event has no hash here, because its key is unique; quarantine has no key.
 pub const KEYS: Table<Key<'static>, i64> = Table::new("jaas keys");
-/// The events of each queue that wait: first those that may not be passed, by when they happened, then those that may, by
-/// when they are due. So each of the two that [`SessionOrder::turn`] asks for is the first of a range.
+/// The waiting events of each queue: first those that are not passable, by when they happened, then the passable ones, by
+/// when they are due. So each of the two that [`SessionOrder::turn`] needs is the first of a range.
 pub const WAITING: Table<(&str, bool, i64, i64), ()> = Table::new("jaas waiting");
 /// The phase of each queue, and when to look at it next.
 pub const QUEUES: Table<&str, (u8, i64)> = Table::new("jaas queues");
@@ -34,30 +34,30 @@ pub const QUEUES: Table<&str, (u8, i64)> = Table::new("jaas queues");
 pub const DUE: Table<(u8, i64, &str), i64> = Table::new("jaas due");
 const LAST_ROW: Table<(), i64> = Table::new("jaas last row");
 
-/// The events of a state, and when they were received. A table knows how many rows it has, so counting costs the same
+/// The events of a state, and when they were received. A table knows its number of rows, so counting costs the same
 /// however many there are.
 pub fn of_state(state: EventState) -> String {
     format!("jaas {state} events")
 }
 
-/// An event, without its body, and what a store knows of it besides.
+/// An event without its body, and the store's own data about it.
 pub struct Row {
     pub event: StoredEvent,
     pub attempts: Vec<Attempt>,
     pub hash: [u8; 32],
     pub fence: i64,
-    /// Whether later events of its session may be run while it waits.
+    /// Whether later events of its session may run while it waits.
     pub passable: bool,
 }
 
 impl Row {
-    /// Whose events run one after the other: the session's, or this one alone.
+    /// The name of the event's queue: that of its session, or a separate one.
     pub fn queue(&self) -> String {
         let session = self.event.session_id.as_ref();
         session.map_or_else(|| format!("event {}", self.event.id), |session| format!("session {session}"))
     }
 
-    /// Where it waits in its queue.
+    /// Returns its place in its queue.
     fn place<'a>(&self, queue: &'a str) -> (&'a str, bool, i64, i64) {
         let at = if self.passable { self.event.due_at } else { self.event.occurred_at };
         (queue, self.passable, at.as_millis(), self.event.id.get())
@@ -105,17 +105,17 @@ impl Row {
     }
 }
 
-/// A body that is no event, told from others by its hash: a [`Conflict`] over `what` as its key, or in quarantine because of
-/// it. Where from, what, when first, when last, how often.
+/// A body that is not an event, identified by its hash: a [`Conflict`] with `what` as its key, or a body in quarantine with
+/// `what` as the reason. With its endpoint, when it came first and last, and how often.
 pub type Seen = (Arc<str>, String, Timestamp, Timestamp, u32);
 
-/// The enumerations of the contract are kept by their names.
+/// Enumerations of the contract are stored by name.
 pub fn named<T>(variant: Option<T>, name: &str) -> Outcome<T> {
-    let unknown = || StoreError::new(StoreErrorKind::Corrupt, format!("{name} is unknown here"));
+    let unknown = || StoreError::new(StoreErrorKind::Corrupt, format!("{name} is not known to this version"));
     Ok(variant.ok_or_else(unknown)?)
 }
 
-/// Every row of a table, in the order of their numbers.
+/// Returns every row of a table, in the order of their numbers.
 pub fn all<T>(
     table: &impl ReadableTable<i64, &'static [u8]>,
     read: impl Fn(RowId, &[u8]) -> Outcome<T>,
@@ -127,7 +127,7 @@ pub fn all<T>(
     table.iter()?.map(row).collect()
 }
 
-/// A page of rows that are in the order of their numbers.
+/// Returns a page of rows that are in the order of their numbers.
 pub fn cut<T>(mut rows: Vec<T>, page: PageRequest, id: impl Fn(&T) -> RowId) -> Page<T> {
     if page.newest_first {
         rows.reverse();
@@ -137,7 +137,7 @@ pub fn cut<T>(mut rows: Vec<T>, page: PageRequest, id: impl Fn(&T) -> RowId) -> 
     Page::from_rows(rows, page.clamped_limit(), id)
 }
 
-/// The body of a row; empty when it was erased.
+/// Returns the body of a row; empty if it was erased.
 pub fn body(bodies: &impl ReadableTable<i64, &'static [u8]>, id: RowId) -> Outcome<Body> {
     Ok(bodies.get(id.get())?.map(|body| body.value().to_vec()).unwrap_or_default().into())
 }
@@ -145,12 +145,12 @@ pub fn body(bodies: &impl ReadableTable<i64, &'static [u8]>, id: RowId) -> Outco
 /// A transaction that writes.
 pub struct Change {
     pub tables: WriteTransaction,
-    /// What was given up because of its crashes, to be reported when that is committed.
+    /// Events that were dead-lettered because of their crashes, to be reported after the commit.
     pub dead_letters: Vec<DeadLettered>,
 }
 
 impl Change {
-    /// Makes the tables, so that they can be read before anything is in them.
+    /// Creates the tables, so that they can be read while they are empty.
     pub fn create(&self) -> Outcome<()> {
         self.tables.open_table(DUE)?;
         EventState::ALL
@@ -184,7 +184,7 @@ impl Change {
         Ok(self.find(id)?.ok_or_else(|| StoreError::not_found(id))?)
     }
 
-    /// Writes an event, and keeps in step what it is found by.
+    /// Writes an event, and updates its indexes.
     pub fn save(&self, row: &Row) -> Outcome<()> {
         let (id, event) = (row.event.id, &row.event);
         self.unindex(id)?;

@@ -16,10 +16,10 @@ use crate::work::{READY, RUNNING, SUSPECT, SUSPECT_RUNS};
 
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
 
-/// How long a call waits for its turn and the disk.
+/// The timeout of a call for its turn and the disk.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Keeps events in tables of a redb database, beside those of the application. Clones share their turns.
+/// Keeps events in tables of a redb database, beside the application's tables. Clones share one queue of turns.
 #[derive(Clone)]
 pub struct RedbStore {
     database: Arc<Database>,
@@ -28,18 +28,19 @@ pub struct RedbStore {
     wakeups: watch::Sender<u64>,
 }
 
-/// What a transactional handler writes into tables of the application's: it is committed together with the event's
+/// A transactional handler's writes to the application's tables. They are committed together with the event's
 /// completion, or not at all.
 ///
-/// redb has one writer at a time. So that no handler keeps it from others while it waits for something, what it writes is done
-/// when it has run, in the order given. Read in there too what the written values depend on.
+/// redb has one writer at a time. So that a waiting handler does not block the others, its writes happen after it has run, in
+/// the order given. Values that a write depends on must be read in the write, too.
 #[derive(Default)]
 pub struct Transaction(Vec<Write>);
 
 type Write = Box<dyn FnOnce(&WriteTransaction) -> Outcome<()> + Send>;
 
 impl Transaction {
-    /// Writes when the handler has run well. An error undoes everything, and the worker takes it for the handler's.
+    /// Adds a write for when the handler has succeeded. An error rolls everything back, and the worker treats it as the handler's
+    /// error.
     pub fn write(&mut self, write: impl FnOnce(&WriteTransaction) -> Outcome<()> + Send + 'static) {
         self.0.push(Box::new(write));
     }
@@ -53,10 +54,10 @@ impl Transaction {
 }
 
 impl RedbStore {
-    /// A store over this database, whose tables it makes if they are not there.
+    /// Opens a store over this database, and creates its tables if they do not exist.
     ///
     /// # Errors
-    /// When the database cannot be written in time.
+    /// When the database cannot be written before the timeout.
     pub async fn over(database: Arc<Database>) -> Result<Self> {
         let [writers, readers] = [1, 4].map(|threads| Arc::new(Semaphore::new(threads)));
         let store = Self { database, writers, readers, wakeups: watch::Sender::new(0) };
@@ -64,12 +65,12 @@ impl RedbStore {
         Ok(store)
     }
 
-    /// The database, for what the application keeps in it.
+    /// Returns the database, for the application's own tables.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Works with the database on a thread that may wait, when it is its turn.
+    /// Runs a closure with the database, on a thread that may block, when it is its turn.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         turns: &Arc<Semaphore>,
@@ -77,7 +78,7 @@ impl RedbStore {
     ) -> Result<T> {
         let database = self.database.clone();
         let asked = tokio::time::timeout(TIME_LIMIT, async {
-            // Who is gone before its turn has asked for nothing.
+            // A caller that is gone before its turn has asked for nothing.
             let turn = turns.clone().acquire_owned().await?;
             let working = tokio::task::spawn_blocking(move || (work(&database), turn).0);
             working.await?
@@ -130,8 +131,8 @@ fn commit<T>(database: &Database, work: impl FnOnce(&mut Change) -> Outcome<T>) 
     Ok(done)
 }
 
-/// Claims on the way to who asked. Should it be gone, they are given back: otherwise their leases would end, and that would
-/// count as a crash.
+/// Claims on the way to their caller. If the caller is gone, they are given back. Otherwise their leases would end, which
+/// would count as a crash.
 struct Unheard {
     claims: Vec<Claim>,
     store: RedbStore,
@@ -171,7 +172,7 @@ impl EventStore for RedbStore {
         self.claiming(request.now, move |change| change.claim(&request)).await
     }
 
-    /// Does nothing: a claim costs no more than what it would save.
+    /// Does nothing: a hand-over would save no more than a claim costs.
     fn hand_over(&self, _: HandOver) {}
 
     async fn renew(&self, leases: &[Lease], now: Timestamp, lease: Duration) -> Result<Vec<Lease>> {
@@ -247,8 +248,8 @@ impl EventStore for RedbStore {
         self.wakeups.subscribe()
     }
 
-    /// Commits nothing, because a database that could not commit once does not until it is opened again. Then takes an event
-    /// and puts it back.
+    /// First commits an empty transaction, because after a failed commit the database commits nothing until it is opened again.
+    /// Then accepts an event and rolls back.
     async fn ping(&self) -> Result<()> {
         self.write(|_| Ok(())).await?;
         self.ask(&self.writers, |database| {

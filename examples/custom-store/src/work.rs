@@ -1,4 +1,4 @@
-//! What comes in, what runs next, and what becomes of it.
+//! Accepting events, choosing what runs next, and settling.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::rows::{
     BODIES, CONFLICTS, Change, DUE, KEYS, Key, Outcome, QUARANTINE, QUEUES, Row, Rows, Seen, WAITING, body,
 };
 
-/// What goes on in a queue: it waits for a worker or for its time; or it does, and its first event has crashed; or an event
-/// of it runs; or one that has crashed does.
+/// The phase of a queue. It waits for a worker or for its time, without or with a first event that has crashed; or one of its
+/// events runs, without or with a crash before.
 pub const READY: u8 = 0;
 pub const SUSPECT: u8 = 1;
 pub const RUNNING: u8 = 2;
 pub const SUSPECT_RUNS: u8 = 3;
 
-/// How to claim what a queue does next. Events that have crashed are claimed only when it is their turn.
+/// How to claim the next event of a queue. An event that has crashed is claimed only when it is its turn.
 pub struct Claiming<'a> {
     worker: &'a str,
     next: NextClaim,
@@ -53,7 +53,7 @@ impl Change {
         self.see(QUARANTINE, key, &new.reason.to_string(), new.received_at, new.body())
     }
 
-    /// Keeps a body that is no event, or counts that it came again.
+    /// Keeps a body that is not an event, or counts a repetition.
     fn see(&self, table: Rows, key: Key<'_>, what: &str, at: Timestamp, body: &[u8]) -> Outcome<()> {
         let id = self.known(key)?.map_or_else(|| self.keep(key, body), Ok)?;
         let mut rows = self.tables.open_table(table)?;
@@ -63,12 +63,12 @@ impl Change {
         Ok(())
     }
 
-    /// The row of this endpoint, key and hash.
+    /// Returns the row of this endpoint, key and hash.
     pub fn known(&self, key: Key<'_>) -> Outcome<Option<RowId>> {
         Ok(self.tables.open_table(KEYS)?.get(key)?.map(|id| RowId::new(id.value())))
     }
 
-    /// Gives a body a number under its key.
+    /// Assigns a row to a body under its key.
     fn keep(&self, key: Key<'_>, body: &[u8]) -> Outcome<RowId> {
         let id = self.next_id()?;
         self.tables.open_table(KEYS)?.insert(key, id.get())?;
@@ -93,7 +93,7 @@ impl Change {
         for (queue, _) in self.due(SUSPECT, now, limit.min(usize::from(!a_suspect_runs)))? {
             claims.extend(self.next(&queue, Some(how(true)), now)?);
         }
-        // Each queue that is looked at is claimed, put off or gone after it, so others follow.
+        // Each queue at the front is then claimed, postponed or deleted, so the loop makes progress.
         while claims.len() < limit {
             let due = self.due(READY, now, limit - claims.len())?;
             if due.is_empty() {
@@ -106,7 +106,7 @@ impl Change {
         Ok(claims)
     }
 
-    /// Counts a crash of an event whose lease ran out.
+    /// Counts a crash of an event whose lease has ended.
     fn crash(&mut self, mut row: Row, request: &ClaimRequest) -> Outcome<()> {
         self.attempt(&mut row, AttemptOutcome::Crashed, None, request.now)?;
         row.event.crashes += 1;
@@ -173,7 +173,7 @@ impl Change {
         self.go_on(&row, failure.next, now)
     }
 
-    /// Lets events wait again that were claimed; `interrupted` when a handler has seen them.
+    /// Puts claimed events back into their queues; `interrupted` if a handler has seen them.
     pub fn release(&self, leases: &[Lease], interrupted: bool, now: Timestamp) -> Outcome<()> {
         for lease in leases {
             let Ok(mut row) = self.held("release", *lease)? else { continue };
@@ -201,14 +201,14 @@ impl Change {
         Ok(())
     }
 
-    /// The event of a lease that is held.
+    /// Returns the event of a lease that is held.
     fn held(&self, operation: &str, lease: Lease) -> Outcome<Result<Row, StoreError>> {
         let row = self.find(lease.event)?;
         let row = row.filter(|row| row.event.state == EventState::Running && row.fence == lease.fence);
         Ok(row.ok_or_else(|| StoreError::stale(operation, lease)))
     }
 
-    /// Writes an event that ran, and goes on in its queue.
+    /// Writes an event that ran, and decides what its queue does next.
     fn go_on(&self, row: &Row, next: Option<NextClaim>, now: Timestamp) -> Outcome<Vec<Claim>> {
         self.save(row)?;
         let worker = row.event.worker.as_deref().unwrap_or_default();
@@ -217,7 +217,7 @@ impl Change {
         Ok(self.next(&row.queue(), next, now)?.into_iter().collect())
     }
 
-    /// Writes an event that does not run. Its queue may have something else to do now, unless another event of it runs.
+    /// Writes an event that does not run. Its queue may now have a different next event, unless another of its events runs.
     pub fn wait(&self, row: &Row, now: Timestamp) -> Outcome<()> {
         self.save(row)?;
         let queue = row.queue();
@@ -227,7 +227,7 @@ impl Change {
         Ok(())
     }
 
-    /// What a queue does next in which nothing runs: it is claimed, or it is put where a claim finds it.
+    /// Decides what a queue does next in which nothing runs: its event is claimed, or the queue is put where a claim finds it.
     fn next(&self, queue: &str, how: Option<Claiming<'_>>, now: Timestamp) -> Outcome<Option<Claim>> {
         let order = how.as_ref().map(|how| how.next.order).unwrap_or_default();
         let mut row = match order.turn(self.head(queue, false)?, self.head(queue, true)?, now) {
@@ -237,7 +237,7 @@ impl Change {
         };
         let suspect = row.event.crashes > 0;
         let Some(how) = how.filter(|how| how.suspects || !suspect) else {
-            // One that is due already keeps its place before others.
+            // A queue that is already due keeps its place.
             let known = self.known_queue(queue)?;
             let at = known.map_or(now, |(_, at)| now.min(Timestamp::from_millis(at)));
             return self.schedule(queue, Some((if suspect { SUSPECT } else { READY }, at, 0))).map(|()| None);
@@ -255,7 +255,7 @@ impl Change {
         Ok(Some(claim))
     }
 
-    /// The first event of a queue that waits, of those that may be passed or of the others.
+    /// Returns the first waiting event of a queue, either of the passable events or of the others.
     fn head(&self, queue: &str, passable: bool) -> Outcome<Option<Head>> {
         let waiting = self.tables.open_table(WAITING)?;
         let range = (queue, passable, i64::MIN, i64::MIN)..(queue, passable, i64::MAX, i64::MAX);
@@ -265,7 +265,7 @@ impl Change {
         Ok(Some(Head { event, occurred_at, received_at, due_at }))
     }
 
-    /// Lets an event run until its lease ends.
+    /// Marks an event as running until its lease ends.
     fn run(&self, row: &Row, until: Timestamp) -> Outcome<()> {
         let phase = if row.event.crashes > 0 { SUSPECT_RUNS } else { RUNNING };
         self.schedule(&row.queue(), Some((phase, until, row.event.id.get())))
@@ -275,7 +275,7 @@ impl Change {
         Ok(self.tables.open_table(QUEUES)?.get(queue)?.map(|known| known.value()))
     }
 
-    /// Says when to look at a queue next, and which event runs in it; or never, because nothing is left in it.
+    /// Sets when to look at a queue next, and which event runs in it. With `None`, the queue is empty and is deleted.
     fn schedule(&self, queue: &str, to: Option<(u8, Timestamp, i64)>) -> Outcome<()> {
         let (mut queues, mut due) = (self.tables.open_table(QUEUES)?, self.tables.open_table(DUE)?);
         if let Some((phase, at)) = queues.remove(queue)?.map(|before| before.value()) {
@@ -288,7 +288,7 @@ impl Change {
         Ok(())
     }
 
-    /// Queues of this phase whose time has come, the first ones first, and the events that run in them.
+    /// Returns the due queues of this phase, earliest first, and the events that run in them.
     fn due(&self, phase: u8, now: Timestamp, limit: usize) -> Outcome<Vec<(String, RowId)>> {
         let due = self.tables.open_table(DUE)?;
         let range = (phase, i64::MIN, "")..(phase, now.as_millis().saturating_add(1), "");

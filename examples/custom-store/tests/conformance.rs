@@ -9,7 +9,7 @@ use jaas_testkit::conformance::{DurableHarness, Harness, Written};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tempfile::TempDir;
 
-/// A table of the application's.
+/// A table of the application.
 const WRITTEN: TableDefinition<'_, &str, ()> = TableDefinition::new("written");
 
 struct Redb {
@@ -39,8 +39,8 @@ impl Harness for Redb {
 
 #[async_trait]
 impl DurableHarness for Redb {
-    /// redb lets one process open a file, so another store is one over the same database. What a crash leaves is seen in
-    /// `tests/crash.rs`.
+    /// redb lets only one process open a file, so the other store uses the same database. `tests/crash.rs` tests what a crash
+    /// leaves.
     async fn reopened(&self) -> RedbStore {
         RedbStore::over(self.database.clone()).await.unwrap()
     }

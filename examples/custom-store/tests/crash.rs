@@ -1,4 +1,4 @@
-//! What is left when a process dies, the power fails or a disk is full, and when a row is damaged.
+//! What is left after a process dies, the power fails, the disk is full, or a row is damaged.
 #![cfg(unix)]
 
 mod support;
@@ -59,7 +59,7 @@ async fn kill_nine_after_the_2xx_loses_nothing_and_counts_nothing_twice() {
             let (server, key) = (server.clone(), format!("r{round}-{number}"));
             deliveries.spawn(async move { (server.deliver(&joined(&key)).await, key) });
         }
-        // Killed in the middle: some are answered, some are not, some are being handled.
+        // Killed in the middle: some requests have a reply, some do not, some events are being handled.
         while deliveries.len() > 10 {
             if let (Some(200), key) = deliveries.join_next().await.unwrap().unwrap() {
                 acknowledged.push(key);
@@ -76,7 +76,7 @@ async fn kill_nine_after_the_2xx_loses_nothing_and_counts_nothing_twice() {
     let (database, store) = open(folder.path()).await;
     let there = keys(&store).await;
     assert!(acknowledged.iter().all(|key| there.contains(key)));
-    // What none of the servers came to. Those that were running when one was killed come one at a time.
+    // The rest, which none of the servers handled. Events that ran when a server was killed come one at a time.
     let mut request = ClaimRequest::new("test", LATE, 1000);
     request.max_crashes = u32::MAX;
     let mut claims = store.claim(&request).await.unwrap();
@@ -102,7 +102,7 @@ async fn kill_nine_after_the_2xx_loses_nothing_and_counts_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_full_disk_it_answers_503_and_every_200_is_there() {
+async fn on_a_full_disk_it_returns_503_and_every_200_is_stored() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_with(folder.path(), Some(4096)).await;
     let (mut stored, mut refused) = (Vec::new(), 0);
@@ -112,7 +112,7 @@ async fn on_a_full_disk_it_answers_503_and_every_200_is_there() {
         match server.deliver(&padded).await {
             Some(200) => stored.push(key),
             Some(503) => refused += 1,
-            other => panic!("answered {other:?}"),
+            other => panic!("status {other:?}"),
         }
     }
     assert!(!stored.is_empty() && refused > 0, "{} stored, {refused} refused", stored.len());
@@ -132,7 +132,7 @@ async fn a_power_cut_at_any_write_loses_nothing_that_was_acknowledged() {
         acknowledged.push(disk.written());
     }
     drop((store, database));
-    // Whatever of the writes since the last sync got to the disk.
+    // Any of the writes since the last sync may have reached the disk.
     for cut in acknowledged[0]..=acknowledged[5] {
         for luck in [0, 0x5555_5555_5555_5555, 0xaaaa_aaaa_aaaa_aaaa, u64::MAX] {
             let (_, store) = over(disk.after_a_power_cut(cut, luck).database()).await;
@@ -145,7 +145,7 @@ async fn a_power_cut_at_any_write_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_claim_that_nobody_waits_for_any_more_is_no_crash() {
+async fn a_claim_whose_caller_is_gone_is_not_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let (_, store) = open(folder.path()).await;
     accept(&store, "k").await;
@@ -154,7 +154,7 @@ async fn a_claim_that_nobody_waits_for_any_more_is_no_crash() {
         let mut claim = Box::pin(store.claim(&request));
         match claim.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => Vec::new(),
-            // It was so quick that the caller has them.
+            // The call was so quick that the caller has them.
             Poll::Ready(claimed) => claimed.unwrap().iter().map(|claim| claim.lease).collect(),
         }
     };
@@ -174,7 +174,7 @@ async fn a_claim_that_nobody_waits_for_any_more_is_no_crash() {
             }
         }
     });
-    let claims = claims.await.expect("it can be claimed at once");
+    let claims = claims.await.expect("it can be claimed immediately");
     assert_eq!(claims[0].crashes, 0);
 }
 
@@ -220,5 +220,5 @@ async fn the_file_does_not_grow_forever() {
     let (_, again) = open(folder.path()).await;
     assert_eq!(keys(&again).await, ["last"]);
     let last = again.events(&EventQuery::default()).await.unwrap().items[0].id;
-    assert!(last.get() > 8 * 5, "numbers are not given again");
+    assert!(last.get() > 8 * 5, "row numbers are not used again");
 }

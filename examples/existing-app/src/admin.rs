@@ -1,4 +1,4 @@
-//! For operators: what was given up, and trying it again.
+//! Routes for operators: list dead letters, and replay them.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
@@ -15,7 +15,7 @@ pub(crate) fn routes(app: &mut ServiceConfig) {
         .route("/dead-letters/{id}/replay", web::post().to(replay));
 }
 
-/// Without the body, which has people's names in it.
+/// A dead letter without its body, which contains people's names.
 #[derive(Serialize)]
 struct DeadLetter {
     id: i64,
@@ -25,7 +25,7 @@ struct DeadLetter {
     received_at: String,
     attempts: u32,
     error: Option<String>,
-    /// Where to look for it in the tracing system.
+    /// The id of its trace in the tracing system.
     trace: Option<String>,
 }
 
@@ -49,7 +49,7 @@ struct Place {
     after: Option<i64>,
 }
 
-/// A hundred, from the oldest; go on with `?after=` and the `id` of the last one, until there are none.
+/// Returns up to a hundred, oldest first. To continue, pass the last `id` as `?after=`, until the list is empty.
 async fn dead_letters(state: Data<State>, place: Query<Place>) -> Result<Json<Vec<DeadLetter>>, AppError> {
     let mut query = EventQuery { state: Some(EventState::Dead), ..EventQuery::default() };
     query.page.after = place.after.map(RowId::new);
@@ -58,7 +58,7 @@ async fn dead_letters(state: Data<State>, place: Query<Place>) -> Result<Json<Ve
 }
 
 async fn replay(state: Data<State>, id: Path<i64>) -> Result<HttpResponse, AppError> {
-    // Who it was, and why, is kept with the event. An application with users names the user.
+    // The audit records who replayed it and why. An application with users names the user.
     let note = AuditNote::new("operator", "replayed by hand");
     state.inbox.replay(RowId::new(*id), &note, SystemClock.now()).await?;
     Ok(HttpResponse::NoContent().finish())

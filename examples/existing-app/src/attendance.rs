@@ -11,7 +11,7 @@ use jaas_core::{Context, EventHandler, Handled, HandlerError, HandlerResult, Roo
 use crate::database::Connection;
 use crate::rooms::{edges as dsl, endings, rooms};
 
-/// Mounted as *transactional*: its rows and the event's completion are committed together or not at all.
+/// The handler. It is mounted as *transactional*: its rows and the event's completion are committed together or not at all.
 pub(crate) struct Attendance;
 
 #[async_trait]
@@ -32,7 +32,7 @@ impl EventHandler<Connection> for Attendance {
         write(cx, &event.participant, &event.room, false).await
     }
 
-    /// Closes the stays of those whose leave never comes. It is kept whether the room is known or not: an operator may add the
+    /// Closes the stays whose leave never comes. The row is written even if the room is not known: an operator may add the
     /// room later.
     async fn room_destroyed(&self, cx: &mut Context<'_, Connection>, event: &RoomDestroyed) -> HandlerResult {
         // A breakout room shares the session of its main room; its end is not the end of the meeting.
@@ -52,8 +52,8 @@ impl EventHandler<Connection> for Attendance {
     }
 }
 
-/// One row for each coming and going: events come in any order, and a trip to a breakout room and back keeps the participant
-/// id. A copy of an event changes nothing.
+/// Writes one row for each join and each leave: events come in any order, and a trip to a breakout room and back keeps the
+/// participant id. A copy of an event changes nothing.
 async fn write(
     cx: &mut Context<'_, Connection>,
     participant: &Participant,
@@ -67,7 +67,7 @@ async fn write(
     diesel::insert_into(dsl::table)
         .values((
             dsl::session_id.eq(session.as_str()),
-            // Ids and names are any text of any length; a key takes 255 bytes, and PostgreSQL no U+0000.
+            // Ids and names can be any text; a key column takes 255 bytes, and PostgreSQL rejects U+0000.
             dsl::presence.eq(storable(presence, MAX_INDEXED_BYTES)),
             dsl::place.eq(storable(&place.to_string(), MAX_INDEXED_BYTES)),
             dsl::at.eq(at),
@@ -85,8 +85,8 @@ fn who<'a>(cx: &Context<'a, Connection>, participant: &'a Participant) -> Option
     Some((cx.envelope().session_id.as_ref()?, participant.presence()?))
 }
 
-/// The name of the meeting's room, if it is one of ours. Otherwise the event becomes a dead letter, because trying again by
-/// itself would not help: somebody adds the room, and replays it.
+/// Returns the name of the meeting's room, if the application knows it. Otherwise the event becomes a dead letter, because a
+/// retry would not help: an operator adds the room, and replays the event.
 async fn known_room(cx: &mut Context<'_, Connection>) -> Result<String, HandlerError> {
     let room = cx.envelope().fqn.room_key();
     let known = rooms::table
@@ -98,7 +98,7 @@ async fn known_room(cx: &mut Context<'_, Connection>) -> Result<String, HandlerE
     known.ok_or_else(|| HandlerError::permanent("the room is not known here"))
 }
 
-/// Somebody came to or left the main room or a breakout room.
+/// A participant joined or left the main room or a breakout room.
 #[derive(Debug, Clone, diesel::Queryable)]
 pub(crate) struct Edge {
     pub(crate) session: String,
@@ -120,8 +120,8 @@ pub(crate) struct Stay {
     pub(crate) place: String,
 }
 
-/// Each join lasts until the first leave of the same presence and place, before they come to that place again; without one,
-/// until they come to another place, or else until the meeting ends. The same in any order of the edges.
+/// A stay ends with the first leave of the same presence and place, before the next join of that place. If that leave never
+/// comes, it ends with the next join of any place, or else with the meeting. The order of the edges does not matter.
 pub(crate) fn stays(mut edges: Vec<Edge>) -> Vec<Stay> {
     edges.sort_by(|one, other| (one.at, one.joined, &one.place).cmp(&(other.at, other.joined, &other.place)));
     let stay = |join: &Edge| {
@@ -140,7 +140,7 @@ pub(crate) fn stays(mut edges: Vec<Edge>) -> Vec<Stay> {
     stays
 }
 
-/// The SQL of the handler, without a server: in a transaction that is never committed.
+/// Tests the SQL of the handler without a server, in a transaction that is never committed.
 #[cfg(all(test, not(feature = "postgres")))]
 mod tests {
     use diesel_async::AsyncConnection as _;

@@ -1,4 +1,4 @@
-//! Who may use the application: whoever has its token.
+//! Authentication: callers need the application's token.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -16,14 +16,14 @@ impl Token {
         if token.len() < 16 { Err("APP_TOKEN must have 16 characters or more") } else { Ok(Self(token)) }
     }
 
-    /// Takes as long for every token of the right length.
+    /// Compares in constant time, except for the length.
     fn is(&self, given: &str) -> bool {
         let pairs = self.0.bytes().zip(given.bytes());
         self.0.len() == given.len() && pairs.fold(0, |differs, (one, other)| differs | (one ^ other)) == 0
     }
 }
 
-/// Middleware of the scopes that are not public.
+/// The middleware of scopes that are not public.
 pub(crate) async fn needs_token(
     request: ServiceRequest,
     next: Next<impl MessageBody>,

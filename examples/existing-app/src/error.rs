@@ -1,4 +1,4 @@
-//! What goes wrong, and what is answered.
+//! The application's errors, and the replies to them.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(crate) enum AppError {
     NotFound(String),
     #[error("{0}")]
     NotNow(String),
-    #[error("the database does not answer; try again later")]
+    #[error("the database is unavailable; try again later")]
     Busy(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("something went wrong")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -53,7 +53,7 @@ impl From<RunError> for AppError {
     }
 }
 
-/// The store says by its kind who should do what.
+/// The kind of a store's error says who should do what.
 impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error.kind() {

@@ -1,6 +1,5 @@
-//! An application that manages rooms, and lately receives the webhooks of their meetings. What came with JaaS is in
-//! `attendance.rs`, `webhooks.rs` and `admin.rs`, in `telemetry.rs`, and in the lines below that name them. The variables
-//! are in the README.
+//! An application that manages rooms, and now also receives the webhooks of their meetings. `attendance.rs`, `webhooks.rs`,
+//! `admin.rs`, `telemetry.rs` and the lines below that name them were added for JaaS. The README lists the variables.
 
 mod admin;
 mod attendance;
@@ -25,22 +24,21 @@ use actix_web::{App, HttpServer};
 use crate::auth::Token;
 use crate::options::Options;
 
-/// What every route of the application can have.
+/// The state that every route of the application can use.
 struct State {
     pool: database::Pool,
     inbox: database::Store,
     token: Token,
 }
 
-// The application has chosen this runtime; `#[actix_web::main]` works as well, and then all that is spawned here shares one
-// thread.
+// The application chose this runtime. `#[actix_web::main]` also works, but then all tasks spawned here share one thread.
 #[tokio::main]
 async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "existing-app cannot go on");
-            eprintln!("existing-app cannot go on: {error}");
+            tracing::error!(%error, "existing-app failed");
+            eprintln!("existing-app failed: {error}");
             ExitCode::FAILURE
         }
     }
@@ -50,7 +48,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let options = Options::read()?;
     let telemetry = telemetry::start(options.otlp.as_deref())?;
 
-    // Before anything runs that would be cut off, should the address be taken.
+    // Binds first: if the address is taken, nothing is running yet.
     let bind = &options.bind;
     let listener = TcpListener::bind(bind).map_err(|error| format!("{bind} (BIND): {error}"))?;
     let (pool, inbox) = database::open(&options.database).await?;
@@ -64,8 +62,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
             .app_data(state.clone())
             .service(web::scope("/api").wrap(from_fn(auth::needs_token)).configure(rooms::routes))
             .service(web::scope("/admin").wrap(from_fn(auth::needs_token)).configure(admin::routes))
-            // JaaS has no token of ours. A signature proves each request, computed over its body byte for byte: so no
-            // middleware around this scope may read or change the body.
+            // JaaS does not have our token. A signature over the body, byte for byte, proves each request, so no middleware
+            // around this scope may read or change the body.
             .service(web::scope("/hooks").configure(webhook.config()))
             .configure(health.config())
             .configure(metrics.config())
@@ -73,7 +71,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let server = server.shutdown_timeout(10).listen(listener)?;
     let address = *server.addrs().first().ok_or("no address to listen on")?;
     tracing::info!(%address, "listening");
-    // Ends by itself: on SIGTERM after the requests in flight; on Ctrl-C at once, and JaaS delivers those again.
+    // Ends by itself: on SIGTERM after the requests in flight, on Ctrl-C immediately. JaaS delivers the latter again.
     server.run().await?;
 
     jaas.stop().await;

@@ -1,4 +1,4 @@
-//! What the process is told.
+//! The configuration of the process.
 
 use std::env;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! What the application is for: rooms, and who was in them.
+//! The application's own subject: rooms, and who was in them.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Json, Path, ServiceConfig};
@@ -20,8 +20,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Somebody came to or left the main room or a breakout room. `presence` is the participant id, or the address of a visitor,
-    /// who has no participant id.
+    /// A participant joined or left the main room or a breakout room. `presence` is the participant id, or the address of a
+    /// visitor, who has no participant id.
     edges (session_id, presence, place, at, joined) {
         session_id -> Text,
         presence -> Text,
@@ -65,7 +65,7 @@ async fn put(state: Data<State>, room: Path<String>, body: Json<Room>) -> Result
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// One line for each stay. Of those who are still there it has no `left_at`.
+/// Returns one entry for each stay. A participant who is still there has no `left_at`.
 async fn attendance(state: Data<State>, room: Path<String>) -> Result<Json<Vec<Stay>>, AppError> {
     let edges: Vec<Edge> = edges::table
         .left_join(endings::table.on(endings::session_id.eq(edges::session_id)))

@@ -26,7 +26,7 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 const NAME: &str = "existing-app";
 
-/// What has to be stopped.
+/// The parts that must be stopped.
 pub(crate) struct Telemetry {
     prometheus: PrometheusHandle,
     upkeep: JoinHandle<()>,
@@ -36,7 +36,7 @@ pub(crate) struct Telemetry {
 /// Logs to standard error, keeps metrics for `/metrics`, and sends spans to a collector if there is one.
 pub(crate) fn start(collector: Option<&str>) -> Result<Telemetry, Box<dyn Error>> {
     let traces = collector.map(exporter).transpose()?;
-    // Spans of this application and of jaas; not those of the client that sends them.
+    // Exports spans of this application and of jaas, but not those of the exporter's own client.
     let exported =
         Targets::new().with_target("jaas", LevelFilter::DEBUG).with_target("existing_app", LevelFilter::INFO);
     let spans = traces.as_ref().map(|provider| {
@@ -62,7 +62,7 @@ pub(crate) fn start(collector: Option<&str>) -> Result<Telemetry, Box<dyn Error>
     Ok(Telemetry { prometheus, upkeep, traces })
 }
 
-/// Sends spans in batches, by HTTP with protobuf, from a thread of its own.
+/// Sends spans in batches, by HTTP with protobuf, from a separate thread.
 fn exporter(collector: &str) -> Result<SdkTracerProvider, Box<dyn Error>> {
     let exporter = SpanExporter::builder()
         .with_http()
@@ -78,11 +78,11 @@ impl Telemetry {
         Metrics(self.prometheus.clone())
     }
 
-    /// Sends what is left.
+    /// Sends the remaining spans.
     pub(crate) async fn stop(self) {
         self.upkeep.abort();
         let Some(traces) = self.traces else { return };
-        // It waits for the collector.
+        // Blocks until the collector has responded.
         match tokio::task::spawn_blocking(move || traces.shutdown()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the last spans were not sent"),
@@ -91,7 +91,7 @@ impl Telemetry {
     }
 }
 
-/// Answers Prometheus. Keep it off the public side.
+/// Serves the metrics for Prometheus. Keep this route off the public side.
 #[derive(Clone)]
 pub(crate) struct Metrics(PrometheusHandle);
 
@@ -110,7 +110,7 @@ impl Metrics {
     }
 }
 
-/// Makes jaas's spans part of the traces that the deliveries come in. Without a collector it does nothing.
+/// Makes jaas's spans part of the traces of the deliveries. Without a collector it does nothing.
 pub(crate) struct OpenTelemetry;
 
 impl TracePropagator for OpenTelemetry {
@@ -123,7 +123,7 @@ impl TracePropagator for OpenTelemetry {
     fn extract(&self, span: &Span, trace: &TraceContext) {
         let mut headers = HashMap::from([("traceparent".to_owned(), trace.traceparent().to_owned())]);
         headers.extend(trace.tracestate().map(|state| ("tracestate".to_owned(), state.to_owned())));
-        // It fails where no collector is, and then there is nothing to join.
+        // Fails if there is no collector, and then there is no trace to join.
         let _ = span.set_parent(TraceContextPropagator::new().extract(&headers));
     }
 }

@@ -1,4 +1,4 @@
-//! JaaS in this application: what receives, what works, and how it stops.
+//! JaaS in this application: the receiver, the worker, and how they stop.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -31,17 +31,17 @@ pub(crate) fn start(store: Store, secrets: &[String]) -> Result<Jaas, Box<dyn Er
     let worker = Worker::builder(store.clone(), handlers)
         .trace_propagator(OpenTelemetry)
         .transaction_timeout(Duration::from_secs(5))
-        // Fewer than the pool has connections, so that the application's routes have some left.
+        // Fewer than the pool's connections, so that some are left for the application's routes.
         .concurrency(8)
         .build()?;
-    // Nothing else deletes what is settled, and nothing else measures the queue.
+    // Only the purger deletes settled events, and only the monitor measures the queue.
     let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
     let monitor = Monitor::new(store.clone()).spawn()?;
     Ok(Jaas { store, receiver: Arc::new(receiver), worker: worker.spawn(), purger, monitor })
 }
 
 impl Jaas {
-    /// Relative to the scope it is mounted in.
+    /// The paths are relative to the scope.
     pub(crate) fn webhook(&self) -> Webhook {
         Webhook::new(self.receiver.clone()).at("/jaas")
     }
@@ -53,7 +53,7 @@ impl Jaas {
             .live_check("worker", self.worker.liveness())
     }
 
-    /// Once the server has stopped.
+    /// Call this after the server has stopped.
     pub(crate) async fn stop(self) {
         self.receiver.close();
         let stopped = self.worker.stop(Duration::from_secs(10)).await;

@@ -27,7 +27,7 @@ async fn the_applications_routes_need_its_token_and_the_webhook_does_not() {
         (Method::GET, "/admin/dead-letters"),
         (Method::POST, "/admin/dead-letters/1/replay"),
     ] {
-        for token in [None, Some("a-token-of-somebody"), Some("a-token-of-this-tes")] {
+        for token in [None, Some("a-token-of-a-stranger"), Some("a-token-of-this-tes")] {
             let answer = app.ask_as(token, method.clone(), path, None).await;
             assert_eq!(answer.status(), 401, "{method} {path} with {token:?}");
             assert_eq!(answer.json::<Value>().await.unwrap(), json!({"error": "a valid token is needed"}));
@@ -38,7 +38,7 @@ async fn the_applications_routes_need_its_token_and_the_webhook_does_not() {
 
     assert_eq!(app.deliver(&joined("k", "math"), &[]).await, 200, "the signature is enough");
     let unsigned = app.ask(Method::POST, "/hooks/jaas", Some(json!({"idempotencyKey": "forged"}))).await;
-    assert_eq!(unsigned.status(), 401, "and the token is no signature");
+    assert_eq!(unsigned.status(), 401, "and the token is not a signature");
     for path in ["/livez", "/readyz"] {
         assert_eq!(app.ask_as(None, Method::GET, path, None).await.status(), 200);
     }
@@ -72,7 +72,7 @@ async fn an_event_of_an_unknown_room_is_a_dead_letter_until_an_operator_replays_
     assert_eq!((attended.as_array().unwrap().len(), &attended[0]["name"]), (1, &json!("Ada")));
     assert_eq!(app.until("/admin/dead-letters", Some(TOKEN), |text| text == "[]").await, "[]");
 
-    // A second time it would be written again, were it not one row.
+    // A second run would write a second row if the key did not prevent it.
     assert_eq!(app.deliver(&joined("k", "Math"), &[]).await, 200);
     assert_eq!(app.ask(Method::POST, &replay, None).await.status(), 204, "what is done can be replayed");
     let left = event::participant_left().key("left").in_room("Math").in_session("k").text();
@@ -86,8 +86,8 @@ async fn an_event_of_an_unknown_room_is_a_dead_letter_until_an_operator_replays_
 
 const STARTED: i64 = 1_783_497_600_000;
 
-/// One participant goes from the main room to a breakout room and back, with the same id. Whatever the order of arrival, it is
-/// three stays; the permutations are tried in `examples/quickstart`.
+/// One participant goes from the main room to a breakout room and back, with the same id. That makes three stays in any order
+/// of arrival; `examples/quickstart` tries all permutations.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trip_to_a_breakout_room_is_three_stays_in_any_order() {
     let Some(database) = database().await else { return };
@@ -141,7 +141,7 @@ async fn a_trip_to_a_breakout_room_is_three_stays_in_any_order() {
     app.terminate().await;
 }
 
-/// Who vanishes is there until the meeting ends: a leave never comes. Visitors have no participant id.
+/// A participant who vanishes is there until the meeting ends, because no leave comes. Visitors have no participant id.
 #[tokio::test(flavor = "multi_thread")]
 async fn visitors_are_kept_and_those_who_vanish_leave_with_the_meeting() {
     let Some(database) = database().await else { return };
@@ -211,10 +211,10 @@ async fn prometheus_finds_the_documented_metrics_and_no_others() {
     assert_eq!(app.deliver(&joined("good", "math"), &[]).await, 200);
     assert_eq!(app.deliver(&joined("dead", "elsewhere"), &[]).await, 200);
     assert_eq!(app.ask(Method::POST, "/hooks/jaas", Some(json!({}))).await.status(), 401);
-    let told = app.until("/metrics", None, |text| text.contains("jaas_dead_letters_total{")).await;
-    assert!(!told.contains("Ada") && !told.contains("math"), "no people, no rooms: {told}");
+    let metrics = app.until("/metrics", None, |text| text.contains("jaas_dead_letters_total{")).await;
+    assert!(!metrics.contains("Ada") && !metrics.contains("math"), "no people, no rooms: {metrics}");
 
-    let types = told.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     for (name, kind) in types.clone() {
         let documented = METRICS.iter().find(|metric| metric.name == name);
         let documented = documented.unwrap_or_else(|| panic!("{name} is not documented"));
@@ -235,7 +235,7 @@ async fn prometheus_finds_the_documented_metrics_and_no_others() {
         "jaas_event_attempts",
         "jaas_dead_letters_total",
     ] {
-        assert!(there.contains(name), "{name} is not in {told}");
+        assert!(there.contains(name), "{name} is not in {metrics}");
     }
     app.terminate().await;
 }
@@ -250,7 +250,7 @@ async fn a_collector_gets_every_span_in_the_trace_that_the_delivery_came_in() {
     let trace = format!("00-{TRACE}-00f067aa0ba902b7-01");
     assert_eq!(app.deliver(&joined("k", "math"), &[("traceparent", &trace)]).await, 200);
     app.until("/api/rooms/math/attendance", Some(TOKEN), |text| text != "[]").await;
-    // What is not sent yet is sent when it ends.
+    // The process sends the remaining spans when it ends.
     app.terminate().await;
     let spans = collector.stop().await;
     let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();

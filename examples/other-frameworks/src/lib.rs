@@ -1,5 +1,5 @@
 //! A JaaS receiver under axum. `webhook.rs` is the adapter, and the template for any web framework; `serve.rs` stops the
-//! server with patience, and not for ever.
+//! server gracefully, with a timeout.
 
 mod serve;
 mod webhook;

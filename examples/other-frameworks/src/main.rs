@@ -23,7 +23,7 @@ use jaas_diesel::SqliteStore;
 use other_frameworks::{Webhook, serve};
 use tokio::net::TcpListener;
 
-// axum and all that is spawned here share the threads of this runtime.
+// axum and the tasks spawned here share the threads of this runtime.
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "other-frameworks cannot go on");
+            tracing::error!(%error, "other-frameworks failed");
             ExitCode::FAILURE
         }
     }
@@ -45,10 +45,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let database = env::var("JAAS_DATABASE").unwrap_or_else(|_| "jaas.sqlite".to_owned());
     let secrets = env::var("JAAS_WEBHOOK_SECRET").map_err(|error| format!("JAAS_WEBHOOK_SECRET: {error}"))?;
 
-    // Before anything runs that would be cut off, should the address be taken.
+    // Binds first: if the address is taken, nothing is running yet.
     let listener = TcpListener::bind(&bind).await;
     let listener = listener.map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
-    // Nothing of this knows of axum.
+    // None of these values depends on axum.
     let store = SqliteStore::open(&database).await?;
     let fifty = MeetingSettings::builder().max_occupants(50).build()?;
     let service = SettingsService::builder(Fixed::new(fifty), FailurePolicy::fail_closed()).build()?;
@@ -57,7 +57,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .build()?;
     let receiver = Arc::new(receiver);
     let worker = Worker::builder(store.clone(), Handlers::new().plain("log", Log)).build()?.spawn();
-    // Nothing else deletes what is settled.
+    // Only the purger deletes settled events.
     let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
 
     let webhook = Webhook::new(receiver.clone());
@@ -68,9 +68,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .route("/livez", get(move || std::future::ready(healthy(is_live()))))
         .route("/readyz", get(move || async move { healthy(pinged.ping().await.is_ok()) }));
     tracing::info!(address = %listener.local_addr()?, "listening");
-    serve(listener, app, told_to_stop()?, Duration::from_secs(10)).await?;
+    serve(listener, app, stop_signal()?, Duration::from_secs(10)).await?;
 
-    // What came in is stored; now what runs ends, and then the store.
+    // All accepted events are stored. First running handlers finish, then the store closes.
     receiver.close();
     let stopped = worker.stop(Duration::from_secs(10)).await;
     purger.stop().await;
@@ -84,8 +84,8 @@ fn healthy(is_well: bool) -> StatusCode {
     if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-/// Ctrl-C, or SIGTERM where there is one.
-fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+/// Waits for Ctrl-C or, on Unix, SIGTERM.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     #[cfg(unix)]
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     Ok(async move {
@@ -99,7 +99,7 @@ fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> 
     })
 }
 
-/// One line for each event.
+/// Logs one line for each event.
 struct Log;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Serving until told to stop.
+//! Serves until the process is asked to stop.
 
 use std::future::{Future, IntoFuture as _};
 use std::io;
@@ -8,8 +8,8 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// Serves until `stop` is ready; then takes no new connections and lets running requests end, for at most `grace`. The
-/// sender delivers again what was cut off.
+/// Serves until `stop` is ready. Then accepts no new connections and lets running requests finish, for at most `grace`. The
+/// sender delivers interrupted requests again.
 ///
 /// # Errors
 /// When the listener fails.
@@ -22,10 +22,10 @@ pub async fn serve(
     let (stopping, stops) = oneshot::channel();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
         stop.await;
-        // Nobody listens any more when the server has ended by itself.
+        // Fails only if the server has ended by itself.
         let _ = stopping.send(());
     });
-    let patience = async {
+    let grace_period = async {
         match stops.await {
             Ok(()) => tokio::time::sleep(grace).await,
             Err(_) => std::future::pending().await,
@@ -33,8 +33,8 @@ pub async fn serve(
     };
     tokio::select! {
         ended = server.into_future() => ended,
-        () = patience => {
-            tracing::warn!(?grace, "some requests took too long to end; they are cut off");
+        () = grace_period => {
+            tracing::warn!(?grace, "some requests did not finish within the grace period; they are cut off");
             Ok(())
         }
     }

@@ -1,5 +1,5 @@
-//! The adapter: everything that is particular to the web framework. Of another one, write this file anew, and keep its
-//! order: the method, then the body within its limits, then the receiver, then what it answers.
+//! The adapter: everything that is specific to the web framework. For another framework, rewrite this file, and keep its
+//! order: the method, then the body within its limits, then the receiver, then its reply.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,46 +22,46 @@ pub struct Webhook {
     receiver: Arc<Receiver>,
     max_body: usize,
     body_timeout: Duration,
-    /// Bytes that may be held at once, by all requests together: anybody can send to a public URL, and the signature can
-    /// only be checked once the whole body is there.
+    /// Bytes that all requests together may hold. Anyone can send to a public URL, and the signature can only be checked
+    /// once the whole body has arrived.
     room: Arc<Semaphore>,
 }
 
 impl Webhook {
-    /// With bodies of up to 1 MiB, in 10 s, and 64 MiB of them at once.
+    /// Accepts bodies of up to 1 MiB, within 10 s, and 64 MiB of bodies at a time.
     pub fn new(receiver: Arc<Receiver>) -> Self {
         let (max_body, body_timeout) = (1024 * 1024, Duration::from_secs(10));
         Self { receiver, max_body, body_timeout, room: Arc::new(Semaphore::new(64 * max_body)) }
     }
 
-    /// How many bytes a body may have.
+    /// Sets the maximum size of a body, in bytes.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// How long the whole body may take to arrive.
+    /// Sets the timeout for the whole body.
     #[must_use]
     pub fn body_timeout(mut self, limit: Duration) -> Self {
         self.body_timeout = limit;
         self
     }
 
-    /// How many bytes of bodies may be held at once; more are answered 503.
+    /// Sets how many bytes of bodies may be held at a time; beyond it the reply is 503.
     #[must_use]
     pub fn max_bytes_in_flight(mut self, bytes: usize) -> Self {
         self.room = Arc::new(Semaphore::new(bytes.max(self.max_body).min(Semaphore::MAX_PERMITS)));
         self
     }
 
-    /// The path registered for events; a settings question that comes among them is answered too.
+    /// Routes the path registered for events. A settings question on it is answered too.
     pub fn events_at(&self, path: &str) -> Router {
         let webhook = self.clone();
         Router::new().route(path, any(move |request| async move { webhook.handle(false, request).await }))
     }
 
-    /// A path registered for settings questions alone.
+    /// Routes a path registered for settings questions only.
     pub fn settings_at(&self, path: &str) -> Router {
         let webhook = self.clone();
         Router::new().route(path, any(move |request| async move { webhook.handle(true, request).await }))
@@ -72,7 +72,7 @@ impl Webhook {
             return self.refuse(Reply::MethodNotAllowed);
         }
         let (head, body) = request.into_parts();
-        // Given back when this returns, however it does.
+        // Released whenever this function returns.
         let mut held = None;
         let reading = self.read(&head.headers, body, &mut held);
         let body = match tokio::time::timeout(self.body_timeout, reading).await {
@@ -87,8 +87,8 @@ impl Webhook {
         })
     }
 
-    /// The body byte for byte as it came. No extractor takes part: they have limits of their own, and what is parsed and
-    /// written again is not what was signed.
+    /// Returns the body byte for byte. No extractor is involved: extractors have their own limits, and a body that was parsed
+    /// and serialized again is not the one that was signed.
     async fn read(
         &self,
         headers: &HeaderMap,
@@ -106,7 +106,7 @@ impl Webhook {
             if read.len() + chunk.len() > self.max_body {
                 return Err(Reply::TooLarge);
             }
-            // Taken as bytes arrive and not as they are declared, because declaring costs a stranger nothing.
+            // Counts bytes when they arrive and not when they are declared, because declaring costs a stranger nothing.
             let more = u32::try_from(chunk.len()).map_err(|_| Reply::TooLarge)?;
             let more = self.room.clone().try_acquire_many_owned(more);
             let more = more.map_err(|_| Reply::Unavailable { retry_after: Duration::from_secs(1) })?;
@@ -119,7 +119,8 @@ impl Webhook {
         Ok(read.freeze())
     }
 
-    /// Before the body was read: the receiver counts and logs it, and the connection ends, because its rest is not read.
+    /// Refuses a request before its body was read. The receiver counts and logs it, and the connection is closed, because the
+    /// rest of the body is not read.
     fn refuse(&self, reply: Reply) -> Response {
         let mut response = respond(&self.receiver.refuse(reply));
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -127,7 +128,7 @@ impl Webhook {
     }
 }
 
-/// Status, headers and body are the receiver's.
+/// Takes status, headers and body from the receiver's reply.
 fn respond(reply: &Reply) -> Response {
     let mut response = Response::new(Body::from(reply.json().cloned().unwrap_or_default()));
     *response.status_mut() =
@@ -135,7 +136,7 @@ fn respond(reply: &Reply) -> Response {
     let headers = response.headers_mut();
     if reply.json().is_some() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // It can hold a passcode.
+        // The body can contain a passcode.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if let Some(seconds) = reply.retry_after_secs() {

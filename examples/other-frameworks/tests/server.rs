@@ -12,7 +12,7 @@ use jaas_testkit::{Signer, event};
 use support::{Held, SECRET, SOON, Server, signed};
 use tokio::time::timeout;
 
-/// A receiver over a store in memory, which answers settings questions.
+/// A receiver over an in-memory store, with a settings service.
 fn receiver(store: &Arc<MemoryStore>) -> Receiver {
     let twelve = MeetingSettings::builder().max_occupants(12).build().unwrap();
     let service = SettingsService::builder(Fixed::new(twelve), FailurePolicy::fail_closed()).build().unwrap();
@@ -27,7 +27,7 @@ async fn a_genuine_event_is_stored_once_and_byte_for_byte() {
     let body = event::participant_joined().key("k").text().replacen('{', "{ \t\r\n", 1);
     assert_eq!(server.post("/webhooks/jaas", &signed(&body)).await.status, 200);
     assert_eq!(server.post("/webhooks/jaas", &signed(&body)).await.status, 200);
-    let other = event::participant_joined().key("k").named("Somebody else").text();
+    let other = event::participant_joined().key("k").named("Another").text();
     assert_eq!(server.post("/webhooks/jaas", &signed(&other)).await.status, 200);
     let stored = store.events(&Default::default()).await.unwrap().items;
     assert_eq!((stored.len(), &stored[0].body), (1, &body.into_bytes().into()));
@@ -71,7 +71,7 @@ async fn a_post_that_asks_for_websocket_and_one_that_waits_to_be_asked_are_answe
 }
 
 #[tokio::test]
-async fn a_forged_or_unsigned_event_is_told_nothing_and_stored_nowhere() {
+async fn a_forged_or_unsigned_event_gets_no_reason_and_is_not_stored() {
     let store = Arc::new(MemoryStore::new());
     let server = Server::start(receiver(&store), |webhook| webhook).await;
     let body = event::participant_joined().text();
@@ -93,14 +93,14 @@ async fn what_is_too_large_is_refused_before_it_is_read() {
     let server = Server::start(receiver(&store), |webhook| webhook.max_body(1000)).await;
     // Not a byte of the body is sent.
     let declared = "POST /webhooks/jaas HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n";
-    let told = server.raw(declared).await;
-    assert!(told.starts_with("HTTP/1.1 413") && told.contains("connection: close"), "{told}");
+    let reply = server.raw(declared).await;
+    assert!(reply.starts_with("HTTP/1.1 413") && reply.contains("connection: close"), "{reply}");
     let chunked = "POST /webhooks/jaas HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let told = server.raw(&format!("{chunked}3e9\r\n{}\r\n", "x".repeat(1001))).await;
-    assert!(told.starts_with("HTTP/1.1 413"), "{told}");
+    let reply = server.raw(&format!("{chunked}3e9\r\n{}\r\n", "x".repeat(1001))).await;
+    assert!(reply.starts_with("HTTP/1.1 413"), "{reply}");
     let fits = format!("{chunked}3e8\r\n{}\r\n0\r\n\r\n", "x".repeat(1000));
-    let told = server.raw(&fits.replacen("Host: x", "Host: x\r\nConnection: close", 1)).await;
-    assert!(told.starts_with("HTTP/1.1 401"), "it was read, and is not signed: {told}");
+    let reply = server.raw(&fits.replacen("Host: x", "Host: x\r\nConnection: close", 1)).await;
+    assert!(reply.starts_with("HTTP/1.1 401"), "it was read, but is not signed: {reply}");
 }
 
 #[tokio::test]
@@ -108,8 +108,8 @@ async fn a_body_that_does_not_come_in_time_is_refused() {
     let store = Arc::new(MemoryStore::new());
     let limit = Duration::from_millis(50);
     let server = Server::start(receiver(&store), |webhook| webhook.body_timeout(limit)).await;
-    let told = server.raw("POST /webhooks/jaas HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").await;
-    assert!(told.starts_with("HTTP/1.1 408") && told.contains("connection: close"), "{told}");
+    let reply = server.raw("POST /webhooks/jaas HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").await;
+    assert!(reply.starts_with("HTTP/1.1 408") && reply.contains("connection: close"), "{reply}");
 }
 
 #[tokio::test]
@@ -119,14 +119,14 @@ async fn more_bytes_at_once_than_there_is_room_for_are_put_off() {
     let receiver = Receiver::builder("main", auth, dispatcher.clone()).build().unwrap();
     let server = Server::start(receiver, |webhook| webhook.max_body(1000).max_bytes_in_flight(1000)).await;
     let body = format!("{:<900}", event::participant_joined().text());
-    assert_eq!(body.len(), 900, "the event is that short");
+    assert_eq!(body.len(), 900, "the length of the event");
     let first = server.posting("/webhooks/jaas", signed(&body));
     dispatcher.arrived().await;
     let second = server.post("/webhooks/jaas", &signed(&body)).await;
     assert_eq!((second.status, second.header("retry-after")), (503, Some("1")));
     dispatcher.let_go();
     assert_eq!(first.await.unwrap().status, 200);
-    // Its room is free again.
+    // Its bytes are free again.
     dispatcher.let_go();
     assert_eq!(server.post("/webhooks/jaas", &signed(&body)).await.status, 200);
 }
@@ -135,8 +135,8 @@ async fn more_bytes_at_once_than_there_is_room_for_are_put_off() {
 async fn only_post_is_allowed() {
     let store = Arc::new(MemoryStore::new());
     let server = Server::start(receiver(&store), |webhook| webhook).await;
-    let told = server.raw("GET /webhooks/jaas HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    assert!(told.starts_with("HTTP/1.1 405") && told.contains("allow: POST"), "{told}");
+    let reply = server.raw("GET /webhooks/jaas HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(reply.starts_with("HTTP/1.1 405") && reply.contains("allow: POST"), "{reply}");
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn settings_are_answered_as_json_on_both_paths() {
         let answer: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
         assert_eq!(answer["maxOccupants"], 12);
     }
-    assert_eq!(store.stats().await.unwrap(), Default::default(), "a question is no event");
+    assert_eq!(store.stats().await.unwrap(), Default::default(), "a question is not an event");
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn when_it_stops_what_runs_is_answered_and_what_comes_is_not_let_in() {
     dispatcher.let_go();
     assert_eq!(running.await.unwrap().status, 200);
     timeout(SOON, server.ended()).await.expect("it ends in time");
-    assert!(server.connect().await.is_err(), "nobody listens any more");
+    assert!(server.connect().await.is_err(), "the server no longer listens");
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! Who attended which meeting, from when until when.
 //!
-//! Events arrive in any order, so each one writes what it knows and nothing is assumed to have come before: a
-//! leave may be written first, and the end of a meeting closes those whose leave never comes. A trip to a breakout
-//! room and back keeps the participant id, so the tables hold *edges*, one row for each coming and going, and
-//! [`stays`] computes from them who was where for how long.
+//! Events arrive in any order, so each event writes what it knows, and no event depends on an earlier one. A leave may
+//! be written first, and the end of a meeting closes the stays whose leave never comes. A trip to a breakout room and
+//! back keeps the participant id, so the tables hold *edges*, one row for each join and each leave. [`stays`] computes
+//! from them who was where for how long.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -19,8 +19,8 @@ use jaas_core::{Context, EventHandler, Handled, HandlerResult, Room, SessionId, 
 use jaas_diesel::sqlite::Connection;
 
 diesel::table! {
-    /// Somebody came to or left a room, in ms since the epoch. `presence` is the participant id, or the address of a visitor,
-    /// who has no participant id.
+    /// A participant joined or left a room; `at` is in ms since the epoch. `presence` is the participant id, or the address of
+    /// a visitor, who has no participant id.
     edges (session_id, presence, room, at, joined) {
         session_id -> Text,
         presence -> Text,
@@ -39,7 +39,7 @@ diesel::table! {
 }
 
 /// The handler. It is mounted as *transactional*: what it writes through `cx.tx()` is committed together with the
-/// event's completion, so each event leaves its mark exactly once.
+/// event's completion, so each event has its effect exactly once.
 pub(crate) struct Attendance;
 
 #[async_trait]
@@ -77,7 +77,7 @@ impl EventHandler<Connection> for Attendance {
         Ok(Handled::Done)
     }
 
-    /// Every event comes here first: one line for each. Type and key are text of others, so they are escaped.
+    /// Every event comes here first, and prints one line. Type and key are untrusted text, so they are escaped.
     async fn any_event(&self, cx: &mut Context<'_, Connection>, event: &Event) -> HandlerResult {
         let handled = event.dispatch(self, cx).await?;
         let (envelope, attempt) = (cx.envelope(), cx.attempt());
@@ -87,7 +87,7 @@ impl EventHandler<Connection> for Attendance {
             Escaped(&envelope.event_type),
             Escaped(&envelope.idempotency_key)
         )?;
-        // What the method answers: an event that it ignores is kept as ignored.
+        // The result of the event's own method: an event that it ignores is kept as ignored.
         Ok(handled)
     }
 }
@@ -97,7 +97,7 @@ fn when<'a>(cx: &Context<'a, Connection>) -> Option<(&'a SessionId, Timestamp)> 
     Some((envelope.session_id.as_ref()?, envelope.timestamp?))
 }
 
-/// One row for each coming and going. A copy of an event changes nothing.
+/// Writes one row for each join and each leave. A copy of an event changes nothing.
 async fn write(
     cx: &mut Context<'_, Connection>,
     participant: &Participant,
@@ -111,7 +111,7 @@ async fn write(
     diesel::insert_into(dsl::edges)
         .values((
             dsl::session_id.eq(session.as_str()),
-            // Ids and names are any text of any length; a key takes 255 bytes, and PostgreSQL no U+0000.
+            // Ids and names can be any text; a key column takes 255 bytes, and PostgreSQL rejects U+0000.
             dsl::presence.eq(storable(presence, MAX_INDEXED_BYTES)),
             dsl::room.eq(storable(&room.to_string(), MAX_INDEXED_BYTES)),
             dsl::at.eq(at.as_millis()),
@@ -124,7 +124,7 @@ async fn write(
     Ok(Handled::Done)
 }
 
-/// Creates the tables of this module. In an application of yours, write a diesel migration.
+/// Creates the tables of this module. In your application, write a diesel migration.
 pub(crate) async fn create_tables(database: &str) -> Result<(), Box<dyn std::error::Error>> {
     let mut connection = Connection::establish(database).await?;
     connection
@@ -139,7 +139,7 @@ pub(crate) async fn create_tables(database: &str) -> Result<(), Box<dyn std::err
     Ok(())
 }
 
-/// Somebody came to or left a room.
+/// A participant joined or left a room.
 #[derive(Debug, Clone, diesel::Queryable)]
 pub(crate) struct Edge {
     presence: String,
@@ -153,14 +153,14 @@ pub(crate) struct Edge {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Stay {
     pub(crate) joined_at: Timestamp,
-    /// None while they are there.
+    /// None while the participant is there.
     pub(crate) left_at: Option<Timestamp>,
     pub(crate) presence: String,
     pub(crate) room: String,
     pub(crate) name: String,
 }
 
-/// Who was where in this session, first come first.
+/// Returns who was where in this session, sorted by the time of joining.
 pub(crate) async fn of_session(
     connection: &mut Connection,
     session: &str,
@@ -176,10 +176,10 @@ pub(crate) async fn of_session(
     Ok(stays(rows, ended_at))
 }
 
-/// From the edges of one session to its stays. The same in any order.
+/// Computes the stays of one session from its edges. The order of the edges does not matter.
 ///
-/// A stay ends with the first leave of the same presence and room, before they join that room again. If that leave never
-/// comes, it ends with their next join of any room, or else with the meeting.
+/// A stay ends with the first leave of the same presence and room, before the next join of that room. If that leave never
+/// comes, the stay ends with the next join of any room, or else with the meeting.
 fn stays(edges: Vec<Edge>, ended_at: Option<i64>) -> Vec<Stay> {
     let mut presences: BTreeMap<String, Vec<Edge>> = BTreeMap::new();
     for edge in edges {

@@ -1,5 +1,5 @@
 //! One simulated meeting, sent to this server over HTTP as JaaS would send it: signed, out of order, some events
-//! twice; and one that is forged.
+//! twice. One more event is forged.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -37,7 +37,7 @@ pub(crate) async fn play(
     let meeting = Meeting { session: &session, started: now.saturating_sub(Duration::from_secs(45 * 60)) };
     let events = meeting.events();
 
-    // A fixed shuffle, so that leaves come before joins and the room ends before it began; every third event twice.
+    // A fixed shuffle: leaves come before joins, the room ends before it begins, and every third event comes twice.
     let mut deliveries: Vec<&Value> = Vec::new();
     for (index, event) in events.iter().rev().enumerate() {
         deliveries.push(event);
@@ -74,7 +74,7 @@ pub(crate) async fn play(
     writeln!(out, "  {:<10} {:<14} {:<9} {:<9} {:>7}", "name", "room", "joined", "left", "minutes")?;
     let mut connection = Connection::establish(database).await?;
     for stay in attendance::of_session(&mut connection, &session).await? {
-        // To the nearest minute: a stay of 19 min 57 s is twenty, so that three of them are an hour.
+        // To the nearest minute: a stay of 19 min 57 s counts as 20 minutes.
         let minutes =
             |left: Timestamp| ((left.duration_since(stay.joined_at).as_secs() + 30) / 60).to_string();
         let minutes = stay.left_at.map_or_else(|| "?".to_owned(), minutes);
@@ -95,7 +95,7 @@ struct Meeting<'a> {
 }
 
 impl Meeting<'_> {
-    /// What happened, in the order it happened.
+    /// The events, in the order in which they happened.
     fn events(&self) -> Vec<Value> {
         let app = "vpaas-magic-cookie-c2824d584eac4489a1e32e4e164d5a3c";
         let room = json!({"conference": format!("math@conference.{app}.8x8.vc"), "isBreakout": false});
@@ -157,7 +157,7 @@ async fn send(
     Ok(request.body(body).send().await?.status().as_u16())
 }
 
-/// The events of the session, once as many as expected are settled.
+/// Waits until the expected number of events is settled, and returns the events of the session.
 async fn handled(
     store: &SqliteStore,
     session: &str,
@@ -171,7 +171,7 @@ async fn handled(
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Err("the meeting was not handled within 30 s; the log says why".into())
+    Err("the meeting was not handled within 30 s; see the log for the cause".into())
 }
 
 fn random_bytes() -> Result<[u8; 8], getrandom::Error> {

@@ -1,14 +1,13 @@
-//! A complete small server that receives 8x8 JaaS webhooks. Copy it, and put your own handler in place of
-//! `attendance.rs`.
+//! A complete small server that receives 8x8 JaaS webhooks. Copy it, and replace `attendance.rs` by your own handler.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, `whsec_` included; several, separated by commas, while you rotate | a random one, and a demonstration |
+//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, including `whsec_`; to rotate, several, separated by commas | a random one, and a demonstration |
 //! | `JAAS_BIND` | address to listen on | `127.0.0.1:8080` |
 //! | `JAAS_DATABASE` | SQLite file | `jaas.sqlite` |
-//! | `RUST_LOG` | what to log to standard error | `info` |
+//! | `RUST_LOG` | the filter of log lines on standard error | `info` |
 //!
-//! `--once` plays the demonstration and ends.
+//! `--once` plays the demonstration and exits.
 
 mod attendance;
 mod demo;
@@ -32,8 +31,8 @@ use crate::attendance::Attendance;
 
 const PATH: &str = "/webhooks/jaas";
 
-// `#[actix_web::main]` would do as well: requests have threads of their own either way, but there all that is spawned here,
-// such as the worker, shares one thread, and here it spreads over all cores.
+// With `#[tokio::main]` the worker and other spawned tasks spread over all cores. `#[actix_web::main]` also works, but then
+// they share one thread. Requests have separate threads either way.
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -44,7 +43,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "quickstart cannot go on");
+            tracing::error!(%error, "quickstart failed");
             ExitCode::FAILURE
         }
     }
@@ -59,11 +58,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let bind = env::var("JAAS_BIND").unwrap_or_else(|_| "127.0.0.1:8080".to_owned());
     let database = env::var("JAAS_DATABASE").unwrap_or_else(|_| "jaas.sqlite".to_owned());
     let (secrets, random) = secrets()?;
-    // Before anything runs that would be cut off, should the address be taken.
+    // Binds first: if the address is taken, nothing is running yet.
     let listener = TcpListener::bind(&bind);
     let listener = listener.map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
 
-    // From the socket to the committed row …
+    // From the socket to the committed row, …
     let store = SqliteStore::open(&database).await?;
     let auth = Auth::signature(&secrets)?;
     let receiver = Arc::new(Receiver::builder("main", auth, Inbox::new(store.clone())).build()?);
@@ -74,9 +73,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let worker =
         Worker::builder(store.clone(), handlers).transaction_timeout(Duration::from_secs(5)).build()?.spawn();
 
-    // Nothing else deletes: settled events go after 30 days, dead letters, conflicts and quarantine after 90.
+    // Only the purger deletes: settled events after 30 days, dead letters, conflicts and quarantine after 90.
     let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
-    // Measures the queue; you see it once you install an exporter for the `metrics` facade.
+    // Measures the queue. To see the values, install an exporter for the `metrics` facade.
     let monitor = Monitor::new(store.clone()).spawn()?;
 
     let webhook = Webhook::new(receiver.clone()).at(PATH);
@@ -86,7 +85,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .shutdown_timeout(10)
         .listen(listener)?;
     let address = *server.addrs().first().ok_or("no address to listen on")?;
-    // Ends by itself: on SIGTERM after the requests in flight; on Ctrl-C at once, and JaaS delivers those again.
+    // Ends by itself: on SIGTERM after the requests in flight, on Ctrl-C immediately. JaaS delivers the latter again.
     let server = server.run();
     let handle = server.handle();
     let server = tokio::spawn(server);
@@ -110,7 +109,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The secrets of the environment, or a random one.
+/// Returns the secrets of the environment, or a random one.
 fn secrets() -> Result<(Vec<String>, bool), Box<dyn Error>> {
     match env::var("JAAS_WEBHOOK_SECRET") {
         Ok(secrets) => Ok((secrets.split(',').map(str::to_owned).collect(), false)),

@@ -1,4 +1,4 @@
-//! A trip to a breakout room and back keeps the participant id. It is three stays and an hour, in any order of its events.
+//! A trip to a breakout room and back keeps the participant id. It makes three stays and an hour, in any order of its events.
 #![allow(clippy::expect_used)]
 
 #[allow(dead_code)]
@@ -65,7 +65,7 @@ async fn learned(connection: &mut Connection, events: &[Value]) -> Vec<Stay> {
     stays
 }
 
-/// Every order of these numbers (Heap's algorithm).
+/// Returns all permutations of these numbers (Heap's algorithm).
 fn orders(count: usize, numbers: &mut Vec<usize>, visit: &mut dyn FnMut(&[usize])) {
     if count <= 1 {
         return visit(numbers);
@@ -101,7 +101,7 @@ async fn a_trip_to_a_breakout_room_is_three_stays_and_an_hour_in_any_order() {
         ];
         assert_eq!(found, expected, "{order:?}");
         let there = stays.iter().filter_map(|stay| Some(stay.left_at?.duration_since(stay.joined_at)));
-        // An hour but for the two changes of rooms, 3 s each.
+        // An hour without the two changes of rooms, 3 s each.
         assert_eq!(there.sum::<Duration>(), Duration::from_secs(3600 - 2 * 3), "{order:?}");
     }
 }
@@ -138,7 +138,7 @@ async fn a_visitor_is_known_by_the_address_and_one_who_vanishes_leaves_with_the_
     }
 }
 
-/// Ids are any text of any length.
+/// Ids can be any text of any length.
 #[tokio::test]
 async fn an_id_with_u_0000_or_of_thousands_of_bytes_is_kept_and_fails_nothing() {
     let (_folder, mut connection) = database().await;

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-/// Bodies with keys of their own, and what must be printed for each.
+/// Bodies with distinct keys, and the line that must be printed for each.
 fn numbered<'a>(fixtures: &'a [Fixture], prefix: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
     fixtures.iter().enumerate().map(move |(number, fixture)| {
         let key = format!("{prefix}-{number}");
@@ -82,7 +82,7 @@ async fn g1_kill_nine_after_the_2xx_loses_nothing() {
             let (server, key) = (server.clone(), format!("r{round}-{number}"));
             deliveries.spawn(async move { (server.try_deliver(&event(&key)).await, key) });
         }
-        // Killed in the middle: some are answered, some are not, some are being handled.
+        // Killed in the middle: some requests have a reply, some do not, some events are being handled.
         while deliveries.len() > 20 {
             let answered = deliveries.join_next().await.expect("some are left");
             if let (Some(200), key) = answered.expect("no panic") {
@@ -126,7 +126,7 @@ async fn all_events(store: &SqliteStore) -> Vec<jaas_core::store::StoredEvent> {
 async fn a_full_disk_is_answered_503_and_every_200_has_its_row() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = folder.path().join("jaas.sqlite");
-    // No file of the process may grow beyond 400 KiB; the signal that would end it is ignored, so writing fails.
+    // No file of the process may grow beyond 400 KiB. The signal that would end the process is ignored, so writing fails.
     let mut shell = Command::new("sh");
     let script = format!("trap '' XFSZ; ulimit -f 800; exec {}", env!("CARGO_BIN_EXE_quickstart"));
     shell.arg("-c").arg(script);
@@ -138,7 +138,7 @@ async fn a_full_disk_is_answered_503_and_every_200_has_its_row() {
         match server.deliver(&padded).await {
             200 => stored.push(key),
             503 => refused += 1,
-            other => panic!("answered {other}"),
+            other => panic!("status {other}"),
         }
     }
     assert!(!stored.is_empty() && refused > 0, "{} stored, {refused} refused", stored.len());
@@ -148,10 +148,7 @@ async fn a_full_disk_is_answered_503_and_every_200_has_its_row() {
     let store = SqliteStore::open(&database).await.expect("opened");
     let events = all_events(&store).await;
     for key in &stored {
-        assert!(
-            events.iter().any(|event| event.idempotency_key == **key),
-            "{key} was answered 200 and has a row"
-        );
+        assert!(events.iter().any(|event| event.idempotency_key == **key), "{key} got a 200 and has a row");
     }
 }
 
@@ -207,7 +204,7 @@ async fn memory_stays_flat_under_bodies_that_are_too_large() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demonstration_tells_what_happened_and_exits_0() {
+async fn the_demonstration_prints_the_results_and_exits_0() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = Command::new(env!("CARGO_BIN_EXE_quickstart"))
         .arg("--once")
@@ -218,8 +215,8 @@ async fn the_demonstration_tells_what_happened_and_exits_0() {
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(SOON, output).await.expect("ended in time").expect("ran");
-    let told = String::from_utf8(output.stdout).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(0), "{told}");
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{printed}");
     for part in [
         "using a random secret",
         "accepted              11",
@@ -228,14 +225,14 @@ async fn the_demonstration_tells_what_happened_and_exits_0() {
         "handled               11",
         "Grace",
     ] {
-        assert!(told.contains(part), "{part:?} in {told}");
+        assert!(printed.contains(part), "{part:?} in {printed}");
     }
-    assert_eq!(told.lines().filter(|line| line.starts_with("handled ")).count(), 11);
-    assert!(!told.contains("Mallory"), "the forged participant is nowhere");
+    assert_eq!(printed.lines().filter(|line| line.starts_with("handled ")).count(), 11);
+    assert!(!printed.contains("Mallory"), "the forged participant is nowhere");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_is_told_and_a_bad_secret_is_refused_at_the_start() {
+async fn health_checks_work_and_a_bad_secret_is_refused_at_the_start() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(&folder.path().join("jaas.sqlite")).await;
     assert_eq!((server.get("/livez").await, server.get("/readyz").await), (200, 200));
@@ -253,7 +250,7 @@ async fn health_is_told_and_a_bad_secret_is_refused_at_the_start() {
     assert!(log.contains("white space") && !log.contains("whsec_edged"), "{log}");
 }
 
-/// Line feeds and ESC in every text of a body: what is printed and logged has a line for each event and no other.
+/// Line feeds and ESC in every text of a body: the output and the log have one line for each event and no other.
 #[tokio::test(flavor = "multi_thread")]
 async fn planted_text_forges_no_line_of_standard_output_or_of_the_log() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -297,7 +294,7 @@ async fn planted_text_forges_no_line_of_standard_output_or_of_the_log() {
     let signer = jaas_testkit::Signer::new(support::SECRET).expect("a good secret");
     let bodies = [
         event("PARTICIPANT_JOINED", planted),
-        // The same key with another body: a conflict.
+        // The same key with a different body: a conflict.
         event("PARTICIPANT_JOINED", "another"),
         event(&unknown, planted).replacen("\"k\\n", "\"other\\n", 1),
         format!("{{{planted}"),

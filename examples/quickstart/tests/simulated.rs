@@ -1,4 +1,4 @@
-//! A simulated day over HTTP: nothing is refused, each event is handled once, and what the handler has learned is what
+//! A simulated day over HTTP: nothing is refused, each event is handled once, and the handler's tables match what
 //! happened.
 #![cfg(unix)]
 #![allow(clippy::expect_used)]
@@ -44,7 +44,7 @@ async fn a_simulated_day_is_learned_as_it_happened() {
     assert_eq!(handled.len(), bodies.len(), "handled = unique sent");
     assert!(handled.values().all(|lines| lines.len() == 1), "each is handled once");
 
-    // The same seed again: the same bytes, and so nothing but duplicates.
+    // The same seed again produces the same bytes, so all deliveries are duplicates.
     let again =
         sender.send(&target, bodies_in_order(&Day::new(5).meetings(6).participants(2..=5).play())).await;
     assert_eq!(again.bodies_sha256, report.bodies_sha256);
@@ -55,10 +55,10 @@ async fn a_simulated_day_is_learned_as_it_happened() {
     assert_eq!(learned(&database, &meetings).await, happened(&meetings));
 }
 
-/// When each participant of each session came to which room, and when they left it, in ms.
+/// When each participant of each session joined and left which room, in ms.
 type Stays = BTreeMap<(String, String, String, i64), Option<i64>>;
 
-/// What the handler of the quickstart has in its tables.
+/// The stays in the tables of the quickstart's handler.
 async fn learned(database: &std::path::Path, meetings: &[Meeting]) -> Stays {
     let mut connection = Connection::establish(database.to_str().expect("UTF-8")).await.expect("opened");
     let mut learned = Stays::new();
@@ -72,7 +72,7 @@ async fn learned(database: &std::path::Path, meetings: &[Meeting]) -> Stays {
     learned
 }
 
-/// What the script says. Visitors have no endpoint id; their address identifies them.
+/// The stays according to the script. Visitors have no endpoint id; their address identifies them.
 fn happened(meetings: &[Meeting]) -> Stays {
     let facts = meetings.iter().map(Meeting::facts);
     let stays =

@@ -1,4 +1,4 @@
-//! Questions to this server over HTTP as JaaS would ask them, and what was decided.
+//! Asks this server over HTTP as JaaS would, and prints the decisions.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -11,11 +11,11 @@ use jaas_core::telemetry::Escaped;
 use jaas_core::{Clock as _, Fqn, SystemClock};
 use jaas_diesel::SqliteStore;
 
-/// Asks about rooms of every kind, signed as events are.
+/// Asks about each kind of room, with a signature as for events.
 pub(crate) async fn play(address: SocketAddr, path: &str, secret: &str) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout();
     let url = format!("http://{address}{path}");
-    // JaaS waits about 3 s; a machine that builds something else meanwhile may need longer.
+    // JaaS waits about 3 s; a busy machine may need longer.
     let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
     let genuine = Secret::new(secret)?;
     for room in ["math", "board-vip", "slow", "broken", "panics"] {
@@ -34,7 +34,7 @@ pub(crate) async fn play(address: SocketAddr, path: &str, secret: &str) -> Resul
     Ok(())
 }
 
-/// The records of a room, or of all, oldest first.
+/// Prints the records of one room, or of all rooms, oldest first.
 pub(crate) async fn records(store: &SqliteStore, fqn: Option<&str>) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout();
     let mut query = SettingsQuery { fqn: fqn.map(Fqn::new), ..SettingsQuery::default() };

@@ -1,18 +1,18 @@
-//! A server that answers JaaS's question before each meeting, and receives events beside it. Copy it, and put your own
-//! decision in place of `rooms.rs`.
+//! A server that answers JaaS's question before each meeting, and also receives events. Copy it, and replace `rooms.rs`
+//! by your own decision.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, `whsec_` included; several, separated by commas, while you rotate | a random one, and a demonstration |
+//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, including `whsec_`; to rotate, several, separated by commas | a random one, and a demonstration |
 //! | `JAAS_BIND` | address to listen on | `127.0.0.1:8080` |
 //! | `JAAS_DATABASE` | SQLite file | `jaas.sqlite` |
 //! | `JAAS_SETTINGS_FILE` | room rules, `.toml` or `.json` | none: 50 occupants |
-//! | `JAAS_SETTINGS_FAILURE` | what answers when the provider does not: `closed`, `refuse`, or `last-known-good` and then `closed` | `closed` |
+//! | `JAAS_SETTINGS_FAILURE` | the failure policy: `closed`, `refuse`, or `last-known-good`, which falls back to `closed` | `closed` |
 //! | `JAAS_VIP_PASSCODE` | the passcode of rooms that end in `-vip` | a random one, printed at the start |
 //! | `JAAS_AUTHORIZATION` | the endpoint's `Authorization` value: a question that carries it needs no signature | |
-//! | `RUST_LOG` | what to log to standard error | `info` |
+//! | `RUST_LOG` | the filter of log lines on standard error | `info` |
 //!
-//! `--once` plays the demonstration and ends; `--records [<AppID>/<room>]` prints what was answered.
+//! `--once` plays the demonstration and exits; `--records [<AppID>/<room>]` prints earlier answers.
 
 mod demo;
 mod rooms;
@@ -40,10 +40,10 @@ use jaas_core::{
 use jaas_diesel::SqliteStore;
 
 const PATH: &str = "/webhooks/jaas";
-/// Questions may come with the events; this is for an endpoint of their own.
+/// Questions may come with the events; this path is for a separate endpoint.
 const SETTINGS_PATH: &str = "/webhooks/settings";
 
-// `#[actix_web::main]` would do as well; there the worker and the settings service's provider would share one thread.
+// `#[actix_web::main]` also works, but then the worker and the settings provider share one thread.
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -54,7 +54,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "settings cannot go on");
+            tracing::error!(%error, "settings failed");
             ExitCode::FAILURE
         }
     }
@@ -72,11 +72,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     };
     let bind = variable("JAAS_BIND")?.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let (secrets, random) = secrets()?;
-    // Before anything runs that would be cut off, should the address be taken.
+    // Binds first: if the address is taken, nothing is running yet.
     let listener = TcpListener::bind(&bind);
     let listener = listener.map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
 
-    // Read first: a mistake in the file must show before anything listens.
+    // Read before anything runs, so that a mistake in the file stops the program.
     let file = variable("JAAS_SETTINGS_FILE")?;
     let provider = rooms::provider(vip_passcode()?, file.as_deref().map(Path::new))?;
 
@@ -91,7 +91,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let receiver = Receiver::builder("main", auth, Inbox::new(store.clone())).settings(service.clone());
     let receiver = Arc::new(receiver.build()?);
     let worker = Worker::builder(store.clone(), Handlers::new().plain("print", Print)).build()?.spawn();
-    // Nothing else deletes events; the settings service deletes its records.
+    // Only the purger deletes events; the settings service deletes its records.
     let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
 
     let webhook = Webhook::new(receiver.clone()).at(PATH).settings_at(SETTINGS_PATH);
@@ -101,7 +101,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .shutdown_timeout(10)
         .listen(listener)?;
     let address = *server.addrs().first().ok_or("no address to listen on")?;
-    // Ends by itself: on SIGTERM after the requests in flight; on Ctrl-C at once, and JaaS delivers those again.
+    // Ends by itself: on SIGTERM after the requests in flight, on Ctrl-C immediately. JaaS delivers the latter again.
     let server = server.run();
     let handle = server.handle();
     let server = tokio::spawn(server);
@@ -119,10 +119,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
     receiver.close();
     worker.stop(Duration::from_secs(10)).await;
     purger.stop().await;
-    // What is still to be recorded, and only then the store.
+    // Writes the last records, so it comes before the store.
     service.close().await;
     if once {
-        writeln!(std::io::stdout(), "\nwhat was recorded:")?;
+        writeln!(std::io::stdout(), "\nrecords:")?;
         demo::records(&store, None).await?;
     }
     store.close().await;
@@ -130,7 +130,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What answers when the provider does not.
+/// Decides the answer when the provider fails.
 fn policy() -> Result<FailurePolicy, Box<dyn Error>> {
     let named = variable("JAAS_SETTINGS_FAILURE")?;
     Ok(match named.as_deref().unwrap_or("closed") {
@@ -161,7 +161,7 @@ fn vip_passcode() -> Result<Passcode, Box<dyn Error>> {
     Ok(passcode)
 }
 
-/// The secrets of the environment, or a random one.
+/// Returns the secrets of the environment, or a random one.
 fn secrets() -> Result<(Vec<String>, bool), Box<dyn Error>> {
     match variable("JAAS_WEBHOOK_SECRET")? {
         Some(secrets) => Ok((secrets.split(',').map(str::to_owned).collect(), false)),
@@ -183,7 +183,7 @@ fn random_bytes<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     Ok(bytes)
 }
 
-/// One line for each event.
+/// Prints one line for each event.
 struct Print;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! What each room starts with. Put your own decision here: a query, a booking system, a call to another service.
+//! The settings of each room. Put your own decision here: a query, a booking system, a call to another service.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use jaas_core::settings::{
     SettingsProvider, SettingsRequest, chain,
 };
 
-/// Rooms that end in `-vip`, and three that show what happens when a provider is in trouble.
+/// Rooms that end in `-vip`, and three that show how a provider can fail.
 struct Vip {
     passcode: Passcode,
 }
@@ -23,9 +23,9 @@ impl SettingsProvider for Vip {
                 tokio::time::sleep(Duration::from_secs(10)).await;
                 Ok(MeetingSettings::default())
             }
-            "broken" => Err("the booking system does not answer".into()),
-            #[allow(clippy::panic)] // to be watched
-            "panics" => panic!("a mistake in the provider"),
+            "broken" => Err("the booking system is unavailable".into()),
+            #[allow(clippy::panic)] // on purpose, to watch the policy
+            "panics" => panic!("a bug in the provider"),
             room if room.ends_with("-vip") => {
                 let settings = MeetingSettings::builder()
                     .lobby_enabled(true)
@@ -34,13 +34,13 @@ impl SettingsProvider for Vip {
                     .build()?;
                 Ok(settings.with_decided_by("the name ends in -vip"))
             }
-            // The next provider of the chain is asked.
+            // The chain asks the next provider.
             _ => Err(NoSettingsForRoom.into()),
         }
     }
 }
 
-/// Everything that decides, in its order: the names above, then the file, or 50 occupants without one.
+/// Returns the chain of providers: the names above, then the file, or 50 occupants without a file.
 pub(crate) fn provider(
     passcode: Passcode,
     file: Option<&Path>,

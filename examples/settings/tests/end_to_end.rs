@@ -1,4 +1,4 @@
-//! The real program, asked over HTTP.
+//! The real program, queried over HTTP.
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::panic)]
 
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use self::support::{EVENTS, SETTINGS, SOON, Server, command};
 
-/// The settings service's deadline is 1.5 s; JaaS waits 3 s.
+/// The timeout of the settings service is 1.5 s; JaaS waits 3 s.
 const DEADLINE: Duration = Duration::from_millis(1500);
 const JAAS_WAITS: Duration = Duration::from_secs(3);
 
@@ -61,13 +61,13 @@ async fn each_room_gets_its_settings_and_trouble_closes_the_room() {
     let (code, log) = server.terminate().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains("918273645"), "no passcode in the log, not even at DEBUG");
-    for told in
-        ["did not answer in time", "provider failed", "provider panicked", "credentials=\"signature\""]
+    for expected in
+        ["exceeded its timeout", "provider failed", "provider panicked", "credentials=\"signature\""]
     {
-        assert!(log.contains(told), "{told:?} in {log}");
+        assert!(log.contains(expected), "{expected:?} in {log}");
     }
 
-    // The proof of each decision.
+    // The record of each decision.
     let all = records(&database, &SettingsQuery::default()).await;
     assert_eq!(all.len(), 11);
     assert!(all.iter().all(|record| !record.answer.contains("918273645")));
@@ -112,7 +112,7 @@ async fn refuse_and_last_known_good_can_be_chosen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_without_a_signature_is_refused_told_and_can_be_let_in_by_its_authorization() {
+async fn a_question_without_a_signature_is_refused_and_logged_and_its_authorization_can_be_accepted() {
     let folder = tempfile::tempdir().expect("a folder");
     let question = r#"{"fqn":"app/math"}"#;
     let event = r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","fqn":"app/math","data":{}}"#;
@@ -125,7 +125,7 @@ async fn a_question_without_a_signature_is_refused_told_and_can_be_let_in_by_its
     }
     let (_, log) = server.terminate().await;
     for arrived in ["credentials=\"authorization\"", "credentials=\"none\""] {
-        assert!(log.contains(arrived), "what arrived is told: {log}");
+        assert!(log.contains(arrived), "the log says what arrived: {log}");
     }
     assert!(log.contains("a settings question was refused") && !log.contains("4711"), "{log}");
 
@@ -135,15 +135,15 @@ async fn a_question_without_a_signature_is_refused_told_and_can_be_let_in_by_its
         let (status, body) = server.post(path, &value, question).await;
         assert_eq!((status, &*body), (200, &br#"{"maxOccupants":50}"#[..]));
         assert_eq!(server.post(path, &value, event).await.0, 401, "an event needs its signature");
-        assert_eq!(server.post_signed(path, question).await.0, 200, "a signature is as good");
+        assert_eq!(server.post_signed(path, question).await.0, 200, "a signature is accepted too");
     }
     server.terminate().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mistake_in_the_file_is_told_at_the_start_with_its_line() {
+async fn a_mistake_in_the_file_is_reported_at_the_start_with_its_line() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (name, text, told) in [
+    for (name, text, expected) in [
         (
             "rooms.toml",
             "[[rules]]\nroom = \"a\"\n[rules.settings]\npasscode = \"12x4\"\n",
@@ -163,26 +163,22 @@ async fn a_mistake_in_the_file_is_told_at_the_start_with_its_line() {
         let output = command(&database, &[("JAAS_SETTINGS_FILE", file)]).output();
         let output = tokio::time::timeout(SOON, output).await.expect("ended in time").expect("ran");
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success() && log.contains(told) && !log.contains("12x4"), "{log}");
-        assert!(!database.exists(), "nothing was begun");
+        assert!(!output.status.success() && log.contains(expected) && !log.contains("12x4"), "{log}");
+        assert!(!database.exists(), "nothing was created");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demonstration_tells_what_was_answered_and_why() {
+async fn the_demonstration_prints_the_answers_and_their_reasons() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = command(&folder.path().join("jaas.sqlite"), &[]);
     let output = command.env_remove("JAAS_WEBHOOK_SECRET").arg("--once").output();
     let output = tokio::time::timeout(SOON, output).await.expect("ended in time").expect("ran");
-    let told = String::from_utf8(output.stdout).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    for part in [
-        "math       200",
-        "board-vip  200",
-        "slow       200",
-        "timed_out",
-        "panicked: a mistake in the provider",
-    ] {
-        assert!(told.contains(part), "{part:?} in {told}");
+    let printed = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    for part in
+        ["math       200", "board-vip  200", "slow       200", "timed_out", "panicked: a bug in the provider"]
+    {
+        assert!(printed.contains(part), "{part:?} in {printed}");
     }
 }

@@ -1,4 +1,4 @@
-//! Who attended for how long.
+//! Who attended a meeting, and for how long.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,8 +10,8 @@ use jaas_core::{Context, EventHandler, Handled, HandlerResult, SessionId, Timest
 
 /// Remembers who was in which sitting, from when until when.
 ///
-/// Events come in any order and more than once. So each writes down what it knows under the presence it is about, and
-/// nothing is computed before somebody asks.
+/// Events come in any order and more than once. So each event records what it knows under its presence, and everything
+/// else is computed on demand.
 #[derive(Debug, Default)]
 pub struct Attendance {
     sittings: Mutex<BTreeMap<SessionId, Sitting>>,
@@ -24,8 +24,8 @@ struct Sitting {
     ended: Option<Timestamp>,
 }
 
-/// One connection of a user: its comings and goings. A trip to a breakout room and back keeps the endpoint id, so there can
-/// be several of each.
+/// One connection of a user, with its joins and leaves. A trip to a breakout room and back keeps the endpoint id, so there
+/// can be several of each.
 #[derive(Debug, Default)]
 struct Presence {
     user: Option<UserId>,
@@ -37,8 +37,8 @@ struct Presence {
 type Room = String;
 
 impl Presence {
-    /// From when until when it was in a room. A leave that never came is closed by the next join of the same connection, or
-    /// by the end of the meeting.
+    /// Returns from when until when it was in a room. If a leave never came, the next join of the same connection, or
+    /// the end of the meeting, closes the stay.
     fn stays(&self, ended: Option<Timestamp>) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         self.joins.iter().filter_map(move |(joined, room)| {
             let left = self.leaves.iter().find(|(at, left)| at >= joined && left == room).map(|(at, _)| *at);
@@ -51,7 +51,7 @@ impl Presence {
 }
 
 impl Attendance {
-    /// How long this user was in the sitting, in whichever room and on however many devices: no minute counts twice.
+    /// Returns how long this user was in the sitting, in any room and on any number of devices. No minute counts twice.
     pub fn of(&self, session: &SessionId, user: &UserId) -> Duration {
         let sittings = self.lock();
         let Some(sitting) = sittings.get(session) else { return Duration::ZERO };
@@ -81,7 +81,7 @@ impl Attendance {
 impl EventHandler for Attendance {
     async fn participant_joined(&self, cx: &mut Context<'_>, event: &ParticipantJoined) -> HandlerResult {
         let Some(presence) = event.participant.presence() else {
-            return Ok(Handled::ignored("nobody is named"));
+            return Ok(Handled::ignored("no participant is named"));
         };
         self.write(cx, |sitting, at| {
             let presence = sitting.presences.entry(presence.to_owned()).or_default();
@@ -92,7 +92,7 @@ impl EventHandler for Attendance {
 
     async fn participant_left(&self, cx: &mut Context<'_>, event: &ParticipantLeft) -> HandlerResult {
         let Some(presence) = event.participant.presence() else {
-            return Ok(Handled::ignored("nobody is named"));
+            return Ok(Handled::ignored("no participant is named"));
         };
         self.write(cx, |sitting, at| {
             let presence = sitting.presences.entry(presence.to_owned()).or_default();
@@ -102,7 +102,7 @@ impl EventHandler for Attendance {
 
     async fn room_destroyed(&self, cx: &mut Context<'_>, event: &RoomDestroyed) -> HandlerResult {
         if event.room.is_breakout() {
-            return Ok(Handled::ignored("the end of a breakout room is not that of the meeting"));
+            return Ok(Handled::ignored("the end of a breakout room is not the end of the meeting"));
         }
         self.write(cx, |sitting, at| sitting.ended = Some(at))
     }

@@ -1,10 +1,10 @@
-//! A small application, and in `tests/` how it is tested: without a tenant, a tunnel, a database or a server.
+//! A small application, and in `tests/` its tests, which need no tenant, tunnel, database or server.
 //!
-//! - `plain_handler`: give a handler an event, look at what it did.
-//! - `mocked_handler`: expect calls of a handler, or of a store, that is around or behind your code.
-//! - `duplicates`: copies, failures and answers that get lost.
+//! - `plain_handler`: give a handler an event, check what it did.
+//! - `mocked_handler`: expect calls of a handler, or of a store, behind your code.
+//! - `duplicates`: copies, failures and lost answers.
 //! - `shuffled_meeting`: a whole meeting in any order.
-//! - `settings_deadline`: a provider of meeting settings that does not answer in time.
+//! - `settings_timeout`: a provider of meeting settings that times out.
 
 mod attendance;
 mod private_rooms;

@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use jaas_core::HandlerError;
 use jaas_core::settings::{LobbyType, MeetingSettings, SettingsProvider, SettingsRequest};
 
-/// Gives private meetings a lobby. Which are private it asks a calendar.
+/// Gives private meetings a lobby. A calendar knows which meetings are private.
 #[derive(Debug)]
 pub struct PrivateRooms<C>(pub C);
 
-/// Knows the meetings: for the application an HTTP call or a query, for a test whatever it needs.
+/// Knows the meetings. In the application this is an HTTP call or a query, in a test a fake.
 #[async_trait]
 pub trait Calendar: Send + Sync + 'static {
-    /// Whether the meeting in this room is private.
+    /// Returns whether the meeting in this room is private.
     ///
     /// # Errors
     /// When the calendar cannot be asked.

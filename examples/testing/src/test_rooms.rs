@@ -1,10 +1,10 @@
-//! Leaving out rooms that are only for trying things.
+//! Leaves out rooms that are only for tests.
 
 use async_trait::async_trait;
 use jaas_core::event::Event;
 use jaas_core::{Context, EventHandler, Handled, HandlerResult};
 
-/// Gives another handler the events of all rooms but those whose name begins with `test-`.
+/// Passes events to another handler, except those of rooms whose name begins with `test-`.
 #[derive(Debug)]
 pub struct WithoutTestRooms<H>(pub H);
 

@@ -1,4 +1,4 @@
-//! Copies, failures and lost answers: what a sender that repeats does to a handler.
+//! Copies, failures and lost answers: how a repeating sender affects a handler.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ async fn a_copy_does_not_reach_the_handler() {
     fake.assert_received(json!({"data": {"name": "Ada"}})).times(2).events(1);
 }
 
-/// At least once means that an event can be handled again although it was. It should make no difference.
+/// At least once means that an event can be handled again although it has been handled. That should make no difference.
 #[tokio::test]
 async fn to_be_called_twice_makes_no_difference() {
     let attendance = Arc::new(Attendance::default());
@@ -34,7 +34,7 @@ async fn to_be_called_twice_makes_no_difference() {
     assert_eq!((fake.arrivals().len(), fake.taken().len()), (5, 3));
 }
 
-/// The same event can be on its way twice at the same moment.
+/// The same event can be delivered twice at the same moment.
 #[tokio::test(start_paused = true)]
 async fn a_copy_waits_for_the_first_to_end() {
     let fake = FakeDispatcher::running(Attendance::default());
@@ -42,6 +42,6 @@ async fn a_copy_waits_for_the_first_to_end() {
     let joined = event::participant_joined();
     let (first, second) = tokio::join!(fake.deliver(joined.clone()), fake.deliver(joined.clone()));
     assert_eq!(first, Ok(Disposition::Handled));
-    assert!(second.is_err(), "answered 503, so that JaaS comes again");
+    assert!(second.is_err(), "the reply is 503, so JaaS delivers again");
     assert_eq!(fake.deliver(joined).await, Ok(Disposition::Duplicate));
 }

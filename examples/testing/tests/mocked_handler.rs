@@ -1,4 +1,4 @@
-//! Expect calls of a handler or of a store that stands behind your own code.
+//! Expect calls of a handler or of a store behind your own code.
 
 use jaas_core::store::{EventAdmin, EventState, StateStats, StoreError, StoreErrorKind, StoreStats};
 use jaas_core::{Handled, HandlerError};
@@ -16,7 +16,7 @@ async fn events_of_test_rooms_are_kept_from_the_handler() {
 }
 
 #[tokio::test]
-async fn what_the_handler_behind_answers_is_passed_on() {
+async fn the_result_of_the_inner_handler_is_passed_on() {
     let mut behind = MockEventHandler::new();
     behind
         .expect_recording_uploaded()
@@ -27,7 +27,7 @@ async fn what_the_handler_behind_answers_is_passed_on() {
     assert_eq!(answer, Err(HandlerError::permanent("too short")));
 }
 
-/// What an application might have on a page for its operators.
+/// A line that an application might show its operators.
 async fn dead_letters(store: &impl EventAdmin) -> String {
     match store.stats().await {
         Ok(stats) => format!("{} dead letters", stats.count(EventState::Dead)),

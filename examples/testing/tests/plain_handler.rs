@@ -1,4 +1,4 @@
-//! Give a handler an event, and look at what it did.
+//! Give a handler an event, and check what it did.
 
 use std::time::Duration;
 
@@ -26,13 +26,13 @@ async fn the_end_of_a_breakout_room_ends_nothing() {
     assert!(matches!(answer, Ok(Handled::Ignored(_))), "{answer:?}");
 }
 
-/// Whatever the sender leaves out, a handler of yours should not fail over it.
+/// Your handler should not fail over anything that the sender leaves out.
 #[tokio::test]
-async fn a_guest_is_no_failure() {
+async fn a_guest_is_not_a_failure() {
     let guest = event::participant_joined().without("data.id").without("data.name").without("data.email");
     assert_eq!(guest.handle(&Attendance::default()).await, Ok(Handled::Done));
     let nobody = event::participant_joined().set("data", serde_json::json!({}));
-    assert_eq!(nobody.handle(&Attendance::default()).await, Ok(Handled::ignored("nobody is named")));
+    assert_eq!(nobody.handle(&Attendance::default()).await, Ok(Handled::ignored("no participant is named")));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A meeting comes to what happened in it, whatever the order of its events and however often each comes.
+//! The result for a meeting does not depend on the order of its events, nor on the number of copies.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use testing::Attendance;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How long each user attended, as an `Attendance` has learned it from these events.
+/// Returns how long each user attended, as an `Attendance` has learned it from these events.
 async fn learned(meeting: &Meeting, deliveries: &[Delivery]) -> BTreeMap<String, Duration> {
     let attendance = Attendance::default();
     for delivery in deliveries {
@@ -19,7 +19,7 @@ async fn learned(meeting: &Meeting, deliveries: &[Delivery]) -> BTreeMap<String,
     meeting.facts().users().into_iter().map(|user| (user.to_owned(), attended(user))).collect()
 }
 
-/// The same as it happened.
+/// Returns how long each user really attended.
 fn happened(meeting: &Meeting) -> BTreeMap<String, Duration> {
     let facts = meeting.facts();
     facts.users().into_iter().map(|user| (user.to_owned(), facts.attended(user))).collect()
@@ -44,7 +44,7 @@ async fn a_lesson_is_learned_in_any_order() {
     Independence::of(lesson.deliveries()).check_async(learn).await.unwrap();
 }
 
-/// Whole meetings from a seed, with everything that can happen in one. When a seed fails, it always does.
+/// Whole meetings from a seed, with everything that can happen in one. A seed that fails once always fails.
 #[tokio::test]
 async fn any_meeting_is_learned_in_any_order() {
     for seed in 0..20 {

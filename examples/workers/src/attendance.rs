@@ -1,9 +1,9 @@
-//! Who attended which meeting, and which process noted it.
+//! Who attended which meeting, and which process recorded it.
 //!
-//! This file is a module of each database's, so that one text is compiled for each connection type. With one database
-//! it is a module like any other, and `Connection` comes from `jaas_diesel`.
+//! This file is a module of each database's module, so the same code is compiled for each connection type. If you use one
+//! database, make it an ordinary module with `Connection` from `jaas_diesel`.
 //!
-//! Events arrive in any order, so each one writes what it knows and nothing is assumed to have come before.
+//! Events arrive in any order, so each event writes what it knows, and no event depends on an earlier one.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use super::{Connection, SAME_EDGE, SAME_SESSION};
 use crate::schema::{edges, endings, handled};
 
 /// The handler. It is mounted as *transactional*: what it writes through `cx.tx()` is committed together with the
-/// event's completion, so each event leaves its mark exactly once, whichever process handles it and however often one
-/// of them ends in the middle.
+/// event's completion. So each event has its effect exactly once, in whichever process it runs, and however often a process
+/// dies in the middle.
 pub(crate) struct Attendance {
     /// The name of this process.
     pub(crate) worker: String,
-    /// How long each event takes, to watch what happens meanwhile.
+    /// An extra delay for each event, to watch what happens meanwhile.
     pub(crate) slow: Duration,
 }
 
@@ -45,7 +45,7 @@ impl EventHandler<Connection> for Attendance {
         write(cx, &event.participant, &event.room, false).await
     }
 
-    /// The end of those whose leave never comes.
+    /// Records the end of the meeting, which closes stays whose leave never comes.
     async fn room_destroyed(&self, cx: &mut Context<'_, Connection>, event: &RoomDestroyed) -> HandlerResult {
         // A breakout room shares the session of its main room; its end is not the end of the meeting.
         if event.room.is_breakout() {
@@ -63,9 +63,9 @@ impl EventHandler<Connection> for Attendance {
         Ok(Handled::Done)
     }
 
-    /// Every event comes here first: one row for each.
+    /// Every event comes here first, and gets one row.
     async fn any_event(&self, cx: &mut Context<'_, Connection>, event: &Event) -> HandlerResult {
-        // Before anything is written, so that no row is locked for so long.
+        // Before any write, so that no row is locked for that long.
         tokio::time::sleep(self.slow).await;
         event.dispatch(self, cx).await?;
         let (envelope, attempt) = (cx.envelope(), cx.attempt());
@@ -79,7 +79,7 @@ impl EventHandler<Connection> for Attendance {
             ))
             .execute(cx.tx())
             .await?;
-        // Also for an event that its method ignores: this row was written for it.
+        // Returns `Done` even if the event's own method ignores it, because this row was written for it.
         Ok(Handled::Done)
     }
 }
@@ -89,8 +89,8 @@ fn when<'a>(cx: &Context<'a, Connection>) -> Option<(&'a SessionId, Timestamp)> 
     Some((envelope.session_id.as_ref()?, envelope.timestamp?))
 }
 
-/// One row for each coming and going: a trip to a breakout room and back keeps the participant id, so a row for each
-/// participant would lose stays. A copy of an event changes nothing.
+/// Writes one row for each join and each leave: a trip to a breakout room and back keeps the participant id, so one row for
+/// each participant would lose stays. A copy of an event changes nothing.
 async fn write(
     cx: &mut Context<'_, Connection>,
     participant: &Participant,
@@ -103,7 +103,7 @@ async fn write(
     diesel::insert_into(edges::table)
         .values((
             edges::session_id.eq(session.as_str()),
-            // Ids are any text of any length; a key takes 255 bytes, and PostgreSQL no U+0000.
+            // Ids can be any text; a key column takes 255 bytes, and PostgreSQL rejects U+0000.
             edges::presence.eq(storable(presence, MAX_INDEXED_BYTES)),
             edges::room.eq(storable(&room.to_string(), MAX_INDEXED_BYTES)),
             edges::at.eq(at.as_millis()),

@@ -1,20 +1,20 @@
-//! Several processes that share one inbox of JaaS webhooks. Any of them receives and any of them handles: start as many
-//! as you like, of one role or another, and stop or kill any of them at any time.
+//! Several processes that share one inbox of JaaS webhooks. Any of them can receive and handle events: start as many as you
+//! like, in any role, and stop or kill any of them at any time.
 //!
 //! `workers [--role receiver|worker|both] [--slow-ms N]`
 //!
-//! A `receiver` takes what JaaS sends, a `worker` handles it and answers health checks only; the default is `both`. Each
-//! event takes `N` milliseconds longer with `--slow-ms`, to see what happens meanwhile.
+//! A `receiver` accepts what JaaS sends. A `worker` handles events, and serves only health checks over HTTP. The default is
+//! `both`. With `--slow-ms` each event takes `N` milliseconds longer, to watch what happens meanwhile.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `DATABASE_URL` | `postgres://…`, `mysql://…` (MariaDB too) or `sqlite://path` | |
-//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, `whsec_` included; several, separated by commas, while you rotate; not for a worker | |
+//! | `JAAS_WEBHOOK_SECRET` | the endpoint's secret, including `whsec_`; to rotate, several, separated by commas; not for a worker | |
 //! | `JAAS_BIND` | address to listen on | `127.0.0.1:8080` |
-//! | `JAAS_LEASE_MS` | how long the events of a process that was killed wait until another one takes over | `15000` |
-//! | `RUST_LOG` | what to log to standard error | `info` |
+//! | `JAAS_LEASE_MS` | how long the events of a killed process wait until another process takes over, in ms | `15000` |
+//! | `RUST_LOG` | the filter of log lines on standard error | `info` |
 
-// `attendance.rs` is a module of each database on purpose: one text, compiled for each connection type.
+// `attendance.rs` is a module of each database on purpose: the same code, compiled for each connection type.
 #![allow(clippy::duplicate_mod)]
 
 mod mysql;
@@ -41,7 +41,7 @@ use crate::options::{Database, Options};
 
 const PATH: &str = "/webhooks/jaas";
 
-// `#[actix_web::main]` would do as well; there everything but the requests would share one thread.
+// `#[actix_web::main]` also works, but then everything except the requests shares one thread.
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "workers cannot go on");
+            tracing::error!(%error, "workers failed");
             ExitCode::FAILURE
         }
     }
@@ -61,7 +61,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let options = Options::read()?;
     let (worker, slow) = (worker_name(), options.slow);
-    // The same for each database; an application of yours writes it out for one.
+    // The same for each database; your application does it for one.
     macro_rules! serve_on {
         ($database:ident, $address:expr) => {{
             let store = $database::open($address).await.map_err(unreachable)?;
@@ -79,20 +79,20 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Receives and works, as the role says, until the process is told to stop.
+/// Receives and works, as the role says, until the process is asked to stop.
 async fn serve<S: EventAdmin + Clone>(
     store: S,
     handlers: Handlers<S::Tx>,
     name: &str,
     options: &Options,
 ) -> Result<(), Box<dyn Error>> {
-    // Before anything runs that would be cut off, should the address be taken.
+    // Binds first: if the address is taken, nothing is running yet.
     let bind = &options.bind;
     let listener = TcpListener::bind(bind);
     let listener = listener.map_err(|error| format!("cannot listen on {bind} (JAAS_BIND): {error}"))?;
     let mut health = Health::new().store(store.clone());
 
-    // From the socket to the committed row …
+    // From the socket to the committed row, …
     let mut receiver = None;
     if options.role.receives() {
         let auth = Auth::signature(&options.secrets)?;
@@ -104,14 +104,14 @@ async fn serve<S: EventAdmin + Clone>(
     // … and, here or in another process, from the row to the handler.
     let mut worker = None;
     if options.role.works() {
-        // Nothing else deletes what is settled; any number of processes may do it.
+        // Only the purger deletes settled events; any number of processes may run one.
         let retention = Retention::builder(Tolerance::default()).build()?;
         let purger = Purger::new(store.clone(), retention).spawn()?;
         let spawned = Worker::builder(store, handlers)
             .name(name)
             .lease(options.lease)
             .transaction_timeout(Duration::from_secs(5))
-            // Fewer than the store's pool has connections: each handler takes one, and so does renewing leases.
+            // Fewer than the connections of the store's pool: each handler takes one, and so does renewing leases.
             .concurrency(8)
             .build()?
             .spawn();
@@ -130,7 +130,7 @@ async fn serve<S: EventAdmin + Clone>(
     let server = HttpServer::new(app).shutdown_timeout(10).listen(listener)?;
     let address = *server.addrs().first().ok_or("no address to listen on")?;
     tracing::info!(%address, worker = name, "listening");
-    // Ends by itself: on SIGTERM after the requests in flight; on Ctrl-C at once, and JaaS delivers those again.
+    // Ends by itself: on SIGTERM after the requests in flight, on Ctrl-C immediately. JaaS delivers the latter again.
     server.run().await?;
 
     if let Some(receiver) = receiver {
@@ -145,7 +145,7 @@ async fn serve<S: EventAdmin + Clone>(
     Ok(())
 }
 
-/// Tells the machines and the processes of one machine apart.
+/// Returns a name that is unique over machines and processes.
 fn worker_name() -> String {
     let host = env::var("HOSTNAME").ok().or_else(|| std::fs::read_to_string("/etc/hostname").ok());
     let host = host.as_deref().map(str::trim).filter(|host| !host.is_empty()).unwrap_or("host");

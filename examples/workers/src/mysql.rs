@@ -1,4 +1,4 @@
-//! What is particular to MySQL and MariaDB.
+//! The parts that are specific to MySQL and MariaDB.
 
 #[path = "attendance.rs"]
 mod attendance;
@@ -12,14 +12,14 @@ pub(crate) use jaas_diesel::mysql::Connection;
 
 pub(crate) use self::attendance::Attendance;
 
-/// What finds a conflict: here any unique key of the table.
+/// Detects a conflict: here any unique key of the table.
 const SAME_EDGE: DuplicatedKeys = DuplicatedKeys;
 const SAME_SESSION: DuplicatedKeys = DuplicatedKeys;
 
-/// Opens the inbox, and creates the tables of this application. Of yours, write a migration.
+/// Opens the inbox, and creates the tables of this application. For your own tables, write a migration.
 pub(crate) async fn open(url: &str) -> Result<MysqlStore, Box<dyn Error>> {
     let store = MysqlStore::open(url).await?;
-    // Ids are binary, so that they are compared byte for byte, with case and trailing spaces.
+    // Ids are binary, so that MySQL compares them byte for byte, including case and trailing spaces.
     let create = "CREATE TABLE IF NOT EXISTS handled (
             id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
             event_key VARBINARY(255) NOT NULL, kind VARCHAR(255) NOT NULL, session_id VARBINARY(255),

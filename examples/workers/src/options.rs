@@ -1,4 +1,4 @@
-//! What the process is told by its arguments and its environment.
+//! The configuration of the process, from its arguments and its environment.
 
 use std::env;
 use std::error::Error;
@@ -11,7 +11,7 @@ pub(crate) struct Options {
     pub(crate) slow: Duration,
     pub(crate) bind: String,
     pub(crate) database: Database,
-    /// None for a worker, which receives nothing.
+    /// Empty for a worker, which receives nothing.
     pub(crate) secrets: Vec<String>,
     pub(crate) lease: Duration,
 }
@@ -19,9 +19,9 @@ pub(crate) struct Options {
 /// What this process does for the others.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Takes what JaaS sends.
+    /// Accepts what JaaS sends.
     Receiver,
-    /// Handles what was taken.
+    /// Handles what was accepted.
     Worker,
     Both,
 }
@@ -84,7 +84,7 @@ fn arguments(mut arguments: impl Iterator<Item = String>) -> Result<(Role, Durat
 fn database() -> Result<Database, Box<dyn Error>> {
     const REMEDY: &str = "set it to postgres://…, mysql://… or sqlite://path";
     let url = variable("DATABASE_URL")?.ok_or_else(|| format!("DATABASE_URL is not set; {REMEDY}"))?;
-    // The address holds a password, so no more than its scheme is told.
+    // The address contains a password, so an error names only its scheme.
     match url.split_once("://") {
         Some(("postgres" | "postgresql", _)) => Ok(Database::Postgres(url)),
         Some(("mysql", _)) => Ok(Database::Mysql(url)),

@@ -1,4 +1,4 @@
-//! What is particular to PostgreSQL.
+//! The parts that are specific to PostgreSQL.
 
 #[path = "attendance.rs"]
 mod attendance;
@@ -12,16 +12,16 @@ pub(crate) use jaas_diesel::postgres::Connection;
 pub(crate) use self::attendance::Attendance;
 use crate::schema::{edges as table, endings};
 
-/// The columns that identify a row, by which a conflict is found.
+/// The columns that identify a row and detect a conflict.
 const SAME_EDGE: (table::session_id, table::presence, table::room, table::at, table::joined) =
     (table::session_id, table::presence, table::room, table::at, table::joined);
 
 const SAME_SESSION: endings::session_id = endings::session_id;
 
-/// Opens the inbox, and creates the tables of this application. Of yours, write a migration.
+/// Opens the inbox, and creates the tables of this application. For your own tables, write a migration.
 pub(crate) async fn open(url: &str) -> Result<PostgresStore, Box<dyn Error>> {
     let store = PostgresStore::open(url).await?;
-    // Processes that start at once take turns: PostgreSQL looks for the table and creates it in two steps.
+    // Processes that start at the same time take turns, because PostgreSQL checks for the table and creates it in two steps.
     let create = "BEGIN;
         SELECT pg_advisory_xact_lock(hashtext('workers'));
         CREATE TABLE IF NOT EXISTS handled (

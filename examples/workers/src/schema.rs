@@ -1,9 +1,8 @@
 //! The tables of this application, beside those of the inbox.
 
 diesel::table! {
-    /// One row for each event that was handled. It has a primary key, a number, because replication needs one; nothing in
-    /// the table keeps an event's key from coming twice: that each comes once is the doing of the transaction that also
-    /// completes the event.
+    /// One row for each handled event. It has a numeric primary key, because replication needs one. The table itself does not
+    /// prevent an event's key from appearing twice: the transaction that also completes the event does.
     handled (id) {
         id -> BigInt,
         event_key -> Text,
@@ -15,8 +14,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Somebody came to or left a room of a meeting, in ms since the epoch. `presence` is the participant id, or the address of
-    /// a visitor, who has no participant id. `examples/quickstart` computes stays of such rows and `endings`.
+    /// A participant joined or left a room of a meeting; `at` is in ms since the epoch. `presence` is the participant id, or the
+    /// address of a visitor, who has no participant id. `examples/quickstart` computes stays from such rows and `endings`.
     edges (session_id, presence, room, at, joined) {
         session_id -> Text,
         presence -> Text,

@@ -1,4 +1,4 @@
-//! What is particular to SQLite.
+//! The parts that are specific to SQLite.
 
 #[path = "attendance.rs"]
 mod attendance;
@@ -12,13 +12,13 @@ pub(crate) use jaas_diesel::sqlite::Connection;
 pub(crate) use self::attendance::Attendance;
 use crate::schema::{edges as table, endings};
 
-/// The columns that identify a row, by which a conflict is found.
+/// The columns that identify a row and detect a conflict.
 const SAME_EDGE: (table::session_id, table::presence, table::room, table::at, table::joined) =
     (table::session_id, table::presence, table::room, table::at, table::joined);
 
 const SAME_SESSION: endings::session_id = endings::session_id;
 
-/// Opens the inbox, and creates the tables of this application. Of yours, write a migration.
+/// Opens the inbox, and creates the tables of this application. For your own tables, write a migration.
 pub(crate) async fn open(path: &str) -> Result<SqliteStore, Box<dyn Error>> {
     let store = SqliteStore::open(path).await?;
     let create = "PRAGMA busy_timeout = 5000;

@@ -1,4 +1,4 @@
-//! The server as a process of its own.
+//! Runs the server as a separate process.
 
 pub mod power;
 
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
 
-/// Everything that should happen happens within this time.
+/// The timeout for everything that should happen.
 pub const SOON: Duration = Duration::from_secs(60);
 
 pub fn joined(key: &str) -> String {
@@ -33,7 +33,7 @@ impl Server {
         Self::start_with(folder, None).await
     }
 
-    /// No file of the process may grow beyond so many KiB. The signal that would end it is ignored, so that writing fails.
+    /// No file of the process may grow beyond this many KiB. The signal that would end the process is ignored, so writing fails.
     pub async fn start_with(folder: &Path, limit: Option<u32>) -> Self {
         let limit = limit.map_or(String::new(), |kib| format!("trap '' XFSZ; ulimit -f {};", kib * 2));
         let mut child = Command::new("sh")
@@ -57,14 +57,14 @@ impl Server {
             panic!("it ended");
         });
         let address = listening.await.expect("listening in time");
-        // Somebody has to read it, or the server blocks when the pipe is full.
+        // The pipe must be read, or the server blocks when it is full.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         let signer = Signer::new(SECRET).unwrap();
         Self { child, url: format!("http://{address}/webhooks/jaas"), client, signer }
     }
 
-    /// Sends a signed body and answers the status; none when the server went away.
+    /// Sends a signed body and returns the status, or `None` if the server is gone.
     pub async fn deliver(&self, body: &str) -> Option<u16> {
         let signed = self.signer.sign(SystemClock.now(), body.to_owned());
         let mut post = self.client.post(&self.url);
@@ -79,7 +79,7 @@ impl Server {
         self.child.kill().await.unwrap();
     }
 
-    /// SIGTERM; answers the exit code.
+    /// Sends SIGTERM and returns the exit code.
     pub async fn terminate(mut self) -> Option<i32> {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());

@@ -1,4 +1,4 @@
-//! A disk that remembers in which order it was written and synced, so that what a power cut leaves can be tried.
+//! A disk that remembers the order of its writes and syncs, to test what a power cut leaves.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -30,13 +30,13 @@ impl Recorder {
         Database::builder().create_with_backend(self.clone()).unwrap()
     }
 
-    /// How often it was written so far.
+    /// Returns the number of writes so far.
     pub fn written(&self) -> usize {
         self.0.lock().unwrap().1.len()
     }
 
-    /// What is left of so many writes: those before the last sync, and of later ones, which the disk may have done in any
-    /// order, those that the bits of `luck` name. The length is as it was set.
+    /// Returns what is left of so many writes: all before the last sync, and of the later ones, which the disk may do in any
+    /// order, those that the bits of `luck` select. The length is the one last set.
     pub fn after_a_power_cut(&self, cut: usize, luck: u64) -> Self {
         let (_, done) = &*self.0.lock().unwrap();
         let done = &done[..cut];

@@ -9,16 +9,16 @@ pub(crate) type Store = jaas_diesel::PostgresStore;
 
 pub(crate) const DEFAULT_URL: &str = "postgres://localhost/existing_app";
 
-/// The application's pool and its tables, and the inbox in the same database. The inbox makes the pool, with TLS and limits, and
-/// both use it. Each handler that runs takes one of its connections; the few that the store has besides are made in the same way.
-/// An application whose pool is there already gives it to `Store::from_pool`. Of your tables, write migrations.
+/// Opens the application's pool, its tables and the inbox, in one database. The inbox creates the pool, with TLS and limits,
+/// and the application uses it too. Each running handler takes one of its connections; the store opens a few more in the same
+/// way. If your application already has a pool, give it to `Store::from_pool`. For your tables, write migrations.
 pub(crate) async fn open(url: &str) -> Result<(Pool, Store), Box<dyn Error>> {
     if !url.starts_with("postgres") {
         return Err("DATABASE_URL must be postgres://…; for SQLite, build without --features postgres".into());
     }
     let inbox = Store::builder(url).pool_size(20).open().await?;
     let pool = inbox.pool().clone();
-    // Processes that start at once take turns: PostgreSQL looks for a table and creates it in two steps.
+    // Processes that start at the same time take turns, because PostgreSQL checks for a table and creates it in two steps.
     let create = "BEGIN;
         SELECT pg_advisory_xact_lock(hashtext('existing-app'));
         CREATE TABLE IF NOT EXISTS rooms (name TEXT NOT NULL PRIMARY KEY, title TEXT NOT NULL);

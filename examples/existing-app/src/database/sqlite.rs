@@ -13,16 +13,16 @@ pub(crate) type Store = jaas_diesel::SqliteStore;
 
 pub(crate) const DEFAULT_URL: &str = "sqlite://existing-app.sqlite";
 
-/// The application's pool and its tables, and the inbox in the same file and beside them, so that a handler's rows and the event's
-/// completion are one transaction. On SQLite the store has its own connections and does not use the pool: of a file only one
-/// connection writes at a time, and the store's is in a thread that lets many events share one write. Of your tables, write
-/// migrations.
+/// Opens the application's pool, its tables and the inbox. All tables are in one file, so a handler's rows and the event's
+/// completion are one transaction. On SQLite the store has its own connections and does not use the pool: only one
+/// connection writes to a file at a time, and the store's writing thread lets many events share one commit. For your tables,
+/// write migrations.
 pub(crate) async fn open(url: &str) -> Result<(Pool, Store), Box<dyn Error>> {
     let mut config = ManagerConfig::<Connection>::default();
     config.custom_setup = Box::new(|path| {
         Box::pin(async move {
             let mut connection = Connection::establish(path).await?;
-            // The inbox writes to the same file: whoever comes second waits.
+            // The inbox writes to the same file, so a connection may have to wait.
             let set = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
             connection.batch_execute(set).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
             Ok(connection)

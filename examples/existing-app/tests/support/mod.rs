@@ -1,4 +1,4 @@
-//! The application as a process of its own, and a collector for its traces.
+//! Runs the application as a separate process, and a collector for its traces.
 #![allow(dead_code)]
 
 use std::path::Path;
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 pub const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
 pub const TOKEN: &str = "a-token-of-this-test";
 
-/// Everything that should happen happens within this time.
+/// The timeout for everything that should happen.
 pub const SOON: Duration = Duration::from_secs(60);
 
 pub struct Application {
@@ -87,7 +87,7 @@ impl Application {
         request.send().await.expect("answered")
     }
 
-    /// Sends what JaaS would, with more headers; answers the status.
+    /// Sends a delivery as JaaS would, with extra headers, and returns the status.
     pub async fn deliver(&self, body: &str, more: &[(&str, &str)]) -> u16 {
         let signed = self.signer.sign(SystemClock.now(), body.to_owned());
         let mut post = self.client.post(format!("{}/hooks/jaas", self.base));
@@ -97,7 +97,7 @@ impl Application {
         post.body(signed.body).send().await.expect("answered").status().as_u16()
     }
 
-    /// Asks until the answer is as it should be, and answers that.
+    /// Repeats the request until the response is as expected, and returns the response.
     pub async fn until(&self, path: &str, token: Option<&str>, good: impl Fn(&str) -> bool) -> String {
         let answered = timeout(SOON, async {
             loop {
@@ -112,12 +112,12 @@ impl Application {
             Ok(text) => text,
             Err(_) => {
                 let last = self.ask_as(token, Method::GET, path, None).await.text().await.expect("text");
-                panic!("{path} is not in time what it should be: {last}\n{}", self.log.borrow().join("\n"));
+                panic!("{path} is not as expected in time: {last}\n{}", self.log.borrow().join("\n"));
             }
         }
     }
 
-    /// SIGTERM, which must end well; answers the log.
+    /// Sends SIGTERM, which must succeed, and returns the log.
     pub async fn terminate(mut self) -> String {
         let pid = self.child.id().expect("running").to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("sent").success());
@@ -150,14 +150,14 @@ fn path(folder: &Path) -> String {
     folder.join("app.sqlite").to_str().expect("UTF-8").to_owned()
 }
 
-/// A schema of its own on the server of `JAAS_TEST_POSTGRES_URL`.
+/// A new schema on the server of `JAAS_TEST_POSTGRES_URL`.
 #[cfg(feature = "postgres")]
 pub async fn database() -> Option<Database> {
     use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
 
     let Ok(server) = std::env::var("JAAS_TEST_POSTGRES_URL") else {
         use std::io::Write as _;
-        // Past the capture of output.
+        // Written directly, because the test harness captures `eprintln!`.
         let _ = writeln!(
             std::io::stderr(),
             "NOT TESTED here: PostgreSQL, because JAAS_TEST_POSTGRES_URL is not set"
@@ -180,7 +180,7 @@ impl Drop for Database {
 
         let (server, schema) = self.url.split_once("?options=-c%20search_path%3D").expect("made above");
         let (server, drop) = (server.to_owned(), format!("DROP SCHEMA {schema} CASCADE"));
-        // Apart, because the test's own runtime cannot wait here.
+        // In another thread, because the test's own runtime cannot wait here.
         let dropping = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -194,7 +194,7 @@ impl Drop for Database {
     }
 }
 
-/// What an OpenTelemetry collector does with traces: it takes them.
+/// A minimal OpenTelemetry collector: it accepts traces.
 pub struct Collector {
     pub endpoint: String,
     spans: watch::Receiver<Vec<Span>>,

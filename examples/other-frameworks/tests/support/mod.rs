@@ -1,4 +1,4 @@
-//! A server of the adapter's, and what is sent to it.
+//! A server with the adapter, and a client.
 #![allow(dead_code)]
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 pub const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
 
-/// Everything that should happen happens within this time.
+/// The timeout for everything that should happen.
 pub const SOON: Duration = Duration::from_secs(60);
 
 pub fn now() -> Timestamp {
@@ -43,7 +43,7 @@ impl Server {
         Self::start_with(receiver, SOON, configure).await
     }
 
-    /// Gives running requests so long when it stops.
+    /// Starts a server with this grace period for running requests.
     pub async fn start_with(
         receiver: Receiver,
         grace: Duration,
@@ -69,18 +69,18 @@ impl Server {
         send(self.client.clone(), format!("http://{}{path}", self.address), request.clone()).await
     }
 
-    /// The same, while the test goes on.
+    /// The same in the background, while the test continues.
     pub fn posting(&self, path: &str, request: SignedRequest) -> JoinHandle<Answer> {
         tokio::spawn(send(self.client.clone(), format!("http://{}{path}", self.address), request))
     }
 
-    /// Sends these bytes as they are, and answers what comes back until the server closes the connection.
+    /// Sends these bytes unchanged, and returns everything that the server sends until it closes the connection.
     pub async fn raw(&self, bytes: &str) -> String {
         let mut stream = self.connect().await.unwrap();
         stream.write_all(bytes.as_bytes()).await.unwrap();
-        let mut told = Vec::new();
-        timeout(SOON, stream.read_to_end(&mut told)).await.expect("answered and closed in time").unwrap();
-        String::from_utf8(told).unwrap()
+        let mut reply = Vec::new();
+        timeout(SOON, stream.read_to_end(&mut reply)).await.expect("answered and closed in time").unwrap();
+        String::from_utf8(reply).unwrap()
     }
 
     pub async fn connect(&self) -> std::io::Result<TcpStream> {
@@ -120,17 +120,17 @@ impl Answer {
     }
 }
 
-/// Takes what comes only once it is let go.
+/// Accepts a delivery only once it is released.
 #[derive(Clone, Default)]
 pub struct Held(Arc<(Notify, Notify)>);
 
 impl Held {
-    /// Until a delivery is there.
+    /// Waits until a delivery has arrived.
     pub async fn arrived(&self) {
         timeout(SOON, self.0.0.notified()).await.expect("arrived in time");
     }
 
-    /// Lets one delivery go, now or when it comes.
+    /// Releases one delivery, now or when it arrives.
     pub fn let_go(&self) {
         self.0.1.notify_one();
     }

@@ -1,4 +1,4 @@
-//! The quickstart server as a process of its own.
+//! Runs the quickstart server as a separate process.
 #![allow(dead_code, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 pub(crate) const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
 
-/// Everything that should happen happens within this time.
+/// The timeout for everything that should happen.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) struct Server {
@@ -45,7 +45,7 @@ impl Server {
         let mut stdout = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut stderr = BufReader::new(child.stderr.take().expect("piped")).lines();
         let address = timeout(SOON, address(&mut stderr)).await.expect("listening in time");
-        // Somebody has to read it, or the server blocks when the pipe is full.
+        // The pipe must be read, or the server blocks when it is full.
         tokio::spawn(async move { while let Ok(Some(_)) = stderr.next_line().await {} });
         let (sender, lines) = watch::channel(Vec::new());
         tokio::spawn(async move {
@@ -62,12 +62,12 @@ impl Server {
         }
     }
 
-    /// Sends a signed body and answers the status.
+    /// Sends a signed body and returns the status.
     pub(crate) async fn deliver(&self, body: &str) -> u16 {
         self.try_deliver(body).await.expect("answered")
     }
 
-    /// Sends a signed body; `None` when the server went away.
+    /// Sends a signed body. Returns `None` if the server is gone.
     pub(crate) async fn try_deliver(&self, body: &str) -> Option<u16> {
         let request = self.signer.sign(SystemClock.now(), body.to_owned());
         let mut post = self.client.post(format!("{}/webhooks/jaas", self.base));
@@ -82,7 +82,7 @@ impl Server {
         response.status().as_u16()
     }
 
-    /// Waits until `count` events were handled, and answers `handled` lines by key.
+    /// Waits until `count` events have been handled, and returns the `handled` lines by key.
     pub(crate) async fn handled(&mut self, count: usize) -> BTreeMap<String, Vec<String>> {
         let enough = self.lines.wait_for(|lines| by_key(lines).len() >= count);
         let in_time = timeout(SOON, enough).await.is_ok();
@@ -104,7 +104,7 @@ impl Server {
         self.handled_so_far()
     }
 
-    /// SIGTERM; answers the exit code.
+    /// Sends SIGTERM and returns the exit code.
     pub(crate) async fn terminate(mut self) -> Option<i32> {
         let pid = self.child.id().expect("running").to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("sent");

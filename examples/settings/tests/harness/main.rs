@@ -1,14 +1,14 @@
-//! Many questions at once to a provider in trouble, over HTTP: every one is answered in time and with something JaaS takes.
+//! Many simultaneous questions over HTTP to a provider that fails: each gets an answer in time that JaaS accepts.
 //!
-//! `cargo test -p settings` asks some hundred times. The full dose is 10,000 questions for each policy over 64
+//! `cargo test -p settings` asks a few hundred times. The full run has 10,000 questions for each policy over 64
 //! connections, with 20 % of the calls slow, 5 % failing and 1 % panicking, and takes about two minutes:
 //!
 //! ```text
 //! JAAS_HARNESS=full cargo test -p settings --release --test harness -- --nocapture
 //! ```
 //!
-//! It prints how long answers took. The full dose also asks that each arrives within the deadline and 100 ms, which a
-//! machine that is busy with other things may not manage; the bounded dose asks for the 3 s that JaaS waits.
+//! It prints how long answers took. The full run also requires each answer within the timeout plus 100 ms, which a busy
+//! machine may miss; the short run requires the 3 s that JaaS waits.
 #![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
 const CONNECTIONS: usize = 64;
 
-/// How much is asked, and how long the provider has.
+/// The number of questions, and the provider's timeout.
 struct Dose {
     questions: usize,
     deadline: Duration,
@@ -47,8 +47,8 @@ fn dose() -> Dose {
     Dose { questions: 800, deadline: Duration::from_millis(300), limit: Duration::from_secs(3) }
 }
 
-/// 20 % slow, 5 % failing, 1 % panicking, by the number at the end of the room's name. Unlike the testkit's, it remembers
-/// nothing but how many calls are under way, so that what grows is ours.
+/// 20 % slow, 5 % failing, 1 % panicking, by the number at the end of the room's name. Unlike the testkit's provider, it
+/// remembers only how many calls are in flight, so memory that grows belongs to the service.
 #[derive(Clone, Default)]
 struct Troubled(Arc<AtomicUsize>);
 
@@ -69,7 +69,7 @@ impl SettingsProvider for Troubled {
         match number * 37 % 100 {
             0..20 => tokio::time::sleep(Duration::from_secs(10)).await,
             20..25 => return Err("no answer".into()),
-            25 => panic!("a mistake"),
+            25 => panic!("a bug"),
             _ => {}
         }
         Ok(MeetingSettings::builder().lobby_enabled(true).passcode("0420").build()?)
@@ -94,14 +94,14 @@ async fn every_question_is_answered_in_time_when_the_policy_refuses() {
 }
 
 async fn run(name: &str, policy: FailurePolicy, status_in_trouble: u16) {
-    // One after the other, so that they do not take each other's time.
+    // One after the other, so that they do not slow each other down.
     static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _turn = TURN.lock().await;
 
-    // What a panic prints would drown the figures.
+    // The output of panics would drown the figures.
     let printing = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload().downcast_ref::<&str>().is_none_or(|message| *message != "a mistake") {
+        if panic.payload().downcast_ref::<&str>().is_none_or(|message| *message != "a bug") {
             printing(panic);
         }
     }));
@@ -117,7 +117,7 @@ async fn run(name: &str, policy: FailurePolicy, status_in_trouble: u16) {
     let receiver = Arc::new(receiver.settings(service.clone()).build().expect("good"));
     let webhook = Webhook::new(receiver);
     let server = HttpServer::new(move || App::new().configure(webhook.config()));
-    // Longer than a machine may be held up, so that no connection is closed just when it is used again.
+    // Longer than a machine may stall, so that no connection is closed just when it is used again.
     let server = server.keep_alive(Duration::from_secs(60)).client_request_timeout(Duration::from_secs(60));
     let server = server.workers(2).disable_signals().bind(("127.0.0.1", 0)).expect("bound");
     let url = format!("http://{}/webhooks/jaas", server.addrs()[0]);
@@ -201,7 +201,7 @@ async fn run(name: &str, policy: FailurePolicy, status_in_trouble: u16) {
     log.close().await;
     let settled = Instant::now();
     while tokio::runtime::Handle::current().metrics().num_alive_tasks() > tasks_before {
-        assert!(settled.elapsed() < Duration::from_secs(30), "tasks are left behind");
+        assert!(settled.elapsed() < Duration::from_secs(30), "tasks are left");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let grown = after.saturating_sub(warm);

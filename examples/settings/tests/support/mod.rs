@@ -1,4 +1,4 @@
-//! The server as a process of its own.
+//! Runs the server as a separate process.
 #![allow(dead_code, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
@@ -17,7 +17,7 @@ pub(crate) const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
 pub(crate) const EVENTS: &str = "/webhooks/jaas";
 pub(crate) const SETTINGS: &str = "/webhooks/settings";
 
-/// Everything that should happen happens within this time.
+/// The timeout for everything that should happen.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) struct Server {
@@ -28,7 +28,7 @@ pub(crate) struct Server {
     log: watch::Receiver<String>,
 }
 
-/// An answer that JaaS would take.
+/// An answer that JaaS would accept.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -81,7 +81,7 @@ impl Server {
         }
     }
 
-    /// Posts a body with these headers; answers status and body.
+    /// Posts a body with these headers, and returns status and body.
     pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Vec<u8>) {
         let mut post = self.client.post(format!("{}{path}", self.base)).body(body.to_owned());
         for (name, value) in headers {
@@ -96,7 +96,7 @@ impl Server {
         self.post(path, &request.headers(), body).await
     }
 
-    /// Asks about a meeting, signed, and checks that the answer is one that JaaS takes.
+    /// Asks about a meeting, signed, and checks that JaaS would accept the answer.
     pub(crate) async fn ask(&self, path: &str, fqn: &str) -> Answer {
         let question = jaas_testkit::settings::SettingsQuestion::about(fqn).body();
         let asked = Instant::now();
@@ -114,7 +114,7 @@ impl Server {
         self.log.borrow().clone()
     }
 
-    /// SIGTERM; answers the exit code and the whole log.
+    /// Sends SIGTERM, and returns the exit code and the whole log.
     pub(crate) async fn terminate(mut self) -> (Option<i32>, String) {
         let pid = self.child.id().expect("running").to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await.expect("sent");

@@ -1,4 +1,4 @@
-//! The same deliveries come many times at once, to several processes.
+//! The same deliveries arrive many times in parallel, at several processes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ async fn copies(kind: Kind) {
     let mut others = 0;
     for (number, key) in keys.iter().enumerate() {
         let room = at_once.clone().acquire_owned().await.expect("never closed");
-        // Of some, another body comes among the copies; whichever is first is kept, and the other is a conflict.
+        // For some keys, a different body comes among the copies. The first one is kept, and the other is a conflict.
         let other = (number % 20 == 0).then(|| join(key).replace("p1", "p2"));
         others += usize::from(other.is_some());
         let (sender, body) = (sender.clone(), join(key));
@@ -68,13 +68,13 @@ async fn copies(kind: Kind) {
     figures.print();
     figures.check();
     let conflicts = database.conflicts().await;
-    println!("  {others} keys had another body too; {} conflicts are listed", conflicts.len());
+    println!("  {others} keys also had a different body; {} conflicts are listed", conflicts.len());
     assert_eq!(conflicts.len(), others);
     for conflict in conflicts {
         let number: usize = conflict.idempotency_key.as_str()["c-".len()..].parse().expect("a number");
         assert_eq!(number % 20, 0);
     }
-    // The other body names another participant, so that only one of the two can have been handled.
+    // The different body names another participant, so only one of the two can have been handled.
     assert_eq!(database.edges().await.len(), keys.len());
     for (count, warning) in warnings(&fleet.terminate().await).iter().take(6) {
         println!("  logged {count} × {warning}");

@@ -20,7 +20,7 @@ async fn a_frozen_process_cannot_settle_what_another_has_taken_over_on_mysql() {
     frozen(Kind::Mysql).await;
 }
 
-/// What a worker says when it finds that it has lost an event: when it renews, or when it settles.
+/// What a worker logs when it finds that it has lost an event: when it renews, or when it settles.
 const REFUSED: [&str; 2] =
     ["lease lost; the handler is aborted", "outcome not recorded; another worker has taken over"];
 
@@ -51,7 +51,7 @@ async fn frozen(kind: Kind) {
         });
         let noticed = noticed.await;
 
-        // It goes on with other events as if nothing had been.
+        // It continues with other events as if nothing had happened.
         let after = format!("after-{round}");
         assert!(sender.send(&join(&after), 0).await.accepted());
         until("the next event is handled", Duration::from_secs(10), async || {

@@ -1,4 +1,4 @@
-//! Ids that a column does not take as they are become no dead letters, on each database.
+//! Ids that do not fit a column do not cause dead letters, on each database.
 
 use std::time::Duration;
 

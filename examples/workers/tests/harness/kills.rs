@@ -1,4 +1,4 @@
-//! Processes are killed all the time, and started again.
+//! Processes are repeatedly killed and restarted.
 
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ async fn kills(kind: Kind, processes: usize, slow: Duration) {
     figures.check();
     assert_eq!(figures.dead_of_failures, 0);
 
-    // What was dead_letters for its crashes is not lost: replayed, it is handled once too.
+    // Events that were dead-lettered because of crashes are not lost: replayed, each is handled once, too.
     database.replay_dead().await;
     check::drained(&database, Duration::from_secs(60)).await;
     let replayed = Figures::read(&database, keys()).await;

@@ -1,4 +1,4 @@
-//! The database goes away and comes back, under load.
+//! The database stops and comes back, under load.
 
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,9 @@ async fn while_mariadb_is_away_deliveries_are_answered_503_and_nothing_is_lost()
     outages(Kind::Mysql).await;
 }
 
-/// No reply takes longer than the store's time limit and a little.
+/// No reply takes longer than the store's timeout and a little.
 const LONGEST: Duration = Duration::from_secs(6);
-/// After the server answers again, the first delivery is accepted within this time.
+/// When the server is reachable again, the first delivery is accepted within this time.
 const BACK: Duration = Duration::from_secs(2);
 /// And the first event is handled.
 const RESUMED: Duration = Duration::from_secs(5);
@@ -53,10 +53,11 @@ async fn outages(kind: Kind) {
             instance.stop(how).await;
             let pause = random.between(away[0], away[1]);
             tokio::time::sleep(pause).await;
-            // Health is told all the while: not ready, but nothing that a restart would mend.
+            // Health checks work during the outage: not ready, but live, because a restart would not help.
             assert_eq!((probe(&fleet, "/livez").await, probe(&fleet, "/readyz").await), (200, 503));
             instance.start().await;
-            until("the server answers", Duration::from_secs(60), async || database.answers().await).await;
+            until("the server is reachable", Duration::from_secs(60), async || database.answers().await)
+                .await;
             let answers = Instant::now();
             let handled = database.count_handled().await;
             let first = until("a delivery is accepted", Duration::from_secs(30), async || {

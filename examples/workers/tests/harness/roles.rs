@@ -1,4 +1,4 @@
-//! Each role by itself and with the other, on each database; and what a process says that cannot start.
+//! Each role by itself and with the other, on each database; and the error of a process that cannot start.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -14,12 +14,12 @@ use crate::support::process::{Fleet, Plan};
 use crate::support::sender::Sender;
 use crate::support::{spread, turn, until};
 
-/// How often a worker looks for what nobody told it of, by default.
+/// The default interval at which a worker polls.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// What the way takes besides, on a busy machine.
+/// The rest of the way from receiver to worker, on a busy machine.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// A receiver tells the workers of other processes.
+/// A receiver notifies the workers of other processes.
 #[tokio::test(flavor = "multi_thread")]
 async fn receiver_and_worker_share_the_work_on_postgres() {
     roles(Kind::Postgres, POLL_INTERVAL).await;
@@ -47,7 +47,7 @@ async fn roles(kind: Kind, longest: Duration) {
     assert!(sender.send(&join("first"), 0).await.accepted());
     assert_eq!((database.unsettled().await, database.count_handled().await), (1, 0));
 
-    // A worker alone: what waits is handled, and there is nowhere to send to.
+    // A worker alone: waiting events are handled, and there is no webhook to send to.
     let worker = Plan { role: "worker", ..plan.clone() }.start().await;
     let health = Sender::to(&worker.address);
     assert_eq!((health.get("/livez").await, health.get("/readyz").await), (200, 200));
@@ -77,7 +77,7 @@ async fn roles(kind: Kind, longest: Duration) {
     }
     worker.terminate().await;
 
-    // Both in one: two of them, started at once.
+    // Both in one: two of them, started at the same time.
     let both = Fleet::start(plan, 2).await;
     let sender = Sender::new(both.addresses());
     for number in 0..10 {
@@ -88,7 +88,7 @@ async fn roles(kind: Kind, longest: Duration) {
     both.terminate().await;
 }
 
-/// Processes that start at once on a new database take turns, whoever comes first.
+/// Processes that start at the same time on a new database take turns.
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_start_at_once_do_not_fall_over_each_others_tables() {
     for kind in [Kind::Postgres, Kind::Mysql, Kind::Sqlite] {
@@ -99,10 +99,10 @@ async fn processes_that_start_at_once_do_not_fall_over_each_others_tables() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_keeps_a_process_from_starting_is_told_with_the_remedy() {
+async fn a_process_that_cannot_start_names_the_cause_and_the_remedy() {
     let folder = tempfile::tempdir().expect("a folder");
     let sqlite = format!("sqlite://{}/jaas.sqlite", folder.path().display());
-    let secret = [("JAAS_WEBHOOK_SECRET", "whsec_told-nobody")];
+    let secret = [("JAAS_WEBHOOK_SECRET", "whsec_not-logged")];
     let told = async |arguments: &[&str], variables: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_workers"));
         for variable in ["DATABASE_URL", "JAAS_WEBHOOK_SECRET", "JAAS_BIND", "JAAS_LEASE_MS", "RUST_LOG"] {
@@ -115,30 +115,30 @@ async fn what_keeps_a_process_from_starting_is_told_with_the_remedy() {
         String::from_utf8(output.stderr).expect("UTF-8")
     };
     let url = |url: &'static str| [("DATABASE_URL", url), secret[0]];
-    // Arguments, variables, and what must be told.
+    // Arguments, variables, and the texts that the error must contain.
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
     let cases: [Case<'_>; 12] = [
         (&[], &secret, &["DATABASE_URL is not set", "postgres://", "mysql://", "sqlite://path"]),
-        (&[], &url("oracle://told-nobody@host"), &["DATABASE_URL begins with oracle://", "postgres://"]),
-        (&[], &url("told-nobody"), &["DATABASE_URL has no scheme"]),
+        (&[], &url("oracle://not-logged@host"), &["DATABASE_URL begins with oracle://", "postgres://"]),
+        (&[], &url("not-logged"), &["DATABASE_URL has no scheme"]),
         (&[], &url("sqlite://"), &["DATABASE_URL names no SQLite file"]),
         (&[], &[("DATABASE_URL", &sqlite)], &["JAAS_WEBHOOK_SECRET is not set", "JaaS console"]),
         (&["--role", "boss"], &url("sqlite://x"), &["--role \"boss\" is not known", "receiver|worker|both"]),
         (&["--slow-ms", "few"], &url("sqlite://x"), &["--slow-ms \"few\" is not a number"]),
         (&["--role"], &url("sqlite://x"), &["--role needs a value"]),
-        (&[], &url("postgres://u:told-nobody@127.0.0.1:1/x"), &["DATABASE_URL", "refused", "check that"]),
-        (&[], &url("mysql://u:told-nobody@127.0.0.1:1/x"), &["DATABASE_URL", "refused", "check that"]),
+        (&[], &url("postgres://u:not-logged@127.0.0.1:1/x"), &["DATABASE_URL", "refused", "check that"]),
+        (&[], &url("mysql://u:not-logged@127.0.0.1:1/x"), &["DATABASE_URL", "refused", "check that"]),
         (&[], &url("sqlite:///nowhere/told/x.sqlite"), &["DATABASE_URL", "cannot open", "check that"]),
         (&[], &[("DATABASE_URL", &sqlite), secret[0], ("JAAS_BIND", "nowhere")], &["JAAS_BIND", "nowhere"]),
     ];
-    let mut tellings = BTreeSet::new();
+    let mut errors = BTreeSet::new();
     for (arguments, variables, parts) in cases {
         let log = told(arguments, variables).await;
-        assert!(!log.contains("told-nobody"), "{log}");
+        assert!(!log.contains("not-logged"), "{log}");
         for part in parts {
             assert!(log.contains(part), "{part:?} in {log}");
         }
-        tellings.insert(log);
+        errors.insert(log);
     }
-    assert_eq!(tellings.len(), 12, "each says something else");
+    assert_eq!(errors.len(), 12, "each error is different");
 }

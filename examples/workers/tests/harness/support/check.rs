@@ -1,4 +1,4 @@
-//! What must be true at the end, whatever happened.
+//! What must be true at the end, whatever has happened.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,33 +8,33 @@ use jaas_core::store::{AttemptOutcome, EventState};
 use super::database::{Database, Edges};
 use super::until;
 
-/// What the database holds after everything was sent, and every process is at rest.
+/// What the database contains after everything was sent, and every process is idle.
 #[derive(Debug)]
 pub(crate) struct Figures {
     /// Keys that were acknowledged and have no row.
     pub(crate) missing: usize,
-    /// Rows of the inbox that no key was sent for, or a second one of a key.
+    /// Rows of the inbox whose key was never sent, or second rows of a key.
     pub(crate) surplus: usize,
     /// Keys that were handled more than once.
     pub(crate) doubled: usize,
-    /// Keys that were not handled, though their event was not given up.
+    /// Keys that were not handled although their event was not dead-lettered.
     pub(crate) unhandled: usize,
     /// Events that wait or run.
     pub(crate) stuck: usize,
-    /// Events that were given up because of crashes.
+    /// Events that were dead-lettered because of crashes.
     pub(crate) dead_of_crashes: usize,
-    /// Events that were given up for another reason.
+    /// Events that were dead-lettered for another reason.
     pub(crate) dead_of_failures: usize,
     /// Events by the number of their crashes.
     pub(crate) crashes: Vec<usize>,
     /// How many attempts failed, crashed and were interrupted.
     pub(crate) attempts: [usize; 3],
-    /// Errors of handlers and notes of dead letters, with how often.
+    /// Errors of handlers and notes of dead letters, with their counts.
     pub(crate) errors: Vec<(usize, String)>,
 }
 
 impl Figures {
-    /// Reads them. These keys were all acknowledged.
+    /// Reads the state from the database. These keys were all acknowledged.
     pub(crate) async fn read(database: &Database, keys: impl Iterator<Item = &str>) -> Self {
         let mut sent: HashMap<&str, (usize, usize)> = keys.map(|key| (key, (0, 0))).collect();
         let (events, rows, tries) =
@@ -67,7 +67,7 @@ impl Figures {
             if event.state == EventState::Dead {
                 dead.push(event.idempotency_key.as_str());
                 let note = event.note.clone().unwrap_or_default();
-                if note.contains("its lease ran out") {
+                if note.contains("while a handler was running") {
                     figures.dead_of_crashes += 1;
                 } else {
                     figures.dead_of_failures += 1;
@@ -98,13 +98,13 @@ impl Figures {
         figures
     }
 
-    /// Nothing is lost, doubled or stuck.
+    /// Asserts that nothing is lost, duplicated or stuck.
     pub(crate) fn check(&self) {
         let wrong = [self.missing, self.surplus, self.doubled, self.unhandled, self.stuck];
         assert_eq!(wrong, [0; 5], "{self:#?}");
     }
 
-    /// The sum in one line, and what went wrong in others.
+    /// Prints the totals in one line, and failures in further lines.
     pub(crate) fn print(&self) {
         let [failed, crashed, interrupted] = self.attempts;
         println!(
@@ -127,12 +127,12 @@ impl Figures {
     }
 }
 
-/// Waits until nothing waits or runs, and answers how long it took.
+/// Waits until nothing waits or runs, and returns how long that took.
 pub(crate) async fn drained(database: &Database, limit: Duration) -> Duration {
     until("everything is settled", limit, async || database.unsettled().await == 0).await
 }
 
-/// Each join and each leave has left its mark, in whatever order they came.
+/// Asserts that each join and each leave has a row, in whatever order they came.
 pub(crate) async fn edges(database: &Database, expected: &Edges) {
     let edges = database.edges().await;
     let missing = expected.difference(&edges).count();

@@ -1,4 +1,4 @@
-//! Databases of their own for the tests, and what is in them at the end.
+//! A separate database for each test, and its contents at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,9 +24,9 @@ pub(crate) enum Kind {
 /// A database for one test, dropped at its end.
 pub(crate) struct Database {
     pub(crate) kind: Kind,
-    /// As for `DATABASE_URL`.
+    /// A value for `DATABASE_URL`.
     pub(crate) url: String,
-    /// Where to say what to drop it.
+    /// The server and the statement that drop it.
     drop: Option<(String, String)>,
     _folder: Option<TempDir>,
 }
@@ -41,10 +41,10 @@ pub(crate) struct Handled {
     pub(crate) attempt: i32,
 }
 
-/// Each coming (`true`) and going: session, presence, room and time.
+/// Each join (`true`) and leave: session, presence, room and time.
 pub(crate) type Edges = BTreeSet<(String, String, String, i64, bool)>;
 
-/// Does this on a connection, whatever its type.
+/// Runs this on a connection of any type.
 macro_rules! connected {
     ($database:expr, $connection:ident => $query:expr) => {
         match $database.kind {
@@ -67,7 +67,7 @@ macro_rules! connected {
     };
 }
 
-/// Does this with the store, whatever its type.
+/// Runs this with a store of any type.
 macro_rules! stored {
     ($database:expr, $store:ident => $work:expr) => {
         match $database.kind {
@@ -94,7 +94,7 @@ macro_rules! stored {
 }
 
 impl Database {
-    /// One on the server of the tests, or in a folder; `None`, and said, without a server.
+    /// Creates a database on the server of the tests, or in a folder. Without a server, prints that and returns `None`.
     pub(crate) async fn create(kind: Kind) -> Option<Self> {
         match kind {
             Kind::Postgres => {
@@ -123,7 +123,7 @@ impl Database {
         }
     }
 
-    /// One that somebody else drops.
+    /// A database that the caller drops.
     pub(crate) fn at(kind: Kind, url: String) -> Self {
         Self { kind, url, drop: None, _folder: None }
     }
@@ -141,7 +141,7 @@ impl Database {
         }
     }
 
-    /// Every row of `handled`.
+    /// Returns every row of `handled`.
     pub(crate) async fn handled(&self) -> Vec<Handled> {
         type Row = (i64, String, String, Option<String>, String, i32);
         let rows: Vec<Row> =
@@ -161,14 +161,14 @@ impl Database {
         rows.into_iter().collect()
     }
 
-    /// When each meeting ended, by its session.
+    /// Returns when each meeting ended, by its session.
     pub(crate) async fn endings(&self) -> BTreeMap<String, i64> {
         let rows: Vec<_> =
             connected!(self, connection => endings::table.load(&mut connection).await.expect("loaded"));
         rows.into_iter().collect()
     }
 
-    /// Every event of the inbox.
+    /// Returns every event of the inbox.
     pub(crate) async fn events(&self) -> Vec<StoredEvent> {
         stored!(self, store => {
             let mut query = EventQuery { page: LARGEST, ..EventQuery::default() };
@@ -184,7 +184,7 @@ impl Database {
         })
     }
 
-    /// Every attempt that did not succeed.
+    /// Returns every attempt that did not succeed.
     pub(crate) async fn attempts(&self) -> Vec<Attempt> {
         stored!(self, store => {
             let mut query = AttemptQuery { page: LARGEST, ..AttemptQuery::default() };
@@ -208,7 +208,7 @@ impl Database {
         })
     }
 
-    /// How many events wait or run.
+    /// Returns how many events wait or run.
     pub(crate) async fn unsettled(&self) -> u64 {
         stored!(self, store => {
             let stats = store.stats().await.expect("counted");
@@ -216,7 +216,7 @@ impl Database {
         })
     }
 
-    /// Makes the dead letters wait again.
+    /// Replays the dead letters.
     pub(crate) async fn replay_dead(&self) {
         let note = AuditNote::new("harness", "the crash was not its fault");
         stored!(self, store => {
@@ -239,7 +239,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         let Some((server, sql)) = self.drop.take() else { return };
         let kind = self.kind;
-        // In a thread with a runtime of its own, because the test's may be ending.
+        // In a thread with its own runtime, because the test's runtime may be ending.
         let dropped = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -273,6 +273,6 @@ fn name() -> String {
 }
 
 async fn execute<C: AsyncConnection>(server: &str, sql: &str) {
-    let mut connection = C::establish(server).await.expect("the server of the tests answers");
+    let mut connection = C::establish(server).await.expect("the server of the tests is reachable");
     connection.batch_execute(sql).await.expect(sql);
 }

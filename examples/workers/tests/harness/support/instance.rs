@@ -1,4 +1,4 @@
-//! Database servers of the tests' own, which may be taken away.
+//! Database servers that the tests start and stop themselves.
 
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
@@ -22,7 +22,7 @@ pub(crate) struct Instance {
     folder: TempDir,
     program: PathBuf,
     port: u16,
-    /// Whom it runs as, when the tests run as root, which these servers refuse.
+    /// The user it runs as if the tests run as root, because these servers refuse to run as root.
     user: Option<&'static str>,
     server: Option<Child>,
 }
@@ -30,14 +30,14 @@ pub(crate) struct Instance {
 /// How a server is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// It ends its connections and writes what it has.
+    /// It closes its connections and writes its data.
     Fast,
-    /// As in a power cut.
+    /// Like a power cut.
     Immediate,
 }
 
 impl Instance {
-    /// A new server that runs; `None`, and said, when its programs are not installed.
+    /// Starts a new server. If its programs are not installed, prints that and returns `None`.
     pub(crate) async fn create(kind: Kind) -> Option<Self> {
         let (installer, server) = match kind {
             Kind::Postgres => ("initdb", "postgres"),
@@ -73,7 +73,7 @@ impl Instance {
         let installed = install.status().await.expect("ran");
         assert!(installed.success(), "{}", instance.log());
         instance.start().await;
-        until("the server answers", SOON, async || instance.server_answers().await).await;
+        until("the server is reachable", SOON, async || instance.is_reachable().await).await;
         if kind != Kind::Postgres {
             let mut connection =
                 mysql::Connection::establish(&instance.server_url()).await.expect("connected");
@@ -94,11 +94,11 @@ impl Instance {
         }
     }
 
-    async fn server_answers(&self) -> bool {
+    async fn is_reachable(&self) -> bool {
         Database::at(self.kind, self.server_url()).answers().await
     }
 
-    /// Starts it; when it answers is for others to find out.
+    /// Starts it, without waiting until it is reachable.
     pub(crate) async fn start(&mut self) {
         let mut command = self.command(&self.program);
         match self.kind {
@@ -132,10 +132,10 @@ impl Instance {
         ended.unwrap_or_else(|_| panic!("it ends: {}", self.log())).expect("waited");
     }
 
-    /// A command under the right user, whose output goes to the log.
+    /// Returns a command that runs as the right user, with its output in the log.
     fn command(&self, program: &Path) -> Command {
         let mut command = match self.user {
-            // It becomes the program, so that its process is the server's.
+            // `setpriv` replaces itself by the program, so this process is the server.
             Some(user) => {
                 let mut command = Command::new("setpriv");
                 command.args(["--reuid", user, "--regid", user, "--init-groups"]).arg(program);
@@ -163,7 +163,7 @@ impl Instance {
     }
 }
 
-/// Where a program is: in the path, or where distributions put the servers.
+/// Returns where a program is: in the path, or where distributions put servers.
 fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -173,7 +173,7 @@ fn program(name: &str) -> Option<PathBuf> {
     folders.into_iter().map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// A free port that no connection is given by chance while the server is away.
+/// Returns a free port that is not assigned to a connection by chance while the server is down.
 fn free_port() -> u16 {
     use std::hash::{BuildHasher as _, RandomState};
     let start = RandomState::new().hash_one(0) % 10_000;

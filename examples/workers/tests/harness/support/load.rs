@@ -1,4 +1,4 @@
-//! Meetings, as JaaS would tell of them: out of order, and some of it twice.
+//! Meetings as JaaS would deliver them: out of order, and some events twice.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub(crate) struct Load {
     pub(crate) events: Vec<Event>,
     /// What to send, in this order, as places in `events`.
     pub(crate) deliveries: Vec<usize>,
-    /// What must come out of it.
+    /// The rows that must result.
     pub(crate) edges: Edges,
 }
 
@@ -23,17 +23,17 @@ const EVENTS_PER_SESSION: usize = 2 + 2 * PEOPLE;
 const STARTED: i64 = 1_795_420_800_000;
 
 impl Load {
-    /// So many events in sessions of ten, many of which overlap. 30 % change their place with another one of their
-    /// session, and 15 % are sent twice or more, at once or later.
+    /// Returns this many events in sessions of ten, many of which overlap. 30 % swap places with another event of their
+    /// session, and 15 % are sent twice or more, immediately or later.
     pub(crate) fn new(prefix: &str, events: usize, random: &mut Random) -> Self {
         let mut load = Self { events: Vec::new(), deliveries: Vec::new(), edges: Edges::new() };
-        // Where in the order an event is sent, in sessions: one begins at each whole number and takes twenty.
+        // The place of an event in the order, in sessions: a session begins at each whole number and takes twenty.
         let mut places: Vec<(f64, usize)> = Vec::new();
         for session in 0..events.div_ceil(EVENTS_PER_SESSION) {
             let mut order: Vec<usize> = (0..EVENTS_PER_SESSION).collect();
             for place in 0..EVENTS_PER_SESSION {
                 if random.percent(15) {
-                    // Two events change places, so half as often.
+                    // Two events swap places, so half as often.
                     order.swap(place, random.below(EVENTS_PER_SESSION));
                 }
             }
@@ -90,7 +90,7 @@ impl Load {
     }
 }
 
-/// The body of an event.
+/// Returns the body of an event.
 pub(crate) fn event(key: &str, session: &str, event_type: &str, at: i64, data: &Value) -> String {
     json!({
         "idempotencyKey": key, "eventType": event_type, "sessionId": session, "timestamp": at,
@@ -99,7 +99,7 @@ pub(crate) fn event(key: &str, session: &str, event_type: &str, at: i64, data: &
     .to_string()
 }
 
-/// Somebody joins a meeting of its own.
+/// A participant joins a separate meeting.
 pub(crate) fn join(key: &str) -> String {
     event(key, &format!("s-{key}"), "PARTICIPANT_JOINED", STARTED, &json!({"participantId": "p1"}))
 }

@@ -12,29 +12,29 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Whether the full dose was asked for.
+/// Whether this is the full run.
 pub(crate) fn full() -> bool {
     std::env::var("JAAS_HARNESS").is_ok_and(|dose| dose == "full")
 }
 
-/// The one of the bounded or the one of the full dose.
+/// Returns the first value in the short run, the second in the full run.
 pub(crate) fn dose<T>(bounded: T, full_dose: T) -> T {
     if full() { full_dose } else { bounded }
 }
 
-/// Waits until there is room for another test: two at a time share the servers' connections, and in the full dose each
+/// Waits until there is room for another test. Two at a time share the servers' connections; in the full run each test
 /// has the machine to itself.
 pub(crate) async fn turn() -> SemaphorePermit<'static> {
     static TURNS: Semaphore = Semaphore::const_new(2);
     TURNS.acquire_many(dose(1, 2)).await.expect("never closed")
 }
 
-/// Says why something is not tested, past the capture of output.
+/// Prints why something is not tested, directly, because the test harness captures `eprintln!`.
 pub(crate) fn not_tested(what: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "NOT TESTED here: {what}, because {why}");
 }
 
-/// Asks until the answer is yes, and answers how long it took.
+/// Repeats the check until it returns true, and returns how long that took.
 pub(crate) async fn until(what: &str, limit: Duration, mut yes: impl AsyncFnMut() -> bool) -> Duration {
     let started = Instant::now();
     while !yes().await {
@@ -44,7 +44,7 @@ pub(crate) async fn until(what: &str, limit: Duration, mut yes: impl AsyncFnMut(
     started.elapsed()
 }
 
-/// The middle, the 99th of a hundred, and the longest.
+/// Returns the median, the 99th percentile, and the longest.
 pub(crate) fn spread(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     let at = |share: f64| times.get((times.len() as f64 * share) as usize).or(times.last());
@@ -57,7 +57,7 @@ pub(crate) fn spread(mut times: Vec<Duration>) -> String {
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// Seeded by `JAAS_HARNESS_SEED`, or else anew.
+    /// Seeded by `JAAS_HARNESS_SEED`, or else randomly.
     pub(crate) fn new() -> (Self, u64) {
         use std::hash::{BuildHasher as _, RandomState};
         let given = std::env::var("JAAS_HARNESS_SEED").ok();
@@ -76,12 +76,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below this one.
+    /// Returns a number below this one.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit.max(1) as u64) as usize
     }
 
-    /// True in so many of a hundred cases.
+    /// Returns true in this many of a hundred cases.
     pub(crate) fn percent(&mut self, share: usize) -> bool {
         self.below(100) < share
     }

@@ -1,4 +1,4 @@
-//! The example as processes.
+//! Runs the example as processes.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -69,7 +69,7 @@ impl Plan {
             }
         });
         let address = address_in_time(address.await);
-        // It listens a moment before it heeds SIGTERM, and answers after.
+        // It listens a moment before it handles SIGTERM, and responds only after that.
         assert_eq!(Sender::to(&address).get("/livez").await, 200);
         Process { child, address, log }
     }
@@ -91,7 +91,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Its name, as rows have it.
+    /// Its name, as in the rows.
     pub(crate) fn is(&self, worker: &str) -> bool {
         worker.ends_with(&format!("-{}", self.pid()))
     }
@@ -113,13 +113,13 @@ impl Process {
         self.signal("-CONT").await;
     }
 
-    /// `kill -9`; answers what it had logged.
+    /// Kills it with `kill -9`, and returns its log.
     pub(crate) async fn kill(mut self) -> Vec<String> {
         self.child.kill().await.expect("killed");
         self.logged().await
     }
 
-    /// Stops it with SIGTERM, which must end well; answers what it had logged.
+    /// Stops it with SIGTERM, which must succeed, and returns its log.
     pub(crate) async fn terminate(mut self) -> Vec<String> {
         self.signal("-TERM").await;
         let status = timeout(SOON, self.child.wait()).await.expect("stopped in time").expect("waited");
@@ -133,14 +133,15 @@ impl Process {
         self.log.borrow().clone()
     }
 
-    /// Whether a line of its log has one of these in it, and which.
+    /// Returns which of these texts is in a line of its log, if any.
     pub(crate) fn says<'a>(&self, any: &[&'a str]) -> Option<&'a str> {
         let log = self.log.borrow();
         any.iter().copied().find(|part| log.iter().any(|line| line.contains(part)))
     }
 }
 
-/// What processes warned of, with how often, the most frequent first. Numbers are left out, so that like is with like.
+/// Returns the warnings of processes with their counts, the most frequent first. Numbers are removed, so that equal warnings
+/// are counted together.
 pub(crate) fn warnings(log: &[String]) -> Vec<(usize, String)> {
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for line in log {
@@ -168,7 +169,7 @@ pub(crate) type Addresses = Arc<Mutex<Vec<String>>>;
 
 impl Fleet {
     pub(crate) async fn start(plan: Plan, processes: usize) -> Self {
-        // All at once, so that they race for the tables.
+        // All at the same time, so that they race for the tables.
         let starting: Vec<_> = (0..processes)
             .map(|_| {
                 let plan = plan.clone();
@@ -191,7 +192,7 @@ impl Fleet {
         self.running.len()
     }
 
-    /// `kill -9`, and starts it again at once.
+    /// Kills it with `kill -9`, and restarts it immediately.
     pub(crate) async fn kill_and_restart(&mut self, which: usize) {
         let process = self.running[which].take().expect("running");
         self.log.extend(process.kill().await);
@@ -200,7 +201,7 @@ impl Fleet {
         self.running[which] = Some(process);
     }
 
-    /// Ends them well; answers what all have logged.
+    /// Stops them with SIGTERM, and returns all their logs.
     pub(crate) async fn terminate(mut self) -> Vec<String> {
         for process in self.running.drain(..).flatten() {
             self.log.extend(process.terminate().await);

@@ -1,4 +1,4 @@
-//! JaaS, as far as the processes can tell.
+//! Plays the part of JaaS.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -43,7 +43,7 @@ pub(crate) struct Sender {
 impl Sender {
     pub(crate) fn new(addresses: Addresses) -> Self {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30));
-        // Sooner than the server, which closes idle connections after 5 s: it must not do so just when one is used again.
+        // Shorter than the server's 5 s, so that the server does not close an idle connection just when it is used again.
         let client = client.pool_idle_timeout(Duration::from_secs(2)).build().expect("a client");
         Self {
             client,
@@ -53,12 +53,12 @@ impl Sender {
         }
     }
 
-    /// To one process.
+    /// A sender to one process.
     pub(crate) fn to(address: &str) -> Self {
         Self::new(Arc::new(Mutex::new(vec![address.to_owned()])))
     }
 
-    /// Sends a signed body to this process (round and round), once.
+    /// Sends a signed body once, to this process (modulo their number).
     pub(crate) async fn send(&self, body: &str, to: usize) -> Reply {
         let address = {
             let addresses = self.addresses.lock().expect("not poisoned");
@@ -76,7 +76,7 @@ impl Sender {
         reply
     }
 
-    /// Sends it, here and there, until it is accepted, as JaaS does but with less patience.
+    /// Sends it to changing processes until it is accepted, as JaaS does but with shorter delays.
     pub(crate) async fn send_until_accepted(&self, body: &str, mut to: usize) {
         let mut wait = Duration::from_millis(50);
         while !self.send(body, to).await.accepted() {
@@ -117,7 +117,7 @@ impl Sender {
         self.replies.lock().expect("not poisoned").clone()
     }
 
-    /// How often each status came; connections that ended without one are 0.
+    /// Returns how often each status came; connections that ended without a status count as 0.
     pub(crate) fn statuses(&self) -> BTreeMap<u16, usize> {
         let mut statuses = BTreeMap::new();
         for reply in self.replies() {

@@ -1,4 +1,4 @@
-//! A provider of meeting settings: what it answers, and what is answered when it does not.
+//! A provider of meeting settings: its answers, and the policy's answers when it fails or times out.
 
 use std::io;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use jaas_testkit::settings::{assert_valid_for_jaas, settings_request};
 use testing::{Calendar, PrivateRooms};
 use tokio::time::Instant;
 
-/// Answers that each meeting is private, after this long.
+/// Returns that each meeting is private, after this delay.
 struct After(Duration);
 
 #[async_trait]
@@ -20,7 +20,7 @@ impl Calendar for After {
     }
 }
 
-/// A calendar that is out of order.
+/// A calendar that fails.
 struct Broken;
 
 #[async_trait]
