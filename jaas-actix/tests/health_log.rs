@@ -1,4 +1,4 @@
-//! What a failing check writes to the log. Alone in its file, because the subscriber is the process's.
+//! What a failing check writes to the log. Alone in its file, because the subscriber is global.
 
 #![allow(clippy::unwrap_used)]
 
@@ -46,7 +46,7 @@ impl Subscriber for Lines {
 }
 
 #[actix_web::test]
-async fn a_check_is_logged_when_it_begins_to_fail_and_when_it_is_well_again() {
+async fn a_check_is_logged_when_it_begins_to_fail_and_when_it_recovers() {
     let lines = Lines::default();
     tracing::subscriber::set_global_default(lines.clone()).unwrap();
     let failing = Arc::new(AtomicBool::new(false));
@@ -58,7 +58,7 @@ async fn a_check_is_logged_when_it_begins_to_fail_and_when_it_is_well_again() {
     let server = Server::with_health(health).await;
     for (fails, status) in [(false, 200), (true, 503), (false, 200)] {
         failing.store(fails, Ordering::Relaxed);
-        // Each probe is a connection of its own, so both worker threads take part.
+        // Each probe is a separate connection, so both worker threads take part.
         for _ in 0..6 {
             assert_eq!(server.answer("GET /readyz HTTP/1.1\r\nHost: test\r\n\r\n").await.status, status);
         }

@@ -36,7 +36,7 @@ async fn logs_the_body(
 }
 
 #[actix_web::test]
-async fn a_body_that_a_middleware_has_read_is_refused_as_lost_unless_it_is_put_back() {
+async fn a_body_that_a_middleware_consumed_is_refused_as_lost_unless_it_is_put_back() {
     for (puts_back, status) in [(false, 401), (true, 200)] {
         let lines = Lines::default();
         let _listening = lines.listen();
@@ -52,7 +52,7 @@ async fn a_body_that_a_middleware_has_read_is_refused_as_lost_unless_it_is_put_b
             .insert_header(("X-Puts-Back", puts_back.to_string()))
             .set_payload(BODY);
         assert_eq!(call_service(&app, request.to_request()).await.status(), status);
-        let told = lines.of("jaas::delivery").concat();
-        assert_eq!(told.contains("something before the receiver has read it"), !puts_back, "{told}");
+        let logged = lines.of("jaas::delivery").concat();
+        assert_eq!(logged.contains("something before the receiver has read it"), !puts_back, "{logged}");
     }
 }

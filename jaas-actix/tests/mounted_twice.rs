@@ -20,7 +20,7 @@ fn receiver(endpoint: &str) -> Arc<Receiver> {
 }
 
 #[actix_web::test]
-async fn a_second_webhook_of_an_endpoint_and_path_is_warned_of_once_and_a_clone_is_not() {
+async fn a_second_webhook_of_an_endpoint_and_path_is_logged_once_and_a_clone_is_not() {
     let lines = Lines::default();
     let _listening = lines.listen();
     let warned =
@@ -52,5 +52,5 @@ async fn a_second_webhook_of_an_endpoint_and_path_is_warned_of_once_and_a_clone_
     drop(served);
 
     let _again = init_service(App::new().configure(Webhook::new(main).config())).await;
-    assert_eq!(warned(), 1, "those before have gone");
+    assert_eq!(warned(), 1, "the earlier ones were dropped");
 }

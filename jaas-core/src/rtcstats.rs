@@ -63,10 +63,10 @@ pub use self::snapshot::Snapshot;
 pub use self::spread::Spread;
 pub use self::summary::{ConnectionSummary, Direction, MediaSummary, Summary};
 
-/// The longest line a reader takes unless told otherwise: 4 MiB. The longest seen in real files are some 100 KiB.
+/// The longest line a reader takes by default: 4 MiB. The longest seen in real files are some 100 KiB.
 pub const DEFAULT_MAX_LINE: usize = 4 * 1024 * 1024;
 
-/// How much a [`Decompressor`] holds of all connections unless told otherwise: 64 MiB. A connection of 60 reports with 25
+/// How much a [`Decompressor`] holds of all connections by default: 64 MiB. A connection of 60 reports with 25
 /// fields each takes about 0.2 MiB.
 pub const DEFAULT_MAX_HELD: usize = 64 * 1024 * 1024;
 

@@ -78,7 +78,7 @@ use crate::timestamp::Timestamp;
 /// Of stores that outlive their process:
 /// - `migration_opens_a_store_as_it_was`: opening a database again, whether or not others have it open, changes nothing
 ///   in it, and leases continue.
-/// - `migration_is_safe_for_several_at_once`: when any number of stores open one database at the same time, none fails.
+/// - `migration_is_safe_for_concurrent_stores`: when any number of stores open one database at the same time, none fails.
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// The transaction in which a handler may write; `()` for stores without one.
@@ -87,17 +87,17 @@ pub trait EventStore: Send + Sync + 'static {
     /// Takes responsibility for an event.
     ///
     /// # Behavior
-    /// - `accept_is_durable_before_it_answers`: `Ok` means the event survives a crash of process and machine.
+    /// - `accept_is_durable_before_it_returns`: `Ok` means the event survives a crash of process and machine.
     /// - `accept_stores_one_row_per_key`: the key is (endpoint, idempotency key), compared byte for byte.
-    /// - `accept_is_safe_for_many_at_once`: of any number of concurrent calls with one key, to any number of stores on
+    /// - `accept_is_safe_for_concurrent_calls`: of any number of concurrent calls with one key, to any number of stores on
     ///   the same database, exactly one returns [`New`](Accepted::New).
-    /// - `accept_tells_a_duplicate_from_a_conflict`: the same key with the same body is
+    /// - `accept_distinguishes_a_duplicate_from_a_conflict`: the same key with the same body is
     ///   [`Duplicate`](Accepted::Duplicate). With another body it is [`Conflict`](Accepted::Conflict): the first body
     ///   stays, and the second is listed in [`conflicts`](EventAdmin::conflicts).
     /// - `accept_keeps_the_body_byte_for_byte`.
     /// - `accept_keeps_the_trace_context`: [`Delivery::trace`] comes back in [`Claim::trace`] and
     ///   [`StoredEvent::trace`], even after the body was erased. A repetition does not replace it.
-    /// - `accept_wakes_those_who_wait`: a new event that was not handed over shows in [`wakeups`](EventStore::wakeups).
+    /// - `accept_wakes_waiting_workers`: a new event that was not handed over shows in [`wakeups`](EventStore::wakeups).
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError>;
 
     /// Keeps authentic bytes whose envelope cannot be parsed.
@@ -121,13 +121,13 @@ pub trait EventStore: Send + Sync + 'static {
     /// - `claim_waits_out_the_settle_window`: an event received less than
     ///   [`settle_window`](SessionOrder::settle_window) ago is not claimed, and later events of its session wait for
     ///   it.
-    /// - `claim_takes_over_when_a_lease_ran_out`, and counts a crash, not a failure.
+    /// - `claim_takes_over_an_expired_lease`, and counts a crash, not a failure.
     /// - `claim_runs_events_that_crashed_one_at_a_time`: while one event with a crash is claimed, no other event with a
     ///   crash is, so that events which merely ran beside the culprit do not share its fate.
-    /// - `claim_buries_an_event_that_crashed_too_often`: after `request.max_crashes` crashes the event becomes dead,
+    /// - `claim_dead_letters_an_event_that_crashed_too_often`: after `request.max_crashes` crashes the event becomes dead,
     ///   with a note that gives the reason, and is not claimed. Once that is committed, the store reports it with
     ///   [`DeadLettered::report`](tools::DeadLettered::report).
-    /// - `claim_is_safe_for_many_at_once`: of any number of concurrent claims, by any number of stores on the
+    /// - `claim_is_safe_for_concurrent_calls`: of any number of concurrent claims, by any number of stores on the
     ///   same database, no two hold the same event or two events of one session.
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError>;
 
@@ -235,7 +235,7 @@ pub trait EventStore: Send + Sync + 'static {
     /// no longer held.
     ///
     /// # Behavior
-    /// - `release_makes_the_event_claimable_at_once`.
+    /// - `release_makes_the_event_claimable_immediately`.
     /// - `release_counts_an_interruption_not_a_failure`.
     async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError>;
 
@@ -252,7 +252,7 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - `next_due_names_the_earliest_future_event`.
-    /// - `next_due_tells_when_events_are_held_back`: after a claim that could return more, whether there is a session
+    /// - `next_due_reports_whether_events_are_held_back`: after a claim that could return more, whether there is a session
     ///   that waits for something other than time.
     async fn next_due(&self, now: Timestamp) -> Result<NextDue, StoreError>;
 
@@ -265,7 +265,7 @@ pub trait EventStore: Send + Sync + 'static {
     /// event: the tables are locked or cannot be written, or the store is full.
     ///
     /// # Behavior
-    /// - `ping_answers_while_the_store_is_open`, for any number of callers at the same time.
+    /// - `ping_succeeds_while_the_store_is_open`, for any number of callers at the same time.
     /// - `ping_leaves_nothing_behind`: no event, count or key; no worker is woken, and nothing is due.
     async fn ping(&self) -> Result<(), StoreError>;
 }

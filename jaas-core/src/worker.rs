@@ -136,7 +136,7 @@ impl Drop for WorkerHandle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct StopReport {
-    /// Events that were running when the worker was told to stop, and that finished within the grace period.
+    /// Events that were running when the worker was stopped, and that finished within the grace period.
     pub drained: usize,
     /// Events that were aborted and given back.
     pub interrupted: usize,

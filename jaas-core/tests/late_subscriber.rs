@@ -1,4 +1,4 @@
-//! What tasks say that were started before the application's subscriber. One test in a binary of its own, because the
+//! What tasks log that were started before the application's subscriber. One test in a separate binary, because the
 //! subscriber is global.
 #![allow(clippy::expect_used)]
 
@@ -30,7 +30,7 @@ impl EventHandler for Speaks {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tasks_that_were_started_before_the_global_subscriber_are_heard_by_it() {
+async fn the_global_subscriber_receives_the_logs_of_tasks_that_started_before_it() {
     let now = || Timestamp::from_secs(1_795_420_800);
     let store = FaultyStore::new(MemoryStore::new());
     store.outage([Op::Stats, Op::Purge], Fault::Before);
@@ -48,7 +48,7 @@ async fn tasks_that_were_started_before_the_global_subscriber_are_heard_by_it() 
     assert_eq!(lines.of("app"), ["INFO at work"], "a handler, in a task of the worker's task");
     let said = lines.of("jaas::store");
     assert!(said.iter().any(|line| line.contains("cannot be counted")), "the monitor: {said:?}");
-    assert!(said.iter().any(|line| line.contains("could not delete")), "the purger: {said:?}");
+    assert!(said.iter().any(|line| line.contains("purge failed")), "the purger: {said:?}");
     assert!(!lines.of("jaas::work").is_empty(), "the worker itself");
     let spans: Vec<_> = lines.spans().iter().map(|span| span.metadata.name()).collect();
     assert!(spans.contains(&"jaas.claim") && spans.contains(&"jaas.handle"), "{spans:?}");

@@ -1,5 +1,5 @@
-//! A lease that is lost under a handler that cannot be cut off. A binary of its own, because tests on other threads that
-//! listen to nothing could silence its lines.
+//! A lease that is lost under a handler that cannot be aborted. A separate binary, because tests on other threads
+//! without a subscriber could silence its lines.
 #![allow(dead_code, clippy::expect_used, clippy::panic)]
 
 #[path = "support/lines.rs"]
@@ -20,18 +20,18 @@ use crate::store::Op;
 use crate::world::{HOUR, SECOND, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_lost_lease_is_told_once_however_long_its_handler_blocks_its_thread() {
+async fn a_lost_lease_is_logged_once_however_long_its_handler_blocks_its_thread() {
     let lines = Lines::default();
     let _logging = lines.listen();
     let world = World::new();
-    let (go_on, told) = std::sync::mpsc::channel::<()>();
-    let told = Arc::new(Mutex::new(told));
+    let (go_on, released) = std::sync::mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
     let handler = world.acting(move |delivery| {
-        let told = told.clone();
+        let released = released.clone();
         async move {
             if delivery.envelope.idempotency_key.as_str() == "blocks" {
-                // What no handler should do, and what cannot be cut off.
-                let _ = told.lock().expect("unpoisoned").recv();
+                // No handler should do this, and the worker cannot abort it.
+                let _ = released.lock().expect("unpoisoned").recv();
             }
             std::future::pending().await
         }
@@ -40,7 +40,7 @@ async fn a_lost_lease_is_told_once_however_long_its_handler_blocks_its_thread() 
     let worker = worker.expect("built").spawn();
     world.arrives("blocks", None, 0).await;
     handler.wait_for(1).await;
-    // Another process, whose clock is far ahead, takes the running event for crashed.
+    // Another process, whose clock is far ahead, considers the running event crashed.
     let later = world.clock.now().saturating_add(HOUR);
     let taken = world.store.claim(&ClaimRequest::new("other", later, 10)).await.expect("claimed");
     assert_eq!(taken.len(), 1);
@@ -57,6 +57,6 @@ async fn a_lost_lease_is_told_once_however_long_its_handler_blocks_its_thread() 
 
     drop(go_on);
     let stopped = worker.stop(Duration::ZERO).await;
-    assert_eq!((stopped.drained, stopped.interrupted), (0, 1), "the other one was given up before");
+    assert_eq!((stopped.drained, stopped.interrupted), (0, 1), "the other event was lost before");
     assert_eq!(lost(), 1);
 }

@@ -29,8 +29,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! The tests pass the time in, and it is not the time of day. A store that takes its database's time must be told
-//! to take the time it is given.
+//! The tests pass the time in, and it is not the time of day. A store that uses the time of its database must have a
+//! setting to use the passed time.
 
 mod accept;
 mod claim;
@@ -118,24 +118,24 @@ macro_rules! conformance_families {
     ($kind:ident) => {
         $crate::conformance_family! { $kind accept with Conformance {
             accept_stores_one_row_per_key
-            accept_tells_a_duplicate_from_a_conflict
+            accept_distinguishes_a_duplicate_from_a_conflict
             accept_keeps_the_body_byte_for_byte
             accept_keeps_the_trace_context
-            accept_wakes_those_who_wait
+            accept_wakes_waiting_workers
             quarantine_keeps_one_row_per_endpoint_and_body
             quarantine_is_never_claimed
-            ping_answers_while_the_store_is_open
+            ping_succeeds_while_the_store_is_open
             ping_leaves_nothing_behind
         } durable {
-            accept_is_durable_before_it_answers
+            accept_is_durable_before_it_returns
         }}
         $crate::conformance_family! { $kind claim with Conformance {
             claim_gives_an_event_to_one_caller_only
             claim_raises_the_fence_every_time
-            claim_takes_over_when_a_lease_ran_out
+            claim_takes_over_an_expired_lease
             claim_runs_events_that_crashed_one_at_a_time
             next_due_names_the_earliest_future_event
-            next_due_tells_when_events_are_held_back
+            next_due_reports_whether_events_are_held_back
         } durable {}}
         $crate::conformance_family! { $kind settle with Conformance {
             complete_settles_the_event_with_its_last_step
@@ -152,12 +152,12 @@ macro_rules! conformance_families {
             run_commits_effects_and_completion_together
             run_rolls_back_when_the_work_fails
             run_refuses_a_stale_lease
-            rehearse_rolls_back_what_the_work_has_written
+            rehearse_rolls_back_the_writes_of_the_work
         }}
         $crate::conformance_family! { $kind lease with Conformance {
             renew_keeps_a_claim_beyond_its_first_lease
             renew_names_the_leases_that_were_lost
-            release_makes_the_event_claimable_at_once
+            release_makes_the_event_claimable_immediately
             release_counts_an_interruption_not_a_failure
             give_back_leaves_the_event_as_if_it_had_not_been_claimed
         } durable {}}
@@ -170,7 +170,7 @@ macro_rules! conformance_families {
         $crate::conformance_family! { $kind retry with Conformance {
             fail_counts_and_waits_until_the_given_time
             fail_refuses_a_stale_lease
-            attempts_tell_failures_crashes_and_interruptions_apart
+            attempts_distinguish_failures_crashes_and_interruptions
             replay_runs_a_settled_event_again
             replay_refuses_an_event_that_is_not_settled
             replay_is_audited
@@ -182,7 +182,7 @@ macro_rules! conformance_families {
         } durable {}}
         $crate::conformance_family! { $kind dead_letter with Conformance {
             fail_without_another_attempt_is_a_dead_letter
-            claim_buries_an_event_that_crashed_too_often
+            claim_dead_letters_an_event_that_crashed_too_often
             dead_letters_are_grouped_by_type_and_error
             discard_settles_an_event_and_is_audited
             discard_refuses_an_event_that_runs_or_is_done
@@ -211,11 +211,11 @@ macro_rules! conformance_families {
         } durable {}}
         $crate::conformance_family! { $kind migration with Conformance {} durable {
             migration_opens_a_store_as_it_was
-            migration_is_safe_for_several_at_once
+            migration_is_safe_for_concurrent_stores
         }}
         $crate::conformance_family! { $kind concurrency with ConformanceOfTwo {
-            accept_is_safe_for_many_at_once
-            claim_is_safe_for_many_at_once
+            accept_is_safe_for_concurrent_calls
+            claim_is_safe_for_concurrent_calls
             hand_over_gives_each_event_to_one_side
         } durable {}}
     };

@@ -162,10 +162,10 @@ impl<S> FaultyStore<S> {
         let mut state = self.lock();
         *state.calls.entry(op).or_default() += 1;
         let scripted = state.scripts.get_mut(&op).and_then(VecDeque::pop_front);
-        let told = scripted.or_else(|| state.outage.get(&op).copied());
+        let chosen = scripted.or_else(|| state.outage.get(&op).copied());
         let State { random, faults, clock, .. } = &mut *state;
         let mut fate = faults.draw(op, random, clock);
-        fate.fault = told.or(fate.fault);
+        fate.fault = chosen.or(fate.fault);
         if fate.fault.is_some() {
             *state.injected.entry(op).or_default() += 1;
         }

@@ -1,4 +1,4 @@
-//! A real server on a port of its own, and clients that speak HTTP byte by byte.
+//! A real server on its own port, and clients that speak HTTP byte by byte.
 
 // Each test file uses a part of this.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -38,18 +38,18 @@ impl Server {
         Self::launch(store.clone(), Inbox::new(store), configure, Health::new()).await
     }
 
-    /// A receiver over a dispatcher of the test's own.
+    /// A receiver over the test's dispatcher.
     pub(crate) async fn over(dispatcher: impl Dispatcher) -> Self {
         Self::launch(Arc::default(), dispatcher, |webhook| webhook, Health::new()).await
     }
 
-    /// Health checks beside a receiver that is not used.
+    /// Health checks with a receiver that is not used.
     pub(crate) async fn with_health(health: Health) -> Self {
         let store = Arc::new(MemoryStore::new());
         Self::launch(store.clone(), Inbox::new(store), |webhook| webhook, health).await
     }
 
-    /// A receiver of the test's own.
+    /// The test's receiver.
     pub(crate) async fn of(receiver: Arc<Receiver>, configure: impl FnOnce(Webhook) -> Webhook) -> Self {
         Self::mount(Arc::default(), receiver, configure, Health::new()).await
     }
@@ -98,7 +98,7 @@ impl Server {
         Client(stream)
     }
 
-    /// One request on a connection of its own.
+    /// One request on a new connection.
     pub(crate) async fn answer(&self, request: impl AsRef<[u8]>) -> Response {
         let mut client = self.client().await;
         client.send(request).await;
@@ -125,12 +125,12 @@ impl Client {
         timeout(GUARD, self.0.write_all(bytes.as_ref())).await.expect("in time").expect("sent");
     }
 
-    /// Whether the server says anything within this time.
+    /// Whether the server sends anything within this time.
     pub(crate) async fn hears_within(&mut self, time: Duration) -> bool {
         timeout(time, self.0.readable()).await.is_ok()
     }
 
-    /// Goes on sending until the server has cut the connection.
+    /// Sends until the server has closed the connection.
     pub(crate) async fn send_until_cut_off(&mut self, bytes: &[u8]) {
         timeout(GUARD, async { while self.0.write_all(bytes).await.is_ok() {} }).await.expect("cut off");
     }
@@ -226,7 +226,7 @@ pub(crate) fn chunk(data: &str) -> String {
     format!("{:x}\r\n{data}\r\n", data.len())
 }
 
-/// Waits for something the server does on its own, when there is no reply to wait for.
+/// Waits for something the server does by itself, when there is no reply to wait for.
 pub(crate) async fn until(mut reached: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !reached().await {

@@ -1,4 +1,4 @@
-//! Genuine deliveries are answered 200 and kept, whatever is in them.
+//! Genuine deliveries get 200 and are kept, whatever their content.
 
 use crate::support::{Server, chunk, event, head, signature_header, signed, signed_with};
 use futures_util::future::join_all;
@@ -43,7 +43,7 @@ async fn a_signature_in_two_header_lines_is_accepted() {
 }
 
 #[actix_web::test]
-async fn a_connection_carries_one_delivery_after_another_and_a_duplicate_is_answered_200() {
+async fn a_connection_carries_one_delivery_after_another_and_a_duplicate_gets_200() {
     let server = Server::start(|webhook| webhook).await;
     let mut client = server.client().await;
     for key in ["one", "one", "two"] {
@@ -55,7 +55,7 @@ async fn a_connection_carries_one_delivery_after_another_and_a_duplicate_is_answ
 }
 
 #[actix_web::test]
-async fn copies_that_come_at_the_same_instant_are_one_row() {
+async fn simultaneous_copies_are_one_row() {
     let server = Server::start(|webhook| webhook).await;
     let request = signed(event("k", 5000));
     let (last, most) = request.split_last().unwrap();
@@ -87,7 +87,7 @@ async fn a_body_in_many_chunks_is_put_together_as_it_was_signed() {
 }
 
 #[actix_web::test]
-async fn json_nested_a_hundred_thousand_deep_is_kept_and_the_server_lives_on() {
+async fn json_nested_a_hundred_thousand_deep_is_kept_and_the_server_survives() {
     let server = Server::start(|webhook| webhook).await;
     let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
     for body in [
@@ -103,7 +103,7 @@ async fn json_nested_a_hundred_thousand_deep_is_kept_and_the_server_lives_on() {
 }
 
 #[actix_web::test]
-async fn genuine_bytes_that_are_no_json_are_answered_200_and_go_to_quarantine() {
+async fn genuine_bytes_that_are_not_json_get_200_and_go_to_quarantine() {
     let server = Server::start(|webhook| webhook).await;
     let body = b"\xff\xfe no json \0";
     assert_eq!(server.answer(signed(body)).await.status, 200);
@@ -113,7 +113,7 @@ async fn genuine_bytes_that_are_no_json_are_answered_200_and_go_to_quarantine() 
 }
 
 #[actix_web::test]
-async fn a_compressed_body_is_verified_and_kept_as_it_came() {
+async fn a_compressed_body_is_verified_and_kept_unchanged() {
     let server = Server::start(|webhook| webhook).await;
     // gzip of {"idempotencyKey":"zipped","eventType":"ROOM_CREATED"}
     let body: [u8; 73] = [

@@ -1,4 +1,4 @@
-//! What is answered to those who watch the process.
+//! The health endpoints.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ async fn readiness_is_503_while_every_delivery_is_refused() {
     server.stop().await;
 }
 
-/// Takes nothing.
+/// Accepts nothing.
 struct Refuses;
 
 #[async_trait::async_trait]
@@ -80,7 +80,7 @@ impl Dispatcher for Refuses {
 }
 
 #[actix_web::test]
-async fn liveness_is_200_unless_a_live_check_says_no() {
+async fn liveness_is_200_unless_a_live_check_fails() {
     let running = Arc::new(AtomicBool::new(true));
     let seen = running.clone();
     let health = Health::new().live_check("worker", move || seen.load(Ordering::Relaxed));
@@ -96,7 +96,7 @@ async fn liveness_is_200_unless_a_live_check_says_no() {
 }
 
 #[actix_web::test]
-async fn head_is_answered_like_get_without_the_body() {
+async fn head_is_like_get_without_the_body() {
     let server = Server::with_health(Health::new().check("failing", || async { Err("no") })).await;
     for (path, status) in [("/livez", 200), ("/readyz", 503)] {
         let mut client = server.client().await;
@@ -109,7 +109,7 @@ async fn head_is_answered_like_get_without_the_body() {
 }
 
 #[actix_web::test]
-async fn other_methods_are_answered_405() {
+async fn other_methods_get_405() {
     let server = Server::with_health(Health::new()).await;
     for path in ["/livez", "/readyz"] {
         let response = server.answer(format!("POST {path} HTTP/1.1\r\nHost: test\r\n\r\n")).await;

@@ -1,4 +1,4 @@
-//! A webhook in an actix-web server, over a socket: what is accepted, what is refused, and what is answered.
+//! A webhook in an actix-web server, over a socket: what is accepted, what is refused, and with which response.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 mod accepting;

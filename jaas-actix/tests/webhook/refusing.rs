@@ -1,4 +1,4 @@
-//! What is refused, with which status, and that refusing costs neither memory nor reading on.
+//! Refused requests and their status; a refusal costs neither memory nor further reading.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use jaas_core::{Auth, DispatchError, DispatchErrorKind, Dispatcher, Disposition,
 const LIMIT: usize = 64 * 1024;
 
 #[actix_web::test]
-async fn a_forged_signature_is_answered_401_with_an_empty_body_and_stores_nothing() {
+async fn a_forged_signature_gets_401_with_an_empty_body_and_stores_nothing() {
     let server = Server::start(|webhook| webhook).await;
     let (genuine, forged) = (event("a", 200), event("b", 200));
     let headers = format!("{}Content-Length: {}\r\n\r\n", signature_header(genuine), forged.len());
@@ -22,7 +22,7 @@ async fn a_forged_signature_is_answered_401_with_an_empty_body_and_stores_nothin
 }
 
 #[actix_web::test]
-async fn a_request_without_a_signature_is_answered_401() {
+async fn a_request_without_a_signature_gets_401() {
     let server = Server::start(|webhook| webhook).await;
     for request in [head("Content-Length: 2\r\n\r\n{}"), head("\r\n")] {
         let response = server.answer(request).await;
@@ -33,7 +33,7 @@ async fn a_request_without_a_signature_is_answered_401() {
 }
 
 #[actix_web::test]
-async fn methods_other_than_post_are_answered_405_with_allow() {
+async fn methods_other_than_post_get_405_with_allow() {
     let server = Server::start(|webhook| webhook).await;
     for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
         let response = server
@@ -45,7 +45,7 @@ async fn methods_other_than_post_are_answered_405_with_allow() {
 }
 
 #[actix_web::test]
-async fn another_method_with_an_endless_body_is_cut_off() {
+async fn another_method_with_an_endless_body_is_disconnected() {
     let server = Server::start(|webhook| webhook).await;
     let mut client = server.client().await;
     client
@@ -60,7 +60,7 @@ async fn another_method_with_an_endless_body_is_cut_off() {
 }
 
 #[actix_web::test]
-async fn a_body_exactly_at_the_limit_is_accepted_and_one_byte_more_is_answered_413() {
+async fn a_body_exactly_at_the_limit_is_accepted_and_one_byte_more_gets_413() {
     let server = Server::start(|webhook| webhook.max_body(LIMIT)).await;
     let chunked = |body: &str| {
         head(&format!("{}Transfer-Encoding: chunked\r\n\r\n", signature_header(body)))
@@ -77,7 +77,7 @@ async fn a_body_exactly_at_the_limit_is_accepted_and_one_byte_more_is_answered_4
 }
 
 #[actix_web::test]
-async fn ten_gigabytes_declared_are_answered_413_at_once_and_cut_off() {
+async fn ten_gigabytes_declared_get_413_immediately_and_are_disconnected() {
     let server = Server::start(|webhook| webhook).await;
     for length in ["10000000000", "18446744073709551615"] {
         let mut client = server.client().await;
@@ -91,7 +91,7 @@ async fn ten_gigabytes_declared_are_answered_413_at_once_and_cut_off() {
 }
 
 #[actix_web::test]
-async fn an_endless_chunked_body_is_answered_413_at_the_limit_and_cut_off() {
+async fn an_endless_chunked_body_gets_413_at_the_limit_and_is_disconnected() {
     let server = Server::start(|webhook| webhook.max_body(LIMIT)).await;
     let mut client = server.client().await;
     client.send(head("Transfer-Encoding: chunked\r\n\r\n")).await;
@@ -107,7 +107,7 @@ async fn an_endless_chunked_body_is_answered_413_at_the_limit_and_cut_off() {
 }
 
 #[actix_web::test]
-async fn a_body_that_trickles_is_answered_408_when_its_time_is_up_and_cut_off() {
+async fn a_body_that_trickles_gets_408_at_the_timeout_and_is_disconnected() {
     let server = Server::start(|webhook| webhook.body_timeout(Duration::from_millis(300))).await;
     for framing in ["Content-Length: 100\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"] {
         let byte = if framing.starts_with('T') { chunk("x") } else { "x".to_owned() };
@@ -128,7 +128,7 @@ async fn a_body_that_trickles_is_answered_408_when_its_time_is_up_and_cut_off() 
 }
 
 #[actix_web::test]
-async fn a_malformed_chunk_is_answered_400() {
+async fn a_malformed_chunk_gets_400() {
     let server = Server::start(|webhook| webhook).await;
     let response = server.answer(head("Transfer-Encoding: chunked\r\n\r\nzz\r\n")).await;
     assert_eq!(response.status, 400);
@@ -137,7 +137,7 @@ async fn a_malformed_chunk_is_answered_400() {
 }
 
 #[actix_web::test]
-async fn what_exceeds_the_bytes_in_flight_is_answered_503_until_there_is_room() {
+async fn a_request_beyond_the_bytes_in_flight_gets_503_until_there_is_room() {
     let server = Server::start(|webhook| webhook.max_body(1000).max_bytes_in_flight(1500)).await;
     let held = signed(event("held", 1000));
     let mut holder = server.client().await;
@@ -172,14 +172,14 @@ async fn declaring_bytes_without_sending_them_takes_no_room() {
 }
 
 #[actix_web::test]
-async fn one_body_of_the_largest_size_is_let_in_however_small_the_room() {
+async fn one_body_of_the_largest_size_is_admitted_however_small_the_room() {
     let server = Server::start(|webhook| webhook.max_body(1000).max_bytes_in_flight(1)).await;
     assert_eq!(server.answer(signed(event("k", 1000))).await.status, 200);
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn a_closed_receiver_is_answered_503() {
+async fn a_closed_receiver_gets_503() {
     let server = Server::start(|webhook| webhook).await;
     server.receiver.close();
     let response = server.answer(signed(event("k", 200))).await;
@@ -190,7 +190,7 @@ async fn a_closed_receiver_is_answered_503() {
 }
 
 #[actix_web::test]
-async fn a_dispatcher_that_fails_is_answered_503_with_the_time_it_asks_for() {
+async fn a_failing_dispatcher_gives_503_with_the_delay_it_asks_for() {
     struct Failing;
     #[async_trait]
     impl Dispatcher for Failing {
@@ -210,7 +210,7 @@ async fn a_dispatcher_that_fails_is_answered_503_with_the_time_it_asks_for() {
 }
 
 #[actix_web::test]
-async fn debug_of_what_is_mounted_shows_no_secret() {
+async fn the_debug_output_of_a_webhook_shows_no_secret() {
     let auth = Auth::signature_and_authorization(["whsec_Pl4nted"], ["Bearer Pl4nted"]).unwrap();
     let receiver = Receiver::builder("main", auth, Inbox::new(MemoryStore::new())).build().unwrap();
     let webhook = Webhook::new(receiver);
@@ -218,10 +218,10 @@ async fn debug_of_what_is_mounted_shows_no_secret() {
     assert!(shown.contains("main") && !shown.contains("Pl4nted"), "{shown}");
 }
 
-/// Scanners, and proxies that pass WebSocket on, ask for it in any request. actix then lets the body end with the
-/// connection; nobody waits for that.
+/// Scanners, and proxies that forward WebSocket, ask for it in any request. Actix then ends the body with the
+/// connection; the webhook must not wait for that.
 #[actix_web::test]
-async fn a_post_that_asks_for_websocket_is_a_post_and_is_answered_without_waiting() {
+async fn a_post_that_asks_for_websocket_is_a_post_and_gets_a_response_without_waiting() {
     let server = Server::start(|webhook| webhook.max_body(LIMIT).body_timeout(Duration::from_secs(60))).await;
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
     for (name, request, status) in [
@@ -252,9 +252,9 @@ async fn a_post_that_asks_for_websocket_is_a_post_and_is_answered_without_waitin
     server.stop().await;
 }
 
-/// The 100 is actix's: it is sent before a handler is asked. Nothing of the body is read after it.
+/// The 100 comes from actix: it is sent before a handler runs. Nothing of the body is read after it.
 #[actix_web::test]
-async fn a_body_that_is_too_large_and_waits_to_be_asked_for_is_answered_413_immediately() {
+async fn a_body_that_is_too_large_and_waits_for_the_100_gets_413_immediately() {
     let server = Server::start(|webhook| webhook.max_body(LIMIT)).await;
     let mut client = server.client().await;
     client.send(head(&format!("Expect: 100-continue\r\nContent-Length: {}\r\n\r\n", LIMIT + 1))).await;

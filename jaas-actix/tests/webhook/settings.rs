@@ -74,7 +74,7 @@ async fn a_question_is_answered_as_json_on_both_paths() {
 }
 
 #[actix_web::test]
-async fn a_provider_that_hangs_or_panics_is_answered_for_within_the_deadline() {
+async fn when_a_provider_hangs_or_panics_the_policy_answers_within_the_timeout() {
     let server = Server::of(receiver(FailurePolicy::refuse("Try again")), |webhook| webhook).await;
     for room in ["slow", "panics"] {
         let asked = Instant::now();
@@ -84,14 +84,14 @@ async fn a_provider_that_hangs_or_panics_is_answered_for_within_the_deadline() {
         assert!(
             body.contains(r#""messageKey":"settings.provisioning.exception""#) && body.contains("Try again")
         );
-        // The time limit of JaaS, not ours: this only tells that it does not hang.
+        // The timeout of JaaS, not ours: this only shows that it does not hang.
         assert!(asked.elapsed() < Duration::from_secs(3));
     }
     server.stop().await;
 }
 
 #[actix_web::test]
-async fn what_is_not_authentic_or_no_post_is_refused_as_everywhere() {
+async fn an_unauthentic_request_or_another_method_is_refused_as_everywhere() {
     let server =
         Server::of(receiver(FailurePolicy::fail_closed()), |webhook| webhook.settings_at(SETTINGS)).await;
     let body = r#"{"fqn":"app/math"}"#;

@@ -115,8 +115,8 @@ payload! {
 impl RecordingUploaded {
     /// How long the recording is: `durationSec` if it is plausible, else the time from start to end.
     pub fn duration(&self) -> Option<Duration> {
-        let told = self.duration_sec.and_then(|secs| u64::try_from(secs).ok()).map(Duration::from_secs);
-        told.or_else(|| {
+        let stated = self.duration_sec.and_then(|secs| u64::try_from(secs).ok()).map(Duration::from_secs);
+        stated.or_else(|| {
             let (start, end) = self.start_timestamp.zip(self.end_timestamp)?;
             (start <= end).then(|| end.duration_since(start))
         })

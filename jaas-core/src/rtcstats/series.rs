@@ -57,8 +57,8 @@ impl Series {
         Self { field: field.into(), per_second: false, last: HashMap::new() }
     }
 
-    /// Tells by how much the field grows in a second: for counters, as `bytesSent`. A report has no value in its first
-    /// snapshot, in one that was not measured anew, and after its counter began again.
+    /// Returns by how much the field grows per second: for counters, such as `bytesSent`. A report has no value in its
+    /// first snapshot, in one that was not measured again, and after its counter restarted.
     #[must_use]
     pub fn per_second(mut self) -> Self {
         self.per_second = true;

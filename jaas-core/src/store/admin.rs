@@ -47,7 +47,7 @@ pub trait EventAdmin: EventStore {
     /// event.
     ///
     /// # Behavior
-    /// - `attempts_tell_failures_crashes_and_interruptions_apart`.
+    /// - `attempts_distinguish_failures_crashes_and_interruptions`.
     /// - `attempts_are_listed_in_pages`, and filtered by every field of the query.
     async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError>;
 
@@ -129,7 +129,7 @@ pub trait EventAdmin: EventStore {
     /// [`Handlers::rehearse`](crate::Handlers::rehearse).
     ///
     /// # Behavior
-    /// - `rehearse_rolls_back_what_the_work_has_written`, and returns the result of the work.
+    /// - `rehearse_rolls_back_the_writes_of_the_work`, and returns the result of the work.
     async fn rehearse(&self, work: TxWork<Self::Tx>) -> Result<HandlerResult, StoreError>;
 
     /// Records that an operator looked at the body of an event.

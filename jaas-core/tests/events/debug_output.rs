@@ -1,10 +1,10 @@
-//! What must not reach a log by `{:?}`: people, and links that are credentials.
+//! What must not reach a log through `{:?}`: people, and links that are credentials.
 
 use jaas_core::{Context, Delivery, Incoming};
 use jaas_testkit::fixture::{self, Fixture};
 use serde_json::Value;
 
-use crate::reading::*;
+use crate::parsing::*;
 
 /// Fields that are about a person or written by one.
 const PERSONAL: &[&str] = &[
@@ -23,7 +23,7 @@ const PERSONAL: &[&str] = &[
     "sipAddress",
     "subject",
 ];
-/// Fields whose value opens a file to whoever has it; the host alone may be shown.
+/// Fields whose value opens a file to anyone who has it; only the host may be shown.
 const LINKS: &[&str] = &["preAuthenticatedLink", "preAuthenticatedLinkV2", "statsUrl"];
 
 fn bodies() -> impl Iterator<Item = &'static Fixture> {
@@ -51,7 +51,7 @@ fn neither_people_nor_links_show_in_the_debug_output_of_an_event() {
 }
 
 #[test]
-fn nor_in_that_of_a_body_that_was_cut_off() {
+fn nor_in_that_of_a_truncated_body() {
     for fixture in fixture::EVENTS {
         let secrets = secrets(&read(fixture.body));
         for end in (1..fixture.body.trim_end().len()).step_by(13) {

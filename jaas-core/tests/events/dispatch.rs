@@ -1,4 +1,4 @@
-//! From an event to the one method that is for it.
+//! From an event to its method.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,9 +9,9 @@ use jaas_core::{Context, Delivery, EventHandler, Handled, HandlerError, HandlerR
 use jaas_testkit::{Recorder, fixture};
 use serde::Deserialize;
 
-use crate::reading::*;
+use crate::parsing::*;
 
-/// One delivery of every kind, and one of a kind nobody knows.
+/// One delivery of every kind, and one of an unknown kind.
 fn one_of_every_kind() -> Vec<(EventKind, Delivery)> {
     let unknown = r#"{"idempotencyKey":"k","eventType":"WHITEBOARD_OPENED","data":{"id":7}}"#;
     let known = EventKind::ALL.iter().map(|kind| (*kind, read(fixture::of(*kind).body)));
@@ -43,7 +43,7 @@ fn a_shared_or_boxed_handler_forwards_every_method_to_itself() {
         handle(&boxed, &delivery);
         handle(&nested, &delivery);
         handle(&*dynamic, &delivery);
-        // The method of the pointer itself, as somebody calls it who goes on from `any_event`.
+        // The method of the pointer itself, as code calls it that goes on from `any_event`.
         for handler in [&shared as &dyn EventHandler, &dynamic, &boxed, &nested] {
             let mut tx = ();
             let mut cx = Context::new(&delivery, &mut tx);
@@ -105,7 +105,7 @@ fn any_event_sees_every_kind_first_and_decides_whether_its_own_method_follows() 
 }
 
 #[test]
-fn what_a_method_answers_is_what_the_caller_gets() {
+fn the_caller_gets_what_a_method_returns() {
     for answer in [
         (|| Ok(Handled::Done)) as fn() -> HandlerResult,
         || Ok(Handled::ignored("not ours")),
@@ -122,7 +122,7 @@ fn what_a_method_answers_is_what_the_caller_gets() {
 }
 
 #[test]
-fn unknown_is_told_the_type_and_why() {
+fn unknown_gets_the_type_and_the_reason() {
     struct Reasons;
     #[async_trait]
     impl EventHandler for Reasons {
@@ -140,7 +140,7 @@ fn unknown_is_told_the_type_and_why() {
         handle(&Reasons, &body("USAGE", "\"x\"")),
         Handled::ignored("USAGE: `data` is a string, where a list was expected \"x\"")
     );
-    // The names on the wire are upper case, and "UNKNOWN" is none of them.
+    // The names on the wire are upper case, and "UNKNOWN" is not one of them.
     for event_type in ["room_created", "UNKNOWN", " ROOM_CREATED"] {
         let expected = Handled::ignored(format!("{event_type}: {reason} {{}}"));
         assert_eq!(handle(&Reasons, &body(event_type, "{}")), expected);
@@ -148,7 +148,7 @@ fn unknown_is_told_the_type_and_why() {
 }
 
 #[test]
-fn fields_nobody_types_are_reachable_in_every_method() {
+fn untyped_fields_are_reachable_in_every_method() {
     #[derive(Deserialize)]
     struct Region {
         name: String,

@@ -3,7 +3,7 @@
 use jaas_testkit::fixture;
 use serde_json::Value;
 
-use crate::reading::*;
+use crate::parsing::*;
 
 #[test]
 fn every_example_is_typed_when_only_its_key_is_replaced() {

@@ -1,10 +1,10 @@
-//! What a payload writes, it reads back.
+//! A payload decodes what it encodes.
 
 use jaas_core::event::{self, Event, EventKind, Payload};
 use jaas_testkit::fixture;
 use serde_json::Value;
 
-use crate::reading::*;
+use crate::parsing::*;
 
 macro_rules! reads_back {
     ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {
@@ -19,7 +19,7 @@ macro_rules! reads_back {
 jaas_core::for_each_event!(reads_back);
 
 #[test]
-fn every_payload_is_read_back_as_it_was_written() {
+fn every_payload_decodes_as_it_was_encoded() {
     for fixture in [fixture::EVENTS, fixture::DOCUMENTED, fixture::CASES].concat() {
         let event = read(fixture.body).event();
         assert!(reads_back(&event), "{}: {event:?}", fixture.name);

@@ -1,4 +1,4 @@
-//! Each field for itself: none is lost, and an odd one does no harm.
+//! Each field separately: none is lost, and an odd one does no harm.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::reading::*;
+use crate::parsing::*;
 
 /// A fixture with a hole for one value anywhere in its `data`.
 struct Hole {
@@ -17,7 +17,7 @@ struct Hole {
     pointer: String,
     before: String,
     after: String,
-    /// What was there.
+    /// The original value.
     value: Value,
 }
 
@@ -83,13 +83,13 @@ fn pointers_in(value: &Value, at: &str, pointers: &mut Vec<String>) {
 }
 
 #[test]
-fn every_value_in_every_fixture_shows_in_the_typed_event() {
+fn every_value_of_every_fixture_is_in_the_typed_event() {
     for hole in HOLES.iter() {
         // `isBreakout` adds nothing to a `breakoutRoomId`, and `false` is what its absence means.
         if hole.value.is_null() || hole.pointer.ends_with("/isBreakout") {
             continue;
         }
-        assert_ne!(hole.removed(), hole.original(), "{} {} is not read", hole.kind, hole.pointer);
+        assert_ne!(hole.removed(), hole.original(), "{} {} is not decoded", hole.kind, hole.pointer);
     }
     assert!(HOLES.len() > 250, "only {} values were found", HOLES.len());
 }
@@ -102,21 +102,21 @@ fn removing_any_field_leaves_a_typed_event() {
 }
 
 #[test]
-fn null_means_the_same_as_nothing() {
+fn null_means_the_same_as_absent() {
     for hole in HOLES.iter() {
         assert_eq!(hole.filled_with("null"), hole.removed(), "{} {}", hole.kind, hole.pointer);
     }
 }
 
 #[test]
-fn an_empty_text_means_the_same_as_nothing() {
+fn an_empty_text_means_the_same_as_absent() {
     for hole in HOLES.iter().filter(|hole| hole.value.is_string()) {
         assert_eq!(hole.filled_with("\"\""), hole.removed(), "{} {}", hole.kind, hole.pointer);
     }
 }
 
 #[test]
-fn a_value_of_a_shape_that_fits_no_field_means_the_same_as_nothing() {
+fn a_value_of_a_shape_that_fits_no_field_means_the_same_as_absent() {
     for hole in HOLES.iter().filter(|hole| !hole.value.is_object() && !hole.value.is_array()) {
         for raw in ["[1]", r#"{"a":[1]}"#, "[[[[[[]]]]]]"] {
             assert_eq!(hole.filled_with(raw), hole.removed(), "{} {} as {raw}", hole.kind, hole.pointer);
@@ -124,7 +124,7 @@ fn a_value_of_a_shape_that_fits_no_field_means_the_same_as_nothing() {
     }
 }
 
-/// Any JSON value as text, also such as no `serde_json::Value` can hold.
+/// Any JSON value as text, including values that `serde_json::Value` cannot hold.
 fn json() -> impl Strategy<Value = String> {
     let text = any::<String>().prop_map(|text| serde_json::to_string(&text).expect("JSON"));
     let odd = prop::sample::select(vec![

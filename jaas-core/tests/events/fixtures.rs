@@ -5,7 +5,7 @@ use jaas_core::event::EventKind;
 use jaas_testkit::fixture;
 use serde_json::Value;
 
-use crate::reading::*;
+use crate::parsing::*;
 
 #[test]
 fn every_documented_field_is_typed() {

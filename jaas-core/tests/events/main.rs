@@ -5,7 +5,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 #[macro_use]
-mod reading;
+mod parsing;
 
 mod cases;
 mod debug_output;

@@ -1,4 +1,4 @@
-//! `docs/events.md` is the table, for readers.
+//! `docs/events.md` is generated from the table.
 
 use std::fmt::Write as _;
 use std::{env, fs};
@@ -45,5 +45,5 @@ fn the_page_of_events_is_the_table() {
         fs::write(PAGE, &page).expect("docs/events.md can be written");
     }
     let written = fs::read_to_string(PAGE).unwrap_or_default();
-    assert!(written == page, "docs/events.md is not what the table says: `cargo bless` writes it anew");
+    assert!(written == page, "docs/events.md differs from the table; run `cargo bless` to write it");
 }

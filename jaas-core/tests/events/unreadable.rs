@@ -1,4 +1,4 @@
-//! Bodies that have no readable envelope, and why.
+//! Bodies whose envelope cannot be parsed, and why.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,14 +6,14 @@ use std::fs;
 use jaas_core::store::tools::MAX_INDEXED_BYTES;
 use jaas_core::{Delivery, EnvelopeErrorKind, Unreadable};
 
-use crate::reading::RECEIVED_AT;
+use crate::parsing::RECEIVED_AT;
 
 fn unreadable(body: &[u8]) -> Unreadable {
     Delivery::parse("main", RECEIVED_AT, body.to_vec().into()).expect_err("unreadable")
 }
 
 #[test]
-fn every_unreadable_body_of_the_testkit_is_kept_with_the_reason() {
+fn every_body_without_an_envelope_is_kept_with_the_reason() {
     let object = (EnvelopeErrorKind::NotAnObject, "the body is not a JSON object");
     let missing = |message| (EnvelopeErrorKind::Missing, message);
     let not_json = |message| (EnvelopeErrorKind::NotJson, message);
@@ -47,7 +47,7 @@ fn every_unreadable_body_of_the_testkit_is_kept_with_the_reason() {
 }
 
 #[test]
-fn a_key_or_type_that_no_store_could_keep_is_not_readable() {
+fn a_key_or_type_that_no_store_could_keep_is_refused() {
     let body =
         |key: &str, event_type: &str| format!(r#"{{"idempotencyKey":"{key}","eventType":"{event_type}"}}"#);
     let longest = "é".repeat(MAX_INDEXED_BYTES / 2);
@@ -68,9 +68,9 @@ fn a_key_or_type_that_no_store_could_keep_is_not_readable() {
     }
 }
 
-/// Everything else in the envelope may be odd: a mistake of the sender there must not cost the event.
+/// Everything else in the envelope may be odd: such a mistake of the sender must not cost the event.
 #[test]
-fn no_other_field_of_the_envelope_makes_a_body_unreadable() {
+fn no_other_field_of_the_envelope_prevents_parsing() {
     let long = format!("\"{}\"", "x".repeat(1000));
     for field in ["customerId", "appId", "sessionId", "timestamp", "fqn", "data", "other"] {
         for value in

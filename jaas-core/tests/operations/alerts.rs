@@ -59,10 +59,10 @@ fn json(yaml: &Yaml<'_>) -> Value {
 }
 
 #[test]
-fn every_rule_asks_for_metrics_and_labels_that_exist() {
+fn every_rule_uses_metrics_and_labels_that_exist() {
     let rules = rules();
     let names: BTreeSet<&String> = rules.iter().map(|rule| &rule.alert).collect();
-    assert_eq!(names.len(), rules.len(), "names are given once");
+    assert_eq!(names.len(), rules.len(), "names are unique");
     for Rule { alert, expr, lasting, annotations, .. } in &rules {
         assert!(
             lasting.as_deref().is_none_or(|lasting| parse_duration(lasting).is_ok()),
@@ -83,7 +83,7 @@ fn every_rule_asks_for_metrics_and_labels_that_exist() {
 }
 
 #[test]
-fn every_rule_says_what_it_means_what_to_do_and_where_that_is_explained() {
+fn every_rule_has_a_meaning_a_remedy_and_a_link_to_the_explanation() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for Rule { alert, labels, annotations, .. } in rules() {
         assert!(["critical", "warning", "info"].contains(&&*labels["severity"]), "{alert}");

@@ -21,7 +21,7 @@ fn filled_in(expr: &str) -> String {
 }
 
 #[test]
-fn every_panel_asks_for_metrics_and_labels_that_exist_and_every_metric_has_a_panel() {
+fn every_panel_uses_metrics_and_labels_that_exist_and_every_metric_has_a_panel() {
     let mut shown = BTreeSet::new();
     for panel in panels().iter().filter(|panel| panel["type"] != "row") {
         let title = panel["title"].as_str().expect("a title");
@@ -37,15 +37,15 @@ fn every_panel_asks_for_metrics_and_labels_that_exist_and_every_metric_has_a_pan
             }
         }
     }
-    let told: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
-    assert_eq!(shown, told);
+    let defined: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
+    assert_eq!(shown, defined);
 }
 
 #[test]
-fn every_panel_says_what_it_shows_in_which_unit_and_stands_in_a_row() {
+fn every_panel_has_a_description_a_unit_and_a_row() {
     let panels = panels();
     let ids: BTreeSet<u64> = panels.iter().map(|panel| panel["id"].as_u64().expect("an id")).collect();
-    assert_eq!(ids.len(), panels.len(), "ids are given once");
+    assert_eq!(ids.len(), panels.len(), "ids are unique");
     assert_eq!(panels[0]["type"], "row");
     let mut taken = BTreeSet::new();
     for panel in &panels {
@@ -54,7 +54,7 @@ fn every_panel_says_what_it_shows_in_which_unit_and_stands_in_a_row() {
         assert!(x + w <= 24, "{}", panel["title"]);
         for column in x..x + w {
             for line in y..y + h {
-                assert!(taken.insert((column, line)), "{} lies on another panel", panel["title"]);
+                assert!(taken.insert((column, line)), "{} overlaps another panel", panel["title"]);
             }
         }
         if panel["type"] != "row" {

@@ -1,4 +1,4 @@
-//! The dashboard and the alert rules of `docs/operations`: they can be read, and ask for what is told.
+//! The dashboard and the alert rules of `docs/operations`: they parse, and use metrics that exist.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod alerts;

@@ -34,7 +34,7 @@ impl Protocol {
         self.locked(state, self.session(event)) && !trusts
     }
 
-    /// Whether no other transaction has inserted this key, which the next one has to wait for.
+    /// Whether no other transaction has inserted this key; the next one has to wait for that.
     fn key_free(&self, state: &State, event: usize) -> bool {
         let inserted = |other: Accepting| other.events().any(|other| other == event);
         self.variant == Variant::AcceptSelectsThenInserts
@@ -67,7 +67,7 @@ impl Protocol {
             state.events[event].due = self.bounds.window;
         }
         if let Worker::Running(run) = &mut state.processes[process].worker {
-            // What this process has accepted makes its list useless. Of what others accept it may not have heard.
+            // An accept of this process makes its list useless. It may not know what others accept.
             let earlier = |ahead: &Lease| accepting.events().any(|event| event < ahead.event);
             if self.variant == Variant::ListOutlivesAccepts {
                 run.overtaken |= run.ahead.as_ref().is_some_and(earlier) && !run.ran;
@@ -85,7 +85,7 @@ impl Protocol {
         }
     }
 
-    /// Makes sure that an event that has begun to wait has a queue, which is due no later than the event.
+    /// Makes sure that a newly waiting event has a queue, which is due no later than the event.
     pub(crate) fn call(&self, state: &mut State, event: usize) {
         let due = state.events[event].due;
         match &mut state.queues[self.session(event)] {

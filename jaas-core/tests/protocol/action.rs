@@ -5,15 +5,15 @@
 pub(crate) enum Action {
     /// A receiver inserts an event, or finds that its key is taken.
     Insert { process: usize, event: usize },
-    /// The receiver locks or inserts the queue, and commits; with `hand_over` the queue is claimed already.
+    /// The receiver locks or inserts the queue, and commits; with `hand_over` the queue is claimed too.
     CommitAccept { process: usize, hand_over: bool },
     /// A worker locks a queue that is due.
     LockForClaim { process: usize, session: usize },
-    /// The worker reads the head, claims it or counts a crash or neither, and commits.
+    /// The worker reads the head, claims it, counts a crash, or does neither, and commits.
     CommitClaim { process: usize },
-    /// A worker renews a lease that had run out.
+    /// A worker renews an expired lease.
     Renew { process: usize },
-    /// A worker commits its handler's effects without a settle. Only of a broken variant.
+    /// A worker commits its handler's effects without a settle. Only in a broken variant.
     CommitEffects { process: usize },
     /// A worker whose handler has ended runs the event that follows, and settles after it has begun.
     RunAhead { process: usize },
@@ -25,7 +25,7 @@ pub(crate) enum Action {
     Refused { process: usize },
     /// A process ends: its transactions roll back, and it forgets what it holds.
     Crash { process: usize },
-    /// The lease on a session runs out.
+    /// The lease on a session expires.
     Expire { session: usize },
     /// Time passes.
     Tick,
@@ -46,7 +46,7 @@ pub(crate) enum Outcome {
 }
 
 impl Action {
-    /// What kind of step this is, so that a test can check that each kind is taken.
+    /// The kind of step, so that a test can check that each kind is taken.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Insert { .. } => "insert",

@@ -1,13 +1,13 @@
-//! How far the model goes: which events arrive, and how often something goes wrong.
+//! The bounds of the model: which events arrive, and how often something goes wrong.
 
 use crate::state::{EVENTS, Left};
 
-/// The limits of one exploration. Nothing else limits it: within them it is exhaustive.
+/// The limits of one exploration. It is exhaustive within them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     /// The session of each event.
     pub(crate) sessions: [usize; EVENTS],
-    /// How often each event is delivered; 0 for one that never comes.
+    /// How often each event is delivered; 0 for an event that never comes.
     pub(crate) copies: [u8; EVENTS],
     /// How often each misfortune happens, at most.
     pub(crate) left: Left,
@@ -23,7 +23,7 @@ pub(crate) struct Bounds {
     pub(crate) hand_over: bool,
     /// Whether a receiver may accept two events in one transaction.
     pub(crate) batches: bool,
-    /// Whether what follows an event is run before that event is recorded.
+    /// Whether the event after another one runs before that one is recorded.
     pub(crate) ahead: bool,
 }
 
@@ -81,7 +81,7 @@ pub(crate) const LEASES: Bounds = Bounds {
     ..BASE
 };
 
-/// Suspects: two events in each of two sessions; crashes make suspects, and bury them.
+/// Suspects: two events in each of two sessions; crashes make suspects, and dead-letter them.
 pub(crate) const SUSPECTS: Bounds = Bounds {
     sessions: [0, 0, 1, 1],
     copies: [1, 1, 1, 1],
@@ -90,7 +90,7 @@ pub(crate) const SUSPECTS: Bounds = Bounds {
     ..BASE
 };
 
-/// Operators: replay and discard beside two sessions that are worked off.
+/// Operators: replay and discard beside two sessions that are being processed.
 pub(crate) const OPERATORS: Bounds = Bounds {
     sessions: [0, 0, 1, 1],
     copies: [1, 1, 1, 0],

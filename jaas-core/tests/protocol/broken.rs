@@ -11,7 +11,7 @@ use crate::properties::{
 use crate::variant::Variant;
 use crate::walk::walk;
 
-/// Checks that the variant violates each of the properties, and prints a shortest way to do so.
+/// Checks that the variant violates each of the properties, and prints one of the shortest ways to do so.
 fn breaks(variant: Variant, bounds: Bounds, properties: &[&'static str]) {
     for property in properties {
         let model = Protocol { variant, bounds, only: Some(property) };
@@ -27,7 +27,7 @@ fn breaks(variant: Variant, bounds: Bounds, properties: &[&'static str]) {
 
 /// Checks that the variant can take some steps over and over.
 fn repeats(variant: Variant, bounds: Bounds) {
-    let cycle = walk(&Protocol { variant, bounds, only: None }).cycle.expect("a path without end");
+    let cycle = walk(&Protocol { variant, bounds, only: None }).cycle.expect("an endless path");
     println!("{variant:?} repeats {cycle:?}");
 }
 

@@ -30,7 +30,7 @@ impl Protocol {
 
     /// Whether the filter lets a queue through. A suspect passes only while no other one runs.
     pub(crate) fn spares(&self, state: &State, queue: &Queue) -> bool {
-        // A lease that ran out must pass: the turn may be its own, and only its takeover frees it.
+        // An expired lease must pass: the turn may be its own, and only its takeover frees it.
         let expired = queue.running.is_some() && self.variant != Variant::FilterHidesExpired;
         expired || !queue.suspect || state.turn_free() || self.variant == Variant::LimitBeforeFilter
     }
@@ -45,7 +45,7 @@ impl Protocol {
             Some(lost) => self.take_over(state, session, lost),
             None => self.claim_head(state, process, session, turn_free),
         }
-        // A claim that changes nothing is made again and again, and younger queues are never reached.
+        // A claim that changes nothing is repeated forever, and younger queues are never reached.
         state.wrongs.vain_claim |= state.queues[session] == Some(queue) && !lost_the_turn;
     }
 

@@ -20,7 +20,7 @@ fn holds(name: &str, bounds: Bounds) -> BTreeSet<&'static str> {
         println!("{name} violates \"{property}\": {:#?}", path.into_actions());
     }
     checker.assert_properties();
-    assert!(checker.is_done(), "{name} was cut off");
+    assert!(checker.is_done(), "{name} was truncated");
 
     let walk = walk(&model);
     println!(
@@ -29,8 +29,8 @@ fn holds(name: &str, bounds: Bounds) -> BTreeSet<&'static str> {
         checker.max_depth() - 1,
         started.elapsed(),
     );
-    assert_eq!(walk.cycle, None, "{name} has a path without end");
-    assert_eq!(walk.states, states, "{name} was cut off");
+    assert_eq!(walk.cycle, None, "{name} has an endless path");
+    assert_eq!(walk.states, states, "{name} was truncated");
     walk.kinds
 }
 
@@ -55,7 +55,7 @@ fn the_protocol_holds_for_events_accepted_together() {
 }
 
 #[test]
-fn the_protocol_holds_for_what_is_run_ahead() {
+fn the_protocol_holds_for_events_that_run_ahead() {
     takes(
         &holds("ahead", AHEAD),
         &["run ahead", "done, next", "crash", "expire", "refused", "failed", "discard"],

@@ -7,14 +7,15 @@
 //!
 //! - accepting one event or two in one transaction, with repeated deliveries, and with a hand-over to the worker of the
 //!   same process when the queue is new;
-//! - claiming a session, taking over a lease that ran out, counting its crash, and burying an event that crashed too often;
+//! - claiming a session, taking over an expired lease, counting its crash, and dead-lettering an event that crashed too
+//!   often;
 //! - settling an event as done, failed, dead, released or given back, and going on with the next event of the session;
-//! - running the event that follows before what was done before it is recorded, and recording it beside another one when
-//!   an earlier event had come;
-//! - renewing a lease that had run out and was not taken over;
+//! - running the following event before the previous one is recorded, and recording it beside another one when an
+//!   earlier event had come;
+//! - renewing a lease that had expired and was not taken over;
 //! - replaying and discarding;
-//! - crashing, which rolls back what is not committed, and forgets every lease; the sender then sends again;
-//! - time: a back-off and the settle window are counted in ticks, and a lease can run out at any moment. There is one
+//! - crashing, which rolls back what is not committed, and loses every lease; the sender then sends again;
+//! - time: a back-off and the settle window are counted in ticks, and a lease can expire at any moment. There is one
 //!   clock, that of the database.
 //!
 //! An action is atomic. A transaction during which others may act takes two actions: one for its lock (of an accept, for
@@ -29,19 +30,20 @@
 //! (a crash of the process after the commit leaves the same rows).
 //!
 //! # What is checked
-//! `properties.rs` lists what holds in every state. Beyond that, no path is without end (`walk.rs`): with the property
-//! that something can happen as long as anything is left to do, every event is settled on every path, however unlucky.
+//! `properties.rs` lists what holds in every state. In addition, no path is endless (`walk.rs`). Together with the
+//! property that something can happen as long as anything is left to do, this means that every event is settled on
+//! every path, however unlucky.
 //!
-//! `correct.rs` explores the protocol until nothing is left, within the bounds of `bounds.rs`: how many events arrive, and
-//! how often each misfortune happens. No depth and no number of states cuts it short. `broken.rs` does the same with
-//! protocols that differ in one place (`variant.rs`), and requires a counterexample of each. So each property is known to
-//! be one that can fail, and each rule of the protocol to be one that is needed.
+//! `correct.rs` explores the protocol until nothing is left, within the bounds of `bounds.rs`: how many events arrive,
+//! and how often each misfortune happens. No depth and no number of states truncates it. `broken.rs` does the same with
+//! protocols that differ in one place (`variant.rs`), and requires a counterexample of each. So each property is known
+//! to be able to fail, and each rule of the protocol to be necessary.
 //!
 //! # Reading a counterexample
-//! `cargo test -p jaas-core --test protocol -- --show-output` prints the numbers of states, and for each broken variant a
-//! shortest list of steps that violates the property. Session, process and event are indices. `LockForClaim` followed much
-//! later by `CommitClaim` of the same process means that the steps between them happened while the lock was held.
-//! `CommitSettle` with `next: true` asks for the next event; whether there is one depends on the head.
+//! `cargo test -p jaas-core --test protocol -- --show-output` prints the numbers of states, and for each broken variant
+//! one of the shortest lists of steps that violates the property. Session, process and event are indices. When
+//! `CommitClaim` comes much later than `LockForClaim` of the same process, the steps between them happened while the
+//! lock was held. `CommitSettle` with `next: true` asks for the next event; whether there is one depends on the head.
 //!
 //! When the protocol itself violates a property, the list is printed too. Processes may then swap their numbers from one
 //! step to the next, because states that differ only in these numbers are explored once.

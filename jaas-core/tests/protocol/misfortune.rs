@@ -1,4 +1,4 @@
-//! What nobody asks for: crashes, leases that run out, and time that passes.
+//! Unwanted steps: crashes, leases that expire, and time that passes.
 
 use crate::action::Action;
 use crate::model::Protocol;
@@ -13,7 +13,8 @@ impl Protocol {
         }
         for session in 0..SESSIONS {
             let Some(queue) = state.queues[session].filter(|queue| !queue.expired) else { continue };
-            // A lease that nobody renews always runs out. One whose holder lives does so as often as the bounds allow.
+            // A lease that is not renewed always expires. A lease whose holder lives expires as often as the bounds
+            // allow.
             if queue.running.is_some_and(|lease| !state.holds(lease) || state.left.expiries > 0) {
                 actions.push(Action::Expire { session });
             }
@@ -27,7 +28,7 @@ impl Protocol {
     pub(crate) fn crash(&self, state: &mut State, process: usize) {
         state.left.crashes -= 1;
         if let Some(accepting) = state.processes[process].accepting {
-            // The sender has no reply, so it sends again.
+            // The sender has no response, so it sends again.
             for event in accepting.events() {
                 state.to_come[event] += 1;
             }

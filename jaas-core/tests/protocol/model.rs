@@ -1,4 +1,4 @@
-//! The protocol as a model that can be explored: which steps are possible, and what a queue's head is.
+//! The protocol as a model to explore: which steps are possible, and what a queue's head is.
 
 use stateright::{Model, Property};
 
@@ -77,7 +77,7 @@ impl Protocol {
         self.bounds.sessions[event]
     }
 
-    /// Events of a session that wait, earliest first. One that runs waits too.
+    /// Events of a session that wait, earliest first. A running event counts as waiting too.
     pub(crate) fn waiting<'a>(
         &'a self,
         state: &'a State,
@@ -89,7 +89,7 @@ impl Protocol {
             .filter(|event| state.events[*event].phase == Phase::Waiting)
     }
 
-    /// The event that is next: the earliest that waits, without those that were passed and are in their back-off.
+    /// The next event: the earliest that waits, without those that were passed and are in their back-off.
     pub(crate) fn head(&self, state: &State, session: usize) -> Option<usize> {
         self.waiting(state, session).find(|event| {
             let event = &state.events[*event];
@@ -102,10 +102,10 @@ impl Protocol {
         self.head(state, session).filter(|event| state.events[*event].due == 0)
     }
 
-    /// When the head may run or an earlier one that was passed comes back, whichever is first; `None` when nothing waits.
+    /// When the head may run or an earlier passed event comes back, whichever is first; `None` when nothing waits.
     pub(crate) fn wakes(&self, state: &State, session: usize) -> Option<u8> {
         let head = self.head(state, session);
-        // What was passed and is later than the head waits for the head, whenever it is due.
+        // An event that was passed and is later than the head waits for the head, whenever it is due.
         let earlier = |event: &usize| {
             head.is_none_or(|head| *event < head || self.variant == Variant::LaterPassedWakeTheQueue)
         };

@@ -75,7 +75,7 @@ fn runs_suspect(state: &State, queue: &Queue) -> bool {
 }
 
 fn clean_is_let_through(model: &Protocol, state: &State, session: usize) -> bool {
-    // One that was passed is left out: whether it is the head depends on the time, and a mark does not.
+    // A passed event is left out: whether it is the head depends on the time, and a mark does not.
     let clean = |event: &usize| state.events[*event].crashes == 0 && !state.events[*event].passed;
     let due = state.queues[session].filter(|queue| queue.running.is_none() && queue.due == 0);
     match (due, model.runnable(state, session).filter(clean)) {

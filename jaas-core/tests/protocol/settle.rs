@@ -45,7 +45,7 @@ impl Protocol {
         }
     }
 
-    /// The handler of the event that follows begins, before what was done before it is recorded.
+    /// The handler of the following event begins before the previous event is recorded.
     pub(crate) fn run_ahead(&self, state: &mut State, process: usize) {
         if let Worker::Running(run) = &mut state.processes[process].worker {
             run.ran = true;
@@ -55,7 +55,7 @@ impl Protocol {
 
     fn outcomes(&self, state: &State, process: usize, run: Run, actions: &mut Vec<Action>) {
         if run.ran {
-            // Its handler has succeeded, and the run goes on.
+            // Its handler has succeeded, and the run continues.
             actions.push(Action::CommitSettle { process, outcome: Outcome::Done, next: true });
             return;
         }
@@ -117,7 +117,7 @@ impl Protocol {
                 queue.turn |= turn && self.variant == Variant::RunKeepsTheTurn;
             }
             if let Worker::Running(next) = &mut state.processes[process].worker {
-                // What was run ahead is the event that runs now, or one has come before it.
+                // The event that ran ahead is the one that runs now, or one has come before it.
                 next.beside = run.ahead.filter(|ahead| run.ran && ahead.event != event);
             }
         } else {
@@ -128,7 +128,7 @@ impl Protocol {
         }
     }
 
-    /// Settles an event that was run ahead, in the transaction that settles another one of its session, if it still waits
+    /// Settles an event that ran ahead, in the transaction that settles another event of its session, if it still waits
     /// as it did when it was listed.
     fn record_beside(&self, state: &mut State, lease: Lease) {
         let event = &mut state.events[lease.event];

@@ -1,4 +1,4 @@
-//! What one state of the model is: the rows that are committed, and what each process holds.
+//! One state of the model: the committed rows, and what each process holds.
 
 use crate::bounds::Bounds;
 
@@ -39,7 +39,7 @@ pub(crate) struct Event {
     pub(crate) effects: u8,
 }
 
-/// Where an event stands.
+/// The state of an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Phase {
     #[default]
@@ -57,13 +57,13 @@ pub(crate) struct Queue {
     pub(crate) due: u8,
     /// The event that runs, and its fence.
     pub(crate) running: Option<Lease>,
-    /// While claimed, whether the lease is over.
+    /// While claimed, whether the lease has expired.
     pub(crate) expired: bool,
     pub(crate) suspect: bool,
     pub(crate) turn: bool,
 }
 
-/// What entitles to settle an event.
+/// The right to settle an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Lease {
     pub(crate) event: usize,
@@ -82,11 +82,11 @@ pub(crate) struct Process {
 pub(crate) struct Accepting {
     pub(crate) first: usize,
     pub(crate) second: Option<usize>,
-    /// Only of broken variants: what the transaction believes of the first event's queue without its lock.
+    /// Only in broken variants: what the transaction assumes about the first event's queue without its lock.
     pub(crate) believes: bool,
 }
 
-/// What a worker is about.
+/// The current activity of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Worker {
     #[default]
@@ -98,24 +98,24 @@ pub(crate) enum Worker {
     /// A transaction that holds the lock of the run's queue and has recorded nothing.
     Settling {
         run: Run,
-        /// Only of a broken variant, which has no lock yet: whether something else waited.
+        /// Only in a broken variant, which has no lock yet: whether something else waited.
         saw_more: Option<bool>,
     },
 }
 
-/// A lease that a worker believes in.
+/// A lease that a worker assumes to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Run {
     pub(crate) lease: Lease,
     /// The event that followed when this one was claimed, with the fence it would be claimed with.
     pub(crate) ahead: Option<Lease>,
-    /// Whether this event is done, and the one that follows runs before that is recorded.
+    /// Whether this event is done, and the following one runs before that is recorded.
     pub(crate) ran: bool,
-    /// One that was run ahead and is not recorded, because an earlier one had come.
+    /// An event that ran ahead and is not recorded, because an earlier one had come.
     pub(crate) beside: Option<Lease>,
-    /// Only of a broken variant: an earlier event than the one that follows was accepted by this process.
+    /// Only in a broken variant: this process accepted an event earlier than the following one.
     pub(crate) overtaken: bool,
-    /// Only of a broken variant: the effects are committed already.
+    /// Only in a broken variant: the effects are committed already.
     pub(crate) effects: bool,
 }
 
@@ -130,7 +130,7 @@ pub(crate) struct Left {
     pub(crate) discards: u8,
 }
 
-/// What a step did that no step may do.
+/// A forbidden result of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Wrongs {
     /// A settle counted although a newer lease of its event had been issued.
@@ -157,7 +157,7 @@ impl Queue {
 }
 
 impl Worker {
-    /// The run that this worker believes in.
+    /// The run that this worker assumes to hold.
     pub(crate) fn run(&self) -> Option<Run> {
         match *self {
             Self::Running(run) | Self::Settling { run, .. } => Some(run),
@@ -183,7 +183,7 @@ impl State {
         !self.queues.iter().flatten().any(|queue| queue.turn)
     }
 
-    /// Whether a worker believes in this lease.
+    /// Whether a worker assumes to hold this lease.
     pub(crate) fn holds(&self, lease: Lease) -> bool {
         self.processes.iter().any(|process| process.worker.run().is_some_and(|run| run.lease == lease))
     }

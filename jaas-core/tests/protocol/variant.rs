@@ -7,7 +7,7 @@ pub(crate) enum Variant {
     Correct,
     /// Accept looks for the key, and inserts without a unique key.
     AcceptSelectsThenInserts,
-    /// Accept leaves a claimed queue alone without its lock, and trusts its run to find the event.
+    /// Accept leaves a claimed queue alone without its lock, and relies on its run to find the event.
     AcceptTrustsTheClaim,
     /// Accept finds that the queue exists, and does not insert it when it is gone once the lock is free.
     AcceptFindsTheQueueGone,
@@ -19,7 +19,7 @@ pub(crate) enum Variant {
     HandOverAsTheyCome,
     /// A takeover does not write the fence of the lost lease to the event.
     TakeoverKeepsTheFence,
-    /// A takeover that buries the event leaves the queue for the next claim.
+    /// A takeover that dead-letters the event leaves the queue for the next claim.
     DeadLetterKeepsTheQueue,
     /// A suspect is claimed because the turn was free before the lock, and nothing is unique.
     SuspectsShareTheTurn,
@@ -31,19 +31,20 @@ pub(crate) enum Variant {
     SettleIgnoresTheFence,
     /// Settle reads the head, and then takes the lock.
     SettleReadsBeforeTheLock,
-    /// A run goes on with the event that followed when the session was claimed.
+    /// A run continues with the event that followed when the session was claimed.
     RunGoesOnWithAList,
     /// A run goes ahead by a list although this process has accepted an earlier event since.
     ListOutlivesAccepts,
-    /// What was run ahead is recorded beside another event although it was discarded or replayed since it was listed.
+    /// An event that ran ahead is recorded beside another one although it was discarded or replayed since it was
+    /// listed.
     BesideIgnoresChanges,
     /// The next event of a suspect's run keeps the turn.
     RunKeepsTheTurn,
-    /// Settle deletes the queue when nothing waits but what was passed.
+    /// Settle deletes the queue when only passed events wait.
     SettleForgetsThePassed,
     /// A queue is due as soon as any event that was passed is, even one that its head holds back.
     LaterPassedWakeTheQueue,
-    /// The effects are committed in a transaction of their own, before the settle.
+    /// The effects are committed in a separate transaction, before the settle.
     EffectsCommitApart,
     /// Release and give-back leave the event's fence as it was before the claim.
     ReturnKeepsTheFence,

@@ -25,7 +25,7 @@ struct Visit {
     rest: Vec<Action>,
 }
 
-/// Goes every path, depth first, until there are no more or one closes a cycle.
+/// Follows every path, depth first, until there are no more or one closes a cycle.
 pub(crate) fn walk(model: &Protocol) -> Walk {
     let mut walk = Walk::default();
     // Whether a state that was seen is on the path to where the walk is now.

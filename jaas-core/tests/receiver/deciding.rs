@@ -104,7 +104,7 @@ mod what_is_authentic_is_kept_and_answered_200 {
     }
 
     #[tokio::test]
-    async fn the_same_event_signed_anew_by_a_retry_is_a_duplicate() {
+    async fn the_same_event_signed_again_by_a_retry_is_a_duplicate() {
         let store = Arc::new(MemoryStore::new());
         let clock = ManualClock::at(NOW);
         let auth = Auth::signature([SECRET]).expect("a good secret");
@@ -147,7 +147,7 @@ mod what_is_authentic_is_kept_and_answered_200 {
     }
 
     #[tokio::test]
-    async fn bytes_without_a_readable_envelope_go_to_quarantine_once_each() {
+    async fn bytes_without_a_valid_envelope_go_to_quarantine_once_each() {
         let (receiver, store) = inbox();
         let unreadable = unreadable();
         assert_eq!(unreadable.len(), 12);
@@ -166,7 +166,7 @@ mod what_is_authentic_is_kept_and_answered_200 {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn of_64_identical_deliveries_at_once_one_is_stored_and_63_are_duplicates() {
+    async fn of_64_identical_concurrent_deliveries_one_is_stored_and_63_are_duplicates() {
         let (receiver, store) = inbox();
         let receiver = Arc::new(receiver);
         let tasks: Vec<_> = (0..64)
@@ -204,7 +204,7 @@ mod what_is_authentic_is_kept_and_answered_200 {
 mod what_is_not_proven_genuine_is_answered_401 {
     use super::*;
 
-    /// Credentials that do not prove this body genuine, under the policy that refuses them.
+    /// Credentials that do not authenticate this body, under the policy that refuses them.
     fn refused(body: &Bytes) -> Vec<(&'static str, Auth, Option<String>, Option<&'static str>)> {
         let by_signature = || Auth::signature([SECRET]).expect("good");
         let both = || Auth::signature_and_authorization([SECRET], [VALUE]).expect("good");
@@ -228,13 +228,13 @@ mod what_is_not_proven_genuine_is_answered_401 {
             ("an altered t", by_signature(), good().map(|s| s.replace("t=1795420800", "t=1795420801")), None),
             ("too old", by_signature(), sign(SECRET, past, body.clone()), None),
             ("from the future", by_signature(), sign(SECRET, future, body.clone()), None),
-            ("an Authorization nobody asked for", by_signature(), None, Some(VALUE)),
+            ("an Authorization that is not required", by_signature(), None, Some(VALUE)),
             ("the secret as Authorization", by_signature(), None, Some(SECRET)),
             ("no Authorization", by_value(), None, None),
             ("a wrong Authorization", by_value(), None, Some("Bearer 12345")),
             ("an Authorization of another case", by_value(), None, Some("bearer 1234")),
             ("an empty Authorization", by_value(), None, Some("")),
-            ("a signature nobody asked for", by_value(), good(), None),
+            ("a signature that is not required", by_value(), good(), None),
             ("both wanted, only the signature", both(), good(), None),
             ("both wanted, a wrong Authorization", both(), good(), Some("Bearer")),
             ("both wanted, only the Authorization", both(), None, Some(VALUE)),
@@ -254,7 +254,7 @@ mod what_is_not_proven_genuine_is_answered_401 {
         let before = stats(&store).await;
         assert_eq!((before.count(EventState::Waiting), before.conflicts, before.quarantined), (1, 1, 1));
 
-        // What would be a new event, a duplicate, a conflict, and unreadable bytes.
+        // What would be a new event, a duplicate, a conflict, and bytes without an envelope.
         for body in [event("k-2"), event("k-1"), another_body("k-1"), Bytes::from_static(b"unreadable")] {
             for (name, auth, signature, authorization) in refused(&body) {
                 let credentials = Credentials { signature: signature.as_deref(), authorization };
@@ -281,7 +281,7 @@ mod what_is_not_proven_genuine_is_answered_401 {
     }
 
     #[tokio::test]
-    async fn a_refusal_tells_nothing() {
+    async fn a_refusal_reveals_nothing() {
         for (name, auth, signature, authorization) in refused(&event("k-1")) {
             let receiver = over(&Arc::new(MemoryStore::new()), auth);
             let credentials = Credentials { signature: signature.as_deref(), authorization };
@@ -344,7 +344,7 @@ mod whoever_proves_genuine_is_let_in {
     }
 
     #[tokio::test]
-    async fn each_policy_takes_what_it_asks_for() {
+    async fn each_policy_accepts_what_it_requires() {
         let by_signature = || Auth::signature([SECRET]).expect("good");
         let both = Auth::signature_and_authorization([SECRET], ["Bearer old", VALUE]).expect("good");
         let either = || Auth::signature_or_authorization([SECRET], ["Bearer old", VALUE]).expect("good");
@@ -359,7 +359,7 @@ mod whoever_proves_genuine_is_let_in {
             ("Authorization", by_value(), None, Some(VALUE)),
             ("Authorization during a rotation", by_value(), None, Some("Bearer old")),
             (
-                "signature, with an Authorization nobody asked for",
+                "signature, with an Authorization that is not required",
                 by_signature(),
                 Some(&*signature),
                 Some("x"),
@@ -383,7 +383,7 @@ mod whoever_proves_genuine_is_let_in {
         assert_eq!(reply, received(Disposition::Stored));
     }
 
-    /// A list header may be split or repeated on its way (RFC 9110, 5.3).
+    /// A list header may be split or repeated in transit (RFC 9110, 5.3).
     #[tokio::test]
     async fn a_signature_in_several_lines_is_joined_and_every_v1_is_tried() {
         let request = signed(event("k-1"));
@@ -428,7 +428,7 @@ mod whoever_proves_genuine_is_let_in {
     }
 
     #[tokio::test]
-    async fn a_tracestate_in_several_lines_is_kept_whole_and_authorization_is_no_list() {
+    async fn a_tracestate_in_several_lines_is_kept_whole_and_authorization_is_not_a_list() {
         let head = RequestHead::from_lines(|name| {
             let lines: &[&str] = match name {
                 "traceparent" => &["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
@@ -469,7 +469,7 @@ mod what_cannot_be_taken_now_is_answered_503 {
         assert_eq!(waiting(&store).await, 1);
     }
 
-    /// Takes nothing until it is told to.
+    /// Accepts nothing until the test lets it.
     struct Takes(Arc<AtomicBool>);
 
     #[async_trait]
@@ -494,7 +494,7 @@ mod what_cannot_be_taken_now_is_answered_503 {
             assert_eq!(deliver(&receiver, event(&format!("k{number}"))).await.status(), 503);
             assert!(!receiver.is_refusing(), "after {number}");
         }
-        // Nothing that the dispatcher has not seen counts.
+        // A delivery that the dispatcher has not seen does not count.
         receiver.receive(Credentials::default(), event("k")).await;
         assert!(!receiver.is_refusing());
         deliver(&receiver, event("k19")).await;
@@ -502,7 +502,7 @@ mod what_cannot_be_taken_now_is_answered_503 {
 
         takes.store(true, Ordering::Relaxed);
         assert_eq!(deliver(&receiver, event("k20")).await.status(), 200);
-        assert!(!receiver.is_refusing(), "the first one that is taken ends it");
+        assert!(!receiver.is_refusing(), "the first accepted delivery ends it");
 
         takes.store(false, Ordering::Relaxed);
         for _ in 0..20 {
@@ -511,13 +511,13 @@ mod what_cannot_be_taken_now_is_answered_503 {
         tokio::time::advance(Duration::from_secs(29)).await;
         assert!(receiver.is_refusing());
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!receiver.is_refusing(), "where no more come, it is tried again");
+        assert!(!receiver.is_refusing(), "when no more come, it is tried again");
         deliver(&receiver, event("k22")).await;
         assert!(receiver.is_refusing(), "and one more refusal is enough");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_the_dispatcher_hangs_at_the_end_of_its_time_limit() {
+    async fn when_the_dispatcher_hangs_at_its_timeout() {
         let probe = Probe::new(Then::Wait(Gate::new()));
         for limit in [Duration::from_secs(10), Duration::from_millis(250)] {
             let auth = Auth::signature([SECRET]).expect("good");
@@ -526,7 +526,7 @@ mod what_cannot_be_taken_now_is_answered_503 {
                 builder = builder.timeout(limit);
             }
             let receiver = builder.build().expect("good");
-            // The second time shows that the first one's place was given back.
+            // The second time shows that the place of the first one was released.
             for _ in 0..2 {
                 let start = Instant::now();
                 assert_eq!(deliver(&receiver, event("k-1")).await, unavailable(5));
@@ -582,7 +582,7 @@ mod what_cannot_be_taken_now_is_answered_503 {
     }
 
     #[tokio::test]
-    async fn after_close_even_what_is_genuine() {
+    async fn after_close_even_a_genuine_delivery() {
         let probe = Probe::new(Then::Take);
         let receiver = receiver(probe.clone());
         assert!(!receiver.is_closed());
@@ -597,7 +597,7 @@ mod what_cannot_be_taken_now_is_answered_503 {
     }
 
     #[tokio::test]
-    async fn but_what_was_in_flight_at_close_is_answered_as_it_ends() {
+    async fn but_a_delivery_in_flight_at_close_gets_its_own_result() {
         let gate = Gate::new();
         let receiver = Arc::new(receiver(Probe::new(Then::Wait(gate.clone()))));
         let task = tokio::spawn({
@@ -615,7 +615,7 @@ mod replies {
     use super::*;
 
     #[tokio::test]
-    async fn what_the_dispatcher_did_is_what_is_replied_and_always_200() {
+    async fn the_reply_is_the_result_of_the_dispatcher_and_always_200() {
         let done = [
             Disposition::Stored,
             Disposition::Handled,
@@ -633,7 +633,7 @@ mod replies {
     }
 
     #[test]
-    fn what_is_refused_before_reading_keeps_its_own_status() {
+    fn a_request_refused_before_its_body_is_read_keeps_its_own_status() {
         let receiver = receiver(Probe::new(Then::Take));
         for (reply, status) in [
             (Reply::Incomplete, 400),

@@ -1,4 +1,4 @@
-//! Handlers called inside the request: what is answered, what is remembered, what is run again.
+//! Handlers called inside the request: what is returned, what is remembered, what runs again.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl EventHandler for AtGate {
     }
 }
 
-/// A recorder that answers with `answers` one after another, then that the work is done.
+/// A recorder that returns `answers` one after another, then that the work is done.
 fn answering(answers: impl IntoIterator<Item = fn() -> HandlerResult>) -> Recorder {
     let answers: Vec<_> = answers.into_iter().collect();
     let calls = AtomicUsize::new(0);
@@ -81,7 +81,7 @@ fn panics() -> HandlerResult {
     panic!("on purpose")
 }
 
-/// Delivers in a task of its own.
+/// Delivers in a separate task.
 fn spawn(receiver: &Arc<Receiver>, key: &'static str) -> JoinHandle<Reply> {
     let receiver = receiver.clone();
     tokio::spawn(async move { deliver(&receiver, event(key)).await })
@@ -91,7 +91,7 @@ mod an_event_is_handled_once {
     use super::*;
 
     #[tokio::test]
-    async fn every_fixture_is_handled_by_its_own_method_and_answered_200() {
+    async fn every_fixture_is_handled_by_its_own_method_with_200() {
         let recorder = Recorder::new();
         let receiver = direct(recorder.clone());
         for fixture in fixture::EVENTS {
@@ -107,7 +107,7 @@ mod an_event_is_handled_once {
     }
 
     #[tokio::test]
-    async fn an_event_nobody_implements_is_ignored_and_its_copy_is_a_duplicate() {
+    async fn an_event_that_no_handler_implements_is_ignored_and_its_copy_is_a_duplicate() {
         struct Nothing;
         impl EventHandler for Nothing {}
 
@@ -130,7 +130,7 @@ mod an_event_is_handled_once {
     }
 
     #[tokio::test]
-    async fn a_copy_while_the_first_still_runs_is_answered_503_and_a_duplicate_afterwards() {
+    async fn a_copy_while_the_first_still_runs_gets_503_and_is_a_duplicate_afterwards() {
         let gate = Gate::new();
         let receiver = Arc::new(direct(AtGate(gate.clone())));
         let first = spawn(&receiver, "k-1");
@@ -147,7 +147,7 @@ mod an_event_is_handled_once {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn of_64_identical_deliveries_at_once_one_runs_the_handler() {
+    async fn of_64_identical_concurrent_deliveries_one_runs_the_handler() {
         let recorder = Recorder::new();
         let receiver = Arc::new(direct(recorder.clone()));
         let tasks: Vec<_> = (0..64).map(|_| spawn(&receiver, "k-1")).collect();
@@ -247,7 +247,7 @@ mod a_handler_that_fails {
     }
 
     #[tokio::test]
-    async fn for_good_is_answered_200_and_not_run_again() {
+    async fn permanently_gets_200_and_does_not_run_again() {
         let recorder = answering([permanent as fn() -> _]);
         let receiver = direct(recorder.clone());
         let reply = deliver(&receiver, event("k-1")).await;
@@ -268,7 +268,7 @@ mod a_handler_that_fails {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn to_end_in_time_is_cut_off_and_run_again_at_the_next_copy() {
+    async fn to_end_in_time_is_aborted_and_runs_again_at_the_next_copy() {
         struct HangsOnce(AtomicUsize);
         #[async_trait]
         impl EventHandler for HangsOnce {
@@ -379,7 +379,7 @@ mod of_several_handlers {
     }
 
     #[tokio::test]
-    async fn one_that_wants_a_retry_outweighs_one_that_gave_up() {
+    async fn one_that_wants_a_retry_outweighs_a_permanent_failure() {
         let (gave_up, retries) =
             (answering([permanent as fn() -> _, permanent]), answering([retry as fn() -> _]));
         let receiver = two(&gave_up, &retries);
@@ -420,7 +420,7 @@ mod a_sender_that_hangs_up {
     }
 
     #[tokio::test]
-    async fn does_not_cut_off_the_handler() {
+    async fn does_not_abort_the_handler() {
         let gate = Gate::new();
         let direct = built(builder(AtGate(gate.clone())));
         let receiver = receiver(direct.clone());
@@ -459,11 +459,11 @@ mod a_sender_that_hangs_up {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn or_a_receiver_that_gives_up_first_does_not_free_the_key() {
+    async fn or_a_receiver_that_times_out_first_does_not_free_the_key() {
         let gate = Gate::new();
         let direct = built(builder(AtGate(gate.clone())).timeout(Duration::from_secs(30)));
         let receiver = receiver(direct.clone());
-        // The receiver's own limit of 10 s is over before the handler's.
+        // The receiver's own timeout of 10 s ends before the handler's.
         assert_eq!(deliver(&receiver, event("k-1")).await, unavailable(5));
         assert_eq!(deliver(&receiver, event("k-1")).await, unavailable(5));
         assert_eq!(gate.entered(), 1);
@@ -477,7 +477,7 @@ mod limits {
     use super::*;
 
     #[tokio::test]
-    async fn more_than_may_run_at_once_are_answered_503_until_one_has_ended() {
+    async fn more_than_may_run_concurrently_get_503_until_one_has_ended() {
         let gate = Gate::new();
         let receiver = Arc::new(receiver(built(builder(AtGate(gate.clone())).concurrency(2))));
         let (first, second) = (spawn(&receiver, "k-1"), spawn(&receiver, "k-2"));
@@ -509,7 +509,7 @@ mod limits {
     }
 
     #[tokio::test]
-    async fn the_last_64_unreadable_bodies_can_be_looked_at() {
+    async fn the_last_64_bodies_without_an_envelope_can_be_inspected() {
         let recorder = Recorder::new();
         let direct = built(builder(recorder.clone()));
         let receiver = receiver(direct.clone());
@@ -585,7 +585,7 @@ mod a_configuration_that_cannot_work_is_refused {
     }
 
     #[test]
-    fn with_a_limit_of_zero() {
+    fn with_a_timeout_or_bound_of_zero() {
         for builder in [
             builder(Recorder::new()).capacity(0),
             builder(Recorder::new()).concurrency(0),

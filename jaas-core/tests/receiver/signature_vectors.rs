@@ -13,7 +13,7 @@ struct Vector {
     header: String,
     body: Vec<u8>,
     valid: bool,
-    /// The `t` of the header; any time where it has none.
+    /// The `t` of the header; any time where it is absent.
     at: Timestamp,
 }
 
@@ -60,7 +60,7 @@ fn a_vector_is_refused_as_soon_as_its_body_changes_by_one_byte() {
 }
 
 #[test]
-fn what_a_vector_holds_is_what_we_would_have_sent() {
+fn a_vector_holds_what_we_would_have_sent() {
     for vector in vectors().iter().filter(|vector| vector.valid) {
         let secret = Secret::new(vector.secret.as_str()).expect("a good secret");
         let header = signature::sign(&secret, vector.at, &vector.body);
@@ -88,7 +88,7 @@ fn read(vector: &Value, published: &Value) -> Vector {
         case: text(&vector["case"]),
         secret: text(&vector["secret"]),
         body,
-        // We trim, so the one that is left to the implementation is valid.
+        // We trim, so the vector that is left to the implementation is valid.
         valid: vector["valid"] == true || vector["valid"] == "implementation choice (trim => true)",
         at: Timestamp::from_secs(t.map_or(1_632_490_060, |t| t.parse().expect("seconds"))),
         header,

@@ -12,7 +12,7 @@ const MODES: [(Mode, &str); 2] = [(Mode::Snippet, "snippet"), (Mode::Server, "se
 const SMALL: Shape = Shape { connections: 2, entries: 12, reports: 4, fields: 7, changing: 0.5, wild: true };
 
 #[test]
-fn each_entry_is_what_the_snippet_makes_of_it_in_node() {
+fn each_entry_equals_the_result_of_the_snippet_in_node() {
     for seed in 0..60 {
         let (wild, large) = (seed % 4 > 0, seed % 3 == 0);
         let reports = if large { 70 } else { 6 };
@@ -25,9 +25,9 @@ fn each_entry_is_what_the_snippet_makes_of_it_in_node() {
     }
 }
 
-/// Made with `JAAS_GOLDEN=write` and Node; so the comparison also runs where there is none.
+/// Made with `JAAS_GOLDEN=write` and Node, so the comparison also runs without Node.
 #[test]
-fn the_golden_files_are_what_the_snippet_makes() {
+fn the_golden_files_equal_the_results_of_the_snippet() {
     let write = std::env::var_os("JAAS_GOLDEN").is_some_and(|word| word == "write");
     for seed in 1000..1004_u64 {
         let path = |what: &str| folder().join(format!("golden/{seed}.{what}.ndjson"));
@@ -65,7 +65,7 @@ fn the_two_modes_differ_where_their_documentation_says() {
 }
 
 #[test]
-fn what_breaks_the_snippet_does_not_break_us() {
+fn input_that_breaks_the_snippet_does_not_break_the_decompressor() {
     let file = r#"["getstats","PC_0",{"A":{"x":1},"constructor":{"y":1},"__proto__":{"z":1},"\ud83d":{"\ud83d":1}},1]
 ["getstats","PC_0",{"A":[1,2],"constructor":{},"__proto__":{"z":2},"A":"text"},2]
 ["getstats","PC_0",{"A":null,"B":{"timestamp":-0.0,"big":1e999},"timestamp":null},3]

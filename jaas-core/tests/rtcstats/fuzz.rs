@@ -1,6 +1,6 @@
 //! Files damaged in every way: nothing panics, and no more is held than allowed.
 //!
-//! A few seconds of it run with every test; `JAAS_FUZZ_SECONDS=600` runs it as long, and tells what it did.
+//! A few seconds of it run with every test; `JAAS_FUZZ_SECONDS=600` runs it that long, and prints what it did.
 
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::support::gzip;
 const SEED: u64 = 20_261_124;
 const MAX_LINE: usize = 64 * 1024;
 const MAX_HELD: usize = 1024 * 1024;
-/// What the process may have needed at most: the bounds above are 1 MiB in all, the rest is the test's own files.
+/// The maximum memory of the process: the bounds above are 1 MiB in total, the rest is the test's own files.
 const MAX_RESIDENT_KIB: u64 = 96 * 1024;
 
 #[test]
@@ -47,11 +47,11 @@ fn damaged_files_neither_panic_nor_take_more_memory_than_allowed() {
     if seconds.is_some() {
         let peak = peak_kib();
         let took = began.elapsed().as_secs();
-        let told = writeln!(
+        let written = writeln!(
             io::stderr(),
             "fuzzed: seed {SEED}, {runs} files in {took} s, {entries} entries and {failures} errors, peak {peak:?} KiB"
         );
-        told.expect("told");
+        written.expect("written");
         assert!(peak.is_none_or(|peak| peak < MAX_RESIDENT_KIB), "{peak:?} KiB");
     }
     assert!(entries > 0 && failures > 0);
@@ -74,7 +74,7 @@ fn run(file: &[u8], run: u64) -> (u64, u64) {
                 let mut json = Vec::new();
                 snapshot.write_json(&mut json).expect("written");
                 let read: serde_json::Result<&serde_json::value::RawValue> = serde_json::from_slice(&json);
-                read.expect("what is written can be read");
+                read.expect("the written entry parses");
                 series.points(&snapshot);
             }
             Ok(None) => {}
@@ -160,7 +160,7 @@ fn damage(random: &mut ChaCha8Rng, file: &mut Vec<u8>) {
         }
         6 if random.random_bool(0.2) => file.truncate(at),
         7 => {
-            // A line comes again, somewhere else.
+            // A line is repeated elsewhere.
             let line =
                 file.split(|byte| *byte == b'\n').nth(random.random_range(0..8)).unwrap_or_default().to_vec();
             let to =
@@ -171,7 +171,7 @@ fn damage(random: &mut ChaCha8Rng, file: &mut Vec<u8>) {
     }
 }
 
-/// The most memory the process has had, where the system tells.
+/// The peak memory of the process, where the system reports it.
 fn peak_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

@@ -1,11 +1,11 @@
-//! Statistics files from a seed, compressed as the sender does it: what has not changed is left out, the latest timestamp
-//! stands once at the top level, and 0 in its place.
+//! Statistics files from a seed, compressed as the sender does it: unchanged fields are omitted, the latest timestamp
+//! is once at the top level, and 0 in its place.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Map, Value, json};
 
-/// How large, and how wild.
+/// How large, and how odd.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) connections: usize,
@@ -14,9 +14,9 @@ pub(crate) struct Shape {
     /// Reports of each connection, and fields of each report.
     pub(crate) reports: usize,
     pub(crate) fields: usize,
-    /// The part of fields that change from entry to entry.
+    /// The share of fields that change from entry to entry.
     pub(crate) changing: f64,
-    /// Whether reports appear, vanish, come back and change their type, and odd things stand in their place.
+    /// Whether reports appear, vanish, come back and change their type, and odd values take their place.
     pub(crate) wild: bool,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn lines(seed: u64, shape: Shape) -> Vec<String> {
     lines
 }
 
-/// What happens between two looks at a connection.
+/// What happens between two snapshots of a connection.
 fn live(random: &mut ChaCha8Rng, state: &mut Stats, shape: Shape, now: u64) {
     for id in 0..shape.reports {
         let name = format!("RTCReport_{id}");
@@ -119,7 +119,7 @@ fn value(random: &mut ChaCha8Rng, field: usize, wild: bool) -> Value {
     }
 }
 
-/// What the sender writes: the differences.
+/// The output of the sender: the differences.
 fn compressed(before: &Stats, state: &Stats, mut wild: Option<&mut ChaCha8Rng>) -> Value {
     let mut delta = state.clone();
     let mut latest = None;

@@ -1,4 +1,4 @@
-//! Both readers: gzip and plain, whole and cut off, broken lines, bombs.
+//! Both readers: gzip and plain, complete and truncated, broken lines, bombs.
 
 use std::io::{self, Read};
 use std::pin::Pin;
@@ -16,7 +16,7 @@ type Item = Result<Entry, RtcstatsError>;
 
 const SHAPE: Shape = Shape { connections: 2, entries: 40, reports: 8, fields: 10, changing: 0.3, wild: true };
 
-/// Gives no more than so many bytes at once, and interrupts itself.
+/// Returns at most this many bytes per read, and interrupts itself.
 struct Slowly<'a>(&'a [u8], usize, bool);
 
 impl Read for Slowly<'_> {
@@ -49,7 +49,7 @@ impl AsyncRead for Slowly<'_> {
     }
 }
 
-/// What all ways of reading give, which must be the same.
+/// The result of all ways of reading, which must be the same.
 fn read(file: &[u8]) -> Vec<String> {
     let shown = |item: Item| match item {
         Ok(entry) => format!("{entry:?} {}", entry.data()),
@@ -91,8 +91,8 @@ fn gzip_of_one_or_many_members_and_plain_text_are_the_same_file() {
 fn line_breaks_empty_lines_and_a_byte_order_mark_do_not_matter() {
     let file = "\u{feff}[\"a\",null,1]\r\n\r\n\n  \n [\"b\",null,2] \n";
     let entries: Vec<_> = Reader::new(file.as_bytes()).map(|entry| entry.expect("an entry")).collect();
-    let told: Vec<_> = entries.iter().map(|entry| (entry.kind().as_str(), entry.line())).collect();
-    assert_eq!(told, [("a", 1), ("b", 5)]);
+    let found: Vec<_> = entries.iter().map(|entry| (entry.kind().as_str(), entry.line())).collect();
+    assert_eq!(found, [("a", 1), ("b", 5)]);
     for nothing in ["", "\n", "\u{feff}", " \r\n "] {
         assert_eq!(read(nothing.as_bytes()), Vec::<String>::new());
         assert_eq!(read(&gzip(nothing.as_bytes())), Vec::<String>::new());
@@ -100,7 +100,7 @@ fn line_breaks_empty_lines_and_a_byte_order_mark_do_not_matter() {
 }
 
 #[test]
-fn a_broken_line_is_told_with_its_number_and_does_not_end_the_file_unless_asked() {
+fn a_broken_line_is_reported_with_its_number_and_does_not_end_the_file_unless_configured() {
     let file = b"[\"a\",null,1]\nnonsense\n{}\n\xff\xfe\n[\"b\"]\n[\"c\",null,2]\n[\"d\",null,3] x";
     let broken = |line| (RtcstatsErrorKind::BrokenLine, line);
     assert_eq!(errors(file), [broken(2), broken(3), broken(4), broken(5), broken(7)]);
@@ -116,12 +116,12 @@ fn a_line_too_long_is_skipped_whatever_it_is_compressed_to() {
     let file = format!("[\"a\",null,1]\n{long}\n[\"b\",null,\"{long}\"]\n[\"c\",null,2]\n{long}");
     for bytes in [file.as_bytes().to_vec(), gzip(file.as_bytes())] {
         let all: Vec<_> = Reader::new(&bytes[..]).max_line(1000).collect();
-        let told: Vec<_> =
+        let found: Vec<_> =
             all.iter().map(|item| item.as_ref().err().map(|error| (error.kind(), error.line()))).collect();
         let long = |line| Some((RtcstatsErrorKind::LineTooLong, line));
-        assert_eq!(told, [None, long(2), long(3), None, long(5)]);
+        assert_eq!(found, [None, long(2), long(3), None, long(5)]);
     }
-    // A bomb: 200 MB without a line break out of 200 KB.
+    // A bomb: 200 MB without a line break from 200 KB.
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     let zeros = vec![b'0'; 1 << 20];
     (0..200).for_each(|_| io::Write::write_all(&mut bomb, &zeros).expect("compressed"));
@@ -132,14 +132,14 @@ fn a_line_too_long_is_skipped_whatever_it_is_compressed_to() {
 }
 
 #[test]
-fn a_file_cut_off_gives_what_it_holds_and_says_so() {
+fn a_truncated_file_yields_its_entries_and_an_error() {
     let text = lines(2, SHAPE).join("\n");
     let whole = gzip(text.as_bytes());
     let all = read(&whole);
     for len in [2, 3, 9, 10, 11, 200, whole.len() / 2, whole.len() - 9, whole.len() - 8, whole.len() - 1] {
         let cut = read(&whole[..len]);
         let (last, entries) = cut.split_last().expect("at least an error");
-        assert!(last.starts_with("Truncated ") && last.contains("downloaded whole"), "{len}: {last}");
+        assert!(last.starts_with("Truncated ") && last.contains("the download complete"), "{len}: {last}");
         assert_eq!(entries, &all[..entries.len()], "{len}");
         if len >= whole.len() - 8 {
             assert_eq!(entries, all, "{len}");
@@ -152,7 +152,7 @@ fn a_file_cut_off_gives_what_it_holds_and_says_so() {
 
 /// Tapes and block devices fill up with zeros, and so do some downloads; `gzip` ignores them too.
 #[test]
-fn zeros_behind_the_compressed_data_are_no_damage_and_anything_behind_them_is() {
+fn zeros_after_the_compressed_data_are_allowed_and_other_data_after_them_is_damage() {
     struct ByteByByte<'a>(&'a [u8]);
     impl Read for ByteByByte<'_> {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -179,7 +179,7 @@ fn zeros_behind_the_compressed_data_are_no_damage_and_anything_behind_them_is() 
 }
 
 #[test]
-fn damage_is_told_and_what_stood_before_it_is_given() {
+fn damage_is_reported_and_the_entries_before_it_are_returned() {
     let text = lines(3, SHAPE).join("\n");
     let mut damaged = gzip(text.as_bytes());
     let checksum = damaged.len() - 6;
@@ -210,7 +210,7 @@ fn an_error_of_the_input_ends_the_file_and_keeps_its_cause() {
 }
 
 #[tokio::test]
-async fn a_file_in_memory_lets_other_tasks_run_meanwhile() {
+async fn a_file_in_memory_lets_other_tasks_run() {
     let file = gzip("[\"a\",null,1]\n".repeat(200_000).as_bytes());
     let reading = tokio::spawn(async move {
         let mut reader = AsyncReader::new(&file[..]);
@@ -230,7 +230,7 @@ async fn a_file_in_memory_lets_other_tasks_run_meanwhile() {
 }
 
 #[test]
-fn no_more_is_held_than_allowed_and_other_connections_go_on() {
+fn no_more_is_held_than_allowed_and_other_connections_continue() {
     let entry = |line: u64, pc: &str, data: &str| {
         Entry::parse(line, format!("[\"getstats\",\"{pc}\",{data},1]")).expect("an entry")
     };
@@ -244,7 +244,7 @@ fn no_more_is_held_than_allowed_and_other_connections_go_on() {
     });
     let error = failed.expect("too much at last");
     assert_eq!(error.kind(), RtcstatsErrorKind::TooMuch);
-    assert!(error.to_string().contains("`max_held` allows more"), "{error}");
+    assert!(error.to_string().contains("raise `max_held`"), "{error}");
     let again = decompressor.apply(&entry(6000, "PC_1", "{}")).expect_err("it is lost");
     assert_eq!(again.kind(), RtcstatsErrorKind::TooMuch);
     let snapshot =
@@ -273,7 +273,7 @@ fn no_more_is_held_than_allowed_and_other_connections_go_on() {
 }
 
 #[test]
-fn statistics_that_are_no_object_change_nothing() {
+fn statistics_that_are_not_an_object_change_nothing() {
     let mut decompressor = Decompressor::new();
     let entry = |text: &str| Entry::parse(1, text).expect("an entry");
     decompressor.apply(&entry(r#"["getstats",null,{"A":{"x":1}}]"#)).expect("statistics");

@@ -1,4 +1,4 @@
-//! Summary and series, against numbers worked out by hand.
+//! Summary and series, against numbers computed by hand.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn call() -> String {
 }
 
 #[test]
-fn the_summary_tells_what_happened() {
+fn the_summary_has_the_numbers_of_the_call() {
     let summary = Summary::of(&gzip(call().as_bytes())[..]).expect("read");
     assert_eq!((summary.entries(), summary.broken_lines(), summary.is_incomplete()), (6, 0, false));
     assert_eq!(summary.duration(), Duration::from_secs(5));
@@ -80,7 +80,7 @@ fn the_summary_is_shown_as_a_table() {
 }
 
 #[test]
-fn a_counter_that_begins_again_is_no_loss_and_no_bitrate() {
+fn a_counter_that_restarts_is_neither_loss_nor_bitrate() {
     let entry = |second: u64, received: u64, lost: i64| {
         format!(
             r#"["getstats","PC_0",{{"in":{{"type":"inbound-rtp","kind":"audio","packetsReceived":{received},"packetsLost":{lost},"bytesReceived":{},"timestamp":0}},"timestamp":{}}},1]"#,
@@ -97,7 +97,7 @@ fn a_counter_that_begins_again_is_no_loss_and_no_bitrate() {
 }
 
 #[test]
-fn a_file_cut_off_is_summed_up_as_far_as_it_goes() {
+fn a_truncated_file_is_summarized_as_far_as_it_goes() {
     let whole = gzip(call().as_bytes());
     let summary = Summary::of(&whole[..whole.len() - 4]).expect("read");
     assert!(summary.is_incomplete());
@@ -129,7 +129,7 @@ fn a_series_follows_a_field_and_its_growth() {
 }
 
 #[test]
-fn reports_are_read_leniently_and_hide_their_values() {
+fn reports_decode_leniently_and_hide_their_values() {
     let file = r#"["getstats","PC_0",{"A":{"type":"new-type","kind":"audio","ssrc":"4294967295","packetsLost":-3,"jitter":"0.5","framesPerSecond":null,"mimeType":"audio\/opus","selected":true,"ip":"192.0.2.1","bytesSent":1.5e3}}]"#;
     let mut decompressor = Decompressor::new();
     let entry = Reader::new(file.as_bytes()).next().expect("an item").expect("an entry");

@@ -33,7 +33,7 @@ pub(crate) fn expanded(file: impl Read, mode: Mode) -> Vec<String> {
     all
 }
 
-/// The same by Node, running the snippet; `None`, said aloud, where there is no Node.
+/// The same by Node, running the snippet; `None`, with a message, without Node.
 pub(crate) fn expanded_by_node(file: &str, mode: &str) -> Option<Vec<String>> {
     let mut child = match Command::new("node")
         .arg(folder().join("snippet.js"))
@@ -44,12 +44,12 @@ pub(crate) fn expanded_by_node(file: &str, mode: &str) -> Option<Vec<String>> {
     {
         Ok(child) => child,
         Err(error) => {
-            // Past the test harness, which would hide it.
-            let told = writeln!(
+            // Printed past the test harness, which would hide it.
+            let written = writeln!(
                 io::stderr(),
                 "NOT COMPARED with the snippet in Node ({error}); the golden files are"
             );
-            told.expect("told");
+            written.expect("written");
             return None;
         }
     };

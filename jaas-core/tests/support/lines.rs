@@ -1,4 +1,4 @@
-//! Keeps what is logged on a thread, and which spans are opened.
+//! Keeps the lines that are logged on a thread, and the spans that are opened.
 #![allow(dead_code, clippy::expect_used)]
 
 use std::collections::BTreeMap;
@@ -29,24 +29,24 @@ pub(crate) struct Line {
     pub(crate) target: String,
     pub(crate) text: String,
     pub(crate) fields: BTreeMap<&'static str, String>,
-    /// The place of the span it was written in.
+    /// The index of the span in which it was written.
     pub(crate) span: Option<usize>,
 }
 
-/// A span, and what was recorded of it.
+/// A span, and the fields recorded on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Opened {
     pub(crate) metadata: &'static Metadata<'static>,
-    /// The place of the span around it.
+    /// The index of its parent span.
     pub(crate) parent: Option<usize>,
     pub(crate) fields: BTreeMap<&'static str, String>,
 }
 
-/// The place of a span in the order they were opened.
+/// The index of the span in the order they were opened.
 struct Place(usize);
 
 impl Lines {
-    /// A subscriber that keeps what it is told here.
+    /// A subscriber that keeps its input here.
     pub(crate) fn subscriber(&self) -> impl Subscriber + Send + Sync + 'static + use<> {
         Registry::default().with(self.clone())
     }
@@ -70,7 +70,7 @@ impl Lines {
         self.kept().spans.clone()
     }
 
-    /// All that was told, in one text.
+    /// All of it, in one text.
     pub(crate) fn everything(&self) -> String {
         let kept = self.kept();
         let mut all = String::new();

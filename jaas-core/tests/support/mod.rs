@@ -1,4 +1,4 @@
-//! What the tests of the receiver and of the dispatcher behind it share.
+//! Shared by the tests of the receiver and of the dispatcher behind it.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(crate) fn another_body(key: &str) -> Bytes {
     event::room_destroyed().key(key).body()
 }
 
-/// The request JaaS would send now.
+/// The request that JaaS would send now.
 pub(crate) fn signed(body: impl Into<Bytes>) -> SignedRequest {
     Signer::new(SECRET).expect("a good secret").sign(NOW, body)
 }
@@ -38,7 +38,7 @@ pub(crate) async fn deliver(receiver: &Receiver, body: impl Into<Bytes>) -> Repl
     receiver.receive(request.credentials(), request.body.clone()).await
 }
 
-/// Something that is entered, waits until it is told to go on, and counts both.
+/// A gate: entering waits until it opens, and both are counted.
 pub(crate) struct Gate {
     entered: watch::Sender<usize>,
     passes: Semaphore,
@@ -55,7 +55,7 @@ impl Gate {
         self.passes.acquire().await.expect("never closed").forget();
     }
 
-    /// Lets this many go on.
+    /// Lets this many continue.
     pub(crate) fn open(&self, passes: usize) {
         self.passes.add_permits(passes);
     }

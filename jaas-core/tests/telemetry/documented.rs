@@ -8,7 +8,7 @@ use jaas_core::telemetry::{METRICS, Metric, MetricKind, SPANS};
 
 const COMMAND: &str = "JAAS_BLESS=1 cargo test -p jaas-core --test telemetry documented";
 
-/// Compares what stands between two markers of a page with this; with `JAAS_BLESS=1` it writes it there.
+/// Compares the text between two markers of a page with this; with `JAAS_BLESS=1` it writes it there.
 fn assert_fresh(page: &str, region: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations").join(page);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -23,7 +23,7 @@ fn assert_fresh(page: &str, region: &str, expected: &str) {
         let written = format!("{}{expected}{}", &text[..from], &text[to..]);
         return std::fs::write(&path, written).expect("the page can be written");
     }
-    panic!("{page} is not what the table says any more; write it anew with: {COMMAND}");
+    panic!("{page} differs from the table; write it with: {COMMAND}");
 }
 
 fn unit(metric: &Metric) -> &'static str {
@@ -36,7 +36,7 @@ fn unit(metric: &Metric) -> &'static str {
 
 #[test]
 fn every_metric_is_documented_as_it_is() {
-    let mut table = String::from("| metric | kind, unit | labels | what it tells |\n|---|---|---|---|\n");
+    let mut table = String::from("| metric | kind, unit | labels | meaning |\n|---|---|---|---|\n");
     for metric in METRICS {
         let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{}`", label.name)).collect();
         let (kind, unit) = (metric.kind.as_str(), unit(metric));

@@ -1,4 +1,4 @@
-//! Text of a stranger breaks no line of a log and commands no terminal, wherever in a body it is.
+//! A stranger's text, anywhere in a body, cannot break a log line or control a terminal.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -26,10 +26,10 @@ use crate::world::{NOW, deliver, receiver};
 /// A forged line of a log, and a command to the terminal.
 const PLANTED: &str = "\n2026-11-28T00:00:00Z ERROR forged\r\u{1b}[31m\u{9b}2J\u{2028}\u{202e}\0";
 
-/// What a planted text is recognised by.
+/// The mark by which a planted text is recognized.
 const MARK: &str = "ERROR forged";
 
-/// What is printed, as an ordinary subscriber prints it.
+/// The printed output of an ordinary subscriber.
 #[derive(Clone, Default)]
 struct Printed(Arc<Mutex<Vec<u8>>>);
 
@@ -52,7 +52,7 @@ impl<'a> MakeWriter<'a> for Printed {
     }
 }
 
-/// Fails with what the event says, as handlers do.
+/// Fails with a text from the event, as handlers do.
 struct Quotes;
 
 impl Quotes {
@@ -88,7 +88,7 @@ impl SettingsProvider for Quotes {
 
 /// Every text of an event is planted; the type is known or not.
 fn event(key: &str, event_type: &str, data: &Value) -> String {
-    // U+0000 makes an envelope unreadable, which is another case.
+    // U+0000 makes an envelope invalid, which is another case.
     let planted = PLANTED.trim_end_matches('\0');
     json!({
         "idempotencyKey": format!("{key}-{planted}"), "eventType": event_type, "customerId": PLANTED,
@@ -113,7 +113,7 @@ fn bodies() -> Vec<String> {
     }
     // A conflict.
     bodies.push(event("done", "PARTICIPANT_LEFT", &json!({"name": "another"})));
-    // No readable envelope.
+    // No valid envelope.
     bodies.push(event("nul", "PARTICIPANT_LEFT", &person).replacen("nul-", "nul\\u0000", 1));
     bodies.push(format!("{{\"a\":{PLANTED}}}"));
     bodies.push(json!({"idempotencyKey": {(PLANTED): 1}, "eventType": PLANTED}).to_string());
@@ -165,7 +165,7 @@ async fn planted_text_breaks_no_line_in_events_and_spans() {
         );
         assert_eq!(Escaped(line).to_string(), line, "nothing is left to escape");
     }
-    // And before any subscriber has escaped it by itself.
+    // And before any subscriber has escaped it.
     for line in lines.lines() {
         for (name, value) in &line.fields {
             assert_eq!(Escaped(value).to_string(), *value, "{name} of {}", line.text);

@@ -1,4 +1,4 @@
-//! A body that was read before the receiver saw it.
+//! A body that was consumed before the receiver saw it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::lines::Lines;
 use crate::world::{NOW, SECRET};
 
 #[tokio::test]
-async fn an_empty_body_of_a_declared_length_is_no_wrong_secret_but_a_lost_body() {
+async fn an_empty_body_of_a_declared_length_is_a_lost_body_and_not_a_wrong_secret() {
     let request = Signer::new(SECRET).expect("good").sign(NOW, event::room_created().body());
     let by_value = Auth::authorization(["Bearer 1"]).expect("good");
     for auth in [Auth::signature([SECRET]).expect("good"), by_value] {
@@ -33,15 +33,15 @@ async fn an_empty_body_of_a_declared_length_is_no_wrong_secret_but_a_lost_body()
                 _ => None,
             });
             let reply = receiver.receive(head, body.into()).await;
-            let told = lines.of("jaas::delivery");
-            let lost = told.iter().any(|line| {
+            let logged = lines.of("jaas::delivery");
+            let lost = logged.iter().any(|line| {
                 line.starts_with("WARN refused")
                     && line.contains("the body is empty although its Content-Length is 812")
             });
-            assert_eq!(lost, reason.is_some(), "{length:?} {body:?}: {told:?}");
+            assert_eq!(lost, reason.is_some(), "{length:?} {body:?}: {logged:?}");
             if lost {
                 assert_eq!(reply, Reply::Unauthorized);
-                assert!(!told.concat().contains("no v1 of the signature"), "{told:?}");
+                assert!(!logged.concat().contains("no v1 of the signature"), "{logged:?}");
             }
         }
     }

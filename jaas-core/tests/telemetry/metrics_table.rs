@@ -1,4 +1,4 @@
-//! A run in which everything happens, and what it emitted.
+//! A run in which everything happens, and the metrics it emits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 use crate::world::{AsTold, NOW, deliver, handlers, receiver, worker};
 
-/// What was emitted under a name.
+/// The metrics under a name.
 #[derive(Debug, PartialEq, Default)]
 struct Seen {
     kind: &'static str,
@@ -106,7 +106,7 @@ async fn what_is_emitted_is_the_table_with_its_kinds_units_and_labels() {
         .collect();
     assert_eq!(emission.seen, table);
     values(&emission);
-    the_labels_are_those_that_are_explained(&emission);
+    every_label_value_is_documented(&emission);
 }
 
 /// Deliveries of every kind, stored, and handled by a worker.
@@ -133,12 +133,12 @@ async fn in_the_inbox(store: &Arc<MemoryStore>) {
     sleep(Duration::from_millis(100)).await;
     let claim = ClaimRequest::new("another", at(80), 100);
     assert_eq!(store.claim(&claim).await.expect("claimed").len(), 1);
-    // And ends with its process: it is given up.
+    // And ends with its process: the event is dead-lettered.
     sleep(Duration::from_secs(90)).await;
     started.stop(Duration::ZERO).await;
 }
 
-/// `NOW`, and on with the runtime's clock.
+/// `NOW`, advancing with the runtime's clock.
 fn clock() -> impl jaas_core::Clock {
     let began = tokio::time::Instant::now();
     move || NOW.saturating_add(began.elapsed())
@@ -182,12 +182,12 @@ fn values(emission: &Emission) {
         ("jaas_accept_seconds main unauthorized", 0),
         ("jaas_accept_seconds main settings", 0),
         ("jaas_wait_seconds ROOM_CREATED", 6 + 1 + 1),
-        ("jaas_handler_seconds as told ROOM_CREATED panicked", 1),
-        ("jaas_handler_seconds as told ROOM_CREATED timed_out", 1),
-        ("jaas_handler_seconds as told ROOM_CREATED retry", 2),
-        ("jaas_handler_seconds as told ROOM_CREATED permanent", 1),
-        ("jaas_handler_seconds as told ROOM_CREATED ignored", 1),
-        ("jaas_handler_seconds as told ROOM_DESTROYED done", 2),
+        ("jaas_handler_seconds scripted ROOM_CREATED panicked", 1),
+        ("jaas_handler_seconds scripted ROOM_CREATED timed_out", 1),
+        ("jaas_handler_seconds scripted ROOM_CREATED retry", 2),
+        ("jaas_handler_seconds scripted ROOM_CREATED permanent", 1),
+        ("jaas_handler_seconds scripted ROOM_CREATED ignored", 1),
+        ("jaas_handler_seconds scripted ROOM_DESTROYED done", 2),
         ("jaas_events_total ROOM_CREATED retry", 4),
         ("jaas_events_total ROOM_CREATED ignored", 1),
         ("jaas_events_total ROOM_CREATED dead", 2),
@@ -213,7 +213,7 @@ fn values(emission: &Emission) {
         assert_eq!(emission.count(series), count, "{series} of {:#?}", emission.values.keys());
     }
     assert_eq!(emission.histogram("jaas_signature_age_seconds main")[0], 3.0);
-    assert_eq!(emission.histogram("jaas_handler_seconds as told ROOM_CREATED timed_out"), [2.0]);
+    assert_eq!(emission.histogram("jaas_handler_seconds scripted ROOM_CREATED timed_out"), [2.0]);
     let mut attempts = emission.histogram("jaas_event_attempts ROOM_CREATED handled");
     attempts.sort_by(f64::total_cmp);
     assert_eq!(attempts, [1.0, 1.0, 2.0, 2.0, 3.0]);
@@ -222,8 +222,8 @@ fn values(emission: &Emission) {
     assert_eq!(undecoded.count(), 4);
 }
 
-/// Each value that was seen of a label with a list of values is in that list.
-fn the_labels_are_those_that_are_explained(emission: &Emission) {
+/// Each seen value of a label with a list of values is in that list.
+fn every_label_value_is_documented(emission: &Emission) {
     let named = |meaning: &str| meaning.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
     for metric in METRICS {
         for series in emission.values.keys().filter(|series| series.starts_with(&format!("{} ", metric.name)))

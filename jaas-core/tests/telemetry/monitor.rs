@@ -1,4 +1,4 @@
-//! What the monitor tells of a store.
+//! What the monitor reports about a store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,8 +54,8 @@ async fn every_state_has_its_number_and_the_age_of_its_oldest() {
     let monitor = Monitor::new(store.clone()).clock(move || at(clock.load(Ordering::Relaxed)));
     let monitor = monitor.spawn().expect("spawned");
     sleep(Duration::from_secs(1)).await;
-    let told = gauges(&snapshotter);
-    assert_eq!(told.len(), 6 + 2 + 6, "{told:?}");
+    let values = gauges(&snapshotter);
+    assert_eq!(values.len(), 6 + 2 + 6, "{values:?}");
     for (gauge, value) in [
         ("jaas_queue_events waiting", 3.0),
         ("jaas_queue_oldest_seconds waiting", 60.0),
@@ -66,25 +66,25 @@ async fn every_state_has_its_number_and_the_age_of_its_oldest() {
         ("jaas_queue_events conflict", 1.0),
         ("jaas_queue_events quarantined", 0.0),
     ] {
-        assert_eq!(told[gauge], value, "{gauge}");
+        assert_eq!(values[gauge], value, "{gauge}");
     }
 
     let claims = store.claim(&ClaimRequest::new("w", at(100), 10)).await.expect("claimed");
     assert_eq!(claims.len(), 3);
     now.store(110, Ordering::Relaxed);
     sleep(Duration::from_secs(13)).await;
-    // This recorder puts a gauge back to 0 when it is read.
+    // This recorder resets a gauge to 0 when it is read.
     assert!(gauges(&snapshotter).values().all(|value| *value == 0.0), "not yet time");
     sleep(Duration::from_secs(2)).await;
-    let told = gauges(&snapshotter);
-    assert_eq!((told["jaas_queue_events waiting"], told["jaas_queue_events running"]), (0.0, 3.0));
-    assert_eq!(told["jaas_queue_oldest_seconds waiting"], 0.0, "not as it was");
-    assert_eq!(told["jaas_queue_oldest_seconds running"], 70.0);
+    let values = gauges(&snapshotter);
+    assert_eq!((values["jaas_queue_events waiting"], values["jaas_queue_events running"]), (0.0, 3.0));
+    assert_eq!(values["jaas_queue_oldest_seconds waiting"], 0.0, "not as it was");
+    assert_eq!(values["jaas_queue_oldest_seconds running"], 70.0);
     monitor.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_said_once_when_it_begins_and_once_when_it_ends() {
+async fn an_outage_is_logged_once_when_it_begins_and_once_when_it_ends() {
     let lines = Lines::default();
     let _logging = lines.listen();
     let store = FaultyStore::new(MemoryStore::new());
@@ -93,15 +93,15 @@ async fn an_outage_is_said_once_when_it_begins_and_once_when_it_ends() {
     let monitor = Monitor::new(store.clone()).interval(EVERY).timeout(Duration::from_secs(3)).spawn();
     let monitor = monitor.expect("spawned");
     sleep(EVERY * 5).await;
-    assert!(store.calls(Op::Stats) >= 5, "it goes on looking");
+    assert!(store.calls(Op::Stats) >= 5, "it continues to check");
     assert_eq!(
         lines.of("jaas::store"),
-        ["WARN what the store holds cannot be counted; its gauges are NaN error=\"no answer within 3s\""]
+        ["WARN the store cannot be counted; its gauges are NaN until it can error=\"no response within 3s\""]
     );
     store.mend();
     sleep(EVERY * 5).await;
     let said = lines.of("jaas::store");
-    assert_eq!(said[1..], ["INFO what the store holds can be counted again"]);
+    assert_eq!(said[1..], ["INFO the store can be counted again; its gauges are set"]);
     monitor.stop().await;
     let calls = store.calls(Op::Stats);
     sleep(EVERY * 5).await;
@@ -109,16 +109,16 @@ async fn an_outage_is_said_once_when_it_begins_and_once_when_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn gauges_that_nobody_keeps_up_to_date_are_not_a_number() {
+async fn gauges_without_a_monitor_are_not_a_number() {
     let recorder = DebuggingRecorder::new();
     let _counting = metrics::set_default_local_recorder(&recorder);
     let snapshotter = recorder.snapshotter();
     let store = FaultyStore::new(MemoryStore::new());
     let monitor = || Monitor::new(store.clone()).interval(EVERY).spawn().expect("spawned");
-    // This recorder puts a gauge back to 0 when it is read.
+    // This recorder resets a gauge to 0 when it is read.
     let all_unknown = || {
-        let told = gauges(&snapshotter);
-        told.len() == 6 + 2 + 6 && told.values().all(|value| value.is_nan())
+        let values = gauges(&snapshotter);
+        values.len() == 6 + 2 + 6 && values.values().all(|value| value.is_nan())
     };
     let none_unknown = || gauges(&snapshotter).values().all(|value| !value.is_nan());
 
@@ -127,10 +127,10 @@ async fn gauges_that_nobody_keeps_up_to_date_are_not_a_number() {
     assert!(none_unknown());
     store.outage([Op::Stats], Fault::Before);
     sleep(EVERY).await;
-    assert!(all_unknown(), "the store does not answer");
+    assert!(all_unknown(), "the store is unavailable");
     store.mend();
     sleep(EVERY).await;
-    assert!(none_unknown(), "it answers again");
+    assert!(none_unknown(), "it is available again");
     watching.stop().await;
     assert!(all_unknown(), "stopped");
 
@@ -143,7 +143,7 @@ async fn gauges_that_nobody_keeps_up_to_date_are_not_a_number() {
 }
 
 #[tokio::test]
-async fn no_time_at_all_is_refused() {
+async fn an_interval_or_timeout_of_zero_is_refused() {
     let monitor = || Monitor::new(Arc::new(MemoryStore::new()));
     for monitor in [monitor().interval(Duration::ZERO), monitor().timeout(Duration::ZERO)] {
         let refused = monitor.spawn().expect_err("refused");

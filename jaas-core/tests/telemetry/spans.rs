@@ -1,4 +1,4 @@
-//! The spans are those of their table, and tell of one event by its key.
+//! The spans are those of their table, and follow one event by its key.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ async fn every_field_has_its_value() {
                 ("trace_id", TRACE_ID),
             ],
         ),
-        ("jaas.handle", &[("handler", "as told"), ("mode", "plain"), ("outcome", "done")]),
+        ("jaas.handle", &[("handler", "scripted"), ("mode", "plain"), ("outcome", "done")]),
     ] {
         let span = only(&spans, span);
         for (name, value) in values {
@@ -128,13 +128,13 @@ async fn one_key_leads_from_the_delivery_to_the_handler_and_row_and_fence_to_the
         (claim.metadata.name(), field(claim, "claimed"), field(claim, "worker")),
         ("jaas.claim", "1", "w-1")
     );
-    // What the handler itself logs is inside of its span.
+    // The handler's own logs are inside its span.
     let at_work = lines.lines().into_iter().find(|line| line.target == "app").expect("it was at work");
     assert_eq!(name(&spans, at_work.span), Some("jaas.handle"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn how_a_handler_ended_is_told_by_its_span() {
+async fn the_span_of_a_handler_records_how_it_ended() {
     for (key, outcomes) in [
         ("ignore-1", &["ignored"][..]),
         ("permanent-1", &["permanent"]),
@@ -163,7 +163,7 @@ async fn how_a_handler_ended_is_told_by_its_span() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_authentic_has_no_key_and_settings_have_their_reply() {
+async fn an_unauthentic_delivery_has_no_key_and_settings_have_their_reply() {
     let lines = Lines::default();
     let _listening = lines.listen();
     let receiver = receiver(Inbox::new(Arc::new(MemoryStore::new()))).build().expect("good");

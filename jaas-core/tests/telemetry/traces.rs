@@ -1,4 +1,4 @@
-//! A trace context comes in with a delivery and is there wherever the event is.
+//! A trace context arrives with a delivery and follows the event.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,14 +14,14 @@ use tracing::{Instrument as _, Span};
 use crate::lines::Lines;
 use crate::world::{AsTold, TRACE_ID, TRACEPARENT, deliver, deliver_in, handlers, receiver, worker};
 
-/// A tracing system that knows which span is in which trace.
+/// A tracing system that knows the trace of each span.
 #[derive(Clone, Default)]
 struct Propagator(Arc<Mutex<Known>>);
 
 #[derive(Default)]
 struct Known {
     traces: HashMap<u64, TraceContext>,
-    /// The name of each span that was made part of a trace, and the trace.
+    /// The name of each span that joined a trace, and the trace.
     extracted: Vec<(&'static str, TraceContext)>,
 }
 

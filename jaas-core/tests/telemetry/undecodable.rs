@@ -23,7 +23,7 @@ const TEXT: &str = r#"{"idempotencyKey":"text","eventType":"PARTICIPANT_JOINED",
 const ODD_NAMES: &str = r#"{"\ud800":1,"idempotencyKey":"odd","eventType":"PARTICIPANT_JOINED","\udc00":{"\ud800":1},"data":{"participantId":"p1","name":"Guest","\ud800":1,"x\udfff":{"\ud800":{}},"custom":{"\ud800":1,"b":2}}}"#;
 const UNKNOWN_TYPE: &str = r#"{"idempotencyKey":"new","eventType":"WHITEBOARD_OPENED","data":[1]}"#;
 
-/// Knows joins, and nothing of what does not decode.
+/// Handles joins, and nothing that does not decode.
 #[derive(Clone, Default)]
 struct Joins(Arc<Mutex<Vec<String>>>);
 
@@ -37,7 +37,7 @@ impl EventHandler for Joins {
     }
 }
 
-/// Looks into what does not decode.
+/// Inspects data that does not decode.
 struct Salvages;
 
 #[async_trait]
@@ -50,7 +50,7 @@ impl EventHandler for Salvages {
     }
 }
 
-/// Wants dead letters of what does not decode.
+/// Wants dead letters for data that does not decode.
 struct Strict;
 
 #[async_trait]
@@ -90,7 +90,7 @@ fn warnings(lines: &Lines) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_ignored_with_what_did_not_decode_warned_of_once_counted_found_and_replayed() {
+async fn it_is_ignored_with_the_reason_logged_once_counted_found_and_replayed() {
     let (lines, recorder) = (Lines::default(), DebuggingRecorder::new());
     let snapshotter = recorder.snapshotter();
     let _listening = lines.listen();
@@ -120,7 +120,7 @@ async fn it_is_ignored_with_what_did_not_decode_warned_of_once_counted_found_and
     }
     assert_eq!(counted(&snapshotter, "data"), 2);
 
-    // A version that looks into it, or decodes it, gets it again.
+    // A version that inspects it, or decodes it, gets it again.
     let joins = EventQuery {
         state: Some(EventState::Ignored),
         event_type: Some("PARTICIPANT_JOINED".to_owned()),
@@ -147,7 +147,7 @@ async fn a_handler_that_says_so_makes_a_dead_letter_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_store_it_is_warned_of_too() {
+async fn without_a_store_it_is_logged_too() {
     let lines = Lines::default();
     let _listening = lines.listen();
     let direct = Direct::builder(Handlers::new().plain("mine", Joins::default())).build().expect("good");

@@ -1,4 +1,4 @@
-//! A handler that does what the key of an event says, and a worker and a receiver around it.
+//! A handler that does what the key of an event requests, and a worker and a receiver around it.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ pub(crate) const SECRET: &str = "whsec_00000000000000000000000000000000";
 pub(crate) const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 pub(crate) const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-/// Does what stands in the key before the first `-`, and keeps the traces it was given.
+/// Does what the key says before the first `-`, and keeps the traces it was given.
 #[derive(Clone, Default)]
 pub(crate) struct AsTold(pub(crate) Arc<Mutex<Vec<Option<TraceContext>>>>);
 
@@ -40,7 +40,7 @@ impl EventHandler for AsTold {
 }
 
 pub(crate) fn handlers(handler: AsTold) -> Handlers {
-    Handlers::new().plain("as told", handler)
+    Handlers::new().plain("scripted", handler)
 }
 
 pub(crate) fn worker<S: EventStore<Tx = ()>>(store: S, handler: AsTold) -> WorkerBuilder<S> {
@@ -53,7 +53,7 @@ pub(crate) fn receiver(dispatcher: impl Dispatcher) -> ReceiverBuilder {
     Receiver::builder("main", auth, dispatcher).clock(|| NOW)
 }
 
-/// A body, signed three seconds ago, as a proxy with tracing passes it on.
+/// A body, signed three seconds ago, as a proxy with tracing forwards it.
 pub(crate) async fn deliver(receiver: &Receiver, body: impl Into<bytes::Bytes>) -> jaas_core::Reply {
     deliver_in(receiver, body, TRACEPARENT).await
 }

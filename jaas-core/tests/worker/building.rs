@@ -16,7 +16,7 @@ fn a_worker_is_built_with_the_defaults() {
 }
 
 #[test]
-fn limits_of_zero_are_refused_by_name() {
+fn values_of_zero_are_refused_by_name() {
     for (worker, name) in [
         (builder().concurrency(0), "concurrency"),
         (builder().lease(Duration::ZERO), "lease"),
@@ -31,7 +31,7 @@ fn limits_of_zero_are_refused_by_name() {
 }
 
 #[test]
-fn a_time_limit_of_zero_or_for_a_handler_that_is_not_there_is_refused_by_name() {
+fn a_timeout_of_zero_or_for_a_handler_that_does_not_exist_is_refused_by_name() {
     let limited = |name: &str, limit| {
         let handlers = Handlers::new().plain("archive", Recorder::new()).timeout(name, limit);
         Worker::builder(MemoryStore::new(), handlers.plain("audit", Recorder::new())).build()
@@ -41,7 +41,7 @@ fn a_time_limit_of_zero_or_for_a_handler_that_is_not_there_is_refused_by_name() 
         [("archive", Duration::ZERO), ("archve", Duration::from_secs(1)), ("audit", Duration::MAX)]
     {
         let error = limited(name, limit).expect_err("refused").to_string();
-        assert!(error.contains(&format!("{name:?}")) && error.contains("time limit"), "{error}");
+        assert!(error.contains(&format!("{name:?}")) && error.contains("timeout"), "{error}");
     }
 }
 
@@ -52,7 +52,7 @@ fn a_worker_without_a_handler_is_refused() {
 }
 
 #[test]
-fn handlers_need_plain_names_of_their_own() {
+fn handlers_need_plain_unique_names() {
     let named = |names: &[&'static str]| {
         let handlers =
             names.iter().fold(Handlers::new(), |handlers, name| handlers.plain(*name, Recorder::new()));

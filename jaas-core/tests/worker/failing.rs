@@ -1,4 +1,4 @@
-//! What becomes of events whose handler fails.
+//! The outcome of events whose handler fails.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use jaas_core::{Backoff, Handled, HandlerError, Handlers};
 use crate::world::{Acting, HOUR, MINUTE, Run, SECOND, World};
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_handler_is_run_again_after_a_growing_back_off_with_growing_attempts() {
+async fn a_failing_handler_runs_again_after_a_growing_back_off_with_growing_attempts() {
     let world = World::new();
     let handler = failing_until(&world, 5);
     let backoff = Backoff::default().initial_delay(10 * SECOND).max_delay(40 * SECOND);
@@ -26,11 +26,11 @@ async fn a_failing_handler_is_run_again_after_a_growing_back_off_with_growing_at
     }
     let event = world.event("k").await;
     assert_eq!((event.failures, event.crashes, event.interruptions), (4, 0, 0));
-    assert_eq!(event.note.as_deref(), Some("handler: no (4)"), "the last error stays to be seen");
+    assert_eq!(event.note.as_deref(), Some("handler: no (4)"), "the last error stays visible");
 }
 
 #[tokio::test(start_paused = true)]
-async fn g5_an_event_that_used_up_its_attempts_is_a_dead_letter_with_its_last_error() {
+async fn g5_an_event_with_exhausted_attempts_is_a_dead_letter_with_its_last_error() {
     let world = World::new();
     let handler = failing_until(&world, u32::MAX);
     let backoff = Backoff::default().max_failures(3);
@@ -44,7 +44,7 @@ async fn g5_an_event_that_used_up_its_attempts_is_a_dead_letter_with_its_last_er
 
     let dead = EventQuery { state: Some(EventState::Dead), ..EventQuery::default() };
     assert_eq!(world.store.events(&dead).await.expect("listed").items.len(), 1);
-    let note = AuditNote::new("operator", "the handler is mended");
+    let note = AuditNote::new("operator", "the handler is fixed");
     world.store.replay(event.id, &note, jaas_core::Clock::now(&world.clock)).await.expect("replayed");
     let runs = handler.wait_for(4).await;
     assert_eq!(runs[3].attempt, 1, "as if new");
@@ -66,7 +66,7 @@ async fn a_handler_that_asks_for_a_later_retry_gets_it_within_the_longest_wait()
 }
 
 #[tokio::test(start_paused = true)]
-async fn g5_a_permanent_failure_is_a_dead_letter_at_once() {
+async fn g5_a_permanent_failure_is_a_dead_letter_immediately() {
     let world = World::new();
     let handler = world.answering(|_| Err(HandlerError::permanent("no such meeting")));
     let _worker = world.worker(&handler).build().expect("built").spawn();
@@ -93,7 +93,7 @@ async fn a_panic_is_a_failure_that_is_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn exceeding_the_time_limit_is_a_failure_that_is_retried() {
+async fn exceeding_the_timeout_is_a_failure_that_is_retried() {
     let world = World::new();
     let handler = world.acting(|delivery| async move {
         if delivery.attempt == 1 {
@@ -105,13 +105,13 @@ async fn exceeding_the_time_limit_is_a_failure_that_is_retried() {
     world.arrives("k", None, 0).await;
     let event = world.event_when("k", |event| event.failures == 1).await;
     assert_eq!(world.elapsed(), 20 * SECOND);
-    assert_eq!(event.note.as_deref(), Some("handler: the handler exceeded its time limit of 20s"));
+    assert_eq!(event.note.as_deref(), Some("handler: the handler exceeded its timeout of 20s"));
     world.is_done("k").await;
     assert_eq!(event.crashes, 0, "its lease was renewed until then");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_with_a_time_limit_of_its_own_has_that_one_and_the_others_the_workers() {
+async fn a_handler_with_its_own_timeout_has_that_one_and_the_others_the_workers() {
     let world = World::new();
     let hanging = world.acting(|delivery| async move {
         if delivery.attempt == 1 {
@@ -131,7 +131,7 @@ async fn a_handler_with_a_time_limit_of_its_own_has_that_one_and_the_others_the_
     world.arrives("k", None, 0).await;
     let event = world.event_when("k", |event| event.failures == 1).await;
     let note = [("long", 50), ("plain", 20), ("short", 2), ("transactional", 5)]
-        .map(|(name, limit)| format!("{name}: the handler exceeded its time limit of {limit}s"));
+        .map(|(name, limit)| format!("{name}: the handler exceeded its timeout of {limit}s"));
     assert_eq!(event.note, Some(note.join("; ")));
     assert_eq!(world.elapsed(), (50 + 20 + 2 + 5) * SECOND);
     world.is_done("k").await;
@@ -154,7 +154,7 @@ async fn a_failing_event_does_not_hold_up_other_sessions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn g5_what_nobody_handles_is_ignored_and_can_be_found() {
+async fn g5_an_event_that_no_handler_implements_is_ignored_and_can_be_found() {
     struct Nothing;
     impl jaas_core::EventHandler for Nothing {}
     let world = World::new();

@@ -1,4 +1,4 @@
-//! Events that the store gives straight to a worker.
+//! Events that the store hands directly to a worker.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::store::{Fault, Op, TestStore};
 use crate::world::{HOUR, MINUTE, SECOND, World};
 
 #[tokio::test(start_paused = true)]
-async fn what_is_handed_over_is_run_at_once_without_a_claim() {
+async fn a_handed_over_event_runs_immediately_without_a_claim() {
     let world = World::over(TestStore::silent());
     let handler = world.taking(SECOND);
     let _worker = world.worker(&handler).build().expect("built").spawn();
@@ -28,7 +28,7 @@ async fn what_is_handed_over_is_run_at_once_without_a_claim() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_handed_over_and_what_is_claimed_share_the_places() {
+async fn handed_over_and_claimed_events_share_the_slots() {
     let world = World::new();
     let handler = world.taking(SECOND);
     let _worker = world.worker(&handler).concurrency(3).build().expect("built").spawn();
@@ -37,16 +37,16 @@ async fn what_is_handed_over_and_what_is_claimed_share_the_places() {
         assert!(world.is_handed_over(&format!("k{number}"), None).await);
     }
     for number in 4..=9 {
-        assert!(!world.is_handed_over(&format!("k{number}"), None).await, "every place is taken");
+        assert!(!world.is_handed_over(&format!("k{number}"), None).await, "every slot is taken");
     }
     world.all_settled().await;
     let mut starts: Vec<Duration> = handler.runs().iter().map(|run| run.at - MINUTE).collect();
     starts.sort();
-    // Gathering those that finish together takes two milliseconds.
+    // Collecting events that finish together takes two milliseconds.
     for (index, start) in starts.iter().enumerate() {
         let turn = u32::try_from(index / 3).expect("small");
-        assert!(*start >= turn * SECOND, "more than three at once: {starts:?}");
-        assert!(*start <= turn * SECOND + SECOND / 10, "a place stays empty: {starts:?}");
+        assert!(*start >= turn * SECOND, "more than three at the same time: {starts:?}");
+        assert!(*start <= turn * SECOND + SECOND / 10, "a slot stays empty: {starts:?}");
     }
     assert_eq!(starts.len(), 9);
 }
@@ -65,7 +65,7 @@ async fn nothing_is_handed_over_before_the_first_claim() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_handed_over_while_more_waits_than_could_be_claimed() {
+async fn nothing_is_handed_over_while_more_events_wait_than_could_be_claimed() {
     let world = World::new();
     let handler = world.taking(SECOND);
     for key in ["a", "b", "c"] {
@@ -77,7 +77,7 @@ async fn nothing_is_handed_over_while_more_waits_than_could_be_claimed() {
     world.is_done("a").await;
     world.is_done("b").await;
     yield_now().await;
-    assert!(world.store.hand_over_to().slot().is_none(), "there is room, but it is for what waits");
+    assert!(world.store.hand_over_to().slot().is_none(), "there is room, but it is for waiting events");
     world.store.mend();
     world.is_done("c").await;
     assert!(world.store.hand_over_to().slot().is_some());
@@ -97,7 +97,7 @@ async fn nothing_is_handed_over_with_a_settle_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slot_that_was_not_used_is_room_for_what_waits() {
+async fn an_unused_slot_is_room_for_a_waiting_event() {
     let world = World::new();
     let handler = world.taking(SECOND);
     let _worker = world.worker(&handler).concurrency(1).lease(HOUR).build().expect("built").spawn();
@@ -106,7 +106,7 @@ async fn a_slot_that_was_not_used_is_room_for_what_waits() {
     let slot = to.slot().expect("room");
     world.arrives("k", None, 0).await;
     sleep(SECOND).await;
-    assert_eq!(handler.runs().len(), 0, "its place is taken");
+    assert_eq!(handler.runs().len(), 0, "its slot is taken");
     drop(slot);
     assert!(to.slot().is_none(), "older events go first");
     assert_eq!(handler.wait_for(1).await[0].at, 61 * SECOND);
@@ -130,7 +130,7 @@ async fn an_event_of_a_session_that_is_handed_over_is_followed_by_the_next_one()
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lease_of_what_was_handed_over_is_renewed() {
+async fn the_lease_of_a_handed_over_event_is_renewed() {
     let world = World::over(TestStore::silent());
     let handler = world.taking(5 * MINUTE);
     let worker = || world.worker(&handler).handler_timeout(HOUR).build().expect("built");
@@ -160,7 +160,7 @@ async fn nothing_is_handed_over_to_a_worker_that_stopped() {
     world.arrives("late", None, 0).await;
     let claim = world.store.claim_for(&to, jaas_core::Clock::now(&world.clock)).await;
     let lease = claim.lease;
-    let refused = taken_before.give(claim).expect_err("the worker takes nothing new");
+    let refused = taken_before.give(claim).expect_err("the worker takes no new events");
     assert_eq!(refused.lease, lease, "and gives it back");
     assert_eq!(stopping.await.expect("no panic").drained, 1);
     assert!(to.is_closed() && to.slot().is_none());
@@ -168,7 +168,7 @@ async fn nothing_is_handed_over_to_a_worker_that_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_handed_over_just_before_a_worker_stops_is_run_within_the_grace_period() {
+async fn an_event_handed_over_just_before_a_worker_stops_runs_within_the_grace_period() {
     let world = World::over(TestStore::silent());
     let handler = world.taking(10 * SECOND);
     let worker = world.worker(&handler).build().expect("built").spawn();
@@ -180,7 +180,7 @@ async fn what_was_handed_over_just_before_a_worker_stops_is_run_within_the_grace
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_handed_over_just_before_a_worker_stops_without_grace_is_given_back() {
+async fn an_event_handed_over_just_before_a_worker_stops_without_grace_is_given_back() {
     let world = World::over(TestStore::silent());
     let handler = world.taking(10 * SECOND);
     let worker = world.worker(&handler).build().expect("built").spawn();

@@ -24,7 +24,7 @@ async fn every_handler_sees_every_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_failure_of_one_handler_does_not_run_the_others_again() {
+async fn after_the_failure_of_one_handler_the_others_do_not_run_again() {
     let world = World::new();
     let well = world.answering(|_| Ok(Handled::Done));
     let failing = failing_once(&world);
@@ -72,7 +72,7 @@ async fn an_event_is_retried_as_long_as_one_handler_asks_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_added_between_attempts_is_run_and_those_that_are_done_are_not() {
+async fn a_handler_added_between_attempts_runs_and_those_that_are_done_do_not() {
     let world = World::new();
     let (done, added) = (world.answering(|_| Ok(Handled::Done)), world.answering(|_| Ok(Handled::Done)));
     let failing = failing_once(&world);
@@ -89,7 +89,7 @@ async fn a_handler_added_between_attempts_is_run_and_those_that_are_done_are_not
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_renamed_between_attempts_is_run_again() {
+async fn a_handler_renamed_between_attempts_runs_again() {
     let world = World::new();
     let renamed = world.answering(|_| Ok(Handled::Done));
     let failing = failing_once(&world);

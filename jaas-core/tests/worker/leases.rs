@@ -1,4 +1,4 @@
-//! Who may run an event, and for how long.
+//! Which worker may run an event, and for how long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ async fn g4_no_takeover_of_live_work() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn g4_a_handler_whose_lease_was_lost_is_cut_off() {
+async fn g4_a_handler_whose_lease_was_lost_is_aborted() {
     let world = World::new();
     let (handler, cut_off) = endless(&world);
     let _worker = world.worker(&handler).lease(15 * SECOND).build().expect("built").spawn();
@@ -40,10 +40,10 @@ async fn g4_a_handler_whose_lease_was_lost_is_cut_off() {
     assert_eq!(
         (event.state, event.failures, event.interruptions),
         (EventState::Running, 0, 0),
-        "left to the other"
+        "left to the other worker"
     );
 
-    // The place is free for other work.
+    // The slot is free for other work.
     world.arrives("k2", None, 0).await;
     handler.wait_for(2).await;
 }
@@ -52,8 +52,8 @@ async fn g4_a_handler_whose_lease_was_lost_is_cut_off() {
 async fn g4_the_outcome_of_a_run_whose_lease_was_lost_is_not_recorded() {
     for outcome in [Ok(Handled::Done), Ok(Handled::ignored("no")), Err("no")] {
         let world = World::new();
-        let told = Arc::new(Semaphore::new(0));
-        let (waits, answer) = (told.clone(), outcome.clone());
+        let go_on = Arc::new(Semaphore::new(0));
+        let (waits, answer) = (go_on.clone(), outcome.clone());
         let handler = world.acting(move |_| {
             let (waits, answer) = (waits.clone(), answer.clone());
             async move {
@@ -65,7 +65,7 @@ async fn g4_the_outcome_of_a_run_whose_lease_was_lost_is_not_recorded() {
         world.arrives("k", None, 0).await;
         handler.wait_for(1).await;
         let other = taken_over(&world).await;
-        told.add_permits(1);
+        go_on.add_permits(1);
         worker.stop(SECOND).await;
         let event = world.event("k").await;
         assert_eq!((event.state, event.failures), (EventState::Running, 0), "after {outcome:?}");
@@ -81,7 +81,7 @@ async fn g4_the_outcome_of_a_run_whose_lease_was_lost_is_not_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_crash_the_event_is_run_again_when_its_lease_ends() {
+async fn after_a_crash_the_event_runs_again_when_its_lease_ends() {
     let world = World::new();
     let (handler, cut_off) = endless(&world);
     let worker = world.worker(&handler).build().expect("built").spawn();
@@ -93,7 +93,7 @@ async fn after_a_crash_the_event_is_run_again_when_its_lease_ends() {
     let next = world.taking(SECOND);
     let _worker = world.worker(&next).build().expect("built").spawn();
     let run = next.wait_for(1).await.remove(0);
-    assert_eq!(cut_off.load(Ordering::SeqCst), 1, "dropping the handle cuts off the handlers");
+    assert_eq!(cut_off.load(Ordering::SeqCst), 1, "dropping the handle aborts the handlers");
     assert_eq!(run.at - crashed, 15 * SECOND);
     assert_eq!(run.attempt, 2);
     world.is_done("k").await;
@@ -137,7 +137,7 @@ async fn g4_a_worker_does_not_take_over_its_own_live_work_when_the_clock_jumps()
     assert_eq!((world.event("k").await.crashes, handler.runs().len()), (0, 1));
 }
 
-/// A handler that never ends, and counts how often it was cut off.
+/// A handler that never ends, and counts how often it was aborted.
 fn endless(world: &World) -> (Acting, Arc<AtomicUsize>) {
     struct CutOff(Arc<AtomicUsize>);
     impl Drop for CutOff {
@@ -157,7 +157,7 @@ fn endless(world: &World) -> (Acting, Arc<AtomicUsize>) {
     (handler, count)
 }
 
-/// Another process, whose clock is far ahead, takes the running event for crashed.
+/// Another process, whose clock is far ahead, considers the running event crashed.
 async fn taken_over(world: &World) -> Claim {
     let later = world.clock.now().saturating_add(HOUR);
     let claims = world.store.claim(&ClaimRequest::new("other", later, 10)).await.expect("claimed");

@@ -1,4 +1,4 @@
-//! What the worker does while the store does not answer, and after.
+//! What the worker does while the store is unavailable, and after.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::store::{EVERY_OP, Fault, Op};
 use crate::world::{HOUR, MINUTE, SECOND, World, within};
 
 #[tokio::test(start_paused = true)]
-async fn the_worker_waits_for_the_store_and_goes_on_by_itself() {
+async fn the_worker_waits_for_the_store_and_continues_by_itself() {
     let world = World::new();
     let handler = world.taking(SECOND);
     let _worker = world.worker(&handler).poll_interval(SECOND).build().expect("built").spawn();
@@ -38,7 +38,7 @@ async fn a_worker_that_polls_rarely_does_not_wait_out_its_poll_interval_after_an
 }
 
 #[tokio::test(start_paused = true)]
-async fn not_knowing_when_the_next_event_is_due_is_an_outage_too() {
+async fn an_unknown_due_time_is_an_outage_too() {
     let world = World::new();
     let handler = world.taking(SECOND);
     world.store.fail_times(Op::NextDue, 3);
@@ -125,7 +125,7 @@ fn moments_in_a_renewal_interval() -> impl Iterator<Item = Duration> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outcome_whose_answer_was_lost_is_not_produced_again() {
+async fn an_outcome_whose_response_was_lost_is_not_produced_again() {
     let world = World::new();
     let handler = world.answering(|delivery| match delivery.attempt {
         1 => Err("no".into()),
@@ -142,7 +142,7 @@ async fn an_outcome_whose_answer_was_lost_is_not_produced_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_goes_on_while_its_lease_cannot_be_renewed() {
+async fn a_handler_continues_while_its_lease_cannot_be_renewed() {
     let world = World::new();
     let handler = world.taking(MINUTE);
     let _worker = world.worker(&handler).lease(30 * SECOND).build().expect("built").spawn();
@@ -155,7 +155,7 @@ async fn a_handler_goes_on_while_its_lease_cannot_be_renewed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_failed_renewal_does_not_make_the_worker_deaf_to_new_events() {
+async fn after_one_failed_renewal_the_worker_still_notices_new_events() {
     let world = World::new();
     let handler = world.taking(MINUTE);
     let _worker = world.worker(&handler).build().expect("built").spawn();
@@ -163,14 +163,14 @@ async fn one_failed_renewal_does_not_make_the_worker_deaf_to_new_events() {
     handler.wait_for(1).await;
     world.store.fail_times(Op::Renew, 1);
     sleep(12 * SECOND).await;
-    assert_eq!(world.store.calls(Op::Renew), 2, "the first failed, the second was well");
+    assert_eq!(world.store.calls(Op::Renew), 2, "the first failed, the second succeeded");
     world.arrives("new", None, 0).await;
     let runs = within(SECOND, handler.wait_for(2)).await;
     assert_eq!(runs[1].key, "new");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_inside_transactions_is_waited_out_and_no_failure_of_the_handler() {
+async fn an_outage_inside_transactions_is_waited_out_and_is_not_a_failure_of_the_handler() {
     let world = World::new();
     let handler = world.answering(|_| Ok(Handled::Done));
     let handlers = Handlers::new().transactional("handler", handler.clone());
@@ -184,7 +184,7 @@ async fn an_outage_inside_transactions_is_waited_out_and_no_failure_of_the_handl
 }
 
 #[tokio::test(start_paused = true)]
-async fn g3_a_transaction_whose_answer_was_lost_is_not_run_again() {
+async fn g3_a_transaction_whose_response_was_lost_does_not_run_again() {
     let world = World::new();
     let (first, second) = (world.answering(|_| Ok(Handled::Done)), world.answering(|_| Ok(Handled::Done)));
     let handlers =

@@ -84,7 +84,7 @@ async fn polls_are_spread_over_the_last_quarter_of_the_interval() {
     let mut waits: Vec<Duration> = polled_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(waits.len() > 70, "{} polls in two hours", waits.len());
     for wait in &waits {
-        // They are looked at every second.
+        // They are looked at once per second.
         assert!(*wait >= 74 * SECOND && *wait <= 101 * SECOND, "{wait:?}");
     }
     waits.sort();

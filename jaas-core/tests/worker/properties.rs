@@ -1,4 +1,4 @@
-//! What holds for every interleaving.
+//! Properties of every interleaving.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -107,7 +107,7 @@ async fn holds(case: Case) -> Result<(), TestCaseError> {
     for run in &runs {
         let number = number_of(&run.key);
         let failures = case.events[number].failures;
-        prop_assert!(run.attempt <= failures + 1, "{} was run after it had succeeded", run.key);
+        prop_assert!(run.attempt <= failures + 1, "{} ran after it had succeeded", run.key);
         *successes.entry(number).or_default() += usize::from(run.attempt == failures + 1);
     }
     let all: BTreeSet<usize> = (0..case.events.len()).collect();

@@ -1,4 +1,4 @@
-//! When events are run, and in which order.
+//! When events run, and in which order.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use crate::store::TestStore;
 use crate::world::{Acting, HOUR, MINUTE, SECOND, World};
 
 #[tokio::test(start_paused = true)]
-async fn an_accepted_event_is_handled_at_once_and_not_at_the_next_poll() {
+async fn an_accepted_event_is_handled_immediately_and_not_at_the_next_poll() {
     let world = World::new();
     let handler = world.taking(SECOND);
     let _worker = world.worker(&handler).build().expect("built").spawn();
@@ -28,7 +28,7 @@ async fn an_accepted_event_is_handled_at_once_and_not_at_the_next_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_stored_before_the_worker_started_is_handled_at_once() {
+async fn an_event_stored_before_the_worker_started_is_handled_immediately() {
     let world = World::new();
     let handler = world.taking(SECOND);
     world.arrives("k", Some("s"), 0).await;
@@ -49,7 +49,7 @@ async fn work_that_nothing_announced_is_found_within_the_poll_interval() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_handlers_run_at_once_than_allowed() {
+async fn no_more_handlers_run_concurrently_than_allowed() {
     let world = World::new();
     let (running, handler) = counting(&world);
     for number in 0..20 {
@@ -58,7 +58,7 @@ async fn no_more_handlers_run_at_once_than_allowed() {
     let _worker = world.worker(&handler).concurrency(3).build().expect("built").spawn();
     world.all_settled().await;
     assert_eq!(running.lock().expect("unpoisoned").most, 3);
-    assert_eq!(world.elapsed(), 7 * SECOND, "and no place stays empty");
+    assert_eq!(world.elapsed(), 7 * SECOND, "and no slot stays empty");
     assert_eq!(handler.runs().len(), 20);
 }
 
@@ -119,7 +119,7 @@ async fn an_earlier_event_that_arrives_within_the_settle_window_overtakes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_event_is_run_although_later_ones_are_done() {
+async fn a_late_event_runs_although_later_ones_are_done() {
     let world = World::new();
     let handler = world.taking(SECOND);
     let _worker = world.worker(&handler).build().expect("built").spawn();
@@ -131,7 +131,7 @@ async fn a_late_event_is_run_although_later_ones_are_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_workers_share_the_work_and_no_event_is_run_twice() {
+async fn two_workers_share_the_work_and_no_event_runs_twice() {
     let world = World::new();
     let (running, handler) = counting(&world);
     let worker = || world.worker(&handler).concurrency(5).build().expect("built").spawn();
@@ -154,7 +154,7 @@ struct Running {
     two_of_a_session: bool,
 }
 
-/// A handler that takes a second and notes who runs at the same time.
+/// A handler that takes a second and records which sessions run at the same time.
 fn counting(world: &World) -> (Arc<Mutex<Running>>, Acting) {
     let running = Arc::new(Mutex::new(Running::default()));
     let noted = running.clone();

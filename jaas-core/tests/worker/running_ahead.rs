@@ -1,4 +1,4 @@
-//! Events of a session that are run while what was done before them is recorded.
+//! Events of a session that run while earlier results are recorded.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::world::{SECOND, World};
 
 const RECORDING: Duration = Duration::from_millis(5);
 
-/// A session of so many events, whose successes take a while to be recorded.
+/// A session of this many events, whose successes take a while to be recorded.
 async fn hot_session(events: i64) -> World {
     let world = World::over(TestStore::new().recording_in(RECORDING));
     for number in 0..events {
@@ -25,7 +25,7 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_is_worked_off_faster_than_one_event_a_commit() {
+async fn a_session_advances_faster_than_one_event_per_commit() {
     let world = hot_session(200).await;
     let handler = world.answering(|_| Ok(Handled::Done));
     let _worker = world.worker(&handler).build().expect("built").spawn();
@@ -38,7 +38,7 @@ async fn a_session_is_worked_off_faster_than_one_event_a_commit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_handler_is_recorded_of_an_event_that_is_run_ahead() {
+async fn every_handler_of_an_event_that_runs_ahead_is_recorded() {
     let world = hot_session(50).await;
     let (a, b) = (world.answering(|_| Ok(Handled::Done)), world.answering(|_| Ok(Handled::Done)));
     let none = world.answering(|_| Ok(Handled::ignored("not mine")));
@@ -55,7 +55,7 @@ async fn every_handler_is_recorded_of_an_event_that_is_run_ahead() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_arrives_late_runs_next_although_others_were_listed_before() {
+async fn an_event_that_arrives_late_runs_next_although_others_were_listed_before() {
     let world = hot_session(100).await;
     let arriving = world.clone();
     let handler = world.acting(move |delivery| {
@@ -78,7 +78,7 @@ async fn one_that_arrives_late_runs_next_although_others_were_listed_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_is_of_no_use_after_a_moment() {
+async fn a_list_expires_after_a_moment() {
     let world = World::over(TestStore::silent().recording_in(RECORDING));
     for number in 0..20 {
         world.arrives(&number.to_string(), Some("hot"), number * 10).await;
@@ -87,7 +87,7 @@ async fn a_list_is_of_no_use_after_a_moment() {
     let _worker = world.worker(&handler).build().expect("built").spawn();
     for number in 0..19 {
         handler.wait_for(number + 1).await;
-        // Nothing tells the worker of it, as when another process has accepted it.
+        // The worker is not notified, as when another process has accepted it.
         world.arrives(&format!("late {number}"), Some("hot"), number as i64 * 10 + 5).await;
     }
     world.all_settled().await;
@@ -96,7 +96,7 @@ async fn a_list_is_of_no_use_after_a_moment() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_recorded_after_what_was_done_before_it_and_holds_back_the_rest() {
+async fn a_failure_is_recorded_after_earlier_results_and_holds_back_the_rest() {
     let world = hot_session(100).await;
     let handler =
         world.answering(|delivery| match (delivery.envelope.idempotency_key.as_str(), delivery.attempt) {
@@ -118,7 +118,7 @@ async fn a_failure_is_recorded_after_what_was_done_before_it_and_holds_back_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_is_discarded_while_it_is_run_ahead_stays_discarded() {
+async fn an_event_that_is_discarded_while_it_runs_ahead_stays_discarded() {
     let world = hot_session(100).await;
     let discarding = world.clone();
     let handler = world.acting(move |delivery| {
@@ -126,7 +126,7 @@ async fn an_event_that_is_discarded_while_it_is_run_ahead_stays_discarded() {
         async move {
             if delivery.envelope.idempotency_key == "35" {
                 let event = world.event("35").await.id;
-                let note = AuditNote::new("operator", "of no use");
+                let note = AuditNote::new("operator", "not needed");
                 world
                     .store
                     .discard(event, &note, world.clock.now())

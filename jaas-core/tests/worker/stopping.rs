@@ -1,4 +1,4 @@
-//! How a worker ends when it is told to.
+//! How a worker ends when it is stopped.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::store::{Fault, Op};
 use crate::world::{MINUTE, SECOND, World};
 
 #[tokio::test(start_paused = true)]
-async fn stopping_waits_for_running_handlers_and_takes_nothing_new() {
+async fn stopping_waits_for_running_handlers_and_takes_no_new_events() {
     let world = World::new();
     let handler = world.taking(10 * SECOND);
     let worker = world.worker(&handler).concurrency(2).build().expect("built").spawn();
@@ -28,7 +28,7 @@ async fn stopping_waits_for_running_handlers_and_takes_nothing_new() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_worker_stops_at_once() {
+async fn an_idle_worker_stops_immediately() {
     let world = World::new();
     let handler = world.taking(SECOND);
     let worker = world.worker(&handler).build().expect("built").spawn();
@@ -41,7 +41,7 @@ async fn an_idle_worker_stops_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_runs_without_a_task_of_its_own_until_its_stop_future_resolves() {
+async fn a_worker_runs_without_a_separate_task_until_its_stop_future_resolves() {
     let world = World::new();
     let handler = world.taking(10 * SECOND);
     world.arrives("k", None, 0).await;
@@ -56,7 +56,7 @@ async fn a_worker_runs_without_a_task_of_its_own_until_its_stop_future_resolves(
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_outlasts_the_grace_period_is_given_back_and_run_by_another_worker_at_once() {
+async fn an_event_that_outlasts_the_grace_period_is_given_back_and_another_worker_runs_it_immediately() {
     let world = World::new();
     let handler = world.acting(|delivery| async move {
         let short = delivery.envelope.idempotency_key == "short";
@@ -81,7 +81,7 @@ async fn what_outlasts_the_grace_period_is_given_back_and_run_by_another_worker_
 }
 
 #[tokio::test(start_paused = true)]
-async fn being_interrupted_often_is_no_failure() {
+async fn frequent_interruptions_are_not_failures() {
     let world = World::new();
     let handler = world.taking(MINUTE);
     world.arrives("k", None, 0).await;
@@ -125,9 +125,9 @@ async fn a_slow_store_does_not_make_stopping_longer_than_the_grace_period() {
             // Wakes the worker, which asks for more.
             world.arrives("k2", None, 0).await;
             sleep(6 * SECOND).await;
-            let told = world.elapsed();
+            let asked_at = world.elapsed();
             let stopped = worker.stop(grace).await;
-            let took = world.elapsed() - told;
+            let took = world.elapsed() - asked_at;
             assert!(took <= grace + SECOND / 10, "{took:?} and not {grace:?}, {op:?} is slow");
             assert!(stopped.interrupted >= 1);
             assert_eq!(world.event("k").await.interruptions, 1);
@@ -136,7 +136,7 @@ async fn a_slow_store_does_not_make_stopping_longer_than_the_grace_period() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_could_not_be_given_back_is_run_again_when_its_lease_ends() {
+async fn an_event_that_could_not_be_given_back_runs_again_when_its_lease_ends() {
     let world = World::new();
     let handler = world.taking(MINUTE);
     let worker = world.worker(&handler).build().expect("built").spawn();

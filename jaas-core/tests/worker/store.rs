@@ -1,4 +1,4 @@
-//! A memory store that can be made to fail, and tells when something happened in it.
+//! A memory store that can be made to fail, and that notifies about its calls.
 
 use std::future::Future;
 use std::sync::Mutex;
@@ -16,7 +16,7 @@ use jaas_testkit::FaultyStore;
 pub(crate) use jaas_testkit::{Fault, Op};
 use tokio::sync::watch;
 
-/// What a worker asks of a store.
+/// The operations that a worker calls.
 pub(crate) const EVERY_OP: [Op; 9] = [
     Op::Claim,
     Op::Renew,
@@ -32,7 +32,7 @@ pub(crate) const EVERY_OP: [Op; 9] = [
 pub(crate) struct TestStore {
     inner: FaultyStore<MemoryStore>,
     changes: watch::Sender<u64>,
-    /// Instead of the store's own, when workers are to hear nothing.
+    /// Replaces the store's wakeups, when workers should not be notified.
     silence: Option<watch::Sender<u64>>,
     /// How long it takes to record a success.
     recording_takes: Duration,
@@ -75,29 +75,29 @@ impl TestStore {
         self.inner.mend();
     }
 
-    /// How often this was asked for, in vain or not.
+    /// How often this was called, successfully or not.
     pub(crate) fn calls(&self, op: Op) -> u64 {
         self.inner.calls(op)
     }
 
-    /// The way to the worker that was built last.
+    /// The hand-over to the worker that was built last.
     pub(crate) fn hand_over_to(&self) -> HandOver {
         self.hand_overs.lock().expect("unpoisoned").last().expect("a worker was built").clone()
     }
 
-    /// Claims the only waiting event for a worker, which is no call of that worker's.
+    /// Claims the only waiting event for a worker, which does not count as a call of that worker.
     pub(crate) async fn claim_for(&self, to: &HandOver, now: Timestamp) -> Claim {
         let mut request = ClaimRequest::new(to.worker().clone(), now, 1);
         request.lease = to.lease();
         self.inner.inner().claim(&request).await.expect("claimed").pop().expect("one waits")
     }
 
-    /// Changes after every call of a worker's.
+    /// Changes after every call of a worker.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    async fn told<T>(&self, op: Op, call: impl Future<Output = T>) -> T {
+    async fn notifying<T>(&self, op: Op, call: impl Future<Output = T>) -> T {
         if matches!(op, Op::Complete | Op::CompleteAll) && !self.recording_takes.is_zero() {
             tokio::time::sleep(self.recording_takes).await;
         }
@@ -110,7 +110,7 @@ impl TestStore {
     }
 }
 
-/// What a worker calls is told to the test; what the test calls is not. The two are the same methods.
+/// Calls of a worker notify the test; calls of the test do not. The two are the same methods.
 macro_rules! working {
     ($($op:ident $method:ident($($arg:ident: $type:ty),*) -> [$result:ty];)*) => {
         #[async_trait]
@@ -127,7 +127,7 @@ macro_rules! working {
             }
 
             $(async fn $method(&self, $($arg: $type),*) -> $result {
-                self.told(Op::$op, self.inner.$method($($arg),*)).await
+                self.notifying(Op::$op, self.inner.$method($($arg),*)).await
             })*
         }
     };

@@ -1,4 +1,4 @@
-//! What the tests share: a store, a clock that follows the paused time, and handlers that act as they are told.
+//! Shared by the tests: a store, a clock that follows the paused time, and handlers that follow a script.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl World {
         }
     }
 
-    /// How long the world exists.
+    /// How long the world has existed.
     pub(crate) fn elapsed(&self) -> Duration {
         self.clock.now().duration_since(START)
     }
@@ -61,13 +61,13 @@ impl World {
         assert_eq!(self.accepts(&body.to_string()).await, Accepted::New);
     }
 
-    /// The same, handed over to the worker that was built last; answers whether that had room for it.
+    /// The same, handed over to the worker that was built last; returns whether that had room for it.
     pub(crate) async fn is_handed_over(&self, key: &str, session: Option<&str>) -> bool {
         let to = self.store.hand_over_to();
         let slot = to.slot();
         self.arrives(key, session, 0).await;
         let Some(slot) = slot else { return false };
-        slot.give(self.store.claim_for(&to, self.clock.now()).await).expect("the worker is there");
+        slot.give(self.store.claim_for(&to, self.clock.now()).await).expect("the worker is alive");
         true
     }
 
@@ -77,7 +77,7 @@ impl World {
         self.store.accept(delivery).await.expect("accepted")
     }
 
-    /// A worker that would not look for work by itself within a test, with one plain handler.
+    /// A worker that would not poll within a test, with one plain handler.
     pub(crate) fn worker(&self, handler: &Acting) -> WorkerBuilder<Arc<TestStore>> {
         self.worker_with(Handlers::new().plain("handler", handler.clone()))
     }
@@ -103,7 +103,7 @@ impl World {
         })
     }
 
-    /// A handler that answers at once.
+    /// A handler that returns immediately.
     pub(crate) fn answering(
         &self,
         answer: impl Fn(&Delivery) -> HandlerResult + Send + Sync + 'static,
@@ -119,7 +119,7 @@ impl World {
         self.store.events(&query).await.expect("listed").items.remove(0)
     }
 
-    /// The event once `wanted` holds for it.
+    /// The event once `wanted` is true for it.
     pub(crate) async fn event_when(&self, key: &str, wanted: impl Fn(&StoredEvent) -> bool) -> StoredEvent {
         let mut changes = self.store.changes();
         within(24 * HOUR, async {
@@ -128,7 +128,7 @@ impl World {
                 if wanted(&event) {
                     return event;
                 }
-                changes.changed().await.expect("the store is there");
+                changes.changed().await.expect("the store is alive");
             }
         })
         .await
@@ -147,7 +147,7 @@ impl World {
                 if stats.count(EventState::Waiting) + stats.count(EventState::Running) == 0 {
                     return;
                 }
-                changes.changed().await.expect("the store is there");
+                changes.changed().await.expect("the store is alive");
             }
         })
         .await;
@@ -158,7 +158,7 @@ impl World {
     }
 }
 
-/// The paused time, which can be made to jump as a wall clock does when it is set or the machine slept.
+/// The paused time, which can jump as a wall clock does when it is set or the machine slept.
 #[derive(Debug, Clone)]
 pub(crate) struct WallClock {
     tokio: TokioClock,

@@ -24,7 +24,7 @@ pub async fn accept_stores_one_row_per_key<H: Harness>() {
     assert_eq!(store.all().await.len(), 6);
 }
 
-pub async fn accept_tells_a_duplicate_from_a_conflict<H: Harness>() {
+pub async fn accept_distinguishes_a_duplicate_from_a_conflict<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
     store.stored(lone("k")).await;
@@ -75,8 +75,8 @@ pub async fn accept_keeps_the_trace_context<H: Harness>() {
     let mut claimed: Vec<_> =
         store.claimed(0).await.into_iter().map(|claim| (key_of(&claim), claim.trace, claim.lease)).collect();
     claimed.sort_by(|a, b| a.0.cmp(&b.0));
-    let told: Vec<_> = claimed.iter().map(|(key, trace, _)| (key.as_str(), trace.clone())).collect();
-    assert_eq!(told, expected);
+    let found: Vec<_> = claimed.iter().map(|(key, trace, _)| (key.as_str(), trace.clone())).collect();
+    assert_eq!(found, expected);
 
     // It leads from a dead letter to its trace, and is not personal data.
     store.fail(claimed[2].2, &final_failure("no"), at(1)).await.expect("recorded");
@@ -85,7 +85,7 @@ pub async fn accept_keeps_the_trace_context<H: Harness>() {
     assert_eq!((erased.body.len(), erased.trace), (0, Some(short)));
 }
 
-pub async fn accept_wakes_those_who_wait<H: Harness>() {
+pub async fn accept_wakes_waiting_workers<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
     let mut wakeups = store.wakeups();
@@ -102,8 +102,8 @@ pub async fn quarantine_keeps_one_row_per_endpoint_and_body<H: Harness>() {
     }
     store.quarantine(unreadable("other", b"{}", 3)).await.expect("quarantined");
     let rows = store.quarantined(PageRequest::first()).await.expect("listed").items;
-    let told: Vec<_> = rows.iter().map(|row| (&*row.endpoint, &row.body[..], row.seen)).collect();
-    assert_eq!(told, [("main", &b"\xff\xfe\0"[..], 2), ("main", b"{}", 1), ("other", b"{}", 1)]);
+    let found: Vec<_> = rows.iter().map(|row| (&*row.endpoint, &row.body[..], row.seen)).collect();
+    assert_eq!(found, [("main", &b"\xff\xfe\0"[..], 2), ("main", b"{}", 1), ("other", b"{}", 1)]);
     assert_eq!((rows[0].first_received_at, rows[0].last_received_at), (at(0), at(2)));
     assert!(rows[0].reason.contains("UTF-8"), "{}", rows[0].reason);
 }
@@ -116,7 +116,7 @@ pub async fn quarantine_is_never_claimed<H: Harness>() {
     assert!(store.all().await.is_empty());
 }
 
-pub async fn ping_answers_while_the_store_is_open<H: Harness>() {
+pub async fn ping_succeeds_while_the_store_is_open<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
     let pinging = (0..4).map(|_| {
@@ -147,7 +147,7 @@ pub async fn ping_leaves_nothing_behind<H: Harness>() {
     assert!(store.claimed(1).await.is_empty());
 }
 
-pub async fn accept_is_durable_before_it_answers<H: DurableHarness>() {
+pub async fn accept_is_durable_before_it_returns<H: DurableHarness>() {
     let harness = H::start().await;
     harness.store().stored(lone("k")).await;
     let reopened = harness.reopened().await;

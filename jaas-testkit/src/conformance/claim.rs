@@ -42,7 +42,7 @@ pub async fn claim_raises_the_fence_every_time<H: Harness>() {
     assert_eq!(first.event, third.event);
 }
 
-pub async fn claim_takes_over_when_a_lease_ran_out<H: Harness>() {
+pub async fn claim_takes_over_an_expired_lease<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
     store.stored(event("k", Some("s"), 0)).await;
@@ -76,7 +76,7 @@ pub async fn claim_runs_events_that_crashed_one_at_a_time<H: Harness>() {
 pub async fn next_due_names_the_earliest_future_event<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
-    let due = async |millis| store.next_due(at(millis)).await.expect("told");
+    let due = async |millis| store.next_due(at(millis)).await.expect("returned");
     assert_eq!(due(0).await.after, None);
     store.stored(lone("a")).await;
     assert_eq!(due(1).await.after, None, "an event that is due already is not in the future");
@@ -86,10 +86,10 @@ pub async fn next_due_names_the_earliest_future_event<H: Harness>() {
     assert_eq!(due(0).await.after, Some(Duration::from_millis(700)));
 }
 
-pub async fn next_due_tells_when_events_are_held_back<H: Harness>() {
+pub async fn next_due_reports_whether_events_are_held_back<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
-    let held_back = async |millis| store.next_due(at(millis)).await.expect("told").held_back;
+    let held_back = async |millis| store.next_due(at(millis)).await.expect("returned").held_back;
     assert!(!held_back(0).await, "nothing is there");
     store.stored(event("first", Some("s"), 0)).await;
     store.stored(event("second", Some("s"), 1)).await;
@@ -107,7 +107,7 @@ pub async fn next_due_tells_when_events_are_held_back<H: Harness>() {
     request.order.settle_window = Duration::from_millis(500);
     store.stored(event("settling", None, 200)).await;
     assert!(store.claim(&request).await.expect("claimed").is_empty());
-    let due = store.next_due(at(300)).await.expect("told");
+    let due = store.next_due(at(300)).await.expect("returned");
     assert_eq!((due.after, due.held_back), (Some(Duration::from_millis(400)), false));
     store.done(store.claimed_one(700).await.lease).await;
 

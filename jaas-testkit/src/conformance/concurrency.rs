@@ -15,7 +15,7 @@ use super::support::*;
 /// Lets others get in between.
 const A_MOMENT: Duration = Duration::from_millis(1);
 
-pub async fn accept_is_safe_for_many_at_once<H: Harness>() {
+pub async fn accept_is_safe_for_concurrent_calls<H: Harness>() {
     let harness = H::start().await;
     let mut calls = Vec::new();
     for copy in 0..8 {
@@ -50,7 +50,7 @@ pub async fn accept_is_safe_for_many_at_once<H: Harness>() {
     assert_eq!(harness.store().stats().await.expect("counted").conflicts, 5);
 }
 
-pub async fn claim_is_safe_for_many_at_once<H: Harness>() {
+pub async fn claim_is_safe_for_concurrent_calls<H: Harness>() {
     let harness = H::start().await;
     let running = Arc::new(Mutex::new(Running::default()));
     let mut accepts = Vec::new();

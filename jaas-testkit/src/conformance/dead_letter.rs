@@ -25,7 +25,7 @@ pub async fn fail_without_another_attempt_is_a_dead_letter<H: Harness>() {
     );
 }
 
-pub async fn claim_buries_an_event_that_crashed_too_often<H: Harness>() {
+pub async fn claim_dead_letters_an_event_that_crashed_too_often<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
     store.stored(lone("k")).await;
@@ -57,7 +57,7 @@ pub async fn dead_letters_are_grouped_by_type_and_error<H: Harness>() {
     }
     store.ends("ignored", EventState::Ignored, 0).await;
     let groups = store.dead_letters().await.expect("grouped");
-    let told: Vec<_> = groups
+    let found: Vec<_> = groups
         .iter()
         .map(|DeadLetterGroup { key, count, first_at, last_at, .. }| {
             (&*key.event_type, key.error.as_deref(), *count, *first_at, *last_at)
@@ -68,7 +68,7 @@ pub async fn dead_letters_are_grouped_by_type_and_error<H: Harness>() {
         ("ROOM_CREATED", Some("no room"), 2, at(30), at(35)),
         ("PARTICIPANT_JOINED", Some("No room"), 1, at(10), at(10)),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(found, expected);
 
     store.replay(store.named("0").await.id, &note(), at(60)).await.expect("replayed");
     let groups = store.dead_letters().await.expect("grouped");

@@ -36,7 +36,7 @@ pub async fn renew_names_the_leases_that_were_lost<H: Harness>() {
     assert_eq!(store.renew(&[], at(15_002), LEASE).await.expect("renewed"), []);
 }
 
-pub async fn release_makes_the_event_claimable_at_once<H: Harness>() {
+pub async fn release_makes_the_event_claimable_immediately<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
     store.stored(lone("k")).await;

@@ -28,7 +28,7 @@ pub async fn migration_opens_a_store_as_it_was<H: DurableHarness>() {
     assert_eq!(harness.store().named("running").await.state, EventState::Done, "it is the same database");
 }
 
-pub async fn migration_is_safe_for_several_at_once<H: DurableHarness>() {
+pub async fn migration_is_safe_for_concurrent_stores<H: DurableHarness>() {
     let harness = Arc::new(H::start().await);
     filled(&harness.store()).await;
     let before = Contents::of(&harness.store()).await;

@@ -122,18 +122,18 @@ pub async fn attempts_are_listed_in_pages<H: Harness>() {
         let query = &query;
         pages(3, async |page| store.attempts(&AttemptQuery { page, ..query.clone() }).await).await
     };
-    let told = |pages: Vec<Vec<Attempt>>| -> Vec<Vec<String>> {
+    let texts = |pages: Vec<Vec<Attempt>>| -> Vec<Vec<String>> {
         let what = |attempt: Attempt| attempt.error.unwrap_or_else(|| attempt.outcome.to_string());
         pages.into_iter().map(|page| page.into_iter().map(what).collect()).collect()
     };
-    let every = told(listed(AttemptQuery::default()).await);
+    let every = texts(listed(AttemptQuery::default()).await);
     assert_eq!(every, [vec!["no 0", "no 1", "no 2"], vec!["no 3", "interrupted", "no"]]);
     let of_a = AttemptQuery { event: Some(a), ..AttemptQuery::default() };
-    assert_eq!(told(listed(of_a.clone()).await), [vec!["no 0", "no 1", "no 2"], vec!["no 3", "interrupted"]]);
+    assert_eq!(texts(listed(of_a.clone()).await), [vec!["no 0", "no 1", "no 2"], vec!["no 3", "interrupted"]]);
     let interrupted = AttemptQuery { outcome: Some(AttemptOutcome::Interrupted), ..AttemptQuery::default() };
-    assert_eq!(told(listed(interrupted).await), [["interrupted"]]);
+    assert_eq!(texts(listed(interrupted).await), [["interrupted"]]);
     let crashed = AttemptQuery { outcome: Some(AttemptOutcome::Crashed), ..of_a };
-    assert_eq!(told(listed(crashed).await), [Vec::<String>::new()]);
+    assert_eq!(texts(listed(crashed).await), [Vec::<String>::new()]);
 }
 
 pub async fn audit_is_listed_in_pages<H: Harness>() {

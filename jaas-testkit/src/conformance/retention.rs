@@ -203,10 +203,10 @@ pub async fn erase_session_removes_bodies_and_keeps_keys<H: Harness>() {
         [Some("no"), None]
     );
     let entries = store.audit(PageRequest::first()).await.expect("listed").items;
-    let told: Vec<_> =
+    let found: Vec<_> =
         entries.iter().map(|entry| (entry.idempotency_key.as_str(), entry.action, entry.at)).collect();
     let erased = |key| (key, AuditAction::Erased, at(10));
-    assert_eq!(told, [erased("dead"), erased("done")]);
+    assert_eq!(found, [erased("dead"), erased("done")]);
     assert_eq!(entries[0].note, note());
 
     // A repetition is known, and its body does not come back.

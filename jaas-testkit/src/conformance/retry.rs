@@ -39,7 +39,7 @@ pub async fn fail_refuses_a_stale_lease<H: Harness>() {
     assert_eq!(store.only().await.failures, 1);
 }
 
-pub async fn attempts_tell_failures_crashes_and_interruptions_apart<H: Harness>() {
+pub async fn attempts_distinguish_failures_crashes_and_interruptions<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();
     store.stored(lone("k")).await;
@@ -60,7 +60,7 @@ pub async fn attempts_tell_failures_crashes_and_interruptions_apart<H: Harness>(
     store.done(store.claimed_one(16_002).await.lease).await;
 
     let attempts = store.attempts(&AttemptQuery::default()).await.expect("listed").items;
-    let told: Vec<_> = attempts
+    let found: Vec<_> = attempts
         .iter()
         .map(|attempt| {
             let lease = Lease { event: attempt.event, fence: attempt.fence };
@@ -73,7 +73,7 @@ pub async fn attempts_tell_failures_crashes_and_interruptions_apart<H: Harness>(
         (crashed, Some("three"), AttemptOutcome::Crashed, None, at(16_000)),
         (dead, Some("four"), AttemptOutcome::Failed, Some("no such room"), at(16_001)),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(found, expected);
     let event = store.named("k").await;
     assert_eq!((event.failures, event.crashes, event.interruptions), (2, 1, 1));
 }

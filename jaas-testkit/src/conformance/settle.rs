@@ -135,7 +135,7 @@ pub async fn run_refuses_a_stale_lease<H: DurableHarness>() {
     assert_eq!(harness.written().await, ["in time"]);
 }
 
-pub async fn rehearse_rolls_back_what_the_work_has_written<H: DurableHarness>() {
+pub async fn rehearse_rolls_back_the_writes_of_the_work<H: DurableHarness>() {
     let harness = H::start().await;
     let store = harness.store();
     let work: TxWork<<H::Store as EventStore>::Tx> = Box::new(|tx| H::write(tx, "rehearsed"));

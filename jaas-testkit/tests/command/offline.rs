@@ -1,4 +1,4 @@
-//! `jaas verify`, `fixtures`, `completions`, `--dry-run` and `--help`: what needs no server.
+//! `jaas verify`, `fixtures`, `completions`, `--dry-run` and `--help`: everything that needs no server.
 
 use jaas_core::event::EventKind;
 use jaas_core::signature::{Secret, SignatureError, Tolerance, verify};
@@ -27,17 +27,17 @@ async fn verify_names_the_mistakes_of_every_vector() {
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let ran = run(&args, &[], text(&vector["body"]).as_bytes()).await;
-        let told = ran.json();
+        let output = ran.json();
         let found: Vec<_> =
-            told["mistakes"].as_array().expect("a list").iter().map(|found| &found["mistake"]).collect();
+            output["mistakes"].as_array().expect("a list").iter().map(|found| &found["mistake"]).collect();
         let expected = vector["expected"].as_array().cloned();
-        // The command takes the header's name off by itself.
+        // The command removes the header's name by itself.
         let copied = vector["case"] == "header name and value";
         let expected = if copied { Some(Vec::new()) } else { expected };
         assert_eq!(found, expected.iter().flatten().collect::<Vec<_>>(), "{}", vector["case"]);
         let valid = expected.is_some_and(|expected| expected.is_empty());
         assert_eq!(
-            (ran.code, told["valid"].as_bool()),
+            (ran.code, output["valid"].as_bool()),
             (i32::from(!valid), Some(valid)),
             "{}",
             vector["case"]
@@ -46,7 +46,7 @@ async fn verify_names_the_mistakes_of_every_vector() {
 }
 
 #[tokio::test]
-async fn verify_tells_people_which_secret_matched_or_what_to_do() {
+async fn verify_prints_which_secret_matched_or_what_to_do() {
     let body = "{}";
     let header = "t=1760000000,v1=".to_owned() + &signed(SECRET, "1760000000.{}");
     let base = ["verify", "--body", "-", "--header", &header, "--now", "1760000001"];
@@ -65,7 +65,7 @@ async fn verify_tells_people_which_secret_matched_or_what_to_do() {
     assert!(ran.stderr.contains("JAAS_WEBHOOK_SECRET"), "{}", ran.stderr);
 }
 
-/// The base64 of a MAC, taken out of a header that the core signs.
+/// The base64 of a MAC, taken from a header that the core signs.
 fn signed(secret: &str, message: &str) -> String {
     let (t, body) = message.split_once('.').expect("t and body");
     let at = jaas_core::Timestamp::from_secs(t.parse().expect("seconds"));

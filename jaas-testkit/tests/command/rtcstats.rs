@@ -18,7 +18,7 @@ fn gzip(text: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn summary_tells_people_and_machines_why_the_call_was_bad() {
+async fn summary_explains_in_text_and_json_why_the_call_was_bad() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("stats.gz");
     std::fs::write(&path, gzip(FILE)).expect("written");
@@ -26,11 +26,11 @@ async fn summary_tells_people_and_machines_why_the_call_was_bad() {
     let ran = jaas(&["rtcstats", path, "summary"]).await.exits(0);
     assert!(ran.stdout.contains("inbound audio") && ran.stdout.contains("10.00 %"), "{}", ran.stdout);
     assert_eq!(ran.stderr, "");
-    let told = jaas(&["--json", "rtcstats", path, "summary"]).await.exits(0).json();
-    let sound = &told["connections"][0]["media"][0];
+    let output = jaas(&["--json", "rtcstats", path, "summary"]).await.exits(0).json();
+    let sound = &output["connections"][0]["media"][0];
     assert_eq!((&sound["kind"], &sound["lost"]), (&json!("audio"), &json!(0.1)));
     assert_eq!(sound["bitsPerSecond"]["mean"], json!(40_000.0));
-    assert_eq!((&told["entries"], &told["seconds"]), (&json!(3), &json!(1.0)));
+    assert_eq!((&output["entries"], &output["seconds"]), (&json!(3), &json!(1.0)));
 }
 
 #[tokio::test]
@@ -66,14 +66,14 @@ async fn series_writes_comma_separated_values_or_json() {
         "--kind",
         "audio",
     ];
-    let told = run(&args, &[], FILE.as_bytes()).await.exits(0).json();
-    assert_eq!((&told["value"], &told["ssrc"]), (&json!(5000.0), &json!(7)));
+    let output = run(&args, &[], FILE.as_bytes()).await.exits(0).json();
+    assert_eq!((&output["value"], &output["ssrc"]), (&json!(5000.0), &json!(7)));
     let args = ["rtcstats", "-", "series", "jitter", "--connection", "PC_9"];
     assert_eq!(run(&args, &[], FILE.as_bytes()).await.exits(0).stdout, "");
 }
 
 #[tokio::test]
-async fn statistics_that_are_null_are_none_and_of_another_shape_are_told() {
+async fn statistics_that_are_null_are_absent_and_of_another_shape_are_reported() {
     let null = "[\"getstats\",\"PC_0\",null,1697705842481,9]\n";
     for what in [&["summary"][..], &["expand"], &["series", "jitter"]] {
         let args = [&["rtcstats", "-"], what].concat();
@@ -83,7 +83,7 @@ async fn statistics_that_are_null_are_none_and_of_another_shape_are_told() {
         assert_eq!(among.stderr, "", "{what:?}");
         let odd = run(&args, &[], null.replace("null", "\"Ada\"").as_bytes()).await.exits(1);
         assert!(
-            odd.stderr.starts_with("jaas: line 1") && odd.stderr.contains("no object of reports"),
+            odd.stderr.starts_with("jaas: line 1") && odd.stderr.contains("not an object of reports"),
             "{}",
             odd.stderr
         );
@@ -94,11 +94,11 @@ async fn statistics_that_are_null_are_none_and_of_another_shape_are_told() {
 }
 
 #[tokio::test]
-async fn broken_lines_and_files_cut_off_are_told_and_what_is_there_is_shown() {
+async fn broken_lines_and_truncated_files_are_reported_and_their_content_is_shown() {
     let broken = format!("nonsense\n{FILE}");
     let ran = run(&["rtcstats", "-", "expand"], &[], broken.as_bytes()).await.exits(1);
     assert_eq!(ran.stdout.lines().count(), 2);
-    assert!(ran.stderr.starts_with("jaas: line 1 is no entry: it is not JSON"), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("jaas: line 1 is not an entry: it is not JSON"), "{}", ran.stderr);
     let ran = run(&["rtcstats", "-", "--strict", "summary"], &[], broken.as_bytes()).await.exits(1);
     assert!(ran.stdout.starts_with("0 entries, 1 broken lines"), "{}", ran.stdout);
     let whole = gzip(FILE);
@@ -106,6 +106,6 @@ async fn broken_lines_and_files_cut_off_are_told_and_what_is_there_is_shown() {
     assert!(ran.stdout.contains("not complete") && ran.stdout.contains("inbound audio"), "{}", ran.stdout);
     assert!(ran.stderr.contains("downloaded whole"), "{}", ran.stderr);
     let ran = jaas(&["rtcstats", "/nowhere/stats.gz", "summary"]).await.exits(2);
-    assert!(ran.stderr.contains("/nowhere/stats.gz cannot be read"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("cannot read /nowhere/stats.gz"), "{}", ran.stderr);
     jaas(&["rtcstats", "-", "nothing"]).await.exits(2);
 }

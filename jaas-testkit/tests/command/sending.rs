@@ -48,8 +48,8 @@ async fn fields_can_be_set_and_left_out() {
         "--without",
         "appId",
     ];
-    let told = jaas(&args).await.exits(0).json();
-    assert_eq!((told["idempotencyKey"].as_str(), told["status"].as_u64()), (Some("k1"), Some(200)));
+    let output = jaas(&args).await.exits(0).json();
+    assert_eq!((output["idempotencyKey"].as_str(), output["status"].as_u64()), (Some("k1"), Some(200)));
     let handled = server.handled(1).await;
     let (envelope, event) = (&handled[0].delivery.envelope, &handled[0].event);
     let Event::ParticipantJoined(joined) = event else { panic!("{event:?}") };
@@ -69,9 +69,9 @@ async fn fields_can_be_set_and_left_out() {
 async fn the_same_key_is_the_same_body_unless_another_time_is_asked_for() {
     let body = async |more: &[&str]| {
         let args = ["--json", "send", "PARTICIPANT_JOINED", "--url", "http://127.0.0.1:1/", "--dry-run"];
-        let told = jaas(&[&args, more].concat()).await.exits(0).json();
-        let body = told["body"].as_str().expect("a body").to_owned();
-        // Two clocks would have to show the same millisecond.
+        let output = jaas(&[&args, more].concat()).await.exits(0).json();
+        let body = output["body"].as_str().expect("a body").to_owned();
+        // Otherwise two clocks would have to show the same millisecond.
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         body
     };
@@ -99,7 +99,7 @@ async fn a_file_is_sent_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_to_look_at_and_exits_1() {
+async fn a_refusal_says_what_to_check_and_exits_1() {
     let server = Server::start().await;
     let ran =
         jaas(&["send", "ROOM_CREATED", "--url", &server.url, "--secret", "whsec_another"]).await.exits(1);
@@ -107,12 +107,12 @@ async fn a_refusal_says_what_to_look_at_and_exits_1() {
     assert!(!ran.stderr.contains("whsec_another") && !ran.stdout.contains("whsec_another"));
     let elsewhere = server.url.replace("jaas", "elsewhere");
     let ran = jaas(&["send", "ROOM_CREATED", "--url", &elsewhere]).await.exits(1);
-    assert!(ran.stderr.contains("nothing is mounted"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no webhook is mounted"), "{}", ran.stderr);
     server.stop().await;
 }
 
 #[tokio::test]
-async fn nobody_there_exits_3_and_wrong_use_exits_2() {
+async fn no_server_exits_3_and_wrong_usage_exits_2() {
     let url = nowhere();
     let ran = jaas(&["send", "ROOM_CREATED", "--url", &url]).await.exits(3);
     assert!(ran.stderr.contains(&url) && ran.stderr.contains("is the server running"), "{}", ran.stderr);
@@ -121,7 +121,7 @@ async fn nobody_there_exits_3_and_wrong_use_exits_2() {
         (&["send", "POLL_CREATD", "--url", &url][..], "POLL_CREATED"),
         (&["send", "--url", &url], "required"),
         (&["send", "ROOM_CREATED", "--url", "ftp://example.com"], "neither http nor https"),
-        (&["send", "ROOM_CREATED", "--url", "not a url"], "no URL to post to"),
+        (&["send", "ROOM_CREATED", "--url", "not a url"], "not a URL to post to"),
         (
             &["send", "ROOM_CREATED", "--url", &url, "--set", "data.conference.x=1"],
             "set what is around it first",
@@ -130,7 +130,7 @@ async fn nobody_there_exits_3_and_wrong_use_exits_2() {
             &["send", "--file", "/nonexistent/body.json", "--url", &url],
             "/nonexistent/body.json cannot be read",
         ),
-        (&["simulate", "--url", &url, "--duplicates", "120%"], "from 0% to 100%"),
+        (&["simulate", "--url", &url, "--duplicates", "120%"], "write 0% to 100%"),
         (&["simulate", "--url", &url, "--participants", "5..2"], "5 is more than 2"),
         (&["simulate"], "--url"),
     ] {
@@ -191,7 +191,7 @@ async fn a_simulated_day_is_handled_once_per_event_and_the_same_seed_is_the_same
     let keys: BTreeSet<_> =
         handled.iter().map(|seen| seen.delivery.envelope.idempotency_key.to_string()).collect();
     assert_eq!((handled.len(), keys.len()), (events, events), "handled = unique sent");
-    // What was expected is what arrived.
+    // The expected facts are those that arrived.
     let joined = handled.iter().filter(|seen| seen.method == EventKind::ParticipantJoined).count();
     let stays = first["expected"]["meetings"].as_array().expect("a list").iter();
     let stays: usize = stays.map(|meeting| meeting["stays"].as_array().expect("a list").len()).sum();
@@ -219,7 +219,7 @@ async fn a_simulated_day_is_handled_once_per_event_and_the_same_seed_is_the_same
 }
 
 #[tokio::test]
-async fn the_closing_table_tells_what_the_report_does() {
+async fn the_closing_table_shows_what_the_report_contains() {
     let server = Server::start().await;
     let ran = jaas(&["simulate", "--url", &server.url, "--meetings", "2", "--expect"]).await.exits(0);
     for word in [
@@ -243,7 +243,7 @@ async fn the_closing_table_tells_what_the_report_does() {
 }
 
 #[tokio::test]
-async fn a_stopped_server_is_tried_again_and_again_and_then_named() {
+async fn a_stopped_server_is_retried_and_then_named() {
     let url = nowhere();
     let args =
         ["--json", "simulate", "--url", &url, "--meetings", "1", "--attempts", "3", "--first-wait", "10ms"];
@@ -260,7 +260,7 @@ async fn a_stopped_server_is_tried_again_and_again_and_then_named() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_is_told_with_its_status_and_exits_1() {
+async fn a_wrong_secret_is_reported_with_its_status_and_exits_1() {
     let server = Server::start().await;
     let args = [
         "simulate",

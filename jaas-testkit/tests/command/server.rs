@@ -1,4 +1,4 @@
-//! The whole application in this process: server, receiver, inbox, worker, and a handler that remembers.
+//! The whole application in this process: server, receiver, inbox, worker, and a recording handler.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl Server {
         Self { url, recorder, worker, handle }
     }
 
-    /// What was handled, once it is so many.
+    /// The handled calls, once there are this many.
     pub(crate) async fn handled(&self, count: usize) -> Vec<HandlerCall> {
         let waited = tokio::time::timeout(Duration::from_secs(60), self.recorder.wait_for(count)).await;
         waited.unwrap_or_else(|_| panic!("{} of {count} handled in time", self.recorder.seen().len()))
@@ -65,7 +65,7 @@ impl Server {
     }
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 pub(crate) fn nowhere() -> String {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("bound");
     let address = listener.local_addr().expect("bound");

@@ -1,4 +1,4 @@
-//! Running the command.
+//! Runs the command.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl Ran {
             .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
     }
 
-    /// Asserts the exit code; shows what was written when it is another.
+    /// Asserts the exit code; on failure, shows the output.
     pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
         self
@@ -36,7 +36,7 @@ pub(crate) async fn jaas(args: &[&str]) -> Ran {
     run(args, &[("JAAS_WEBHOOK_SECRET", SECRET)], b"").await
 }
 
-/// Runs it with these variables and this on standard input.
+/// Runs it with these variables and this standard input.
 pub(crate) async fn run(args: &[&str], variables: &[(&str, &str)], input: &[u8]) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_jaas"))
         .args(args)
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: &[&str], variables: &[(&str, &str)], input: &[u8])
         .kill_on_drop(true)
         .spawn()
         .expect("started");
-    // It may end without reading what it is given.
+    // It may end without reading its input.
     let _ = child.stdin.take().expect("piped").write_all(input).await;
     let output =
         tokio::time::timeout(GUARD, child.wait_with_output()).await.expect("ended in time").expect("ran");

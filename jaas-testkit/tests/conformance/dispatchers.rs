@@ -1,4 +1,4 @@
-//! The dispatchers keep the contract of every dispatcher, and so does the one that is made for tests.
+//! All dispatchers keep their contract, including the fake for tests.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -133,7 +133,7 @@ macro_rules! fake {
 fake!(fake_recording Recording FakeDispatcher::recording());
 fake!(fake_running Running FakeDispatcher::running(Slow::default()));
 
-/// The suite notices a dispatcher that breaks its contract: by what it makes of a delivery, or by what it answers.
+/// The suite notices a dispatcher that breaks its contract: by what it does with a delivery, or by what it returns.
 mod flawed {
     use jaas_testkit::conformance::{block_on, dispatcher_behavior};
     use jaas_testkit::fixture;
@@ -187,7 +187,7 @@ mod flawed {
         a_key_that_is_not_taken_at_once breaks dispatch_takes_one_of_many_copies_at_once: fresh, same;
         a_key_in_another_spelling breaks dispatch_compares_keys_byte_for_byte: lower_case, same;
         a_conflict_that_is_not_told breaks dispatch_tells_a_duplicate_from_a_conflict: as_it_came, |_, answer| {
-            answer.map(|told| if told == Disposition::Conflict { Disposition::Duplicate } else { told })
+            answer.map(|disposition| if disposition == Disposition::Conflict { Disposition::Duplicate } else { disposition })
         };
         an_unknown_type_that_is_refused breaks dispatch_takes_types_that_nobody_knows: as_it_came, |received, answer| {
             let unknown = matches!(received, Incoming::Event(event) if event.envelope.event_type == "WHITEBOARD_OPENED");
@@ -230,7 +230,7 @@ mod flawed {
         Delivery::parse(event.endpoint, event.received_at, body.into()).expect("readable").into()
     }
 
-    /// Burns the key first and handles the event after, inside the request.
+    /// Burns the key first and handles the event afterwards, inside the request.
     struct Burning {
         known: Mutex<std::collections::HashSet<String>>,
         handler: Slow,
@@ -273,7 +273,7 @@ mod flawed {
 
     #[test]
     #[should_panic]
-    fn a_key_that_is_burnt_before_the_work_breaks_what_a_hang_up_must_not() {
+    fn a_key_that_is_burnt_before_the_work_loses_the_event_after_a_hang_up() {
         block_on(
             dispatcher_behavior::dispatch_loses_and_doubles_nothing_when_the_sender_hangs_up::<BurningHarness>,
         );

@@ -1,4 +1,5 @@
-//! The stores and dispatchers of this workspace that need no database keep their contracts, and the suites notice flaws.
+//! The stores and dispatchers of this workspace that need no database keep their contracts, and the suites notice
+//! violations.
 
 #![allow(clippy::expect_used, clippy::panic)]
 

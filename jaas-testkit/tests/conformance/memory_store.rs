@@ -1,4 +1,4 @@
-//! The reference store keeps the contract it is the reference for.
+//! The reference store keeps its own contract.
 #![allow(clippy::expect_used)]
 
 use std::sync::Arc;

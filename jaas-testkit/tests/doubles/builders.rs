@@ -1,4 +1,4 @@
-//! Every event can be built, changed, and turned into what a test needs.
+//! Every event can be built, changed, and converted into what a test needs.
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -32,7 +32,7 @@ async fn every_event_of_the_table_has_a_builder_that_reaches_its_method() {
 }
 
 #[test]
-fn a_builder_starts_as_its_fixture_in_the_main_room_under_a_key_of_its_own() {
+fn a_builder_starts_as_its_fixture_in_the_main_room_under_a_unique_key() {
     let mut keys = BTreeSet::new();
     for kind in EventKind::ALL {
         let mut expected: Value = serde_json::from_str(fixture::of(*kind).body).expect("JSON");
@@ -82,7 +82,7 @@ fn the_envelope_is_set_as_a_whole_meeting_would_have_it() {
 }
 
 #[test]
-fn what_many_events_have_in_common_is_set_by_one_word() {
+fn a_field_that_many_events_share_has_one_setter() {
     let left = event::participant_left()
         .named("Grace")
         .participant("p9")
@@ -161,7 +161,7 @@ fn payloads_that_are_lists_or_maps_can_be_changed_too() {
 }
 
 #[test]
-fn any_place_of_the_body_can_be_set_and_removed() {
+fn any_field_of_the_body_can_be_set_and_removed() {
     let built = event::recording_uploaded()
         .set("data.participants.1.name", 7)
         .set("data.new.made.here", true)
@@ -192,19 +192,19 @@ fn any_place_of_the_body_can_be_set_and_removed() {
 }
 
 #[test]
-#[should_panic(expected = "PARTICIPANT_JOINED has no place `data.name.first`")]
-fn a_place_that_cannot_be_is_named() {
+#[should_panic(expected = "PARTICIPANT_JOINED has no field `data.name.first`")]
+fn an_impossible_field_is_named() {
     let _ = event::participant_joined().set("data.name.first", "Ada");
 }
 
 #[test]
 #[should_panic(expected = "`data` is a string, where an object was expected")]
-fn a_payload_that_cannot_be_read_says_why() {
+fn a_payload_that_does_not_decode_says_why() {
     let _ = event::participant_joined().set("data", "text").named("Ada");
 }
 
 #[test]
-fn a_body_without_a_readable_envelope_is_received_as_such() {
+fn a_body_without_a_valid_envelope_is_received_as_such() {
     let Incoming::Unreadable(unreadable) = event::room_created().without("idempotencyKey").received() else {
         panic!("unreadable")
     };
@@ -213,7 +213,7 @@ fn a_body_without_a_readable_envelope_is_received_as_such() {
 }
 
 #[tokio::test]
-async fn a_signed_event_is_taken_by_a_receiver() {
+async fn a_signed_event_is_accepted_by_a_receiver() {
     const NOW: Timestamp = Timestamp::from_secs(1_795_420_800);
     const SECRET: &str = "whsec_00000000000000000000000000000000";
     let auth = Auth::signature([SECRET]).expect("a good secret");
@@ -258,7 +258,7 @@ probes! {
     HasDisconnectReason Reasoned Reasonless has_disconnect_reason;
 }
 
-/// Events that 8x8's page gives no example of, and that have their setters all the same.
+/// Events for which 8x8's page has no example, and that still have their setters.
 const ALSO_SET: &[&str] = &[
     "DOCUMENT_ADDED",
     "DOCUMENT_DELETED",
@@ -267,9 +267,9 @@ const ALSO_SET: &[&str] = &[
     "TRANSCRIPTION_STARTED",
 ];
 
-/// A setter is a convenience: an event may have none at first, but never one for what it does not tell.
+/// A setter is a convenience: an event may not have one at first, but never one for a field that it lacks.
 #[test]
-fn every_known_event_that_tells_something_has_the_setter_for_it_and_no_other() {
+fn every_known_event_has_the_setters_for_its_fields_and_no_other() {
     macro_rules! setters {
         ($(#[doc = $doc:literal] $Event:ident $wire:literal $method:ident;)*) => {{
             use jaas_core::event::*;
@@ -285,30 +285,30 @@ fn every_known_event_that_tells_something_has_the_setter_for_it_and_no_other() {
     }
     for (body, setters) in jaas_core::for_each_event!(setters) {
         let event_type = body["eventType"].as_str().expect("a type");
-        let tells =
+        let has_field =
             |names: &[&str]| names.iter().any(|name| body.pointer(&format!("/data/{name}")).is_some());
         // In these two, `participantId` is a user's.
         let user_as_participant = matches!(event_type, "REACTIONS" | "RTCSTATS_UPLOADED");
-        // Phones and SIP devices tell their room too, which the documented fields do not.
+        // Phones and SIP devices carry their room too, which the documented fields do not.
         let call = event_type.contains("DIAL_") || event_type.contains("SIP_");
         for (what, has) in setters {
-            let told = match what {
-                "name" => tells(&["name", "participantName", "nick", "user/name", "participant/name"]),
+            let expected_setter = match what {
+                "name" => has_field(&["name", "participantName", "nick", "user/name", "participant/name"]),
                 "participant" => {
-                    tells(&["endpointId", "user/participantId", "participant/id"])
-                        || tells(&["participantId"]) && !user_as_participant
+                    has_field(&["endpointId", "user/participantId", "participant/id"])
+                        || has_field(&["participantId"]) && !user_as_participant
                 }
                 "user" => {
-                    tells(&["id", "userId", "initiatorId", "user/id", "participant/userId"])
-                        || tells(&["participantId"]) && user_as_participant
+                    has_field(&["id", "userId", "initiatorId", "user/id", "participant/userId"])
+                        || has_field(&["participantId"]) && user_as_participant
                 }
-                "room" => tells(&["isBreakout"]) || call,
-                "link" => tells(&["preAuthenticatedLink", "statsUrl"]),
-                _ => tells(&["disconnectReason"]) || event_type == "DIAL_OUT_ENDED",
+                "room" => has_field(&["isBreakout"]) || call,
+                "link" => has_field(&["preAuthenticatedLink", "statsUrl"]),
+                _ => has_field(&["disconnectReason"]) || event_type == "DIAL_OUT_ENDED",
             };
             let complete = fixture::DOCUMENTED.iter().any(|example| example.name == event_type)
                 || ALSO_SET.contains(&event_type);
-            assert!(told == has || told && !complete, "{what} of {event_type}");
+            assert!(expected_setter == has || expected_setter && !complete, "{what} of {event_type}");
         }
     }
 }

@@ -27,7 +27,7 @@ impl Vector {
 }
 
 #[test]
-fn every_known_mistake_is_named_from_a_signature_made_with_it() {
+fn every_known_mistake_is_found_in_a_signature_made_with_it() {
     let vectors = vectors();
     for vector in &vectors {
         let diagnosis = vector.examine();
@@ -44,7 +44,7 @@ fn every_known_mistake_is_named_from_a_signature_made_with_it() {
 }
 
 #[test]
-fn each_mistake_has_a_vector_of_its_own() {
+fn each_mistake_has_its_own_vector() {
     let vectors = vectors();
     let alone: BTreeSet<&str> = vectors
         .iter()
@@ -78,7 +78,7 @@ fn each_mistake_has_a_vector_of_its_own() {
 }
 
 #[test]
-fn a_valid_signature_names_the_secret_that_matched_as_it_was_given() {
+fn a_valid_signature_names_the_secret_that_matched() {
     let vectors = vectors();
     let vector = vectors.iter().find(|vector| vector.case == "valid").expect("a vector");
     let good = vector.secrets[0].clone();
@@ -89,7 +89,7 @@ fn a_valid_signature_names_the_secret_that_matched_as_it_was_given() {
 }
 
 #[test]
-fn nothing_that_is_told_quotes_a_secret_or_the_body() {
+fn no_output_quotes_a_secret_or_the_body() {
     for vector in vectors() {
         let shown = format!("{:?}", vector.examine());
         for secret in vector.secrets.iter().chain(&vector.others) {

@@ -1,4 +1,4 @@
-//! The dispatcher that is made for tests: its answers, its script, and what its assertions say.
+//! The dispatcher for tests: its results, its script, and the messages of its assertions.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -30,13 +30,13 @@ async fn panic_in<T>(run: impl Future<Output = T>) -> String {
 }
 
 #[tokio::test]
-async fn a_receiver_passes_on_what_is_genuine_and_nothing_else() {
+async fn a_receiver_passes_on_genuine_deliveries_only() {
     const NOW: Timestamp = Timestamp::from_secs(1_795_420_800);
     const SECRET: &str = "whsec_00000000000000000000000000000000";
     let fake = FakeDispatcher::recording();
     let auth = Auth::signature([SECRET]).expect("a good secret");
     let receiver = Receiver::builder("main", auth, fake.clone()).clock(|| NOW).build().expect("good");
-    for secret in [SECRET, "whsec_of_somebody_else"] {
+    for secret in [SECRET, "whsec_of_another_endpoint"] {
         let request = event::room_created().signed(&Signer::new(secret).expect("good"), NOW);
         receiver.receive(request.credentials(), request.body.clone()).await;
     }
@@ -44,7 +44,7 @@ async fn a_receiver_passes_on_what_is_genuine_and_nothing_else() {
     assert_eq!(fake.wait_for(1).await.len(), 1);
 }
 
-/// Writes the room, and fails behind that for rooms that end in `!`.
+/// Writes the room, and then fails for rooms that end in `!`.
 struct Rows;
 
 #[async_trait]
@@ -57,7 +57,7 @@ impl EventHandler<Vec<String>> for Rows {
 }
 
 #[tokio::test]
-async fn a_transactional_handler_is_run_in_what_it_is_given_and_nothing_is_rolled_back() {
+async fn a_transactional_handler_runs_in_the_given_transaction_and_nothing_is_rolled_back() {
     let rows = Arc::new(tokio::sync::Mutex::new(Vec::new()));
     let fake = FakeDispatcher::running_in(Rows, rows.clone());
     let (math, art) = (event::room_created().in_room("math"), event::room_created().in_room("art!"));
@@ -73,7 +73,7 @@ async fn a_transactional_handler_is_run_in_what_it_is_given_and_nothing_is_rolle
 }
 
 #[tokio::test]
-async fn every_answer_of_the_real_ones_is_given() {
+async fn every_result_of_the_real_dispatchers_is_returned() {
     let created = event::room_created();
     let destroyed = event::room_destroyed().key(created.delivery().envelope.idempotency_key);
     let unreadable = event::room_created().without("eventType");
@@ -126,7 +126,7 @@ async fn the_script_is_followed_run_by_run() {
     }
     assert!(errors[0].ends_with(": the disk is full"), "{errors:?}");
     assert!(errors[1].ends_with(": the handler panicked: boom"), "{errors:?}");
-    assert!(errors[2].ends_with(": the answer was lost, as scripted"), "{errors:?}");
+    assert!(errors[2].ends_with(": the response was lost, as scripted"), "{errors:?}");
     assert_eq!(recorder.seen().len(), 1);
     assert_eq!(fake.deliver(created.clone()).await, Ok(Disposition::Handled));
     let attempts: Vec<u32> = recorder.seen().iter().map(|seen| seen.delivery.attempt).collect();
@@ -154,7 +154,7 @@ async fn without_a_handler_the_script_is_followed_delivery_by_delivery() {
 }
 
 #[tokio::test]
-async fn delivering_until_it_is_taken_ends() {
+async fn delivering_until_it_is_accepted_ends() {
     let fake = FakeDispatcher::running(Recorder::new());
     fake.fail_next("once").fail_next("twice");
     assert_eq!(fake.deliver_until_taken(event::room_created()).await, Disposition::Handled);
@@ -162,7 +162,7 @@ async fn delivering_until_it_is_taken_ends() {
 
     let fake = FakeDispatcher::running(MockEventHandler::new());
     let message = panic_in(fake.deliver_until_taken(event::room_created())).await;
-    assert!(message.starts_with("not taken 20 times, at last:"), "{message}");
+    assert!(message.starts_with("not accepted 20 times; the last error:"), "{message}");
     assert!(message.contains("MockEventHandler::room_created("), "{message}");
     assert!(message.contains("doubles/fake.rs"), "{message}");
 }
@@ -178,7 +178,7 @@ async fn a_sender_that_hangs_up_is_seen_as_such() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_failure_of_a_run_nobody_waited_for_is_not_told_of_the_next() {
+async fn the_failure_of_an_abandoned_run_is_not_reported_for_the_next() {
     let (fails, created) = (
         Recorder::answering(|delivery| match delivery.attempt {
             1 => Err("at first".into()),
@@ -198,7 +198,7 @@ async fn the_failure_of_a_run_nobody_waited_for_is_not_told_of_the_next() {
 }
 
 #[tokio::test]
-async fn a_failed_assertion_tells_what_came_and_how_the_nearest_differs() {
+async fn a_failed_assertion_shows_what_came_and_how_the_nearest_differs() {
     let fake = FakeDispatcher::recording();
     let message = panic_of(|| fake.assert_received(EventKind::RoomCreated));
     assert_eq!(message, "ROOM_CREATED was not received\nnothing was received");
@@ -227,7 +227,7 @@ async fn a_failed_assertion_tells_what_came_and_how_the_nearest_differs() {
     ];
     assert_eq!(message, expected.join("\n"));
 
-    for (message, told) in [
+    for (message, wanted) in [
         (
             panic_of(|| fake.assert_received("ROOM_CREATED").times(2)),
             "ROOM_CREATED was received 1 times, not 2",
@@ -242,7 +242,7 @@ async fn a_failed_assertion_tells_what_came_and_how_the_nearest_differs() {
             "ROOM_CREATED was answered [Some(Stored)], not [None]",
         ),
     ] {
-        assert!(message.starts_with(told), "{message}");
+        assert!(message.starts_with(wanted), "{message}");
     }
 }
 

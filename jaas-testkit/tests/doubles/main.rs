@@ -1,4 +1,5 @@
-//! What stands in for JaaS and for the application in tests: builders, mocks, the fake dispatcher, and the signature doctor.
+//! The stand-ins for JaaS and for the application in tests: builders, mocks, the fake dispatcher, and the signature
+//! doctor.
 
 #![allow(clippy::expect_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! A mock method for every event, and mocks that say what is wrong.
+//! A mock method for every event, and mocks whose panics are clear.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ macro_rules! methods {
 const METHODS: &[(EventKind, &str)] = jaas_core::for_each_event!(methods);
 
 #[test]
-fn an_event_that_is_not_expected_panics_naming_its_method_and_its_delivery() {
+fn an_unexpected_event_panics_with_its_method_and_its_delivery() {
     for (kind, method) in METHODS {
         let event = event::of(*kind).key("k-17");
         let message = panic_of(|| handle(&event, &MockEventHandler::new()));
@@ -42,7 +42,7 @@ fn an_event_that_is_not_expected_panics_naming_its_method_and_its_delivery() {
 }
 
 #[test]
-fn expectations_are_given_the_delivery_and_the_payload_and_answer() {
+fn expectations_get_the_delivery_and_the_payload_and_return_the_result() {
     let mut handler = MockEventHandler::new();
     let mut order = mockall::Sequence::new();
     let join = handler.expect_participant_joined().times(1).in_sequence(&mut order);
@@ -64,7 +64,7 @@ fn expectations_are_given_the_delivery_and_the_payload_and_answer() {
 }
 
 #[tokio::test]
-async fn a_mock_fits_any_transaction() {
+async fn a_mock_works_with_any_transaction() {
     let mut handler = MockEventHandler::new();
     handler.expect_room_created().times(2).returning(|_, _| Ok(Handled::Done));
     event::room_created().handle_in(&handler, &mut ()).await.expect("handled");
@@ -72,7 +72,7 @@ async fn a_mock_fits_any_transaction() {
 }
 
 #[test]
-fn an_expectation_that_is_not_met_is_told_when_the_mock_is_dropped() {
+fn an_unmet_expectation_is_reported_when_the_mock_is_dropped() {
     let message = panic_of(|| {
         let mut handler = MockEventHandler::new();
         handler.expect_room_created().times(1).returning(|_, _| Ok(Handled::Done));
@@ -81,7 +81,7 @@ fn an_expectation_that_is_not_met_is_told_when_the_mock_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_mock_that_is_mounted_is_checked_by_the_test_that_keeps_it() {
+async fn a_mounted_mock_is_checked_by_the_test_that_keeps_it() {
     let mut handler = MockEventHandler::new();
     handler.expect_room_created().times(1).returning(|_, _| Ok(Handled::Done));
     let handler = Arc::new(handler);
@@ -94,7 +94,7 @@ async fn a_mock_that_is_mounted_is_checked_by_the_test_that_keeps_it() {
 }
 
 #[tokio::test]
-async fn a_mock_store_answers_what_an_inbox_passes_on() {
+async fn a_mock_store_returns_what_an_inbox_passes_on() {
     let mut store = MockEventStore::new();
     store
         .expect_accept()

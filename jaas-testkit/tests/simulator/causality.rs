@@ -1,4 +1,4 @@
-//! What cannot be otherwise in any meeting, checked on the events alone.
+//! What must be true in every meeting, checked on the events alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,7 +37,7 @@ struct World {
     opened: bool,
     closed: Option<Timestamp>,
     breakouts: BTreeMap<String, bool>,
-    /// Whoever is there: by endpoint id, or by address for visitors.
+    /// The participants who are present: by endpoint id, or by address for visitors.
     present: BTreeMap<String, Occupant>,
     endpoints: BTreeSet<String>,
     endpoint_of: BTreeMap<Jid, jaas_core::ParticipantId>,
@@ -124,7 +124,7 @@ impl World {
                 }
                 Some(id) => {
                     let inside = |occupant: &Occupant| breakout(&occupant.room) == Ok(Some(id.clone()));
-                    ensure(!self.present.values().any(inside), "a breakout room closed with somebody in it")?;
+                    ensure(!self.present.values().any(inside), "a breakout room closed with a participant in it")?;
                     ensure(self.breakouts.insert(id, false) == Some(true), "it was not open")
                 }
             },
@@ -144,7 +144,7 @@ impl World {
                     some(changed.granted_by.as_ref().and_then(|by| by.participant_jid.clone()), "granter")?;
                 let to =
                     some(changed.granted_to.as_ref().and_then(|to| to.participant_jid.clone()), "grantee")?;
-                ensure(self.is_moderator(&by), "granted by somebody who is no moderator")?;
+                ensure(self.is_moderator(&by), "granted by a participant who is not a moderator")?;
                 ensure(
                     self.is_in_main_room(&to) && !self.is_moderator(&to),
                     "granted to a moderator or nobody",
@@ -183,7 +183,7 @@ impl World {
                 self.end_call(EventKind::SipCallOutStarted, call.participant_id.as_ref())
             }
             Event::RecordingStarted(_) => {
-                ensure(self.recording.replace(at).is_none(), "two recordings at once")
+                ensure(self.recording.replace(at).is_none(), "two recordings at the same time")
             }
             Event::RecordingEnded(_) => {
                 let began = some(self.recording.take(), "recording runs")?;
@@ -268,7 +268,7 @@ impl World {
                 Ok(())
             }
             Event::AggregatedReactions(all) => {
-                let mut told: Vec<_> = all
+                let mut listed: Vec<_> = all
                     .0
                     .iter()
                     .map(|one| {
@@ -277,9 +277,9 @@ impl World {
                         (one.user_id.as_ref().map(ToString::to_string), at, reaction.to_owned())
                     })
                     .collect();
-                told.sort();
+                listed.sort();
                 self.reactions.sort();
-                ensure(told == self.reactions, "other reactions than were sent")
+                ensure(listed == self.reactions, "other reactions than were sent")
             }
             Event::DocumentAdded(added) => {
                 let id = some(added.file_id.as_ref(), "file")?.clone();
@@ -378,7 +378,7 @@ impl World {
         }
         if participant.flip == Some(true) {
             let new = some(self.flipped_to.take(), "new device came before the old one left")?;
-            // The role that was granted goes along, though no event tells.
+            // The granted role goes along, though no event reports it.
             if self.promoted.contains(&old) {
                 self.promoted.insert(new);
             }
@@ -423,11 +423,11 @@ impl World {
 
     fn finish(self) -> Checked {
         ensure(self.closed.is_some(), "the room never closed")?;
-        ensure(self.switching.is_empty(), "somebody left for another room and never came there")?;
-        ensure(self.lobby.is_empty(), "somebody waits in the lobby for ever")?;
+        ensure(self.switching.is_empty(), "a participant left for another room and never arrived")?;
+        ensure(self.lobby.is_empty(), "a person waits in the lobby forever")?;
         ensure(self.calls.is_empty(), "a call never ended")?;
         ensure(self.recording.is_none() && self.recorded.is_empty(), "a recording was not uploaded")?;
-        ensure(!self.streaming && self.transcriber.is_none(), "something runs for ever")?;
+        ensure(!self.streaming && self.transcriber.is_none(), "something runs forever")?;
         ensure(
             self.transcribed == self.after_the_end.contains(&EventKind::TranscriptionUploaded),
             "transcription",
@@ -437,7 +437,7 @@ impl World {
     }
 }
 
-/// What can still come when the room has closed.
+/// What can still come after the room has closed.
 const AFTER_THE_END: &[EventKind] = &[
     EventKind::RecordingUploaded,
     EventKind::VideoSegmentUploaded,

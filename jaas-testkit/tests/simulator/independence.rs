@@ -1,4 +1,4 @@
-//! Projections that depend on order or copies are found out, and shown in few events.
+//! Projections that depend on order or copies are detected, and shown with few events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ fn a_projection_that_accepts_any_order_passes() {
     }
 }
 
-/// The mistake most receivers make: a leave finds nothing to close, because its join has not come yet.
+/// The most common mistake: a leave finds nothing to close, because its join has not come yet.
 fn closes_only_what_is_open(deliveries: &[Delivery]) -> BTreeMap<ParticipantId, bool> {
     let mut attendance = BTreeMap::new();
     for delivery in deliveries {
@@ -101,7 +101,7 @@ fn nothing_at_all_is_independent_and_an_order_is_the_same_for_the_same_seed() {
     assert_eq!(seen(1).len(), 10);
 }
 
-/// A handler with state of its own, which is right: it keeps what it learns, whichever half comes first.
+/// A handler with state, which is correct: it keeps what it learns, whichever half comes first.
 #[derive(Default)]
 struct Attendance(Mutex<BTreeMap<String, (bool, bool)>>);
 
@@ -150,7 +150,7 @@ fn a_failing_meeting_of_the_strategy_shrinks_to_few_events() {
         if somebody_left { Err(TestCaseError::fail("somebody left")) } else { Ok(()) }
     });
     let Err(TestError::Fail(_, meeting)) = failed else { panic!("{failed:?}") };
-    // The room opens, somebody joins, leaves, and the room closes; some are told of with statistics.
+    // The room opens, a participant joins, leaves, and the room closes; for some there are statistics.
     assert!((4..=5).contains(&meeting.events().len()), "{meeting:?}");
     assert!(format!("{meeting:?}").contains("PARTICIPANT_LEFT {"));
 }

@@ -15,7 +15,7 @@ macro_rules! kinds {
     ($($Event:ident)*) => { &[$(EventKind::$Event,)*] };
 }
 
-/// The events that the simulator brings about. A new event joins them when it has an action in
+/// The events that the simulator can emit. A new event joins them when it has an action in
 /// `jaas-testkit/src/simulator/meeting/`.
 const SIMULATED: &[EventKind] = kinds! {
     RoomCreated RoomDestroyed ParticipantJoined ParticipantLeft ParticipantJoinedLobby ParticipantLeftLobby

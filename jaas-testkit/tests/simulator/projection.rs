@@ -1,5 +1,5 @@
-//! What an application would keep of a meeting: everything the facts tell, learned from the events alone, in whatever
-//! order and however often they come.
+//! What an application would keep of a meeting: everything in the facts, learned from the events alone, in any order
+//! and however often they come.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub(crate) struct Projection {
     stays: BTreeMap<Edge, Stay>,
     calls: BTreeMap<String, Call>,
     devices: BTreeSet<String>,
-    /// By poll, then by who answered: when, and what was ticked.
+    /// By poll, then by the voter: when, and what was ticked.
     polls: BTreeMap<String, BTreeMap<String, (Timestamp, BTreeSet<i64>)>>,
     /// By key of the event.
     reactions: BTreeMap<String, Vec<String>>,
@@ -25,7 +25,7 @@ pub(crate) struct Projection {
     artifacts: BTreeSet<(EventKind, Option<String>, Link)>,
 }
 
-/// Who came to or left which room (`None` is the main room), and when.
+/// The participant who entered or left which room (`None` is the main room), and when.
 type Edge = (String, Option<String>, Timestamp);
 
 #[derive(Debug, Default, PartialEq)]
@@ -162,7 +162,7 @@ impl Projection {
         self.artifacts.insert((kind, id, link.expect("a link")));
     }
 
-    /// Whether this is what the script says that happened; else what differs.
+    /// Whether this is what the script did; otherwise the difference.
     pub(crate) fn check(mut self, facts: &Facts) -> Result<(), String> {
         self.pair();
         let expected = Self::expected(facts, &self);
@@ -172,21 +172,21 @@ impl Projection {
     fn expected(facts: &Facts, learned: &Self) -> Self {
         let stays = facts.stays.iter().map(|stay| {
             let who = stay.participant.as_ref().map_or(stay.jid.as_str(), |id| id.as_str()).to_owned();
-            let told = Stay {
+            let expected_entry = Stay {
                 user: stay.user.as_ref().map(ToString::to_string),
                 left_at: stay.left_at,
                 reason: stay.reason.as_ref().map(|reason| reason.as_str().to_owned()),
             };
-            ((who, stay.breakout.as_ref().map(ToString::to_string), stay.joined_at), told)
+            ((who, stay.breakout.as_ref().map(ToString::to_string), stay.joined_at), expected_entry)
         });
         let calls = facts.calls.iter().map(|call| {
-            let told = Call {
+            let expected_entry = Call {
                 kind: Some(call.kind),
                 address: Some(call.address.clone()),
                 started_at: Some(call.started_at),
                 ended_at: call.ended_at,
             };
-            (call.participant.to_string(), told)
+            (call.participant.to_string(), expected_entry)
         });
         let mut expected = Self {
             opened_at: facts.opened_at,
@@ -201,7 +201,7 @@ impl Projection {
                 .collect(),
             ..Self::default()
         };
-        // These the facts only count; what was learned stands for them where the counts agree.
+        // The facts only count these; where the counts agree, the learned values are copied.
         if learned.poll_counts() == facts_polls(facts) {
             expected.polls.clone_from(&learned.polls);
         }

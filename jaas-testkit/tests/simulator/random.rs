@@ -1,4 +1,4 @@
-//! Random meetings: causally valid, readable, and the same facts whatever the order.
+//! Random meetings: causally valid, well-formed, and the same facts in any order.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::causality;
 use crate::projection::Projection;
 
-/// How many meetings: 300, or what `JAAS_TEST_MEETINGS` says; the full dose is 10,000.
+/// How many meetings: 300, or the value of `JAAS_TEST_MEETINGS`; a full run is 10,000.
 fn seeds() -> std::ops::Range<u64> {
     0..std::env::var("JAAS_TEST_MEETINGS").map_or(300, |meetings| meetings.parse().expect("a number"))
 }
@@ -26,7 +26,7 @@ async fn every_random_meeting_is_causally_valid_and_each_event_reaches_its_own_m
     for seed in seeds() {
         let deliveries = Random::new(seed).meeting().deliveries();
         if let Err(broken) = causality::check(&deliveries) {
-            panic!("seed {seed}: {broken}\n{}", told(&deliveries));
+            panic!("seed {seed}: {broken}\n{}", listing(&deliveries));
         }
         let recorder = Recorder::new();
         for delivery in &deliveries {
@@ -55,7 +55,7 @@ fn what_can_be_learned_is_what_happened_for_any_order_with_duplicates() {
         }
         for order in 0..3 {
             if let Err(difference) = Projection::of(&deliveries).check(&facts) {
-                panic!("seed {seed}, order {order}: {difference}\n{}", told(&deliveries));
+                panic!("seed {seed}, order {order}: {difference}\n{}", listing(&deliveries));
             }
             deliveries.shuffle(&mut rng);
         }
@@ -125,7 +125,7 @@ fn the_check_notices_when_an_event_is_missing_or_comes_too_early() {
             let kind = deliveries[index].envelope.kind;
             let mut without = deliveries.clone();
             let taken = without.remove(index);
-            // Who joined, did nothing and vanished is not missed by anybody.
+            // A participant who joined, did nothing and vanished is not missed.
             let joined_in_vain = kind == EventKind::ParticipantJoined && {
                 let data: Value = deliveries[index].data_as().expect("JSON");
                 let jid = data["participantFullJid"].as_str().expect("an address");
@@ -152,7 +152,7 @@ fn the_check_notices_when_an_event_is_missing_or_comes_too_early() {
 }
 
 #[test]
-fn a_day_is_the_same_for_the_same_seed_and_other_for_another() {
+fn a_day_is_the_same_for_the_same_seed_and_different_for_another() {
     let day = |seed| Day::new(seed).meetings(12).participants(2..=5);
     let bodies = |seed| bodies_in_order(&day(seed).play());
     assert_eq!(bodies(7), bodies(7));
@@ -162,7 +162,7 @@ fn a_day_is_the_same_for_the_same_seed_and_other_for_another() {
     assert_eq!(sessions.len(), 12);
     let deliveries: Vec<_> = bodies(7)
         .into_iter()
-        .map(|body| Delivery::parse("main", jaas_core::Timestamp::from_secs(0), body).expect("readable"))
+        .map(|body| Delivery::parse("main", jaas_core::Timestamp::from_secs(0), body).expect("an envelope"))
         .collect();
     assert!(deliveries.is_sorted_by_key(|delivery| delivery.envelope.timestamp));
     let keys: BTreeSet<_> = deliveries.iter().map(|delivery| &delivery.envelope.idempotency_key).collect();
@@ -175,11 +175,11 @@ fn the_same_people_meet_again_and_are_billed_once() {
     let facts: Vec<_> = meetings.iter().map(|meeting| meeting.facts()).collect();
     let each: usize = facts.iter().map(|facts| facts.devices.len()).sum();
     let together = billable_devices(&facts).len();
-    assert!(together * 2 < each, "{together} devices in all, {each} when each meeting counts for itself");
+    assert!(together * 2 < each, "{together} devices in total, {each} when each meeting counts for itself");
 }
 
 /// One line for each event.
-fn told(deliveries: &[Delivery]) -> String {
+fn listing(deliveries: &[Delivery]) -> String {
     let line = |(index, delivery): (usize, &Delivery)| {
         let envelope = &delivery.envelope;
         format!(

@@ -1,4 +1,4 @@
-//! Meetings by hand: which action leaves which events, and what cannot happen.
+//! Meetings by hand: which action emits which events, and which actions are impossible.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn ada() -> Person {
     Person::named("Ada").moderator()
 }
 
-/// A meeting with a moderator and somebody else in it.
+/// A meeting with a moderator and another participant.
 fn meeting() -> (Meeting, Presence, Presence) {
     let mut meeting = Meeting::new(1);
     let ada = meeting.join(&ada());
@@ -30,7 +30,7 @@ fn names(deliveries: &[Delivery]) -> Vec<&str> {
     deliveries.iter().map(|delivery| &*delivery.envelope.event_type).collect()
 }
 
-/// The events that an action leaves at once.
+/// The events that an action emits immediately.
 fn left_by(act: impl FnOnce(&mut Meeting, Presence, Presence)) -> Vec<String> {
     let (mut meeting, ada, ben) = meeting();
     let before: BTreeSet<_> = keys(&meeting);
@@ -48,7 +48,7 @@ fn keys(meeting: &Meeting) -> BTreeSet<String> {
 }
 
 #[test]
-fn each_action_leaves_its_events() {
+fn each_action_emits_its_events() {
     let cem = Person::named("Cem");
     assert_eq!(
         names(&meeting().0.deliveries()),
@@ -202,7 +202,7 @@ fn tour() -> Meeting {
 }
 
 #[test]
-fn a_script_can_bring_about_every_event_of_the_table() {
+fn a_script_can_emit_every_event_of_the_table() {
     let deliveries = tour().deliveries();
     let kinds: BTreeSet<EventKind> = deliveries.iter().map(|delivery| delivery.envelope.kind).collect();
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), crate::SIMULATED);
@@ -295,7 +295,7 @@ fn usage_is_silent_for_a_lone_first_participant_and_brings_both_at_the_second_jo
 }
 
 #[test]
-fn who_vanishes_was_there_until_the_room_closed() {
+fn a_participant_who_vanishes_was_there_until_the_room_closed() {
     let (mut meeting, _, ben) = meeting();
     meeting.wait(minutes(5));
     meeting.vanish(ben);
@@ -308,7 +308,7 @@ fn who_vanishes_was_there_until_the_room_closed() {
 }
 
 #[test]
-fn two_tabs_at_once_count_each_minute_once() {
+fn two_simultaneous_tabs_count_each_minute_once() {
     let (mut meeting, _, ben) = meeting();
     let tab = meeting.second_tab(ben);
     meeting.wait(minutes(30));
@@ -320,7 +320,7 @@ fn two_tabs_at_once_count_each_minute_once() {
 }
 
 #[test]
-fn claims_are_copied_whatever_they_are_and_the_senders_own_fields_win() {
+fn all_claims_are_copied_and_the_fields_of_the_sender_win() {
     let mut meeting = Meeting::new(1);
     let person = Person::named("Ada")
         .claim("a.b", serde_json::json!([1]))
@@ -378,7 +378,7 @@ fn broken(act: impl FnOnce(&mut Meeting, Presence, Presence) + std::panic::Unwin
 }
 
 #[test]
-fn what_cannot_happen_panics_with_the_rule_that_was_broken() {
+fn an_impossible_action_panics_with_the_rule_that_was_broken() {
     type Act = fn(&mut Meeting, Presence, Presence);
     let cases: [(&str, Act); 14] = [
         ("has left", |m, _, ben| {
@@ -430,7 +430,7 @@ fn what_cannot_happen_panics_with_the_rule_that_was_broken() {
 }
 
 #[test]
-fn time_passes_only_when_told_and_no_two_events_share_a_moment() {
+fn time_passes_only_on_request_and_no_two_events_share_a_moment() {
     let (meeting, ..) = meeting();
     let begun = Timestamp::from_millis(1_795_420_800_000);
     assert!(meeting.now().duration_since(begun) < Duration::from_secs(2));

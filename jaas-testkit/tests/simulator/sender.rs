@@ -27,7 +27,7 @@ fn bodies(count: usize) -> Vec<Bytes> {
         .collect()
 }
 
-/// Answers as it is told, and remembers every request with the time it came.
+/// Returns what it is told to, and remembers every request with its time.
 struct Listener {
     answer: Box<dyn Fn(usize) -> Result<u16, NoResponse> + Send + Sync>,
     requests: Mutex<Vec<(Instant, SignedRequest)>>,
@@ -88,7 +88,7 @@ async fn a_refused_request_is_repeated_after_waits_that_double() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_for_ever_is_given_up_and_named() {
+async fn a_delivery_that_is_always_refused_is_abandoned_and_named() {
     let listener = Listener::answering(|_| Ok(401));
     let report = sender(1).backoff(Backoff::default().max_failures(3)).send(&listener, bodies(2)).await;
     assert!(!report.is_complete());
@@ -102,7 +102,7 @@ async fn what_is_refused_for_ever_is_given_up_and_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn others_go_on_while_one_waits_to_be_repeated() {
+async fn others_continue_while_one_waits_to_be_repeated() {
     let listener = Listener::answering(|number| Ok(if number == 0 { 503 } else { 200 }));
     let report = sender(1).send(&listener, bodies(3)).await;
     let names: Vec<Bytes> = listener.bodies();
@@ -112,7 +112,7 @@ async fn others_go_on_while_one_waits_to_be_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shuffle_moves_the_part_that_was_asked_for() {
+async fn a_shuffle_moves_the_configured_share() {
     let moved = async |part| {
         let listener = Listener::answering(|_| Ok(200));
         sender(3).shuffle(part).send(&listener, bodies(1000)).await;
@@ -154,7 +154,7 @@ async fn late_deliveries_are_held_back_and_overtaken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_request_never_arrives_and_a_lost_answer_makes_a_duplicate() {
+async fn a_lost_request_never_arrives_and_a_lost_response_makes_a_duplicate() {
     let listener = Listener::answering(|_| Ok(200));
     let report = sender(1).lose_requests(0.2).send(&listener, bodies(300)).await;
     assert_eq!(listener.requests().len(), 300, "each arrives once in the end");
@@ -168,7 +168,7 @@ async fn a_lost_request_never_arrives_and_a_lost_answer_makes_a_duplicate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeated_request_is_signed_anew_or_as_before() {
+async fn a_repeated_request_is_signed_again_or_as_before() {
     for (repeats, same) in [(SignRepeats::Anew, false), (SignRepeats::AsBefore, true)] {
         let listener = Listener::answering(|number| Ok(if number == 0 { 500 } else { 200 }));
         let backoff = Backoff::default().initial_delay(Duration::from_secs(30));
@@ -203,7 +203,7 @@ async fn two_runs_of_a_seed_make_the_same_requests_at_the_same_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deliveries_begin_at_the_rate_that_was_asked_for() {
+async fn deliveries_begin_at_the_configured_rate() {
     let listener = Listener::answering(|_| Ok(200));
     let start = Instant::now();
     sender(1).rate(20.0).send(&listener, bodies(101)).await;
@@ -212,7 +212,7 @@ async fn deliveries_begin_at_the_rate_that_was_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_answer_in_time_is_asked_again() {
+async fn a_request_without_a_response_in_time_is_repeated() {
     struct Silent;
     #[async_trait]
     impl Target for Silent {
@@ -230,7 +230,7 @@ async fn who_does_not_answer_in_time_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_requests_are_under_way_than_allowed() {
+async fn no_more_requests_are_in_flight_than_allowed() {
     #[derive(Default)]
     struct Counter(Mutex<(usize, usize)>);
     #[async_trait]
@@ -253,9 +253,9 @@ async fn no_more_requests_are_under_way_than_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn progress_is_told_after_every_request() {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let kept = told.clone();
+async fn progress_is_reported_after_every_request() {
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let kept = reports.clone();
     let listener = Listener::answering(|number| Ok(if number == 0 { 500 } else { 200 }));
     let report = sender(1)
         .on_progress(move |progress| {
@@ -263,13 +263,13 @@ async fn progress_is_told_after_every_request() {
         })
         .send(&listener, bodies(3))
         .await;
-    let told = told.lock().expect("not poisoned").clone();
-    assert_eq!((told.len(), told.last()), (report.requests, Some(&(3, 4))));
-    assert_eq!(told[0], (0, 1));
+    let reports = reports.lock().expect("not poisoned").clone();
+    assert_eq!((reports.len(), reports.last()), (report.requests, Some(&(3, 4))));
+    assert_eq!(reports[0], (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_to_send_is_done_at_once() {
+async fn nothing_to_send_is_done_immediately() {
     let report =
         sender(1).duplicates(1.0).shuffle(1.0).send(&Listener::answering(|_| Ok(200)), Vec::new()).await;
     assert!(report.is_complete() && report.requests == 0);

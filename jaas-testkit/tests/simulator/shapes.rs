@@ -3,10 +3,10 @@
 use jaas_testkit::simulator::Random;
 use serde_json::Value;
 
-/// What it is, and whether the event of this name has it in this `data`.
+/// The description of a shape, and whether the event of this name has it in this `data`.
 type Shape = (&'static str, fn(&str, &Value) -> bool);
 
-/// What JaaS sends in more than one shape, and the seeds bring about.
+/// What JaaS sends in more than one shape, and the seeds produce.
 #[test]
 fn bodies_come_in_every_shape_that_is_seen_on_the_wire() {
     let shapes: &[Shape] = &[

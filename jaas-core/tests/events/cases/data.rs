@@ -8,7 +8,7 @@ use jaas_core::event::{
 };
 use serde_json::Value;
 
-use crate::reading::*;
+use crate::parsing::*;
 
 pub(crate) const CHECKS: &[Check] = checks! {
     "data-missing" => RoomDestroyed(d, e) {
@@ -53,7 +53,7 @@ pub(crate) const CHECKS: &[Check] = checks! {
         assert_eq!((p.moderator, p.flip, p.hidden_from_recorder), (None, None, None));
         assert_eq!((text(&p.name), text(&p.email), text(&p.id), text(&p.avatar)), (None, None, None, None));
         assert_eq!((text(&p.participant_jid), text(&p.conference)), (None, None));
-        // Numbers can be read as the text they are.
+        // Numbers decode as text.
         assert_eq!((text(&p.group), text(&p.participant_id)), (Some("7"), Some("32104")));
         assert_eq!(text(&p.participant_full_jid), Some("3.5"));
         assert_eq!((&e.disconnect_reason, &e.room), (&None, &breakout("12")));

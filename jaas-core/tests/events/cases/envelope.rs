@@ -6,7 +6,7 @@ use jaas_core::event::{Payload as _, RecordingUploaded, UnknownReason};
 use jaas_core::{Delivery, Fqn, Room};
 use serde_json::Value;
 
-use crate::reading::*;
+use crate::parsing::*;
 
 pub(crate) const CHECKS: &[Check] = checks! {
     "duplicate-app-id" => RecordingStarted(d, e) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::reading::*;
+use crate::parsing::*;
 
 pub(crate) const CHECKS: &[Check] = checks! {
     "recording-uploaded-with-expiration" => RecordingUploaded(_, e) {

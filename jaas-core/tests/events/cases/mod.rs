@@ -1,4 +1,4 @@
-//! The odd bodies of `jaas-testkit/cases`: each reaches the right method, and the oddity reads as it should.
+//! The odd bodies of `jaas-testkit/cases`: each reaches the right method, and the odd field decodes as it should.
 
 mod data;
 mod envelope;
@@ -9,13 +9,13 @@ mod talk;
 
 use jaas_testkit::fixture;
 
-use crate::reading::*;
+use crate::parsing::*;
 
 const CHECKS: [&[Check]; 6] =
     [envelope::CHECKS, data::CHECKS, people::CHECKS, rooms::CHECKS, talk::CHECKS, files::CHECKS];
 
 #[test]
-fn every_odd_body_reaches_its_method_and_reads_as_it_should() {
+fn every_odd_body_reaches_its_method_and_decodes_as_it_should() {
     for fixture in fixture::CASES {
         let check = CHECKS.iter().copied().flatten().find(|check| check.name == fixture.name);
         let check = check.unwrap_or_else(|| panic!("{} has no assertion", fixture.name));

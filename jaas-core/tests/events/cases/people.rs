@@ -4,7 +4,7 @@ use jaas_core::Room;
 use jaas_core::event::{DisconnectReason, Participant};
 use serde_json::Value;
 
-use crate::reading::*;
+use crate::parsing::*;
 
 pub(crate) const CHECKS: &[Check] = checks! {
     "moderator-bool" => ParticipantJoined(_, e) {
@@ -94,7 +94,7 @@ pub(crate) const CHECKS: &[Check] = checks! {
     }
 };
 
-/// Whether the fields beside the odd one are read.
+/// Whether the fields beside the odd one decode.
 fn ben_is_sound(participant: &Participant) {
     assert_eq!((text(&participant.name), text(&participant.id)), (Some(BEN.name), Some(BEN.id)));
     assert_eq!(text(&participant.participant_jid), Some(BEN.jid));

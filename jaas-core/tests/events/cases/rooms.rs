@@ -3,7 +3,7 @@
 use jaas_core::event::{CallDirection, DisconnectReason, RoleParty};
 use jaas_core::{Jid, Room};
 
-use crate::reading::*;
+use crate::parsing::*;
 
 pub(crate) const CHECKS: &[Check] = checks! {
     "participant-joined-main-room" => ParticipantJoined(_, e) {
@@ -106,7 +106,7 @@ pub(crate) const CHECKS: &[Check] = checks! {
         assert_eq!(text(&e.participant_id), Some("58cd113f"));
     }
     "sip-ended-with-reason" => SipCallOutEnded(_, e) {
-        // A word of the sender's, not one that we do not know.
+        // A word of the sender's, not one that this crate does not know.
         assert_eq!(e.disconnect_reason, Some(DisconnectReason::Unknown));
         assert_eq!(text(&e.participant_full_jid), Some("32a04eb7-dd8e-4fd9-8a34-fa4c16ee7613@8x8.vc/a4W2dEfG"));
     }

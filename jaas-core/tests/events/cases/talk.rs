@@ -5,7 +5,7 @@ use std::time::Duration;
 use jaas_core::event::{CallDirection, Reaction, Usage, UsageEntry};
 use jaas_core::{Jid, Room};
 
-use crate::reading::*;
+use crate::parsing::*;
 
 const ADAS_DEVICE: &str = "8c8d357b5e872bbacd45197626bd5759";
 const BENS_DEVICE: &str = "7fe4771c008a22eb763df47d19e2c6aa";
@@ -41,7 +41,7 @@ pub(crate) const CHECKS: &[Check] = checks! {
         assert_eq!(only(e).room, breakout(BREAKOUT));
     }
     "usage-odd-items" => Usage(_, e) {
-        // What is no object is left out; an empty object is an entry that tells nothing.
+        // An element that is not an object is omitted; an empty object is an entry without information.
         let [empty, sound] = &e.0[..] else { panic!("two entries, not {}", e.0.len()) };
         assert_eq!(empty, &UsageEntry::default());
         assert_eq!((text(&sound.device_id), text(&sound.email)), (Some(BENS_DEVICE), Some(BEN.email)));

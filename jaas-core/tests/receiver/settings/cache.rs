@@ -38,7 +38,7 @@ async fn an_answer_is_remembered_until_it_expires_for_each_room_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_older_answer_serves_while_the_provider_fails_or_is_slow_and_no_longer_than_said() {
+async fn an_older_answer_serves_while_the_provider_fails_or_is_slow_and_no_longer_than_configured() {
     for trouble in [Script::Fail("gone".into()), Script::Hang] {
         let provider = ScriptedProvider::of([Script::Answer(numbered(2)), trouble.clone()]);
         let cached = Cached::new(provider, TEN).last_known_good(TEN * 3);
@@ -54,7 +54,7 @@ async fn an_older_answer_serves_while_the_provider_fails_or_is_slow_and_no_longe
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_has_none_any_more_is_believed_and_one_that_fails_is_not_remembered() {
+async fn a_provider_that_no_longer_has_settings_is_believed_and_a_failure_is_not_remembered() {
     let none = |settings: Result<MeetingSettings, HandlerError>| settings.expect_err("none").to_string();
     let provider =
         ScriptedProvider::of([Script::Answer(numbered(2)), Script::None, Script::Fail("gone".into())]);
@@ -63,7 +63,7 @@ async fn a_provider_that_has_none_any_more_is_believed_and_one_that_fails_is_not
     advance(TEN * 2).await;
     let request = settings_request("a/r");
     assert_eq!(none(cached.settings(&request).await), "there are no settings for this room");
-    assert_eq!(none(cached.settings(&request).await), "gone", "what it said long ago is forgotten");
+    assert_eq!(none(cached.settings(&request).await), "gone", "its old settings are forgotten");
 
     let provider = ScriptedProvider::of([Script::Fail("gone".into()), Script::Answer(numbered(2))]);
     let cached = Cached::new(provider, TEN);

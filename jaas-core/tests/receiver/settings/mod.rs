@@ -1,5 +1,5 @@
-//! The question JaaS asks before each meeting, and how it is answered: always, in time, and with nothing JaaS would
-//! misread.
+//! The question that JaaS asks before each meeting, and its answer: always, in time, and never with settings that JaaS
+//! would misread.
 
 mod cache;
 mod properties;
@@ -13,17 +13,17 @@ use std::time::Duration;
 use jaas_core::settings::{FailurePolicy, MeetingSettings, SettingsService, SettingsServiceBuilder};
 use jaas_testkit::settings::ScriptedProvider;
 
-/// What a good provider answers here.
+/// The answer of a working provider here.
 fn protected() -> MeetingSettings {
     MeetingSettings::builder().lobby_enabled(true).passcode("4711").build().expect("allowed")
 }
 
-/// Settings that are told from all others by this number.
+/// Settings that this number distinguishes from all others.
 fn numbered(number: u32) -> MeetingSettings {
     MeetingSettings::builder().max_occupants(number).build().expect("allowed")
 }
 
-/// The settings service answers 77 when it has to answer for the provider.
+/// The settings service answers 77 when the policy decides.
 fn builder(provider: &ScriptedProvider) -> SettingsServiceBuilder {
     SettingsService::builder(provider.clone(), FailurePolicy::fallback(numbered(77)))
 }

@@ -1,4 +1,4 @@
-//! Whatever is put in, no answer holds a passcode that is not all digits, or occupants outside 2 to 500.
+//! For any input, no answer holds a passcode that is not all digits, or occupants outside 2 to 500.
 
 use jaas_core::Fqn;
 use jaas_core::settings::{LobbyType, MeetingSettings, RoomRules, SettingsRequest};
@@ -14,7 +14,7 @@ fn check(settings: &MeetingSettings) {
     assert_eq!(&again, settings);
     let passcode = settings.passcode().map(|passcode| passcode.expose().to_owned()).unwrap_or_default();
     let shown = format!("{settings:?}{}", settings.to_hidden());
-    // A short one is found in other numbers.
+    // A short passcode also occurs in other numbers.
     assert!(passcode.len() < 12 || !shown.contains(&passcode), "{shown}");
 }
 
@@ -23,7 +23,7 @@ fn digits() -> impl Strategy<Value = String> {
     prop_oneof!["[0-9]{0,14}", "[0-9]{1,4}[a-z \u{0}-\u{20}٣१]{1}[0-9]{0,3}", ".{0,6}"]
 }
 
-/// Any JSON value, more often one that could pass for the right one.
+/// Any JSON value, more often one that resembles the right one.
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         any::<bool>().prop_map(Value::from),
@@ -66,7 +66,7 @@ fn object() -> impl Strategy<Value = Map<String, Value>> {
     })
 }
 
-/// TOML for what it can say of this.
+/// TOML for the values it can express.
 #[cfg(feature = "toml")]
 fn toml(settings: &Map<String, Value>) -> String {
     fn inline(value: &Value) -> Option<String> {
@@ -118,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn no_json_is_read_into_an_answer_that_jaas_would_misread(object in object()) {
+    fn no_json_parses_into_an_answer_that_jaas_would_misread(object in object()) {
         let text = Value::Object(object).to_string();
         if let Ok(settings) = MeetingSettings::from_json(&text) {
             check(&settings);
@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_as_rules_or_settings_without_a_panic(text: String, bytes: Vec<u8>) {
+    fn any_text_parses_as_rules_or_settings_without_a_panic(text: String, bytes: Vec<u8>) {
         let _ = RoomRules::from_json("r.json", &text);
         #[cfg(feature = "toml")]
         let _ = RoomRules::from_toml("r.toml", &text);

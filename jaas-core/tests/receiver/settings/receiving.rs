@@ -1,4 +1,4 @@
-//! Questions among what a receiver is sent.
+//! Questions among the requests of a receiver.
 
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ async fn an_event_is_an_event_on_both_paths() {
 }
 
 #[tokio::test]
-async fn what_is_neither_is_quarantined_among_events_and_answered_by_the_policy_on_the_path_of_settings() {
+async fn a_body_that_is_neither_is_quarantined_among_events_and_answered_by_the_policy_on_the_settings_path() {
     let world = World::with_service();
     for (name, body) in fixture::UNREADABLE {
         let reply = world.send(Bytes::from_static(body)).await;
@@ -106,14 +106,14 @@ async fn what_is_neither_is_quarantined_among_events_and_answered_by_the_policy_
         let reply = world.send_to_settings(Bytes::from_static(body)).await;
         assert_eq!(assert_valid_for_jaas(&reply)["maxOccupants"], 77, "{name}");
     }
-    // A question among events that does not say which meeting it is about is a question all the same.
+    // A question among events that does not name a meeting is still a question.
     let reply = world.send(r#"{"eventType":"SETTINGS_PROVISIONING"}"#).await;
     assert_eq!(assert_valid_for_jaas(&reply)["maxOccupants"], 77);
     assert_eq!((world.provider.calls(), world.kept().await), (0, (0, fixture::UNREADABLE.len())));
 }
 
 #[tokio::test]
-async fn without_a_service_a_question_is_kept_like_any_body_that_is_no_event() {
+async fn without_a_service_a_question_is_kept_like_any_body_that_is_not_an_event() {
     let world = World::new(|receiver, _| receiver);
     assert_eq!(world.send(question()).await, Reply::Received(Disposition::Quarantined));
     let typed = SettingsQuestion::about("app/math").with_event_type();
@@ -153,7 +153,7 @@ async fn g6_an_unauthentic_question_reaches_neither_the_provider_nor_the_store()
 }
 
 #[tokio::test]
-async fn the_service_may_ask_for_other_credentials_than_events_do() {
+async fn the_service_may_require_other_credentials_than_events() {
     let value = Auth::authorization([VALUE]).expect("good");
     let world = World::new(|receiver, provider| {
         receiver.settings(builder(provider).auth(value).build().expect("good"))
@@ -175,14 +175,14 @@ async fn the_service_may_ask_for_other_credentials_than_events_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn questions_wait_for_no_event_and_are_never_answered_503() {
+async fn questions_wait_for_no_event_and_never_get_503() {
     let world = World::with_service();
     world.receiver.close();
     assert_eq!(world.send(fixture::of(EventKind::RoomCreated).body).await.status(), 503);
     assert_eq!(world.send(question()).await, given(), "a question does not come back after a restart");
     assert_eq!(World::new(|receiver, _| receiver.max_in_flight(1)).send(question()).await.status(), 200);
 
-    // One place for events, and it is taken.
+    // One place for events, and it is occupied.
     let gate = Arc::new(tokio::sync::Notify::new());
     let auth = Auth::signature([SECRET]).expect("good");
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
@@ -211,7 +211,7 @@ async fn a_question_that_waits_takes_no_place_from_an_event() {
     let mut waiting = std::pin::pin!(waiting);
     tokio::select! {
         biased;
-        reply = &mut waiting => panic!("answered at once: {reply}"),
+        reply = &mut waiting => panic!("answered immediately: {reply}"),
         () = std::future::ready(()) => {}
     }
     let stored = world.send(fixture::of(EventKind::RoomCreated).body).await;
@@ -230,7 +230,7 @@ impl jaas_core::Dispatcher for Stuck {
 }
 
 #[tokio::test]
-async fn a_service_can_be_shared_by_two_receivers_and_tells_their_rooms_apart() {
+async fn a_service_can_be_shared_by_two_receivers_and_distinguishes_their_rooms() {
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
     let policy = FailurePolicy::fail_closed();
     let service = SettingsService::builder(provider.clone(), policy).build().expect("good");
@@ -246,9 +246,9 @@ async fn a_service_can_be_shared_by_two_receivers_and_tells_their_rooms_apart() 
     assert_eq!(asked, ["one", "other"]);
 }
 
-/// Some gateways put a byte order mark in front of what they pass on; it is signed as it comes.
+/// Some gateways put a byte order mark in front of a body; the signature covers it.
 #[tokio::test]
-async fn a_question_and_an_event_behind_a_byte_order_mark_are_taken_for_what_they_are() {
+async fn a_question_and_an_event_behind_a_byte_order_mark_are_recognized() {
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
     let service =
         SettingsService::builder(provider.clone(), FailurePolicy::fail_closed()).build().expect("good");
@@ -277,7 +277,7 @@ async fn a_question_and_an_event_behind_a_byte_order_mark_are_taken_for_what_the
     assert_eq!(reply, Reply::Received(Disposition::Stored));
     let stored = store.events(&EventQuery::default()).await.expect("listed").items;
     assert_eq!(stored[0].body, body.as_str(), "byte for byte, with the mark");
-    let delivery = jaas_core::Delivery::parse("main", NOW, joined.body).expect("readable");
+    let delivery = jaas_core::Delivery::parse("main", NOW, joined.body).expect("an envelope");
     let jaas_core::event::Event::ParticipantJoined(joined) = delivery.event() else { panic!("a join") };
     assert_eq!(joined.participant.name.map(|name| name.into_exposed()).as_deref(), Some("Ada"));
 }

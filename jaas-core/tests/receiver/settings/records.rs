@@ -1,4 +1,4 @@
-//! The proof of each decision.
+//! The evidence of each decision.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ async fn records(log: &MemoryStore) -> Vec<SettingsRecord> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_answer_leaves_a_record_of_what_was_decided_and_why() {
+async fn each_answer_leaves_a_record_of_the_decision_and_the_reason() {
     let log = Arc::new(MemoryStore::new());
     let provider = ScriptedProvider::by(|request, _| match request.room() {
         "good" => Script::Slow(
@@ -42,13 +42,13 @@ async fn each_answer_leaves_a_record_of_what_was_decided_and_why() {
     }
     service.close().await;
     let records = records(&log).await;
-    let told: Vec<_> = records
+    let found: Vec<_> = records
         .iter()
         .map(|record| (record.fqn.as_str(), record.source, record.failure, record.error.as_deref()))
         .collect();
     let closed = SettingsSource::FailClosed;
     assert_eq!(
-        told,
+        found,
         [
             ("App/good", SettingsSource::Provider, None, None),
             ("App/slow", closed, Some(SettingsFailure::TimedOut), None),
@@ -101,7 +101,7 @@ async fn records_are_found_by_room_and_time_and_page_by_page() {
     assert!(found(query).await.is_empty());
 }
 
-/// A log that hangs or fails as long as it is told to.
+/// A log that hangs or fails as long as the test wants.
 struct Troubled {
     hang: bool,
     failures: AtomicUsize,
@@ -136,7 +136,7 @@ impl SettingsLog for Troubled {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_hangs_holds_up_no_answer_and_closing_ends() {
+async fn a_log_that_hangs_delays_no_answer_and_closing_ends() {
     let log = Arc::new(Troubled { hang: true, failures: AtomicUsize::new(0), memory: MemoryStore::new() });
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
     let service = builder(&provider).records(log, Keep::FOREVER).build().expect("good");
@@ -169,7 +169,7 @@ async fn a_log_that_fails_for_a_moment_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_records_are_deleted_at_once_and_every_hour() {
+async fn old_records_are_deleted_immediately_and_once_an_hour() {
     let log = Arc::new(MemoryStore::new());
     let day = 24 * 60 * 60;
     let record = |at| {
@@ -207,7 +207,7 @@ async fn old_records_are_deleted_at_once_and_every_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_dropped_writes_what_is_queued_and_ends_its_task() {
+async fn a_dropped_service_writes_the_queue_and_ends_its_task() {
     let log = Arc::new(MemoryStore::new());
     let provider = ScriptedProvider::of([Script::Answer(protected())]);
     let service = builder(&provider).records(log.clone(), Keep::days(1)).build().expect("good");

@@ -1,4 +1,4 @@
-//! Deadline, failure policies, shared calls, bounds.
+//! Timeout, failure policies, shared calls, bounds.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn all(asked: Vec<JoinHandle<(Reply, Duration)>>) -> Vec<(Reply, Duration)
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_provider_says_is_answered() {
+async fn the_answer_is_what_the_provider_returns() {
     let provider = ScriptedProvider::of([Script::Slow(DEADLINE - Duration::from_millis(1), protected())]);
     let reply = service(&provider).answer(settings_request("a/r")).await;
     assert_eq!(reply, answered(&protected()));
@@ -51,8 +51,8 @@ async fn at_the_deadline_the_providers_future_is_dropped_and_the_policy_answers(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_looked_at_after_the_deadline_comes_too_late() {
-    // The clock leaps over both, as when the process was held up.
+async fn a_result_that_is_polled_after_the_deadline_comes_too_late() {
+    // The clock leaps over both, as when the process was suspended.
     let provider = ScriptedProvider::of([Script::Slow(DEADLINE / 2, protected())]);
     let service = service(&provider);
     let asked = ask(&service, "a/r");
@@ -62,7 +62,7 @@ async fn an_answer_that_is_looked_at_after_the_deadline_comes_too_late() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_a_panic_and_an_unknown_room_are_answered_by_the_policy_at_once() {
+async fn an_error_a_panic_and_an_unknown_room_are_answered_by_the_policy_immediately() {
     for script in [Script::Fail("gone".into()), Script::Panic("oh".into()), Script::None] {
         let provider = ScriptedProvider::of([script, Script::Answer(protected())]);
         let service = service(&provider);
@@ -74,7 +74,7 @@ async fn an_error_a_panic_and_an_unknown_room_are_answered_by_the_policy_at_once
 }
 
 #[tokio::test]
-async fn a_room_that_is_closed_has_a_lobby_and_a_passcode_that_the_application_can_tell() {
+async fn a_closed_room_has_a_lobby_and_a_passcode_that_the_application_can_look_up() {
     let provider = ScriptedProvider::of([Script::Fail("gone".into())]);
     let service = |key: Option<&[u8]>| {
         let service = SettingsService::builder(provider.clone(), FailurePolicy::fail_closed());
@@ -89,24 +89,24 @@ async fn a_room_that_is_closed_has_a_lobby_and_a_passcode_that_the_application_c
     let keys: Vec<_> = closed.keys().map(String::as_str).collect();
     assert_eq!(keys, ["lobbyEnabled", "lobbyType", "passcode"]);
     assert_eq!((&closed["lobbyEnabled"], &closed["lobbyType"]), (&true.into(), &"WAIT_FOR_APPROVAL".into()));
-    let told = one.passcode_when_closed(&Fqn::new("app/team room")).expect("it closes");
-    assert_eq!((closed["passcode"].as_str(), told.expose().len()), (Some(told.expose()), 10));
+    let passcode = one.passcode_when_closed(&Fqn::new("app/team room")).expect("it closes");
+    assert_eq!((closed["passcode"].as_str(), passcode.expose().len()), (Some(passcode.expose()), 10));
 
     let again = assert_valid_for_jaas(&one.answer(settings_request("app/team room")).await);
     let of_another_process =
         assert_valid_for_jaas(&service(Some(&[7; 32])).answer(settings_request("app/team room")).await);
     assert_eq!((&again, &of_another_process), (&closed, &closed));
     let random = assert_valid_for_jaas(&service(None).answer(settings_request("app/team room")).await);
-    assert_ne!(random["passcode"], closed["passcode"], "nobody can know it from elsewhere");
+    assert_ne!(random["passcode"], closed["passcode"], "it cannot be known from elsewhere");
     let other = one.passcode_when_closed(&Fqn::new("app/other")).expect("it closes");
-    assert_ne!(other, told);
+    assert_ne!(other, passcode);
     let never =
         SettingsService::builder(provider.clone(), FailurePolicy::refuse("no")).build().expect("good");
     assert_eq!(never.passcode_when_closed(&Fqn::new("app/other")), None);
 }
 
 #[tokio::test]
-async fn a_refusal_is_the_400_that_people_are_shown() {
+async fn a_refusal_is_the_400_that_people_see() {
     let provider = ScriptedProvider::of([Script::Fail("gone".into())]);
     let policy = FailurePolicy::refuse("Please call the help desk");
     let service = SettingsService::builder(provider, policy).build().expect("good");
@@ -116,7 +116,7 @@ async fn a_refusal_is_the_400_that_people_are_shown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_known_good_answer_is_of_this_room_and_not_older_than_said() {
+async fn the_last_known_good_answer_is_of_this_room_and_not_older_than_configured() {
     let provider = ScriptedProvider::by(|request, _| match request.room_key().as_str() {
         "never" => Script::Fail("gone".into()),
         _ if request.field::<bool>("fail").is_some() => Script::Hang,
@@ -146,17 +146,17 @@ async fn questions_about_one_room_at_the_same_time_share_one_call() {
         .map(|number| ask(&service, ["app/abc", "APP/ABC", "app/%61bc", "app/four"][number % 4]))
         .collect();
     for (number, (reply, took)) in all(asked).await.into_iter().enumerate() {
-        // Its length, in the spelling of the one who asked first.
+        // Its length, in the spelling of the first question.
         assert_eq!(reply, answered(&numbered(if number % 4 == 3 { 4 } else { 3 })), "{number}");
         assert_eq!(took, Duration::from_secs(1));
     }
     assert_eq!(provider.calls(), 2);
     ask(&service, "app/abc").await.expect("no panic");
-    assert_eq!(provider.calls(), 3, "a later question is asked anew");
+    assert_eq!(provider.calls(), 3, "a later question is asked again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_shares_a_call_waits_until_its_own_deadline_and_no_call_outlives_one() {
+async fn a_question_that_shares_a_call_waits_until_its_own_deadline_and_no_call_outlives_a_deadline() {
     // The first call hangs, the second takes a second.
     let provider = ScriptedProvider::of([Script::Hang, Script::Slow(Duration::from_secs(1), protected())]);
     let service = service(&provider);
@@ -166,13 +166,13 @@ async fn whoever_shares_a_call_waits_until_its_own_deadline_and_no_call_outlives
     sleep(Duration::from_millis(400)).await;
     assert_eq!(provider.calls(), 1, "shared");
     assert_eq!(first.await.expect("no panic"), (answered(&numbered(77)), DEADLINE));
-    // It had 1 s left at 1.5 s, and the new call takes just that.
+    // It had 1 s left at 1.5 s, and the new call takes exactly that.
     let (reply, took) = second.await.expect("no panic");
     assert!(took <= DEADLINE, "{took:?}");
     assert!(reply == answered(&numbered(77)) || reply == answered(&protected()));
     assert_eq!((provider.calls(), provider.running()), (2, 0));
 
-    // With enough left, the later one gets what its own call says.
+    // With enough time left, the later question gets the result of its own call.
     let provider =
         ScriptedProvider::of([Script::Hang, Script::Slow(Duration::from_millis(300), protected())]);
     let service = super::service(&provider);
@@ -187,7 +187,7 @@ async fn whoever_shares_a_call_waits_until_its_own_deadline_and_no_call_outlives
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_hangs_up_takes_the_call_from_nobody_and_leaves_none_behind() {
+async fn a_caller_that_hangs_up_ends_no_shared_call_and_leaves_none_behind() {
     let provider = ScriptedProvider::of([Script::Slow(Duration::from_secs(1), protected())]);
     let service = service(&provider);
     let first = ask(&service, "a/r");
@@ -204,11 +204,11 @@ async fn a_caller_that_hangs_up_takes_the_call_from_nobody_and_leaves_none_behin
     assert!(only.await.is_err());
     assert_eq!((provider.running(), provider.dropped(), service.calls_in_flight()), (0, 1, 0));
     let (reply, _) = ask(&service, "a/r").await.expect("no panic");
-    assert_eq!(reply, answered(&protected()), "the next one begins a call of its own");
+    assert_eq!(reply, answered(&protected()), "the next question begins a new call");
 }
 
 #[tokio::test(start_paused = true)]
-async fn beyond_the_bound_the_policy_answers_at_once_and_shared_calls_do_not_count() {
+async fn beyond_the_bound_the_policy_answers_immediately_and_shared_calls_do_not_count() {
     let provider = ScriptedProvider::of([Script::Slow(Duration::from_secs(1), protected())]);
     let service = builder(&provider).max_calls(2).build().expect("good");
     let asked = ["a/1", "a/2", "a/3", "a/1"].map(|fqn| ask(&service, fqn)).into();

@@ -94,8 +94,8 @@ pub(super) async fn run(sender: &Sender, target: &dyn Target, bodies: &[Bytes]) 
         if done.outcome.is_ok() {
             latencies.push(done.took);
         }
-        if let Some(told) = &sender.progress {
-            told(Progress { planned: plan.len(), over, requests: report.requests });
+        if let Some(callback) = &sender.progress {
+            callback(Progress { planned: plan.len(), over, requests: report.requests });
         }
     }
     report.acknowledged_events = acknowledged.len();

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 const START: Timestamp = Timestamp::from_secs(1_795_420_800);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An event of a session of its own.
+/// An event of a new session.
 fn lone() -> EventBuilder {
     event::room_created().at(START).without("sessionId").untyped()
 }
@@ -37,7 +37,7 @@ async fn count(store: &FaultyStore<MemoryStore>, state: EventState) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_tells_nothing_of_whether_it_happened() {
+async fn an_error_does_not_reveal_whether_it_happened() {
     for (fault, happened, took) in [
         (Fault::Before, false, 0),
         (Fault::After, true, 0),
@@ -50,7 +50,7 @@ async fn an_error_tells_nothing_of_whether_it_happened() {
         let event = lone();
         let error = store.accept(event.delivery()).await.expect_err("as scripted");
         assert_eq!((error.kind(), error.is_transient()), (StoreErrorKind::Unavailable, true));
-        assert!(error.to_string().starts_with("Accept failed, as a test wants it"), "{error}");
+        assert!(error.to_string().starts_with("Accept failed, as scripted by a test"), "{error}");
         assert_eq!(began.elapsed().as_secs(), took, "{fault:?}");
         let again = if happened { Accepted::Duplicate } else { Accepted::New };
         assert_eq!(store.accept(event.delivery()).await.expect("mended"), again, "{fault:?}");
@@ -65,7 +65,7 @@ async fn faults_of_one_operation_leave_the_others_alone_and_come_in_order() {
     store.script(Op::Stats, Fault::After);
     store.ping().await.expect("a sign of life");
     assert!(store.stats().await.expect_err("first").to_string().contains("nothing happened"));
-    assert!(store.stats().await.expect_err("second").to_string().contains("the answer was lost"));
+    assert!(store.stats().await.expect_err("second").to_string().contains("the response was lost"));
     store.stats().await.expect("third");
 }
 
@@ -74,11 +74,11 @@ async fn an_outage_lasts_until_it_is_mended() {
     let store = with_events(0).await;
     store.outage([Op::Ping, Op::Stats], Fault::Before);
     store.script(Op::Ping, Fault::After);
-    for how in ["the answer was lost", "nothing happened", "nothing happened"] {
+    for how in ["the response was lost", "nothing happened", "nothing happened"] {
         assert!(store.ping().await.expect_err("out of order").to_string().contains(how));
     }
     store.stats().await.expect_err("out of order");
-    store.audit(PageRequest::first()).await.expect("nothing was said of this");
+    store.audit(PageRequest::first()).await.expect("this operation has no fault");
     store.mend();
     store.ping().await.expect("mended");
     store.stats().await.expect("mended");
@@ -108,7 +108,7 @@ async fn a_torn_batch_happens_in_part() {
     let leases: Vec<Lease> = claims.iter().map(|claim| claim.lease).collect();
     store.script(Op::Renew, Fault::Torn);
     store.renew(&leases, START.saturating_add(10 * SECOND), 15 * SECOND).await.expect_err("torn");
-    // The leases that were not renewed have run out by then, and so have those nobody knows of.
+    // The leases that were not renewed have expired by then, and so have those that no worker knows.
     let mut later = request(10);
     later.now = START.saturating_add(20 * SECOND);
     later.max_crashes = 9;
@@ -117,7 +117,7 @@ async fn a_torn_batch_happens_in_part() {
         over += 1;
     }
     assert!(over > 0);
-    assert_eq!(store.renew(&leases, later.now, SECOND).await.expect("told").len(), 3, "2 of 5 were renewed");
+    assert_eq!(store.renew(&leases, later.now, SECOND).await.expect("renewed").len(), 3, "2 of 5 were renewed");
 
     let store = with_events(10).await;
     let claims = store.claim(&request(10)).await.expect("all");
@@ -161,24 +161,24 @@ fn often() -> Faults {
         .clock_jump(0.1, SECOND)
 }
 
-/// What a hundred calls come to, and how long they take.
+/// The results of a hundred calls, and how long they take.
 async fn story(seed: u64, faults: Faults) -> (Vec<Option<String>>, Duration) {
     let (store, began) = (FaultyStore::new(MemoryStore::new()).seeded(seed, faults), Instant::now());
     let mut answers = Vec::new();
     for _ in 0..100 {
         answers.push(store.ping().await.err().map(|error| error.to_string()));
     }
-    let told = answers.iter().flatten().count() as u64;
-    assert_eq!((store.calls(Op::Ping), store.injected(Op::Ping)), (100, told));
+    let outcome = answers.iter().flatten().count() as u64;
+    assert_eq!((store.calls(Op::Ping), store.injected(Op::Ping)), (100, outcome));
     (answers, began.elapsed())
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_same_seed_makes_the_same_faults() {
-    let told = story(7, often()).await;
-    assert_eq!(told, story(7, often()).await);
-    assert_ne!(told, story(8, often()).await);
-    let failed = told.0.iter().flatten().count();
+    let outcome = story(7, often()).await;
+    assert_eq!(outcome, story(7, often()).await);
+    assert_ne!(outcome, story(8, often()).await);
+    let failed = outcome.0.iter().flatten().count();
     assert!((40..80).contains(&failed), "{failed} of 100");
     assert_eq!(story(7, often().only([Op::Accept])).await, (vec![None; 100], Duration::ZERO));
     assert_eq!(story(7, Faults::none()).await, (vec![None; 100], Duration::ZERO));
@@ -190,7 +190,7 @@ async fn a_clock_that_jumps_is_wrong_until_it_is_mended() {
     let store = with_events(1).await.seeded(1, Faults::none().clock_jump(1.0, HOUR));
     let mut late = request(1);
     late.now = START.saturating_add(2 * HOUR);
-    // When an event that is given back is due is the time at which the store thinks it was given back.
+    // A released event is due when the store thinks it was released.
     let now = async || {
         let claim = store.inner().claim(&late).await.expect("claimed").remove(0);
         store.release(&[claim.lease], START).await.expect("released");

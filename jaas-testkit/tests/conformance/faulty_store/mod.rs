@@ -1,4 +1,4 @@
-//! The store that fails: it keeps the contract when it does not, and what relies on it survives when it does.
+//! The failing store: without faults it keeps the contract, and with faults the code that relies on it survives.
 
 mod faults;
 mod survival;

@@ -64,7 +64,7 @@ fn number_of(key: &str) -> usize {
     key.trim_start_matches("k").parse().expect("a number")
 }
 
-/// Forty events of four sittings, and some of none.
+/// Forty events of four sessions, and some of none.
 fn events() -> Vec<EventBuilder> {
     let event = |number: usize| {
         let event =
@@ -77,7 +77,7 @@ fn events() -> Vec<EventBuilder> {
     (0..EVENTS).map(|number| event(number).untyped()).collect()
 }
 
-/// Everything goes wrong, but the clock never by more than a lease can stand.
+/// Everything goes wrong, but the clock never by more than a lease tolerates.
 fn bad_day() -> Faults {
     Faults::none()
         .latency(0.3, SECOND)
@@ -114,7 +114,7 @@ async fn day(seed: u64, workers: usize) -> Day {
             .name(format!("worker-{number}"))
             .concurrency(4)
             .backoff(Backoff::default().max_failures(5))
-            // A claim whose answer was lost counts as a crash, and there are many.
+            // A claim whose response was lost counts as a crash, and there are many.
             .max_crashes(1000)
             .build()
             .expect("built")
@@ -144,7 +144,7 @@ async fn day(seed: u64, workers: usize) -> Day {
         let number = number_of(row.idempotency_key.as_str());
         assert_eq!((row.state, &*row.completed), (EventState::Done, &["attendance".to_owned()][..]));
         let failures = u32::from(number.is_multiple_of(5));
-        // When another worker has taken over meanwhile, a failure is that of a stale claim, and not recorded.
+        // When another worker has taken over meanwhile, a failure belongs to a stale claim, and is not recorded.
         assert!(
             row.failures == failures || workers > 1 && row.failures < failures,
             "{}",
@@ -155,7 +155,7 @@ async fn day(seed: u64, workers: usize) -> Day {
     Day { successes: handler.successes(), injected }
 }
 
-/// What a receiver and a worker ask of a store all day.
+/// What a receiver and a worker call on a store all day.
 const OPS: [Op; 6] = [Op::Accept, Op::Claim, Op::Renew, Op::Complete, Op::Fail, Op::NextDue];
 
 struct Day {
@@ -164,7 +164,7 @@ struct Day {
     injected: BTreeMap<Op, u64>,
 }
 
-/// Many bad days; of each, no event is lost. Answers how often events were handled.
+/// Many bad days; no event is ever lost. Returns how often events were handled.
 fn days(seeds: std::ops::Range<u64>, workers: usize) -> Vec<BTreeMap<String, usize>> {
     let days: Vec<Day> = seeds.map(|seed| runtime().block_on(day(seed, workers))).collect();
     for op in OPS {

@@ -1,4 +1,4 @@
-//! What the other modules read with and compare to.
+//! Helpers to parse a body, and values to compare with.
 
 use futures_util::FutureExt as _;
 use jaas_core::event::{DisconnectReason, Event, EventKind, Participant, Payload as _};
@@ -20,14 +20,14 @@ pub(crate) const BREAKOUT: &str = "0d5c6f0e-6f0b-4c39-8a57-2b9f1d0e7c44";
 
 pub(crate) const RECEIVED_AT: Timestamp = Timestamp::from_secs(1_795_430_000);
 
-/// Reads a body that has a readable envelope.
+/// Parses a body whose envelope is valid.
 pub(crate) fn read(body: &str) -> Delivery {
     Delivery::parse("main", RECEIVED_AT, body.to_owned().into())
         .unwrap_or_else(|unreadable| panic!("{}: {body}", unreadable.reason))
         .with_attempt(1)
 }
 
-/// Gives a delivery to a handler that has every method, and tells which one was called with what.
+/// Gives a delivery to a handler that has every method, and returns which one was called with what.
 pub(crate) fn dispatch(delivery: &Delivery) -> HandlerCall {
     let recorder = Recorder::new();
     assert_eq!(handle(&recorder, delivery), Handled::Done);
@@ -36,7 +36,7 @@ pub(crate) fn dispatch(delivery: &Delivery) -> HandlerCall {
     seen.remove(0)
 }
 
-/// Gives a delivery to a handler that does not wait for anything.
+/// Gives a delivery to a handler that does not wait.
 pub(crate) fn handle<H: EventHandler + ?Sized>(handler: &H, delivery: &Delivery) -> Handled {
     let mut tx = ();
     let mut cx = Context::new(delivery, &mut tx);
@@ -70,17 +70,17 @@ macro_rules! encoded {
 }
 jaas_core::for_each_event!(encoded);
 
-/// What must hold of one body of a table.
+/// A check of one body of a table.
 pub(crate) struct Check {
     pub(crate) name: &'static str,
     pub(crate) kind: EventKind,
     pub(crate) check: fn(&Delivery, &Event),
 }
 
-/// A table of checks. Each names a body, its event, and what must hold of the delivery and the payload.
+/// A table of checks. Each names a body, its event, and what must be true of the delivery and the payload.
 macro_rules! checks {
     ($($name:literal => $Event:ident($delivery:pat, $payload:pat) $body:block)*) => {
-        &[$($crate::reading::Check {
+        &[$($crate::parsing::Check {
             name: $name,
             kind: jaas_core::event::EventKind::$Event,
             check: |delivery, event| {
@@ -138,7 +138,7 @@ pub(crate) fn breakout(id: &str) -> Room {
 
 pub(crate) const LEFT: Option<DisconnectReason> = Some(DisconnectReason::Left);
 
-/// Somebody in the meeting.
+/// A person in the meeting.
 pub(crate) struct Person {
     pub(crate) name: &'static str,
     pub(crate) email: &'static str,
@@ -188,7 +188,7 @@ impl Person {
         assert_eq!(text(&participant.participant_id), Some(self.participant_id));
     }
 
-    /// Whether the user is this person, in whatever presence.
+    /// Whether the user is this person, in any presence.
     pub(crate) fn assert_is_user(&self, participant: &Participant) {
         assert_eq!(text(&participant.name), Some(self.name));
         assert_eq!(text(&participant.email), Some(self.email));

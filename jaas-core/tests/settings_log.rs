@@ -1,4 +1,4 @@
-//! What is logged and counted about settings questions, and what is never told.
+//! What is logged and counted about settings questions, and what never is.
 #![allow(clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -84,7 +84,7 @@ impl Counts {
         self.0.lock().expect("not poisoned").entry(name).or_default().clone()
     }
 
-    /// What was counted under names that begin so.
+    /// The counts of all names with this prefix.
     fn counted(&self, name: &str) -> Vec<(String, u64)> {
         let counts = self.0.lock().expect("not poisoned");
         let of_name = counts.iter().filter(|(key, _)| key.starts_with(name));
@@ -113,7 +113,7 @@ impl metrics::Recorder for Counts {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trouble_is_told_apart_and_no_passcode_room_or_body_is_told() {
+async fn failures_are_distinguished_and_no_passcode_room_or_body_is_logged() {
     let (lines, counts) = (Lines::default(), Counts::default());
     let _logging = tracing::subscriber::set_default(lines.clone());
     let _counting = metrics::set_default_local_recorder(&counts);
@@ -152,21 +152,21 @@ async fn trouble_is_told_apart_and_no_passcode_room_or_body_is_told() {
     {
         assert!(!lines.contains(hidden), "{hidden}: {lines}");
     }
-    let told = |text: &str| lines.lines().filter(|line| line.contains(text)).count();
-    assert_eq!(told("DEBUG message=settings answered endpoint=\"main\" source=provider"), 2);
-    assert_eq!(told("did not answer in time; the failure policy answered"), 1, "{lines}");
-    assert_eq!(told("error=cannot reach https://db.example/…"), 1, "{lines}");
-    assert_eq!(told("the settings provider panicked; the failure policy answered"), 1);
-    assert_eq!(told("knows no settings for the room"), 1);
-    assert_eq!(told("does not say which meeting it is about"), 1);
+    let logged = |text: &str| lines.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(logged("DEBUG message=settings answered endpoint=\"main\" source=provider"), 2);
+    assert_eq!(logged("exceeded its timeout; the failure policy answered"), 1, "{lines}");
+    assert_eq!(logged("error=cannot reach https://db.example/…"), 1, "{lines}");
+    assert_eq!(logged("the settings provider panicked; the failure policy answered"), 1);
+    assert_eq!(logged("has no settings for the room"), 1);
+    assert_eq!(logged("does not name a meeting"), 1);
     assert_eq!(
-        told(
+        logged(
             "a settings question was accepted; the first with these credentials endpoint=main credentials=\"signature\""
         ),
         1,
         "once for each kind"
     );
-    assert_eq!(told("endpoint=main credentials=\"authorization\""), 6);
+    assert_eq!(logged("endpoint=main credentials=\"authorization\""), 6);
 
     let answers = counts.counted("jaas_settings_answers_total");
     let named = |source: &str, failure: &str| format!("endpoint=main source={source} failure={failure}");
@@ -211,7 +211,7 @@ async fn without_a_service_the_log_says_what_to_do() {
 
 /// With `fail_closed`, rules without a default close every room that none matches.
 #[test]
-fn a_policy_that_closes_rooms_warns_of_rules_without_a_default() {
+fn a_policy_that_closes_rooms_warns_about_rules_without_a_default() {
     let rules = || RoomRules::new().rule("*-vip", MeetingSettings::default()).expect("allowed");
     let fixed = || Fixed::new(MeetingSettings::default());
     let closed = FailurePolicy::fail_closed;
@@ -238,7 +238,7 @@ fn a_policy_that_closes_rooms_warns_of_rules_without_a_default() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_that_are_lost_are_counted_and_said_once() {
+async fn lost_records_are_counted_and_logged_once() {
     let (lines, counts) = (Lines::default(), Counts::default());
     let _logging = tracing::subscriber::set_default(lines.clone());
     let _counting = metrics::set_default_local_recorder(&counts);
@@ -249,7 +249,7 @@ async fn records_that_are_lost_are_counted_and_said_once() {
     for _ in 0..5000 {
         service.answer(SettingsQuestion::about("app/r").request()).await;
     }
-    // Some wait for room in a store that has none; trying ends by itself.
+    // Some wait for room in a store that has none; retrying ends by itself.
     tokio::time::sleep(Duration::from_secs(600)).await;
     service.close().await;
     let lost = counts.counted("jaas_settings_records_lost_total");
