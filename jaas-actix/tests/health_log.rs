@@ -67,8 +67,8 @@ async fn a_check_is_logged_when_it_begins_to_fail_and_when_it_recovers() {
     assert_eq!(
         lines,
         [
-            "WARN message=health check fails check=store error=the disk is full",
-            "INFO message=health check is well again check=store",
+            "WARN message=health check fails; the endpoint responds 503 check=store error=the disk is full",
+            "INFO message=health check succeeds again check=store",
         ]
     );
     server.stop().await;

@@ -34,7 +34,7 @@ impl<S: EventStore> Dispatcher for Inbox<S> {
                     Accepted::New => Ok(Disposition::Stored),
                     Accepted::Duplicate => Ok(Disposition::Duplicate),
                     Accepted::Conflict => {
-                        tracing::warn!(target: target::DELIVERY, %endpoint, key = %Escaped(&key), "another body was stored before under this key; it stays, and the new body is listed as a conflict");
+                        tracing::warn!(target: target::DELIVERY, %endpoint, key = %Escaped(&key), "another body came before under this key; it stays, and the new body is listed as a conflict");
                         Ok(Disposition::Conflict)
                     }
                 }

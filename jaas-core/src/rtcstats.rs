@@ -33,7 +33,7 @@
 //! bytes, `timestamp` in **ms** since 1970.
 //!
 //! The files tell who was in the meeting, on which device and from which addresses. Neither an error nor `Debug` of
-//! anything in here shows what stands in a line.
+//! anything in here shows the content of a line.
 
 mod async_reader;
 mod decompress;

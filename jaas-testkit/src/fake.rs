@@ -106,7 +106,7 @@ impl FakeDispatcher {
     /// let fake = FakeDispatcher::running(recorder.clone());
     /// let created = event::room_created();
     ///
-    /// // The handler did its work, but nobody learns of it, so the event is delivered again.
+    /// // The handler did its work, but no response reports it, so the event is delivered again.
     /// fake.lose_next_answer();
     /// assert!(fake.deliver(created.clone()).await.is_err());
     /// assert_eq!(fake.deliver(created).await, Ok(Disposition::Handled));

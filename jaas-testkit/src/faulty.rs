@@ -30,7 +30,7 @@ pub use self::faults::{Fault, Faults, Op};
 /// let inbox = Inbox::new(store.clone());
 /// let created = event::room_created();
 ///
-/// // The row is committed, and the connection breaks before the answer arrives.
+/// // The row is committed, and the connection breaks before the response arrives.
 /// store.script(Op::Accept, Fault::After);
 /// assert!(inbox.dispatch(created.received()).await.is_err());
 /// assert_eq!(inbox.dispatch(created.received()).await?, Disposition::Duplicate);

@@ -41,7 +41,7 @@ impl DeadLettered {
         tracing::error!(
             target: target::WORK, %event, event_type = %Escaped(event_type),
             key = %Escaped(idempotency_key.as_str()), attempts, crashes,
-            "given up after crashes; dead letter"
+            "crashed too often; dead letter"
         );
         let kind = EventKind::from_wire(event_type);
         telemetry::ended(kind, Outcome::Dead(DeadReason::Crashed), *attempts);
@@ -50,5 +50,7 @@ impl DeadLettered {
 
 /// The note that a store writes on an event that it dead-letters for its crashes.
 pub fn crash_note(crashes: u32) -> String {
-    format!("given up: {crashes} times the process ended, or its lease ran out, while a handler was running")
+    format!(
+        "crashed too often: {crashes} times the process ended, or its lease expired, while a handler was running"
+    )
 }

@@ -60,7 +60,7 @@ pub(super) struct Session<'a, S: EventStore> {
     listed: (u64, Instant),
 }
 
-type Answer = Result<Option<Claim>, StoreError>;
+type Response = Result<Option<Claim>, StoreError>;
 
 /// Events that are being recorded.
 struct Recording<'a> {
@@ -69,18 +69,18 @@ struct Recording<'a> {
     generation: u64,
     /// Whether the next event of the session is claimed with them.
     goes_on: bool,
-    asked: BoxFuture<'a, Answer>,
-    answer: Option<Answer>,
+    asked: BoxFuture<'a, Response>,
+    response: Option<Response>,
 }
 
 impl Recording<'_> {
     /// Waits for the store's response, and keeps it.
-    async fn answered(&mut self) -> &Answer {
-        let answer = match self.answer.take() {
-            Some(answer) => answer,
+    async fn response(&mut self) -> &Response {
+        let response = match self.response.take() {
+            Some(response) => response,
             None => (&mut self.asked).await,
         };
-        self.answer.insert(answer)
+        self.response.insert(response)
     }
 }
 
@@ -144,7 +144,7 @@ impl<'a, S: EventStore> Session<'a, S> {
                     self.record().await;
                     match self.run_ahead() {
                         Some(claim) => Then::Run(claim),
-                        None => self.answered().await,
+                        None => self.recording_ended().await,
                     }
                 }
             }
@@ -158,13 +158,13 @@ impl<'a, S: EventStore> Session<'a, S> {
         let Self { process, turn, recording, .. } = self;
         let run = process.run_event(claim, turn, ahead);
         tokio::pin!(run);
-        let unanswered = recording.as_mut().filter(|recording| recording.answer.is_none());
-        let ran = match unanswered {
+        let pending = recording.as_mut().filter(|recording| recording.response.is_none());
+        let ran = match pending {
             None => run.await,
             Some(recording) => tokio::select! {
                 biased;
                 ran = &mut run => ran,
-                answer = recording.answered() => match answer {
+                response = recording.response() => match response {
                     Ok(Some(next)) => {
                         // From now on this lease has to be renewed.
                         turn.held.go_on(turn.run, next.lease);
@@ -190,7 +190,7 @@ impl<'a, S: EventStore> Session<'a, S> {
             target: target::WORK, session_of = %self.lease.event,
             "the claim of the session ended while its next event ran ahead; the handler is aborted, and the event runs again if it waits",
         );
-        self.answered().await
+        self.recording_ended().await
     }
 
     /// Begins to record the events that are done, unless a recording is in progress.
@@ -204,11 +204,11 @@ impl<'a, S: EventStore> Session<'a, S> {
         let generation = *self.wakeups.borrow();
         let mut asked = self.process.record_done(self.lease, completions, next).boxed();
         // Polled once so that it is in progress, whatever is polled next.
-        let answer = match futures_util::poll!(&mut asked) {
-            Poll::Ready(answer) => Some(answer),
+        let response = match futures_util::poll!(&mut asked) {
+            Poll::Ready(response) => Some(response),
             Poll::Pending => None,
         };
-        self.recording = Some(Recording { of, generation, goes_on: next.is_some(), asked, answer });
+        self.recording = Some(Recording { of, generation, goes_on: next.is_some(), asked, response });
     }
 
     /// How many events are worth listing, after this many were recorded together.
@@ -222,8 +222,8 @@ impl<'a, S: EventStore> Session<'a, S> {
     /// The event that follows, if it may run before the current recording ends.
     fn run_ahead(&mut self) -> Option<Claim> {
         let (generation, at) = self.listed;
-        let unanswered = |recording: &Recording<'_>| recording.goes_on && recording.answer.is_none();
-        let may_run = self.recording.as_ref().is_some_and(unanswered)
+        let pending = |recording: &Recording<'_>| recording.goes_on && recording.response.is_none();
+        let may_run = self.recording.as_ref().is_some_and(pending)
             && self.turn.next(0).is_some()
             && *self.wakeups.borrow() == generation
             && at.elapsed() < RECENT;
@@ -231,11 +231,11 @@ impl<'a, S: EventStore> Session<'a, S> {
     }
 
     /// Waits until the events that are done are recorded.
-    async fn answered(&mut self) -> Then {
+    async fn recording_ended(&mut self) -> Then {
         let Some(mut recording) = self.recording.take() else { return Then::End(true) };
-        recording.answered().await;
-        let Recording { of, generation, answer, .. } = recording;
-        match answer {
+        recording.response().await;
+        let Recording { of, generation, response, .. } = recording;
+        match response {
             Some(Ok(next)) => {
                 of.into_iter().for_each(Done::recorded);
                 self.listed = (generation, Instant::now());
@@ -271,7 +271,7 @@ impl<'a, S: EventStore> Session<'a, S> {
     async fn fail(&mut self, failed: Failed) -> Then {
         while self.recording.is_some() || self.lease != failed.lease {
             self.record().await;
-            match self.answered().await {
+            match self.recording_ended().await {
                 Then::Record => {}
                 Then::Run(claim) if claim.lease == failed.lease => break,
                 // An event that happened earlier has arrived. This one runs again after it.

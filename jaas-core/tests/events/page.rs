@@ -8,7 +8,7 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/events.md");
 const HEAD: &str = "\
 # The events
 
-<!-- Written from `for_each_event!` in jaas-core/src/event.rs. Do not edit it; `cargo bless` writes it anew. -->
+<!-- Written from `for_each_event!` in jaas-core/src/event.rs. Do not edit it; `cargo bless` writes it. -->
 
 Every event of the table. The payload's page lists its fields with their names on the wire, and says of each what is known of
 it and how. 8x8 calls [its own list](https://developer.8x8.com/jaas/docs/webhooks-payload) \"some of\" the events, and it

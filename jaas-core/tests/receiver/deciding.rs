@@ -48,7 +48,7 @@ async fn waiting(store: &MemoryStore) -> u64 {
     stats(store).await.count(EventState::Waiting)
 }
 
-mod what_is_authentic_is_kept_and_answered_200 {
+mod authentic_deliveries_are_kept_with_200 {
     use super::*;
 
     #[tokio::test]
@@ -201,7 +201,7 @@ mod what_is_authentic_is_kept_and_answered_200 {
     }
 }
 
-mod what_is_not_proven_genuine_is_answered_401 {
+mod unauthentic_deliveries_get_401 {
     use super::*;
 
     /// Credentials that do not authenticate this body, under the policy that refuses them.
@@ -318,7 +318,7 @@ mod what_is_not_proven_genuine_is_answered_401 {
     }
 }
 
-mod whoever_proves_genuine_is_let_in {
+mod authentic_senders_are_admitted {
     use super::*;
 
     #[tokio::test]
@@ -446,7 +446,7 @@ mod whoever_proves_genuine_is_let_in {
     }
 }
 
-mod what_cannot_be_taken_now_is_answered_503 {
+mod deliveries_that_cannot_be_accepted_now_get_503 {
     use super::*;
 
     #[tokio::test]
@@ -537,7 +537,7 @@ mod what_cannot_be_taken_now_is_answered_503 {
     }
 
     #[tokio::test]
-    async fn when_too_many_are_in_flight_until_one_of_them_is_answered() {
+    async fn when_too_many_are_in_flight_until_one_of_them_ends() {
         let gate = Gate::new();
         let probe = Probe::new(Then::Wait(gate.clone()));
         let auth = Auth::signature([SECRET]).expect("good");
@@ -626,7 +626,7 @@ mod replies {
             Disposition::Quarantined,
         ];
         for disposition in done {
-            let reply = deliver(&receiver(Probe::new(Then::Answer(disposition))), event("k-1")).await;
+            let reply = deliver(&receiver(Probe::new(Then::Return(disposition))), event("k-1")).await;
             assert_eq!((reply.status(), reply.retry_after_secs()), (200, None));
             assert_eq!(reply, received(disposition));
         }
@@ -707,7 +707,7 @@ struct Probe {
 
 enum Then {
     Take,
-    Answer(Disposition),
+    Return(Disposition),
     Fail,
     Wait(Arc<Gate>),
 }
@@ -728,7 +728,7 @@ impl Dispatcher for Probe {
         self.calls.fetch_add(1, Ordering::SeqCst);
         match &self.then {
             Then::Take => Ok(Disposition::Stored),
-            Then::Answer(disposition) => Ok(*disposition),
+            Then::Return(disposition) => Ok(*disposition),
             Then::Fail => Err(DispatchError::new(
                 DispatchErrorKind::Unavailable,
                 "the store is away",

@@ -53,7 +53,7 @@ async fn g5_an_event_with_exhausted_attempts_is_a_dead_letter_with_its_last_erro
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_asks_for_a_later_retry_gets_it_within_the_longest_wait() {
     let world = World::new();
-    let handler = world.answering(|delivery| match delivery.attempt {
+    let handler = world.returning(|delivery| match delivery.attempt {
         1 => Err(HandlerError::retry_after(10 * SECOND, "moved")),
         2 => Err(HandlerError::retry_after(HOUR, "moved far away")),
         _ => Ok(Handled::Done),
@@ -68,7 +68,7 @@ async fn a_handler_that_asks_for_a_later_retry_gets_it_within_the_longest_wait()
 #[tokio::test(start_paused = true)]
 async fn g5_a_permanent_failure_is_a_dead_letter_immediately() {
     let world = World::new();
-    let handler = world.answering(|_| Err(HandlerError::permanent("no such meeting")));
+    let handler = world.returning(|_| Err(HandlerError::permanent("no such meeting")));
     let _worker = world.worker(&handler).build().expect("built").spawn();
     world.arrives("k", None, 0).await;
     let event = world.settled("k").await;
@@ -80,7 +80,7 @@ async fn g5_a_permanent_failure_is_a_dead_letter_immediately() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_a_failure_that_is_retried() {
     let world = World::new();
-    let handler = world.answering(|delivery| {
+    let handler = world.returning(|delivery| {
         assert!(delivery.attempt > 1, "not on the first attempt");
         Ok(Handled::Done)
     });
@@ -140,7 +140,7 @@ async fn a_handler_with_its_own_timeout_has_that_one_and_the_others_the_workers(
 #[tokio::test(start_paused = true)]
 async fn a_failing_event_does_not_hold_up_other_sessions() {
     let world = World::new();
-    let handler = world.answering(|delivery| match delivery.envelope.idempotency_key.as_str() {
+    let handler = world.returning(|delivery| match delivery.envelope.idempotency_key.as_str() {
         "failing" => Err("no".into()),
         _ => Ok(Handled::Done),
     });
@@ -172,7 +172,7 @@ async fn g5_an_event_that_no_handler_implements_is_ignored_and_can_be_found() {
 #[tokio::test(start_paused = true)]
 async fn g5_unknown_types_and_undecodable_data_reach_the_handler() {
     let world = World::new();
-    let handler = world.answering(|_| Ok(Handled::Done));
+    let handler = world.returning(|_| Ok(Handled::Done));
     let _worker = world.worker(&handler).build().expect("built").spawn();
     world.accepts(r#"{"idempotencyKey":"new","eventType":"SOMETHING_NEW","data":{"a":1}}"#).await;
     world.accepts(r#"{"idempotencyKey":"odd","eventType":"PARTICIPANT_JOINED","data":"none"}"#).await;
@@ -186,7 +186,7 @@ async fn g5_unknown_types_and_undecodable_data_reach_the_handler() {
 
 /// A handler that fails before this attempt.
 fn failing_until(world: &World, attempt: u32) -> Acting {
-    world.answering(move |delivery| {
+    world.returning(move |delivery| {
         if delivery.attempt >= attempt {
             return Ok(Handled::Done);
         }

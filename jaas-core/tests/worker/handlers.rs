@@ -26,7 +26,7 @@ async fn every_handler_sees_every_event() {
 #[tokio::test(start_paused = true)]
 async fn after_the_failure_of_one_handler_the_others_do_not_run_again() {
     let world = World::new();
-    let well = world.answering(|_| Ok(Handled::Done));
+    let well = world.returning(|_| Ok(Handled::Done));
     let failing = failing_once(&world);
     let named = [("before", &well), ("failing", &failing), ("after", &well)];
     let _worker = world.worker_with(handlers(named)).build().expect("built").spawn();
@@ -40,11 +40,11 @@ async fn after_the_failure_of_one_handler_the_others_do_not_run_again() {
 #[tokio::test(start_paused = true)]
 async fn an_event_is_ignored_only_when_every_handler_ignores_it() {
     let world = World::new();
-    let some = world.answering(|delivery| match delivery.envelope.idempotency_key.as_str() {
+    let some = world.returning(|delivery| match delivery.envelope.idempotency_key.as_str() {
         "wanted" => Ok(Handled::Done),
         _ => Ok(Handled::ignored("not mine")),
     });
-    let none = world.answering(|_| Ok(Handled::ignored("nothing to do")));
+    let none = world.returning(|_| Ok(Handled::ignored("nothing to do")));
     let _worker =
         world.worker_with(handlers([("some", &some), ("none", &none)])).build().expect("built").spawn();
     world.arrives("wanted", None, 0).await;
@@ -58,7 +58,7 @@ async fn an_event_is_ignored_only_when_every_handler_ignores_it() {
 #[tokio::test(start_paused = true)]
 async fn an_event_is_retried_as_long_as_one_handler_asks_for_it() {
     let world = World::new();
-    let hopeless = world.answering(|_| Err(HandlerError::permanent("never")));
+    let hopeless = world.returning(|_| Err(HandlerError::permanent("never")));
     let failing = failing_once(&world);
     let named = [("hopeless", &hopeless), ("failing", &failing)];
     let _worker = world.worker_with(handlers(named)).build().expect("built").spawn();
@@ -74,7 +74,7 @@ async fn an_event_is_retried_as_long_as_one_handler_asks_for_it() {
 #[tokio::test(start_paused = true)]
 async fn a_handler_added_between_attempts_runs_and_those_that_are_done_do_not() {
     let world = World::new();
-    let (done, added) = (world.answering(|_| Ok(Handled::Done)), world.answering(|_| Ok(Handled::Done)));
+    let (done, added) = (world.returning(|_| Ok(Handled::Done)), world.returning(|_| Ok(Handled::Done)));
     let failing = failing_once(&world);
     let worker =
         world.worker_with(handlers([("done", &done), ("failing", &failing)])).build().expect("built").spawn();
@@ -91,7 +91,7 @@ async fn a_handler_added_between_attempts_runs_and_those_that_are_done_do_not() 
 #[tokio::test(start_paused = true)]
 async fn a_handler_renamed_between_attempts_runs_again() {
     let world = World::new();
-    let renamed = world.answering(|_| Ok(Handled::Done));
+    let renamed = world.returning(|_| Ok(Handled::Done));
     let failing = failing_once(&world);
     let named = [("old name", &renamed), ("failing", &failing)];
     let worker = world.worker_with(handlers(named)).build().expect("built").spawn();
@@ -108,7 +108,7 @@ async fn a_handler_renamed_between_attempts_runs_again() {
 #[tokio::test(start_paused = true)]
 async fn an_event_whose_failing_handler_was_removed_is_done() {
     let world = World::new();
-    let done = world.answering(|_| Ok(Handled::Done));
+    let done = world.returning(|_| Ok(Handled::Done));
     let failing = failing_once(&world);
     let worker =
         world.worker_with(handlers([("done", &done), ("failing", &failing)])).build().expect("built").spawn();
@@ -123,7 +123,7 @@ async fn an_event_whose_failing_handler_was_removed_is_done() {
 
 /// A handler that fails on the first attempt.
 fn failing_once(world: &World) -> Acting {
-    world.answering(|delivery| match delivery.attempt {
+    world.returning(|delivery| match delivery.attempt {
         1 => Err("not yet".into()),
         _ => Ok(Handled::Done),
     })

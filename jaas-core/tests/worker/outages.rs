@@ -127,7 +127,7 @@ fn moments_in_a_renewal_interval() -> impl Iterator<Item = Duration> {
 #[tokio::test(start_paused = true)]
 async fn an_outcome_whose_response_was_lost_is_not_produced_again() {
     let world = World::new();
-    let handler = world.answering(|delivery| match delivery.attempt {
+    let handler = world.returning(|delivery| match delivery.attempt {
         1 => Err("no".into()),
         _ => Ok(Handled::Done),
     });
@@ -172,7 +172,7 @@ async fn after_one_failed_renewal_the_worker_still_notices_new_events() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_inside_transactions_is_waited_out_and_is_not_a_failure_of_the_handler() {
     let world = World::new();
-    let handler = world.answering(|_| Ok(Handled::Done));
+    let handler = world.returning(|_| Ok(Handled::Done));
     let handlers = Handlers::new().transactional("handler", handler.clone());
     let _worker = world.worker_with(handlers).poll_interval(SECOND).build().expect("built").spawn();
     world.store.fail_times(Op::Run, 20);
@@ -186,7 +186,7 @@ async fn an_outage_inside_transactions_is_waited_out_and_is_not_a_failure_of_the
 #[tokio::test(start_paused = true)]
 async fn g3_a_transaction_whose_response_was_lost_does_not_run_again() {
     let world = World::new();
-    let (first, second) = (world.answering(|_| Ok(Handled::Done)), world.answering(|_| Ok(Handled::Done)));
+    let (first, second) = (world.returning(|_| Ok(Handled::Done)), world.returning(|_| Ok(Handled::Done)));
     let handlers =
         Handlers::new().transactional("first", first.clone()).transactional("second", second.clone());
     let _worker = world.worker_with(handlers).build().expect("built").spawn();

@@ -42,7 +42,7 @@ async fn the_next_event_of_a_session_follows_without_a_claim() {
 #[tokio::test(start_paused = true)]
 async fn an_event_that_fails_is_claimed_again_when_it_is_due() {
     let world = World::over(TestStore::silent());
-    let handler = world.answering(|delivery| match delivery.attempt {
+    let handler = world.returning(|delivery| match delivery.attempt {
         1 => Err(jaas_core::HandlerError::retry_after(10 * SECOND, "no")),
         _ => Ok(Handled::Done),
     });

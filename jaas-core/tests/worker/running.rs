@@ -87,7 +87,7 @@ async fn sessions_run_in_parallel_and_each_one_event_at_a_time_earliest_first() 
 #[tokio::test(start_paused = true)]
 async fn a_failing_event_holds_its_session_for_a_while_and_then_lets_it_pass() {
     let world = World::new();
-    let handler = world.answering(|delivery| match delivery.envelope.idempotency_key.as_str() {
+    let handler = world.returning(|delivery| match delivery.envelope.idempotency_key.as_str() {
         "failing" => Err(HandlerError::retry_after(10 * SECOND, "no")),
         _ => Ok(Handled::Done),
     });

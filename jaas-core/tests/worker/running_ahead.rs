@@ -27,7 +27,7 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_session_advances_faster_than_one_event_per_commit() {
     let world = hot_session(200).await;
-    let handler = world.answering(|_| Ok(Handled::Done));
+    let handler = world.returning(|_| Ok(Handled::Done));
     let _worker = world.worker(&handler).build().expect("built").spawn();
     world.all_settled().await;
     assert_eq!(handler.keys(), numbers(0..200), "in order, and each once");
@@ -40,8 +40,8 @@ async fn a_session_advances_faster_than_one_event_per_commit() {
 #[tokio::test(start_paused = true)]
 async fn every_handler_of_an_event_that_runs_ahead_is_recorded() {
     let world = hot_session(50).await;
-    let (a, b) = (world.answering(|_| Ok(Handled::Done)), world.answering(|_| Ok(Handled::Done)));
-    let none = world.answering(|_| Ok(Handled::ignored("not mine")));
+    let (a, b) = (world.returning(|_| Ok(Handled::Done)), world.returning(|_| Ok(Handled::Done)));
+    let none = world.returning(|_| Ok(Handled::ignored("not mine")));
     let named = [("a", &a), ("none", &none), ("b", &b)];
     let _worker = world.worker_with(handlers(named)).build().expect("built").spawn();
     world.all_settled().await;
@@ -99,7 +99,7 @@ async fn a_list_expires_after_a_moment() {
 async fn a_failure_is_recorded_after_earlier_results_and_holds_back_the_rest() {
     let world = hot_session(100).await;
     let handler =
-        world.answering(|delivery| match (delivery.envelope.idempotency_key.as_str(), delivery.attempt) {
+        world.returning(|delivery| match (delivery.envelope.idempotency_key.as_str(), delivery.attempt) {
             ("30", 1) => Err(HandlerError::retry_after(SECOND, "not yet")),
             ("60", _) => Err(HandlerError::permanent("never")),
             _ => Ok(Handled::Done),

@@ -104,7 +104,7 @@ impl World {
     }
 
     /// A handler that returns immediately.
-    pub(crate) fn answering(
+    pub(crate) fn returning(
         &self,
         answer: impl Fn(&Delivery) -> HandlerResult + Send + Sync + 'static,
     ) -> Acting {

@@ -220,7 +220,7 @@ async fn a_handler_that_exceeds_its_time_limit_in_a_statement_is_run_again<S: Se
     let _worker = worker(&store, handlers).transaction_timeout(limit).build().expect("built").spawn();
     store.accept(repeated("k")).await.expect("accepted");
     let failed = event_when(&store, "k", |event| event.failures == 1).await;
-    assert_eq!(failed.note.as_deref(), Some("rows: the handler exceeded its time limit of 100ms"));
+    assert_eq!(failed.note.as_deref(), Some("rows: the handler exceeded its timeout of 100ms"));
     is_done(&store, "k").await;
     assert_eq!(database.effects("k").await, 1);
     store.accept(repeated("next")).await.expect("accepted");

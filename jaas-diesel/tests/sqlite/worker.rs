@@ -121,7 +121,7 @@ async fn g3_a_handler_cut_off_in_the_middle_of_a_query_leaves_nothing_and_is_run
         worker(&store, transactional(handler)).transaction_timeout(limit).build().expect("built").spawn();
     accept(&store, "k").await;
     let event = event_when(&store, "k", |event| event.failures == 1).await;
-    assert_eq!(event.note.as_deref(), Some("handler: the handler exceeded its time limit of 100ms"));
+    assert_eq!(event.note.as_deref(), Some("handler: the handler exceeded its timeout of 100ms"));
     is_done(&store, "k").await;
     assert_eq!(folder.effects(), ["k"]);
     accept(&store, "next").await;

@@ -250,7 +250,7 @@ fn created(key: &str) -> EventBuilder {
     event::room_created().key(key).untyped()
 }
 
-/// Asserts that the event is accepted now, by whatever means, and was not before.
+/// Asserts that the event is accepted now, and was not before.
 #[track_caller]
 fn assert_took(answer: &Result<Disposition, DispatchError>) {
     let took = matches!(answer, Ok(Disposition::Stored | Disposition::Handled | Disposition::Ignored));

@@ -129,7 +129,10 @@ pub async fn attempts_are_listed_in_pages<H: Harness>() {
     let every = texts(listed(AttemptQuery::default()).await);
     assert_eq!(every, [vec!["no 0", "no 1", "no 2"], vec!["no 3", "interrupted", "no"]]);
     let of_a = AttemptQuery { event: Some(a), ..AttemptQuery::default() };
-    assert_eq!(texts(listed(of_a.clone()).await), [vec!["no 0", "no 1", "no 2"], vec!["no 3", "interrupted"]]);
+    assert_eq!(
+        texts(listed(of_a.clone()).await),
+        [vec!["no 0", "no 1", "no 2"], vec!["no 3", "interrupted"]]
+    );
     let interrupted = AttemptQuery { outcome: Some(AttemptOutcome::Interrupted), ..AttemptQuery::default() };
     assert_eq!(texts(listed(interrupted).await), [["interrupted"]]);
     let crashed = AttemptQuery { outcome: Some(AttemptOutcome::Crashed), ..of_a };

@@ -176,7 +176,7 @@ fn keys_of(secret: &str, which: &str) -> Vec<Variant<Vec<u8>>> {
             ));
             let decoded = |how| {
                 format!(
-                    "Whoever signed decoded {which} from {how} first, as Svix and Standard-Webhooks libraries do. The key is \
+                    "The signing code decoded {which} from {how} first, as Svix and Standard-Webhooks libraries do. The key is \
                      the text itself, `whsec_` included."
                 )
             };
@@ -258,7 +258,7 @@ fn times(t: &str, joined: bool) -> Vec<Variant<Time>> {
     if joined {
         let text = "The header holds several signatures with different `t`: two headers were joined into one, and it is not \
                     known which `t` belongs to which `v1`. The one found here is genuine. Look for what adds a second \
-                    X-Jaas-Signature on the way, such as a relay that signs anew and passes the old one on.";
+                    X-Jaas-Signature on the way, such as a relay that signs again and forwards the old one.";
         let finding = Finding::new(Mistake::HeadersJoined, text);
         times.iter_mut().for_each(|time| time.findings.insert(0, finding.clone()));
     }

@@ -50,10 +50,10 @@ macro_rules! mock_store {
             ///     stats.set(EventState::Dead, StateStats::new(3, None));
             ///     Ok(stats)
             /// });
-            /// store.expect_stats().returning(|| Err(StoreError::new(StoreErrorKind::Unavailable, "no answer")));
+            /// store.expect_stats().returning(|| Err(StoreError::new(StoreErrorKind::Unavailable, "no response")));
             ///
             /// assert_eq!(alarm(&store).await, "3 dead letters");
-            /// assert_eq!(alarm(&store).await, "unknown: no answer");
+            /// assert_eq!(alarm(&store).await, "unknown: no response");
             /// # });
             /// ```
             ///

@@ -42,11 +42,7 @@ async fn a_service_answers_validly_and_in_time() {
         );
     }
     let ran = jaas(&["settings", "--url", &server.url, "--fqn", FQN]).await.exits(0);
-    assert!(
-        ran.stdout.contains("valid\nstatus 200 in ") && !ran.stdout.contains("918273"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.contains("valid\nstatus 200 in ") && !ran.stdout.contains("918273"), "{}", ran.stdout);
     let ran = jaas(&["settings", "--url", &server.url, "--fqn", FQN, "--show-secrets"]).await.exits(0);
     assert!(ran.stdout.contains("918273"), "{}", ran.stdout);
     let ran = jaas(&["settings", "--url", &server.url, "--fqn", FQN, "--unsigned"]).await.exits(1);

@@ -239,7 +239,7 @@ async fn a_failed_assertion_shows_what_came_and_how_the_nearest_differs() {
         (panic_of(|| fake.assert_not_received("ROOM_CREATED")), "ROOM_CREATED was received 1 times, not 0"),
         (
             panic_of(|| fake.assert_received("ROOM_CREATED").answered(&[None])),
-            "ROOM_CREATED was answered [Some(Stored)], not [None]",
+            "ROOM_CREATED had the results [Some(Stored)], not [None]",
         ),
     ] {
         assert!(message.starts_with(wanted), "{message}");

@@ -124,7 +124,10 @@ impl World {
                 }
                 Some(id) => {
                     let inside = |occupant: &Occupant| breakout(&occupant.room) == Ok(Some(id.clone()));
-                    ensure(!self.present.values().any(inside), "a breakout room closed with a participant in it")?;
+                    ensure(
+                        !self.present.values().any(inside),
+                        "a breakout room closed with a participant in it",
+                    )?;
                     ensure(self.breakouts.insert(id, false) == Some(true), "it was not open")
                 }
             },
@@ -147,7 +150,7 @@ impl World {
                 ensure(self.is_moderator(&by), "granted by a participant who is not a moderator")?;
                 ensure(
                     self.is_in_main_room(&to) && !self.is_moderator(&to),
-                    "granted to a moderator or nobody",
+                    "granted to a moderator or to no participant",
                 )?;
                 ensure(self.promoted.insert(to), "granted twice")
             }
@@ -222,7 +225,7 @@ impl World {
             }
             Event::TranscriptionStarted(started) => {
                 let id = some(started.participant_id.as_ref(), "transcriber")?.to_string();
-                ensure(self.transcriber.replace(id).is_none(), "two transcriptions at once")
+                ensure(self.transcriber.replace(id).is_none(), "two transcriptions at the same time")
             }
             Event::TranscriptionEnded(ended) => {
                 let id = some(ended.participant_id.as_ref(), "transcriber")?;
@@ -234,7 +237,7 @@ impl World {
                 Ok(())
             }
             Event::TranscriptionChunkReceived(chunk) => {
-                ensure(self.transcriber.is_some(), "nobody transcribes")?;
+                ensure(self.transcriber.is_some(), "no transcription runs")?;
                 let speaker =
                     some(chunk.participant.as_ref().and_then(|speaker| speaker.id.as_ref()), "speaker")?;
                 let speaker = some(self.present.get(speaker.as_str()), "such participant")?;
@@ -260,7 +263,7 @@ impl World {
             }
             Event::Reactions(sent) => {
                 let jid = some(sent.participant_jid.as_ref(), "address")?;
-                ensure(self.present.values().any(|occupant| occupant.jid == *jid), "by nobody")?;
+                ensure(self.present.values().any(|occupant| occupant.jid == *jid), "by no participant")?;
                 let user = sent.user_id.as_ref().map(ToString::to_string);
                 let sent =
                     sent.reactions.iter().map(|reaction| (user.clone(), at, reaction.as_str().to_owned()));
@@ -297,7 +300,7 @@ impl World {
                     if let Some(id) = &entry.participant_id {
                         let there =
                             self.endpoints.contains(id.as_str()) || self.calls.contains_key(id.as_str());
-                        ensure(there, "somebody who has not come")?;
+                        ensure(there, "a person who has not come")?;
                     }
                 }
                 Ok(())
@@ -372,7 +375,7 @@ impl World {
             }
             Some(DisconnectReason::Kicked) => {
                 let other = |occupant: &Occupant| occupant.jid != jid && self.is_moderator(&occupant.jid);
-                ensure(self.present.values().any(other), "nobody was there to kick")?;
+                ensure(self.present.values().any(other), "no participant was there to kick")?;
             }
             _ => {}
         }
@@ -418,7 +421,7 @@ impl World {
     fn bare_is_in_main_room(&self, jid: Option<&Jid>) -> Checked {
         let jid = some(jid, "address")?;
         let there = |occupant: &Occupant| occupant.jid.bare() == jid.bare() && !occupant.room.is_breakout();
-        ensure(self.present.values().any(there), "by nobody in the main room")
+        ensure(self.present.values().any(there), "by no participant in the main room")
     }
 
     fn finish(self) -> Checked {

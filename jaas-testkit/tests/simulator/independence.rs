@@ -146,8 +146,8 @@ proptest! {
 fn a_failing_meeting_of_the_strategy_shrinks_to_few_events() {
     let mut runner = TestRunner::deterministic();
     let failed = runner.run(&strategy::meetings(), |meeting| {
-        let somebody_left = meeting.facts().stays.iter().any(|stay| stay.left_at.is_some());
-        if somebody_left { Err(TestCaseError::fail("somebody left")) } else { Ok(()) }
+        let has_left = meeting.facts().stays.iter().any(|stay| stay.left_at.is_some());
+        if has_left { Err(TestCaseError::fail("a participant left")) } else { Ok(()) }
     });
     let Err(TestError::Fail(_, meeting)) = failed else { panic!("{failed:?}") };
     // The room opens, a participant joins, leaves, and the room closes; for some there are statistics.

@@ -39,7 +39,7 @@ fn bodies_come_in_every_shape_that_is_seen_on_the_wire() {
         ("a lobby event without isBreakout", |event, data| {
             event == "PARTICIPANT_JOINED_LOBBY" && data.get("isBreakout").is_none()
         }),
-        ("somebody kicked without id", |event, data| {
+        ("a participant kicked without id", |event, data| {
             event == "PARTICIPANT_LEFT" && data["disconnectReason"] == "kicked" && data.get("id").is_none()
         }),
         ("a lost connection", |event, data| {
@@ -59,7 +59,7 @@ fn bodies_come_in_every_shape_that_is_seen_on_the_wire() {
         ("a role without ids", |event, data| {
             event == "ROLE_CHANGED" && data["grantedTo"].get("participantId").is_none()
         }),
-        ("two devices at once", |event, data| {
+        ("two devices at the same time", |event, data| {
             event == "USAGE" && data.as_array().is_some_and(|list| list.len() == 2)
         }),
         ("a visitor's device", |event, data| event == "USAGE" && any(data, |item| item["visitor"] == true)),
@@ -98,7 +98,7 @@ fn bodies_come_in_every_shape_that_is_seen_on_the_wire() {
         }),
         ("no rating is -1", |event, data| event == "FEEDBACK" && data["rating"] == -1),
         ("no rating is absent", |event, data| event == "FEEDBACK" && data.get("rating").is_none()),
-        ("a phrase of somebody without name", |event, data| {
+        ("a phrase without the speaker's name", |event, data| {
             event == "TRANSCRIPTION_CHUNK_RECEIVED" && data["participant"].get("name").is_none()
         }),
         ("a short language", |event, data| {
@@ -110,7 +110,7 @@ fn bodies_come_in_every_shape_that_is_seen_on_the_wire() {
         ("screenshots without the second link", |event, data| {
             event == "SCREEN_SHARING_HISTORY" && data.get("preAuthenticatedLinkV2").is_none()
         }),
-        ("statistics of somebody without user", |event, data| {
+        ("statistics without a user", |event, data| {
             event == "RTCSTATS_UPLOADED" && data.get("participantId").is_none()
         }),
     ];

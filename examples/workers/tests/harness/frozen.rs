@@ -22,7 +22,7 @@ async fn a_frozen_process_cannot_settle_what_another_has_taken_over_on_mysql() {
 
 /// What a worker says when it finds that it has lost an event: when it renews, or when it settles.
 const REFUSED: [&str; 2] =
-    ["lease lost; its handler is cut off", "not recorded: another worker has taken over"];
+    ["lease lost; the handler is aborted", "outcome not recorded; another worker has taken over"];
 
 async fn frozen(kind: Kind) {
     let _turn = turn().await;

@@ -187,7 +187,7 @@ impl Stream {
 impl Group {
     fn add_lost(&mut self, grown: Grown, step: &mut Step) {
         self.lost = self.lost.saturating_add(grown.lost);
-        if !grown.anew {
+        if !grown.is_new {
             step.packets = step.packets.saturating_add(grown.packets);
             step.lost = step.lost.saturating_add(grown.lost);
         }
@@ -201,7 +201,7 @@ struct Grown {
     lost: i64,
     bytes_per_second: Option<f64>,
     /// The stream is new, or its counters restarted: it has grown by everything there is, over an unknown time.
-    anew: bool,
+    is_new: bool,
 }
 
 impl Grown {
@@ -212,7 +212,7 @@ impl Grown {
             packets: now.packets.saturating_sub(base.packets),
             lost: now.lost.saturating_sub(base.lost),
             bytes_per_second: last.and_then(|last| per_second((last.at, last.bytes), (now.at, now.bytes))),
-            anew: last.is_none(),
+            is_new: last.is_none(),
         }
     }
 }

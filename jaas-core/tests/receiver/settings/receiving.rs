@@ -98,7 +98,8 @@ async fn an_event_is_an_event_on_both_paths() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_neither_is_quarantined_among_events_and_answered_by_the_policy_on_the_settings_path() {
+async fn a_body_that_is_neither_is_quarantined_among_events_and_answered_by_the_policy_on_the_settings_path()
+{
     let world = World::with_service();
     for (name, body) in fixture::UNREADABLE {
         let reply = world.send(Bytes::from_static(body)).await;

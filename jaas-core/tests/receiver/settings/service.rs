@@ -172,7 +172,7 @@ async fn a_question_that_shares_a_call_waits_until_its_own_deadline_and_no_call_
     assert!(reply == answered(&numbered(77)) || reply == answered(&protected()));
     assert_eq!((provider.calls(), provider.running()), (2, 0));
 
-    // With enough time left, the later question gets the result of its own call.
+    // With enough time left, the later question gets the result of another call.
     let provider =
         ScriptedProvider::of([Script::Hang, Script::Slow(Duration::from_millis(300), protected())]);
     let service = super::service(&provider);

@@ -96,7 +96,7 @@ impl Fixtures {
         let entry = sets.into_iter().flat_map(entries).find(|entry| same(entry.name));
         let entry = entry.ok_or_else(|| {
             Failure::usage(format!(
-                "there is no body named {name}; `jaas fixtures` lists the events, --of cases the others"
+                "no body is named {name}; `jaas fixtures` lists the events, --of cases the others"
             ))
         })?;
         let Some(key) = &self.key else { return Ok(output.write(entry.body)?) };

@@ -20,7 +20,7 @@ use crate::values;
 It recognises a stripped whsec_ prefix, a decoded key, white space in the secret or quotes around it, the secret of another
 endpoint, hex or URL-safe base64, lost padding, a body written again (keys sorted, \\u escapes in capitals), in base64 or in
 another character set, a line break or a byte order mark added or lost, an empty body, milliseconds, a body signed alone, two
-headers joined, clocks that differ, and several of these at once.
+headers joined, clocks that differ, and several of these together.
 
 Examples:
   jaas verify --body body.json --header 't=1760000000,v1=…' --secret whsec_…

@@ -71,7 +71,7 @@ impl Meeting {
                 participant
             })
             .collect();
-        let nobody = participants.is_empty();
+        let alone = participants.is_empty();
         let mut uploaded = event::recording_uploaded().with(|uploaded| {
             uploaded.participants = participants;
             uploaded.pre_authenticated_link = Some(link);
@@ -83,7 +83,7 @@ impl Meeting {
             uploaded.end_timestamp = Some(ended);
             uploaded.recording_session_id = Some(recording.id.clone());
         });
-        if nobody && self.odd(50) {
+        if alone && self.odd(50) {
             uploaded = uploaded.set("data.participants", json!({}));
         }
         let optional = ["data.linkExpiration", "data.share", "data.initiatorId", "data.startTimestamp"];

@@ -92,7 +92,7 @@ impl Script {
             return false;
         }
         self.to_come -= 1;
-        let person = self.somebody();
+        let person = self.next_person();
         if self.meeting.present().is_empty() || !self.dice.percent(6) {
             self.meeting.join(&person);
         } else {
@@ -102,7 +102,7 @@ impl Script {
     }
 
     /// The next person of the population, or a guest.
-    fn somebody(&mut self) -> Person {
+    fn next_person(&mut self) -> Person {
         let guest = self.dice.percent(20);
         match self.people.pop() {
             Some(person) if !guest => person,
@@ -165,7 +165,7 @@ impl Script {
         if self.to_come == 0 {
             return false;
         }
-        let person = self.somebody();
+        let person = self.next_person();
         if person.moderator.is_moderator() {
             self.people.push(person);
             return false;

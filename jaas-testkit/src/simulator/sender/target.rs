@@ -39,7 +39,7 @@ pub enum NoResponse {
     /// The request was lost on purpose; see [`Sender::lose_requests`](super::Sender::lose_requests).
     #[error("the request was lost on purpose")]
     RequestLost,
-    /// The answer was lost on purpose; see [`Sender::lose_answers`](super::Sender::lose_answers).
+    /// The response was lost on purpose; see [`Sender::lose_answers`](super::Sender::lose_answers).
     #[error("the response was lost on purpose")]
     AnswerLost,
     /// It took too long.

@@ -117,7 +117,11 @@ async fn a_torn_batch_happens_in_part() {
         over += 1;
     }
     assert!(over > 0);
-    assert_eq!(store.renew(&leases, later.now, SECOND).await.expect("renewed").len(), 3, "2 of 5 were renewed");
+    assert_eq!(
+        store.renew(&leases, later.now, SECOND).await.expect("renewed").len(),
+        3,
+        "2 of 5 were renewed"
+    );
 
     let store = with_events(10).await;
     let claims = store.claim(&request(10)).await.expect("all");
