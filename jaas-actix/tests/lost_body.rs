@@ -53,6 +53,6 @@ async fn a_body_that_a_middleware_consumed_is_refused_as_lost_unless_it_is_put_b
             .set_payload(BODY);
         assert_eq!(call_service(&app, request.to_request()).await.status(), status);
         let logged = lines.of("jaas::delivery").concat();
-        assert_eq!(logged.contains("something before the receiver has read it"), !puts_back, "{logged}");
+        assert_eq!(logged.contains("something before the receiver consumed it"), !puts_back, "{logged}");
     }
 }

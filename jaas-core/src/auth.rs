@@ -1,4 +1,4 @@
-//! Who may deliver to an endpoint.
+//! Authentication of deliveries to an endpoint.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use crate::signature::{self, Secret, SignatureError, Tolerance, Verified};
 use crate::telemetry::target;
 use crate::timestamp::Timestamp;
 
-/// How an endpoint tells genuine requests from forged ones. There is no way to switch it off.
+/// How an endpoint distinguishes genuine requests from forged ones. It cannot be switched off.
 ///
-/// Each endpoint of a JaaS app has a secret of its own.
+/// Each endpoint of a JaaS app has its own secret.
 ///
 /// ```
 /// use jaas_core::Auth;
@@ -48,7 +48,7 @@ impl Auth {
     }
 
     /// Any of these values, verbatim, in the `Authorization` header, and no signature. Prefer
-    /// [`signature`](Self::signature): a header value does not prove the body.
+    /// [`signature`](Self::signature): a header value does not authenticate the body.
     ///
     /// # Errors
     /// When a value is empty or has white space at an end, or there is none.
@@ -82,14 +82,13 @@ impl Auth {
         Ok(Self { policy, tolerance: Tolerance::default() })
     }
 
-    /// How far a signature's time may lie from now. Defaults to 24 hours in the past and 5 minutes in the
-    /// future.
+    /// Sets how far a signature's time may be from now. Defaults to 24 hours in the past and 5 minutes in the future.
     pub fn tolerance(mut self, tolerance: Tolerance) -> Self {
         self.tolerance = tolerance;
         self
     }
 
-    /// How many secrets there are to sign with.
+    /// The number of signing secrets.
     pub(crate) fn secrets(&self) -> usize {
         match &self.policy {
             Policy::Signature(secrets) | Policy::Both { secrets, .. } | Policy::Either { secrets, .. } => {
@@ -99,10 +98,10 @@ impl Auth {
         }
     }
 
-    /// Decides whether a request is genuine, and by what.
+    /// Decides whether a request is genuine, and by which method.
     ///
     /// # Errors
-    /// Why it is not.
+    /// The reason why it is not.
     pub fn check(
         &self,
         credentials: Credentials<'_>,
@@ -148,7 +147,7 @@ fn collect_secrets<S: Into<String>>(
 fn collect<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Vec<Secret>, ConfigError> {
     let secrets = secrets.into_iter().map(Secret::new).collect::<Result<Vec<_>, _>>()?;
     if secrets.is_empty() {
-        return Err(ConfigError::new(ConfigErrorKind::Secret, "no secret was given; give at least one"));
+        return Err(ConfigError::new(ConfigErrorKind::Secret, "no secret; pass at least one"));
     }
     Ok(secrets)
 }
@@ -160,12 +159,12 @@ fn any_equals(values: &[Secret], sent: &str) -> bool {
     values.iter().fold(false, |found, value| mac(value.as_bytes()).verify_slice(&sent).is_ok() | found)
 }
 
-/// What proved a request genuine.
+/// What authenticated a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthMethod {
-    /// A signature made with the secret of this index, in the order they were given. When the old one of a rotation
-    /// has not been used for as long as your tolerance, it can go.
+    /// A signature made with the secret of this index, in the order they were given. During a rotation, the old secret
+    /// can be removed once it has not been used for as long as your tolerance.
     Signature {
         /// The index, from 0.
         secret: usize,
@@ -185,7 +184,7 @@ pub struct Credentials<'a> {
     pub authorization: Option<&'a str>,
 }
 
-/// Shows which credentials there are, not their values.
+/// Shows which credentials are present, not their values.
 impl fmt::Debug for Credentials<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
@@ -195,25 +194,25 @@ impl fmt::Debug for Credentials<'_> {
     }
 }
 
-/// Why a request is not taken for genuine. For logs and metrics; the sender is told nothing.
+/// Why a request is refused. For logs and metrics; the sender learns nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// There is no `X-Jaas-Signature`.
+    /// `X-Jaas-Signature` is missing.
     #[error("the X-Jaas-Signature header is missing")]
     SignatureMissing,
-    /// The signature is not good.
+    /// The signature is not valid.
     #[error(transparent)]
     Signature(SignatureError),
-    /// There is no `Authorization`.
+    /// `Authorization` is missing.
     #[error("the Authorization header is missing")]
     AuthorizationMissing,
     /// The `Authorization` value is not one of those configured.
     #[error("the Authorization header has none of the configured values")]
     AuthorizationMismatch,
-    /// The body is empty, and the `Content-Length` says that it was not.
+    /// The body is empty, although its `Content-Length` is not 0.
     #[error(
-        "the body is empty although its Content-Length is {declared}: something before the receiver has read it, such as a \
+        "the body is empty although its Content-Length is {declared}: something before the receiver consumed it, such as a \
          middleware that logs bodies; mount the webhook outside of it"
     )]
     BodyMissing {
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_ask_for_what_they_say() {
+    fn policies_require_what_they_name() {
         let signature = good_signature();
         let signed = Auth::signature(["s"]).expect("good");
         let value = Auth::authorization(["Bearer 1"]).expect("good");
@@ -276,7 +275,7 @@ mod tests {
             Auth::signature(Vec::<String>::new())
                 .expect_err("none")
                 .to_string()
-                .contains("no secret was given")
+                .contains("no secret; pass at least one")
         );
         assert!(Auth::authorization([" "]).expect_err("blank").to_string().contains("is empty"));
     }

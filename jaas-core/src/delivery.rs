@@ -1,4 +1,4 @@
-//! What an authentic request carried.
+//! The content of an authentic request.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -13,28 +13,28 @@ use crate::lenient::{self, DecodeError, Undecoded};
 use crate::telemetry::TraceContext;
 use crate::timestamp::Timestamp;
 
-/// One event as it was delivered: the envelope, the raw bytes, and where and when they came.
+/// One event as delivered: the envelope, the raw bytes, and where and when they arrived.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Delivery {
-    /// The name of the endpoint it came to.
+    /// The name of the endpoint that received it.
     pub endpoint: Arc<str>,
-    /// When it came.
+    /// When it arrived.
     pub received_at: Timestamp,
     /// The common fields.
     pub envelope: Envelope,
     /// Which run of the handler this is, from 1.
     pub attempt: u32,
-    /// The trace it came in, which its handlers' runs are part of.
+    /// The trace it belongs to; the runs of its handlers are part of it.
     pub trace: Option<TraceContext>,
     body: Body,
 }
 
 impl Delivery {
-    /// Reads the envelope of a body; a body without one comes back as [`Unreadable`].
+    /// Parses the envelope of a body; a body without one comes back as [`Unreadable`].
     ///
     /// # Errors
-    /// The same bytes with the reason, when they have no readable envelope.
+    /// The same bytes with the reason, when their envelope cannot be parsed.
     pub fn parse(
         endpoint: impl Into<Arc<str>>,
         received_at: Timestamp,
@@ -65,17 +65,17 @@ impl Delivery {
         self
     }
 
-    /// The body, byte for byte as it came.
+    /// The body, byte for byte as received.
     pub fn body(&self) -> &Bytes {
         &self.body.0
     }
 
-    /// The SHA-256 of the body, by which a duplicate is told from a conflict.
+    /// The SHA-256 of the body, which distinguishes a duplicate from a conflict.
     pub fn body_hash(&self) -> [u8; 32] {
         self.body.hash()
     }
 
-    /// The raw `data` as JSON text; `null` when the body has none.
+    /// The raw `data` as JSON text; `null` when the body does not have it.
     pub fn data(&self) -> &str {
         self.envelope
             .data_range()
@@ -84,8 +84,8 @@ impl Delivery {
             .unwrap_or("null")
     }
 
-    /// The raw `data` decoded into a type of your own, for fields this crate does not know. Half a surrogate pair is read
-    /// as U+FFFD.
+    /// Decodes the raw `data` into your own type, for fields this crate does not know. Half a surrogate pair decodes to
+    /// U+FFFD.
     ///
     /// # Errors
     /// When `data` is not a `T`. In a handler, `?` makes that a permanent failure: the same data would not fit the
@@ -93,7 +93,7 @@ impl Delivery {
     pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
         let data = self.data();
         serde_json::from_str(data)
-            // Half a surrogate pair, in a name or a value, costs nothing but itself.
+            // Half a surrogate pair, in a name or a value, affects only itself.
             .or_else(|error| match lenient::without_lone_surrogates(data) {
                 Some(mended) => serde_json::from_str(&mended),
                 None => Err(error),
@@ -106,8 +106,8 @@ impl Delivery {
         Event::parse(self.envelope.kind, self.data())
     }
 
-    /// The wire names of known fields, of the envelope and of `data`, whose values were neither null nor empty and did not
-    /// fit: they are absent in the typed payload, and the raw data has them. Decodes the payload anew.
+    /// The wire names of known fields, of the envelope and of `data`, whose values were neither null nor empty and did
+    /// not fit: they are absent in the typed payload, and the raw data has them. Decodes the payload again.
     ///
     /// ```
     /// use jaas_core::{Delivery, Timestamp};
@@ -121,35 +121,35 @@ impl Delivery {
         self.decoded().1.fields().to_vec()
     }
 
-    /// Decodes the typed payload, and tells what did not fit.
+    /// Decodes the typed payload, and reports what did not fit.
     pub(crate) fn decoded(&self) -> (Event, Undecoded) {
         let mut undecoded = Undecoded::of(self.envelope.undecoded());
         let event = Event::parse_within(self.envelope.kind, self.data(), &mut undecoded);
         (event, undecoded)
     }
 
-    /// When the event happened: its `timestamp`, or the time of receipt when it has none.
+    /// When the event happened: its `timestamp`, or the time of receipt when it is absent.
     pub fn occurred_at(&self) -> Timestamp {
         self.envelope.timestamp.unwrap_or(self.received_at)
     }
 }
 
-/// Authentic bytes without a readable envelope: kept in quarantine, never handled.
+/// Authentic bytes whose envelope cannot be parsed: kept in quarantine, never handled.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Unreadable {
-    /// The name of the endpoint they came to.
+    /// The name of the endpoint that received them.
     pub endpoint: Arc<str>,
-    /// When they came.
+    /// When they arrived.
     pub received_at: Timestamp,
-    /// Why they cannot be read.
+    /// Why they cannot be parsed.
     pub reason: EnvelopeError,
     body: Body,
 }
 
 impl Unreadable {
-    /// Bytes that cannot be parsed because of this. Without the check that this is so: for tests, and for what an earlier
-    /// version could not parse.
+    /// Creates a record of bytes that cannot be parsed for this reason. It does not check the reason: for tests, and
+    /// for bytes that an earlier version could not parse.
     pub fn new(
         endpoint: impl Into<Arc<str>>,
         received_at: Timestamp,
@@ -159,7 +159,7 @@ impl Unreadable {
         Self { endpoint: endpoint.into(), received_at, reason, body: body.into() }
     }
 
-    /// The body, byte for byte as it came.
+    /// The body, byte for byte as received.
     pub fn body(&self) -> &Bytes {
         &self.body.0
     }
@@ -170,12 +170,12 @@ impl Unreadable {
     }
 }
 
-/// What passed authentication.
+/// An authenticated delivery.
 #[derive(Debug, Clone)]
 pub enum Incoming {
-    /// A readable event.
+    /// An event with a valid envelope.
     Event(Delivery),
-    /// Bytes without a readable envelope.
+    /// Bytes whose envelope cannot be parsed.
     Unreadable(Unreadable),
 }
 
@@ -260,21 +260,22 @@ mod tests {
     use crate::handler::{HandlerError, Retry};
 
     #[test]
-    fn what_data_cannot_be_read_as_is_told_without_its_values_and_is_permanent() {
+    fn an_error_of_data_as_shows_no_values_and_is_permanent() {
         let body = r#"{"idempotencyKey":"k","eventType":"X","data":{"name":"Ada"}}"#;
-        let delivery = Delivery::parse("main", Timestamp::from_secs(0), body.into()).expect("readable");
-        let error =
-            delivery.data_as::<std::collections::BTreeMap<String, u32>>().expect_err("a name is no number");
+        let delivery = Delivery::parse("main", Timestamp::from_secs(0), body.into()).expect("an envelope");
+        let error = delivery
+            .data_as::<std::collections::BTreeMap<String, u32>>()
+            .expect_err("a name is not a number");
         assert!(error.to_string().contains("line 1") && !error.to_string().contains("Ada"), "{error}");
         assert_eq!(HandlerError::from(error).when_to_retry(), Retry::Never);
         assert_eq!(HandlerError::from("anything else").when_to_retry(), Retry::Backoff);
     }
 
     #[test]
-    fn half_a_surrogate_pair_in_a_name_costs_nothing_but_itself() {
+    fn half_a_surrogate_pair_in_a_name_affects_only_itself() {
         let body =
             r#"{"\ud800":1,"idempotencyKey":"k","eventType":"X","data":{"a":{"\udfff":1,"b":"Ada\ud83d"}}}"#;
-        let delivery = Delivery::parse("main", Timestamp::from_secs(0), body.into()).expect("readable");
+        let delivery = Delivery::parse("main", Timestamp::from_secs(0), body.into()).expect("an envelope");
         let data: serde_json::Value = delivery.data_as().expect("read");
         assert_eq!(data, serde_json::json!({"a": {"\u{fffd}": 1, "b": "Ada\u{fffd}"}}));
     }

@@ -27,25 +27,25 @@ use crate::places::Places;
 use crate::reply::Disposition;
 use crate::telemetry::{self, DeadReason, Escaped, Outcome, name, target};
 
-/// How many unreadable bodies, and how many conflicts, are kept to be looked at.
+/// How many bodies without an envelope, and how many conflicts, are kept for inspection.
 const KEPT: usize = 64;
-/// What the sender is asked to wait when the handler does not say.
+/// The `Retry-After` when the handler does not ask for a delay.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Calls the handlers inside the request and answers what they say. No database, and so less safety than
-/// [`Inbox`](crate::Inbox): use it where losing what was in memory is acceptable.
+/// Calls the handlers inside the request and returns their result. It needs no database and is less safe than
+/// [`Inbox`](crate::Inbox): use it where you can afford to lose what was in memory.
 ///
-/// - Handled, ignored: 200. Wants a retry, panics, exceeds the time limit: 503, and the sender delivers again;
-///   handlers that had succeeded are not run again then.
-/// - A permanent failure is answered 200 and logged as an error, because nothing would be gained by another
-///   delivery and there is nowhere to keep a dead letter.
-/// - The most recent keys are remembered in memory: a second copy is answered 200 without running the
-///   handlers, and 503 while the first is still running. After a restart, or once more keys than the capacity
-///   have come since, a copy is handled again.
-/// - Of unreadable bodies and of conflicts, the last 64 each can be looked at with
+/// - Handled, ignored: 200. Wants a retry, panics, exceeds its timeout: 503, and the sender delivers again; handlers
+///   that had succeeded do not run again then.
+/// - A permanent failure gets 200 and is logged as an error, because another delivery would gain nothing and there is
+///   no place for a dead letter.
+/// - The most recent keys are remembered in memory: a second copy gets 200 without running the handlers, and 503 while
+///   the first is still running. After a restart, or once more keys than the capacity have come since, a copy is
+///   handled again.
+/// - The last 64 bodies without an envelope and the last 64 conflicts can be inspected with
 ///   [`quarantined`](Self::quarantined) and [`conflicts`](Self::conflicts).
-/// - The wait that [`HandlerError::retry_after`] asks for is passed on as it is.
-/// - Once started, a handler is run to its end even if the sender hangs up.
+/// - The delay that [`HandlerError::retry_after`] asks for is passed on unchanged.
+/// - Once started, a handler runs to its end even if the sender hangs up.
 ///
 /// ```
 /// use jaas_core::{Auth, Direct, EventHandler, Handlers, Receiver};
@@ -74,23 +74,23 @@ struct Shared {
 }
 
 impl Direct {
-    /// Starts a dispatcher for these handlers.
+    /// Starts to build a dispatcher for these handlers.
     pub fn builder(handlers: Handlers) -> DirectBuilder {
         DirectBuilder { handlers, capacity: 100_000, concurrency: 256, timeout: Duration::from_secs(8) }
     }
 
-    /// The last 64 different unreadable bodies, oldest first.
+    /// The last 64 different bodies without an envelope, oldest first.
     pub fn quarantined(&self) -> Vec<Unreadable> {
         lock(&self.shared.quarantine).iter().cloned().collect()
     }
 
-    /// The last 64 different deliveries that came with a key already taken by another body, oldest first.
+    /// The last 64 different deliveries whose key was already used by another body, oldest first.
     pub fn conflicts(&self) -> Vec<Delivery> {
         lock(&self.shared.conflicts).iter().cloned().collect()
     }
 
-    /// Waits until every handler that was started has ended, at most `grace`; answers whether all have. Close
-    /// the receiver first.
+    /// Waits until every handler that was started has ended, at most `grace`; returns whether all have. Close the
+    /// receiver first.
     pub async fn finish(&self, grace: Duration) -> bool {
         self.tasks.close();
         tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
@@ -108,14 +108,14 @@ impl Dispatcher for Direct {
         if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(handled.as_mut().poll(cx))).await {
             return result;
         }
-        // From here on in a task, because the request's future is dropped when the sender hangs up.
+        // From here on in a separate task, because the request's future is dropped when the sender hangs up.
         let task = tokio::spawn(telemetry::heard(handled));
         match task.await {
             Ok(result) => result,
-            // Handlers' panics are caught inside, so this is the runtime going down.
+            // Handlers' panics are caught inside, so this is the shutdown of the runtime.
             Err(_) => Err(DispatchError::new(
                 DispatchErrorKind::HandlerFailed,
-                "the handler was cut off",
+                "the handler was aborted",
                 RETRY_AFTER,
             )),
         }
@@ -162,7 +162,7 @@ impl Direct {
             }
             dedup::Begun::Duplicate => return Begun::Over(Ok(Disposition::Duplicate)),
             dedup::Begun::Conflict => {
-                tracing::warn!(target: target::DELIVERY, endpoint = %delivery.endpoint, key = %Escaped(&delivery.envelope.idempotency_key), "another body came before under this key; that one stays");
+                tracing::warn!(target: target::DELIVERY, endpoint = %delivery.endpoint, key = %Escaped(&delivery.envelope.idempotency_key), "another body came before under this key; it stays");
                 let same = |kept: &Delivery| kept.body() == delivery.body();
                 keep(&self.shared.conflicts, same, delivery.clone());
                 return Begun::Over(Ok(Disposition::Conflict));
@@ -191,12 +191,12 @@ fn event_span(delivery: &Delivery) -> Span {
     )
 }
 
-/// No code panics while it holds one of these locks, so there is nothing half-done to see.
+/// No code panics while it holds one of these locks, so nothing half-done is visible.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps the last few; the same again is kept once.
+/// Keeps the last few; a repetition is kept once.
 fn keep<T>(kept: &Mutex<VecDeque<T>>, same: impl Fn(&T) -> bool, new: T) {
     let mut kept = lock(kept);
     if kept.iter().any(same) {
@@ -228,7 +228,7 @@ async fn handle(
         match attempt::run(watched, &**plain, &delivery, &event, &mut (), limit).await {
             Ok(Handled::Done) => {
                 disposition = Disposition::Handled;
-                // Of interest if another one has failed or may fail yet.
+                // Needed only if another handler has failed or may still fail.
                 if !failures.is_empty() || !mounted.as_slice().is_empty() {
                     completed.push(name.clone());
                 }
@@ -268,7 +268,7 @@ async fn handle(
     Ok(disposition)
 }
 
-/// Frees the key if the run is cut off.
+/// Frees the key if the run is aborted.
 struct InProgress {
     shared: Arc<Shared>,
     key: Key,
@@ -310,19 +310,19 @@ pub struct DirectBuilder {
 }
 
 impl DirectBuilder {
-    /// How many settled keys are remembered at least; up to twice as many may be. Defaults to 100,000.
+    /// The minimum number of settled keys that are remembered; up to twice as many may be. Defaults to 100,000.
     pub fn capacity(mut self, keys: usize) -> Self {
         self.capacity = keys;
         self
     }
 
-    /// How many events may be handled at once; more are answered 503. Defaults to 256.
+    /// How many events may be handled at the same time; further ones get 503. Defaults to 256.
     pub fn concurrency(mut self, events: usize) -> Self {
         self.concurrency = events;
         self
     }
 
-    /// How long one run of one handler may take. Defaults to 8 s, below the receiver's 10 s.
+    /// The timeout of one run of one handler. Defaults to 8 s, below the receiver's 10 s.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
@@ -331,7 +331,7 @@ impl DirectBuilder {
     /// Checks the configuration and builds the dispatcher.
     ///
     /// # Errors
-    /// When there is no handler, two have the same name, or a limit is zero.
+    /// When there is no handler, when two have the same name, or when a value is zero.
     pub fn build(self) -> Result<Direct, ConfigError> {
         self.handlers.check()?;
         if self.capacity == 0 || self.concurrency == 0 || self.timeout.is_zero() {

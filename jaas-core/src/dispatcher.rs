@@ -8,19 +8,19 @@ use async_trait::async_trait;
 use crate::delivery::Incoming;
 use crate::reply::Disposition;
 
-/// Takes responsibility for what passed authentication. [`Inbox`](crate::Inbox) stores it for a worker;
-/// [`Direct`](crate::Direct) calls the handlers at once. For one of your own, `jaas_testkit::dispatcher_conformance!`
-/// turns every bullet below into a test.
+/// Takes responsibility for authenticated deliveries. [`Inbox`](crate::Inbox) stores them for a worker;
+/// [`Direct`](crate::Direct) calls the handlers immediately. For your own implementation,
+/// `jaas_testkit::dispatcher_conformance!` turns every bullet below into a test.
 #[async_trait]
 pub trait Dispatcher: Send + Sync + 'static {
-    /// Takes one delivery. `Ok` is answered 200, so it must mean that the delivery is safe; `Err` is answered
+    /// Takes one delivery. The receiver turns `Ok` into 200, so it must mean that the delivery is safe; `Err` becomes
     /// 503, and the sender delivers again.
     ///
-    /// The future may be dropped when the sender hangs up: work that must not be cut off belongs in a task of
-    /// the dispatcher's own.
+    /// The future may be dropped when the sender hangs up: work that must not be aborted belongs in a task of the
+    /// dispatcher.
     ///
     /// # Errors
-    /// When the delivery could not be made safe; the error says when the sender should come back.
+    /// When the delivery could not be made safe; the error says when the sender should try again.
     ///
     /// # Behavior
     /// - `dispatch_takes_an_event_once`: a copy is a [`Duplicate`](Disposition::Duplicate), however often it comes.
@@ -31,10 +31,10 @@ pub trait Dispatcher: Send + Sync + 'static {
     ///   [`Conflict`](Disposition::Conflict), and the first stays.
     /// - `dispatch_takes_types_that_nobody_knows`, and data of any shape.
     /// - `dispatch_quarantines_what_cannot_be_read`, every time it comes.
-    /// - `dispatch_takes_what_had_failed_when_it_comes_again`: an `Err` burns no key, and asks for a wait that is not
+    /// - `dispatch_takes_what_had_failed_when_it_comes_again`: an `Err` burns no key, and asks for a delay that is not
     ///   zero.
-    /// - `dispatch_loses_and_doubles_nothing_when_the_sender_hangs_up`: whenever its future is dropped, copies that come
-    ///   later are taken, or are duplicates of what was.
+    /// - `dispatch_loses_and_doubles_nothing_when_the_sender_hangs_up`: whenever its future is dropped, later copies
+    ///   are accepted, or are duplicates of an accepted one.
     async fn dispatch(&self, received: Incoming) -> Result<Disposition, DispatchError>;
 }
 
@@ -46,7 +46,7 @@ impl<D: Dispatcher + ?Sized> Dispatcher for Arc<D> {
     }
 }
 
-/// A delivery that could not be taken now.
+/// A delivery that could not be accepted now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct DispatchError {
@@ -55,26 +55,26 @@ pub struct DispatchError {
     retry_after: Duration,
 }
 
-/// Why a delivery could not be taken.
+/// Why a delivery could not be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DispatchErrorKind {
-    /// What would keep the delivery is not available, such as the database.
+    /// The database, or whatever else keeps the delivery, is unavailable.
     Unavailable,
-    /// Too much is being done already.
+    /// Too much is in flight.
     Overloaded,
     /// The handler failed, or did not end in time.
     HandlerFailed,
 }
 
 impl DispatchError {
-    /// A delivery that could not be taken because of `message`. The sender is asked to deliver it again after
-    /// `retry_after`.
+    /// Creates an error for a delivery that could not be accepted because of `message`. The sender is asked to
+    /// deliver it again after `retry_after`.
     pub fn new(kind: DispatchErrorKind, message: impl Into<String>, retry_after: Duration) -> Self {
         Self { kind, message: message.into(), retry_after }
     }
 
-    /// Why it could not be taken.
+    /// Why it could not be accepted.
     pub fn kind(&self) -> DispatchErrorKind {
         self.kind
     }

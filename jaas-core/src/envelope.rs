@@ -13,23 +13,23 @@ use crate::id::{AppId, CustomerId, Fqn, IdempotencyKey, SessionId};
 use crate::lenient::{self, Field, Undecoded};
 use crate::timestamp::Timestamp;
 
-/// The longest `idempotencyKey`, `eventType` and `sessionId` that is stored, in bytes. Every store must keep
-/// strings of this length apart. Nothing is ever cut: a longer key or type makes the envelope unreadable, and a
-/// longer session is read as none.
+/// The longest `idempotencyKey`, `eventType` and `sessionId` that is stored, in bytes. Every store must distinguish
+/// strings of this length. Nothing is ever cut: a longer key or type makes the envelope invalid, and a longer session
+/// decodes to none.
 pub const MAX_INDEXED_BYTES: usize = 255;
 
-/// The common fields of an event. `data` stays unread; see [`Delivery::data`](crate::Delivery::data).
+/// The common fields of an event. `data` is not parsed; see [`Delivery::data`](crate::Delivery::data).
 ///
-/// Only `eventType` and `idempotencyKey` must be there. Everything else is `None` (or empty, for `fqn`) when
-/// absent or odd, because a mistake of the sender in them must not lose an event.
+/// Only `eventType` and `idempotencyKey` are required. Every other field is `None` (or empty, for `fqn`) when absent or
+/// odd, because a mistake of the sender in it must not lose an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Envelope {
-    /// What makes two deliveries the same event.
+    /// Identifies the event: two deliveries with the same key are the same event.
     pub idempotency_key: IdempotencyKey,
     /// What happened.
     pub kind: EventKind,
-    /// `eventType` as it came; differs from `kind` only when that is [`EventKind::Unknown`].
+    /// `eventType` as received; differs from `kind` only when that is [`EventKind::Unknown`].
     pub event_type: Cow<'static, str>,
     /// The tenant: the part of `fqn` before its first `/`, or else `appId`.
     ///
@@ -38,19 +38,19 @@ pub struct Envelope {
     pub app_id: Option<AppId>,
     /// The JaaS customer.
     pub customer_id: Option<CustomerId>,
-    /// The sitting of the room.
+    /// The session of the room.
     pub session_id: Option<SessionId>,
     /// The meeting's name; empty when absent.
     pub fqn: Fqn,
     /// When it happened: the source of truth for order (documented).
     pub timestamp: Option<Timestamp>,
     data: Option<Range<usize>>,
-    /// Which of the fields were there and did not fit.
+    /// Which of the fields were present and did not fit.
     undecoded: Box<[&'static str]>,
 }
 
 impl Envelope {
-    /// Reads the envelope of a body without reading its `data`. A byte order mark before it is passed over.
+    /// Parses the envelope of a body without parsing its `data`. A byte order mark before it is skipped.
     ///
     /// ```
     /// use jaas_core::event::EventKind;
@@ -64,13 +64,13 @@ impl Envelope {
     /// ```
     ///
     /// # Errors
-    /// When the body is not a JSON object, or `eventType` or `idempotencyKey` is missing, no string, empty, longer
-    /// than [`MAX_INDEXED_BYTES`], or holds U+0000, which not every database can store.
+    /// When the body is not a JSON object, or `eventType` or `idempotencyKey` is missing, not a string, empty, longer
+    /// than [`MAX_INDEXED_BYTES`], or contains U+0000, which not every database can store.
     pub fn parse(body: &[u8]) -> Result<Self, EnvelopeError> {
         Self::decode(&Fields::parse(body)?)
     }
 
-    /// Decodes the common fields of a body that is parsed.
+    /// Decodes the common fields of a parsed body.
     pub(crate) fn decode<'a>(fields: &Fields<'a>) -> Result<Self, EnvelopeError> {
         let event_type = required("eventType", fields.event_type)?;
         let kind = EventKind::from_wire(&event_type);
@@ -79,7 +79,7 @@ impl Envelope {
             let raw = raw?.get();
             undecoded.checked(name, raw, lenient::text(raw).filter(fits))
         };
-        // What a database could not store is as odd as a value of the wrong type: it stays in the body.
+        // A text that a database could not store is as odd as a value of the wrong type: it stays in the body.
         let fqn = Fqn::new(text("fqn", fields.fqn, |fqn| !has_nul(fqn)).unwrap_or_default());
         let is_storable = |session: &Cow<'_, str>| check_storable("sessionId", session).is_ok();
         let session_id = text("sessionId", fields.session_id, is_storable).map(SessionId::new);
@@ -111,7 +111,7 @@ impl Envelope {
         &self.undecoded
     }
 
-    /// Where `data` stands in the body this envelope was read from.
+    /// The position of `data` in the body from which this envelope was parsed.
     pub(crate) fn data_range(&self) -> Option<Range<usize>> {
         self.data.clone()
     }
@@ -130,7 +130,7 @@ fn required<'a>(name: &'static str, raw: Option<&'a RawValue>) -> Result<Cow<'a,
     Ok(text)
 }
 
-/// Refuses what a database would cut or not take at all.
+/// Refuses what a database would cut or refuse.
 fn check_storable(name: &'static str, text: &str) -> Result<(), EnvelopeError> {
     if has_nul(text) {
         return Err(EnvelopeError::new(EnvelopeErrorKind::Nul, format!("`{name}` contains U+0000")));
@@ -149,13 +149,14 @@ fn has_nul(text: &str) -> bool {
     text.bytes().fold(false, |found, byte| found | (byte == 0))
 }
 
-/// `part` was borrowed from `whole`, so its address tells where it stands.
+/// `part` was borrowed from `whole`, so its address gives its position.
 fn range_within(whole: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start..start + part.len()
 }
 
-/// Why authentic bytes are not a readable envelope. They are quarantined, not refused. Its message never quotes the body.
+/// Why the envelope of authentic bytes cannot be parsed. They are quarantined, not refused. The message never quotes the
+/// body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct EnvelopeError {
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_app_id_is_read_and_the_tenant_in_fqn_decides() {
+    fn a_repeated_app_id_parses_and_the_tenant_in_fqn_decides() {
         let envelope = parse(r#"{"appId":"a","idempotencyKey":"k","eventType":"X","appId":"b","fqn":"c/r"}"#)
             .expect("readable");
         assert_eq!(envelope.app_id, Some(AppId::new("c")));
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_envelope_says_why() {
+    fn a_body_without_an_envelope_says_why() {
         let long = format!(r#"{{"idempotencyKey":"{}","eventType":"X"}}"#, "k".repeat(300));
         for (body, reason) in [
             (&b""[..], "the body is not a JSON object"),
@@ -250,7 +251,7 @@ mod tests {
             (b"{\"eventType\":\"X\",\"idempotencyKey\":1}", "`idempotencyKey` is not a string"),
             (long.as_bytes(), "`idempotencyKey` is 300 bytes long, and at most 255 can be stored"),
         ] {
-            assert_eq!(Envelope::parse(body).expect_err("unreadable").to_string(), reason);
+            assert_eq!(Envelope::parse(body).expect_err("no envelope").to_string(), reason);
         }
     }
 
@@ -276,7 +277,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_are_read_without_a_panic(body: Vec<u8>) {
+        fn any_bytes_parse_without_a_panic(body: Vec<u8>) {
             let _ = Envelope::parse(&body);
         }
     }

@@ -1,4 +1,4 @@
-//! From a request to a reply, whatever the web framework.
+//! From a request to a reply, for any web framework.
 
 mod counts;
 mod parsed;
@@ -33,12 +33,11 @@ use crate::reply::{Disposition, Reply};
 use crate::settings::SettingsService;
 use crate::telemetry::{self, Escaped, TraceContext, TracePropagator, name, target};
 
-/// Receives the deliveries of one endpoint: authenticates the raw bytes, reads the envelope, hands both to a
-/// [`Dispatcher`], and says what to answer.
+/// Receives the deliveries of one endpoint: authenticates the raw bytes, parses the envelope, passes both to a
+/// [`Dispatcher`], and returns the reply.
 ///
-/// An *endpoint* is one URL registered with JaaS, with a secret of its own. Its name becomes part of every
-/// stored key, so two endpoints may receive the same event independently. Build one receiver for each, and
-/// share the dispatcher.
+/// An *endpoint* is one URL registered with JaaS, with its own secret. Its name becomes part of every stored key, so
+/// two endpoints may receive the same event independently. Build one receiver for each, and share the dispatcher.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -70,16 +69,16 @@ pub struct Receiver {
     propagator: Option<Arc<dyn TracePropagator>>,
 }
 
-/// Which URL a request came to.
+/// The URL of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Path {
-    /// That of the events.
+    /// The path of the events.
     Events,
-    /// That of the settings, where whatever is no event is taken for a question.
+    /// The path of the settings, where every body that is not an event counts as a question.
     Settings,
 }
 
-/// What is known of a request besides its body.
+/// A request without its body.
 struct Request<'a> {
     path: Path,
     credentials: Credentials<'a>,
@@ -107,7 +106,7 @@ struct Accepting<'a> {
 }
 
 impl Receiver {
-    /// Starts a receiver for the endpoint of this name. There is none without an [`Auth`].
+    /// Starts to build a receiver for the endpoint of this name. An [`Auth`] is required.
     pub fn builder(
         endpoint: impl Into<Arc<str>>,
         auth: Auth,
@@ -130,15 +129,15 @@ impl Receiver {
         &self.endpoint
     }
 
-    /// Takes one `POST` request: its head, or the credentials alone, and its raw body, exactly as it came. A settings
-    /// question among the events is known by its body, and answered by the [`SettingsService`] if there is one.
+    /// Takes one `POST` request: its head, or the credentials alone, and its raw body, exactly as received. A settings
+    /// question among the events is recognized by its body, and the [`SettingsService`] answers it if there is one.
     pub async fn receive(&self, head: impl Into<RequestHead<'_>>, body: Bytes) -> Reply {
         self.take(Path::Events, head.into(), body).await
     }
 
-    /// The same for a path that is registered for settings alone. Here an authentic body that is neither an event nor a
-    /// readable question is answered by the settings service's failure policy, and is not put into quarantine: any other answer would
-    /// open a room.
+    /// The same for a path that is registered for settings alone. Here the settings service's failure policy answers an
+    /// authentic body that is neither an event nor a valid question, and the body is not quarantined: any other answer
+    /// would open a room.
     pub async fn receive_settings(&self, head: impl Into<RequestHead<'_>>, body: Bytes) -> Reply {
         self.take(Path::Settings, head.into(), body).await
     }
@@ -159,16 +158,16 @@ impl Receiver {
         reply
     }
 
-    /// From now on answers 503 to every event, so that the sender comes back after a restart. Settings questions are
-    /// answered as before, because they do not come back.
+    /// From now on replies 503 to every event, so that the sender tries again after a restart. Settings questions are
+    /// still answered, because they do not come back.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// Whether the dispatcher has refused the last 20 authentic deliveries (answered 503, or not in time), and the last of them
-    /// less than 30 s ago. The first one that it takes ends this. So does half a minute without a refusal, after which the
-    /// next refusal begins it again: an instance that a load balancer has taken out gets no delivery that could show that it
-    /// is well, and is tried again like this.
+    /// Whether the dispatcher has refused the last 20 authentic deliveries (with 503, or by timeout), the last of them
+    /// less than 30 s ago. The first delivery that it accepts ends this. So does half a minute without a refusal, after
+    /// which the next refusal begins it again: an instance that a load balancer has removed gets no delivery that could
+    /// show its recovery, so it is tried again this way.
     pub fn is_refusing(&self) -> bool {
         self.refusals.are_many()
     }
@@ -202,7 +201,7 @@ impl Receiver {
         reply
     }
 
-    /// Makes the span part of the caller's trace, unless the application has done so; answers the context that is kept.
+    /// Makes the span part of the caller's trace, unless the application has done so; returns the context to keep.
     fn joined(&self, span: &Span, caller: Option<TraceContext>) -> Option<TraceContext> {
         let Some(propagator) = &self.propagator else { return caller };
         if let Some(caller) = &caller
@@ -210,7 +209,7 @@ impl Receiver {
         {
             propagator.extract(span, caller);
         }
-        // Inside of it, because when it is disabled, the application's is the current one.
+        // Inside it, because when it is disabled, the application's span is the current one.
         span.in_scope(|| propagator.inject(&Span::current())).or(caller)
     }
 
@@ -219,14 +218,14 @@ impl Receiver {
         let Request { path, credentials, declared, .. } = request;
         let place = match (self.place(), &self.settings) {
             (Err(reply), None) => return Examined::Replied(reply),
-            // What cannot be taken now may still be a question.
+            // A request that cannot be accepted now may still be a question.
             (place, _) => place,
         };
         let bytes = body.len();
         let refuse = |reason, is_question| {
             Examined::Replied(self.refuse_unproven(reason, credentials, bytes, is_question))
         };
-        // What proves a request genuine proves nothing of a body that is gone, and the reason would name the secret.
+        // Valid credentials do not authenticate a body that is gone, and the reason would blame the secret.
         if let Some(declared) = declared.filter(|bytes| *bytes > 0 && body.is_empty()) {
             return refuse(AuthError::BodyMissing { declared }, path == Path::Settings);
         }
@@ -235,7 +234,7 @@ impl Receiver {
         let own_auth = self.settings.as_ref().and_then(SettingsService::auth);
         let of_questions =
             |body: &Bytes| own_auth.map_or(of_events, |auth| auth.check(credentials, body, now));
-        // Bytes that nothing proves genuine are not looked at any further.
+        // Unauthenticated bytes are not parsed any further.
         if let Err(of_events) = of_events
             && let Err(of_questions) = of_questions(&body)
         {
@@ -267,13 +266,13 @@ impl Receiver {
         }
     }
 
-    /// A place among the requests in flight.
+    /// Takes a place among the requests in flight.
     fn place(&self) -> Result<Place, Reply> {
         if self.is_closed() {
             return Err(Reply::Unavailable { retry_after: Duration::from_secs(5) });
         }
         self.in_flight.take().ok_or_else(|| {
-            tracing::warn!(target: target::DELIVERY, endpoint = %self.endpoint, "too many requests in flight; events are answered 503");
+            tracing::warn!(target: target::DELIVERY, endpoint = %self.endpoint, "too many requests in flight; replying 503 to events");
             Reply::Unavailable { retry_after: Duration::from_secs(1) }
         })
     }
@@ -290,7 +289,7 @@ impl Receiver {
             }
             Incoming::Unreadable(unreadable) => {
                 let reason = &unreadable.reason;
-                tracing::warn!(target: target::DELIVERY, endpoint, reason = %Escaped(reason), "authentic, but no readable envelope; going to quarantine");
+                tracing::warn!(target: target::DELIVERY, endpoint, reason = %Escaped(reason), "authentic body without a valid envelope; going to quarantine");
             }
         }
         let span = tracing::info_span!(target: target::DELIVERY, name::ACCEPT, outcome = Empty);
@@ -311,13 +310,13 @@ impl Receiver {
             Some(Err(error)) => {
                 span.record("outcome", "refused");
                 self.refusals.refused();
-                tracing::warn!(target: target::DELIVERY, endpoint, error = %Escaped(&error), "not taken; answering 503");
+                tracing::warn!(target: target::DELIVERY, endpoint, error = %Escaped(&error), "delivery not accepted; replying 503");
                 Reply::Unavailable { retry_after: error.retry_after() }
             }
             None => {
                 span.record("outcome", "timed_out");
                 self.refusals.refused();
-                tracing::warn!(target: target::DELIVERY, endpoint, limit = ?self.timeout, "not taken in time; answering 503");
+                tracing::warn!(target: target::DELIVERY, endpoint, limit = ?self.timeout, "delivery not accepted within the timeout; replying 503");
                 Reply::Unavailable { retry_after: Duration::from_secs(5) }
             }
         };
@@ -367,33 +366,33 @@ pub struct ReceiverBuilder {
 }
 
 impl ReceiverBuilder {
-    /// Answers settings questions at this settings service, whether they come among the events or on a path of their own. They wait
-    /// for nothing that events wait for, and are never answered 503. Defaults to none: a question is then kept like any
-    /// other body that is no event, its room opens to everyone, and the log warns.
+    /// Answers settings questions with this settings service, whether they come among the events or on a separate path.
+    /// They wait for nothing that events wait for, and never get 503. Without it a question is kept like any other body
+    /// that is not an event, its room opens to everyone, and the log warns.
     pub fn settings(mut self, service: SettingsService) -> Self {
         self.settings = Some(service);
         self
     }
 
-    /// Where the time for checking signatures and stamping receipt comes from. Defaults to [`SystemClock`].
+    /// The clock for checking signatures and stamping receipt. Defaults to [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// How many requests may be between receipt and reply at once; more are answered 503. Defaults to 1024.
+    /// How many requests may be between receipt and reply at the same time; further ones get 503. Defaults to 1024.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests;
         self
     }
 
-    /// How long the dispatcher may take before the request is answered 503. Defaults to 10 s.
+    /// The timeout of the dispatcher, after which the request gets 503. Defaults to 10 s.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
     }
 
-    /// Joins deliveries with the traces of the application's tracing system. Defaults to none.
+    /// Joins deliveries with the traces of the application's tracing system. Off by default.
     pub fn trace_propagator(mut self, propagator: impl TracePropagator) -> Self {
         self.propagator = Some(Arc::new(propagator));
         self
@@ -402,7 +401,7 @@ impl ReceiverBuilder {
     /// Checks the configuration and builds the receiver.
     ///
     /// # Errors
-    /// When the endpoint's name is empty or too long, or a limit is zero.
+    /// When the endpoint's name is empty or too long, or a value is zero.
     pub fn build(self) -> Result<Receiver, ConfigError> {
         let name = &*self.endpoint;
         if name.trim().is_empty() || name.len() > MAX_INDEXED_BYTES || name.contains(char::is_control) {
@@ -417,13 +416,13 @@ impl ReceiverBuilder {
         if self.max_in_flight == 0 || self.max_in_flight > Places::MOST {
             return Err(ConfigError::new(
                 ConfigErrorKind::Range,
-                "max_in_flight must be at least 1, or every request is answered 503",
+                "max_in_flight must be at least 1; otherwise every request gets 503",
             ));
         }
         if self.timeout.is_zero() {
             return Err(ConfigError::new(
                 ConfigErrorKind::Range,
-                "timeout must not be zero, or every request is answered 503",
+                "timeout must not be zero; otherwise every request gets 503",
             ));
         }
         Ok(Receiver {

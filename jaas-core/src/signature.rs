@@ -21,11 +21,11 @@ use crate::timestamp::Timestamp;
 /// The name of the signature header.
 pub const HEADER: &str = "x-jaas-signature";
 
-/// How many `v1` a header may have. JaaS sends one, and two while a secret is rotated; a stranger who sends more than this
-/// costs nothing but the reading of the header.
+/// The maximum number of `v1` in a header. JaaS sends one, and two while a secret is rotated; a stranger who sends more
+/// costs only the parsing of the header.
 pub const MAX_SIGNATURES: usize = 32;
 
-/// The longest header that is looked at, in bytes, all its lines together.
+/// The longest header that is parsed, in bytes, all its lines together.
 pub const MAX_HEADER_BYTES: usize = 8 * 1024;
 
 /// The secret of an endpoint, as shown in the JaaS console: `whsec_` and 32 hex digits. Wiped from memory
@@ -38,7 +38,7 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// Takes a secret exactly as it is shown, `whsec_` included.
+    /// Wraps a secret exactly as shown in the console, `whsec_` included.
     ///
     /// # Errors
     /// When it is empty or has white space at an end: both are configuration mistakes that would refuse every
@@ -87,15 +87,15 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How far the signature's `t` may lie from now.
+/// How far the signature's `t` may be from now.
 ///
-/// Nobody documents whether a delivery that is repeated after an outage carries a fresh `t`, so the past side
-/// is generous; replays are stopped by the stored idempotency keys, not by this window.
+/// It is not documented whether a delivery that is repeated after an outage carries a fresh `t`, so the past side is
+/// generous. The stored idempotency keys stop replays, not this window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tolerance {
     /// How old a signature may be. Defaults to 24 hours.
     pub past: Duration,
-    /// How far ahead of our clock the sender's may be. Defaults to 5 minutes.
+    /// How far ahead the sender's clock may be. Defaults to 5 minutes.
     pub future: Duration,
 }
 
@@ -105,26 +105,26 @@ impl Default for Tolerance {
     }
 }
 
-/// A signature that was found good.
+/// A valid signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verified {
     /// When the request was signed.
     pub signed_at: Timestamp,
-    /// Which of the secrets matched: the index into the slice given to [`verify`]. When the old one of a
-    /// rotation has not matched for a while, it can go.
+    /// Which of the secrets matched: the index into the slice passed to [`verify`]. During a rotation, the old secret
+    /// can be removed once it has not matched for a while.
     pub secret: usize,
 }
 
 /// Checks a signature header against the raw body.
 ///
-/// Every `v1` is compared with the MAC of every secret, each in constant time. Elements other than `t` and
-/// `v1` are ignored, as documented. The age is checked last, so [`TooOld`](SignatureError::TooOld) is only
-/// said of a genuine signature.
+/// Every `v1` is compared with the MAC of every secret, each in constant time. Elements other than `t` and `v1` are
+/// ignored, as documented. The age is checked last, so [`TooOld`](SignatureError::TooOld) is only returned for a
+/// genuine signature.
 ///
-/// A header that was split into several lines, or repeated, is given joined with commas; the same `t` may come
-/// again. The body is hashed once for each secret, and each secret is compared with at most [`MAX_SIGNATURES`] `v1`:
-/// a header with more, or of more than [`MAX_HEADER_BYTES`], is malformed and no secret is used.
+/// Join a header that was split into several lines, or repeated, with commas; the same `t` may occur again. The body is
+/// hashed once for each secret, and each secret is compared with at most [`MAX_SIGNATURES`] `v1`: a header with more,
+/// or of more than [`MAX_HEADER_BYTES`], is malformed and no secret is used.
 ///
 /// ```
 /// use jaas_core::signature::{self, Secret, Tolerance};
@@ -139,7 +139,7 @@ pub struct Verified {
 /// ```
 ///
 /// # Errors
-/// Why the signature is not good.
+/// The reason why the signature is not valid.
 pub fn verify(
     header: &str,
     body: &[u8],
@@ -196,7 +196,7 @@ fn parse(header: &str) -> Result<&str, SignatureError> {
     let mut seen_v1 = 0;
     for (name, value) in elements(header) {
         match name {
-            // The whole header twice, as intermediaries may; of two times, neither is to be believed.
+            // The whole header twice, as intermediaries may send it; of two times, neither can be trusted.
             "t" if t.is_some_and(|seen| seen != value) => return Err(SignatureError::Malformed),
             "t" => t = Some(value),
             "v1" => seen_v1 += 1,
@@ -223,12 +223,12 @@ fn candidates(header: &str) -> impl Iterator<Item = CtOutput<Hmac<Sha256>>> {
 }
 
 pub(crate) fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    // HMAC takes keys of every length: longer ones are hashed, shorter ones padded.
+    // HMAC accepts keys of every length: longer ones are hashed, shorter ones padded.
     #[allow(clippy::expect_used)]
     Hmac::new_from_slice(key).expect("a key of any length")
 }
 
-/// Why a signature header was not accepted. For logs and metrics; the sender is told nothing.
+/// Why a signature header was refused. For logs and metrics; the sender learns nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureError {
@@ -264,7 +264,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_760_000_000);
 
     #[test]
-    fn an_empty_or_white_space_edged_secret_is_refused_and_told_why() {
+    fn an_empty_or_white_space_edged_secret_is_refused_with_the_reason() {
         assert!(Secret::new("").expect_err("empty").to_string().contains("is empty"));
         assert!(Secret::new(" \n").expect_err("blank").to_string().contains("is empty"));
         assert!(Secret::new("whsec_1\n").expect_err("line break").to_string().contains("white space"));
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_t_that_is_no_number_or_comes_twice_is_malformed() {
+    fn a_t_that_is_not_a_number_or_occurs_twice_is_malformed() {
         let body = b"x";
         for header in ["t=,v1=AAAA", "t=1e9,v1=AAAA", "t=1,t=2,v1=AAAA", "t=1", "", "v1=AAAA", "t"] {
             let verified = verify(header, body, &[secret("s")], NOW, Tolerance::default());

@@ -43,7 +43,7 @@ impl Doctor {
     pub fn new<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, ConfigError> {
         let secrets: Vec<String> = secrets.into_iter().map(Into::into).collect();
         if secrets.is_empty() {
-            return Err(ConfigError::new(ConfigErrorKind::Secret, "no secret was given; give at least one"));
+            return Err(ConfigError::new(ConfigErrorKind::Secret, "no secret; pass at least one"));
         }
         if secrets.iter().any(|secret| secret.trim().is_empty()) {
             return Err(ConfigError::new(

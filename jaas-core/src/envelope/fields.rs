@@ -1,4 +1,4 @@
-//! The members of a body, as they are written: what an envelope and a settings question are both made of.
+//! The members of a body, as written: the common basis of an envelope and a settings question.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{EnvelopeError, EnvelopeErrorKind};
 use crate::lenient;
 
-/// The members that mean something, undecoded, of one parse of a body.
+/// The known members, undecoded, of one parse of a body.
 #[derive(Default)]
 pub(crate) struct Fields<'a> {
     /// The body.
@@ -24,7 +24,7 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Parses a body without its `data`. A byte order mark before it is passed over.
+    /// Parses a body without its `data`. A byte order mark before it is skipped.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, EnvelopeError> {
         let body = std::str::from_utf8(body).map_err(|error| {
             let message = format!("the body is not UTF-8 (byte {})", error.valid_up_to());

@@ -1,5 +1,5 @@
-//! What a receiver counts of every request. The keys of its metrics are made once: making them anew costs as much as
-//! reading the envelope.
+//! The counts of a receiver for every request. The keys of its metrics are created once: creating them for each request
+//! costs as much as parsing the envelope.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::telemetry::{ACCEPT_SECONDS, AUTHENTIC, DELIVERIES, SIGNATURE_AGE_SECO
 use crate::timestamp::Timestamp;
 
 pub(super) struct Counts {
-    /// By the index of the reply: of the requests, and of the time to accept.
+    /// By the index of the reply: the requests, and the time to accept.
     replies: [(Key, Key); Reply::NAMES.len()],
     secrets: Vec<Key>,
     authorization: Key,
@@ -20,7 +20,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// For an endpoint with so many secrets.
+    /// Creates the counts of an endpoint with this many secrets.
     pub(super) fn new(endpoint: &Arc<str>, secrets: usize) -> Self {
         let endpoint = || endpoint.clone().into();
         let replies = Reply::NAMES.map(|reply| {

@@ -1,4 +1,4 @@
-//! What a request carries.
+//! The content of a request.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::timestamp::Timestamp;
 
 /// The body of an authentic request.
 pub(super) struct Parsed {
-    /// What it is to a receiver that answers no questions.
+    /// The delivery for a receiver without a settings service.
     pub(super) incoming: Incoming,
-    /// What a settings service is asked, if the body is a question. On the path of the settings also what does not say which
-    /// meeting is meant.
+    /// The question for a settings service, if the body is one. On the settings path this includes bodies that do not name
+    /// a meeting.
     pub(super) question: Option<Result<SettingsRequest, SettingsRequestError>>,
 }
 
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn the_data_of_an_event_is_not_parsed() {
-        // Any attempt to read this data as numbers or text would fail.
+        // Any attempt to decode this data as numbers or text would fail.
         let body =
             r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","data":{"conference":1e999,"x":"\ud800"}}"#;
         for path in [Path::Events, Path::Settings] {
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn on_the_path_of_settings_all_that_is_not_an_event_is_a_question() {
+    fn on_the_settings_path_every_body_that_is_not_an_event_is_a_question() {
         for body in ["", "[]", "{", "{}", r#"{"idempotencyKey":"k"}"#, r#"{"eventType":"X"}"#] {
             let parsed = parse(body, Path::Events);
             assert!(matches!(parsed.incoming, Incoming::Unreadable(_)), "{body}");
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_still_what_a_receiver_without_a_service_keeps() {
+    fn a_question_keeps_the_delivery_for_a_receiver_without_a_service() {
         let parsed = parse(r#"{"fqn":"a/r"}"#, Path::Events);
         assert_eq!(parsed.question.expect("asked").expect("a question").fqn, "a/r");
         assert!(matches!(parsed.incoming, Incoming::Unreadable(_)));

@@ -1,4 +1,4 @@
-//! Settings questions among what a receiver is sent.
+//! Settings questions among the requests of a receiver.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -11,10 +11,10 @@ use crate::settings::{self, SettingsRequest, SettingsRequestError, SettingsServi
 use crate::telemetry::{self, target};
 use crate::timestamp::Timestamp;
 
-/// A question is a few hundred bytes. Nothing longer is looked at before it is known to be genuine.
+/// A question is a few hundred bytes. A longer body is not parsed before it is authenticated.
 const MAX_LOOKED_AT: usize = 4096;
 
-/// Whether a body that nothing proves genuine would be a question.
+/// Whether an unauthenticated body would be a question.
 pub(super) fn looks_like_one(body: &[u8]) -> bool {
     body.len() <= MAX_LOOKED_AT && Fields::parse(body).is_ok_and(|fields| settings::is_question(&fields))
 }
@@ -28,6 +28,7 @@ pub(super) struct Question<'a> {
 }
 
 impl Receiver {
+    /// Answers an authenticated question.
     pub(super) async fn answer(&self, question: Question<'_>, credentials: Credentials<'_>) -> Reply {
         let Question { service, asked, proof, now } = question;
         if service.auth().is_none() {
@@ -43,15 +44,15 @@ impl Receiver {
     pub(super) fn warn_of_no_service(&self) {
         tracing::warn!(
             target: target::SETTINGS, endpoint = %self.endpoint,
-            "JaaS asks for the settings of a meeting, and nobody answers: the room opens without lobby and passcode. Give \
+            "JaaS asks for the settings of a meeting, and the receiver has no settings service: the room opens without lobby and passcode. Give \
              the receiver a service with ReceiverBuilder::settings, or remove SETTINGS_PROVISIONING from this endpoint in the \
              JaaS console"
         );
     }
 }
 
-/// Which credentials came with questions: nobody publishes how this call is authenticated, so it is counted, and logged
-/// when it is seen first.
+/// The credentials that came with questions. It is not published how this call is authenticated, so each kind is
+/// counted, and logged when it is first seen.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals(AtomicU8);
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many deliveries in a row make a receiver one that refuses.
+/// This many consecutive refusals make a receiver one that refuses.
 pub(super) const MANY: u32 = 20;
 
-/// So long after the last one it is tried again.
+/// This long after the last refusal it is tried again.
 pub(super) const PAUSE: Duration = Duration::from_secs(30);
 
-/// The deliveries that the dispatcher has refused since it took one.
+/// The deliveries that the dispatcher has refused since it last accepted one.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     in_a_row: AtomicU32,
@@ -34,7 +34,7 @@ impl Refusals {
         }
     }
 
-    /// Whether the last deliveries were all refused, and the last of them not long ago.
+    /// Whether the last deliveries were all refused, and the last of them recently.
     pub(super) fn are_many(&self) -> bool {
         let recent = self.last().is_some_and(|last| last.elapsed() < PAUSE);
         recent && self.in_a_row.load(Ordering::Relaxed) >= MANY

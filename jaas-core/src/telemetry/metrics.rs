@@ -142,22 +142,22 @@ macro_rules! define {
 define! {
     Counter DELIVERIES "jaas_deliveries_total" in Count {
         endpoint: "name of the endpoint",
-        reply: "what was answered: `stored`, `handled`, `ignored`, `failed`, `duplicate`, `conflict`, `quarantined`, \
+        reply: "the reply: `stored`, `handled`, `ignored`, `failed`, `duplicate`, `conflict`, `quarantined`, \
                 `settings`, `settings_refused`, `unauthorized`, `incomplete`, `method_not_allowed`, `too_slow`, `too_large`, \
                 `unavailable`",
-    } "Requests, by what was answered.";
+    } "Requests, by reply.";
 
     Counter REFUSED "jaas_refused_total" in Count {
         endpoint: "name of the endpoint",
         reason: "`signature_missing`, `signature_malformed`, `signature_mismatch`, `signature_too_old`, \
                  `signature_from_the_future`, `authorization_missing`, `authorization_mismatch`, `body_missing`",
-    } "Requests that were answered 401, by what was wrong with them.";
+    } "Requests that got 401, by reason.";
 
     Counter AUTHENTIC "jaas_authentic_total" in Count {
         endpoint: "name of the endpoint",
         secret: "index of the secret that matched, from 0 in the order they were given; `authorization` when that header alone \
-                 proved it",
-    } "Authentic requests, by what proved them. A rotated secret can go when it has not been used for as long as the tolerance.";
+                 authenticated it",
+    } "Authentic requests, by what authenticated them. A rotated secret can be removed when it has not been used for as long as the tolerance.";
 
     Histogram SIGNATURE_AGE_SECONDS "jaas_signature_age_seconds" in Seconds [
         -300.0, -60.0, -10.0, -1.0, 0.0, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0,
@@ -183,45 +183,45 @@ define! {
     Histogram WAIT_SECONDS "jaas_wait_seconds" in Seconds [
         0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0,
     ] {
-        kind: "event type, `UNKNOWN` for one this version does not know",
-    } "From receipt to the first run, in a worker. A replayed event counts anew.";
+        kind: "event type, `UNKNOWN` for a type this version does not know",
+    } "From receipt to the first run, in a worker. A replayed event counts again.";
 
     Histogram HANDLER_SECONDS "jaas_handler_seconds" in Seconds [
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
     ] {
         handler: "name of the handler",
-        kind: "event type, `UNKNOWN` for one this version does not know",
+        kind: "event type, `UNKNOWN` for a type this version does not know",
         outcome: "`done` (of a transactional handler: before its commit), `ignored`, `retry`, `permanent`, `timed_out`, `panicked`",
     } "Runs of one handler on one event.";
 
     Counter EVENTS "jaas_events_total" in Count {
-        kind: "event type, `UNKNOWN` for one this version does not know",
-        outcome: "`handled`, `ignored`, `retry` (will be run again), `dead` (given up)",
+        kind: "event type, `UNKNOWN` for a type this version does not know",
+        outcome: "`handled`, `ignored`, `retry` (will run again), `dead` (dead letter)",
     } "Runs of events, by how they ended.";
 
     Histogram EVENT_ATTEMPTS "jaas_event_attempts" in Count [1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 16.0, 20.0] {
-        kind: "event type, `UNKNOWN` for one this version does not know",
+        kind: "event type, `UNKNOWN` for a type this version does not know",
         outcome: "`handled`, `ignored`, `dead`",
     } "Runs an event took until it was settled.";
 
     Counter DEAD_LETTERS "jaas_dead_letters_total" in Count {
-        kind: "event type, `UNKNOWN` for one this version does not know",
-        reason: "`permanent` (a handler said so), `exhausted` (failed too often), `crashed` (ended the process too often), \
-                 `unreadable` (the stored body cannot be read any more)",
-    } "Events that were given up. `Direct` keeps none, but counts them.";
+        kind: "event type, `UNKNOWN` for a type this version does not know",
+        reason: "`permanent` (a handler reported it), `exhausted` (failed too often), `crashed` (ended the process too often), \
+                 `unreadable` (the stored body can no longer be parsed)",
+    } "Events that became dead letters. `Direct` does not keep them, but counts them.";
 
     Counter UNKNOWN_EVENTS "jaas_unknown_events_total" in Count {
         reason: "`type` (this version does not know the event type), `data` (known type, but `data` has the wrong shape)",
-    } "Events that went to `EventHandler::unknown`, at their first run. A replayed event counts anew.";
+    } "Events that went to `EventHandler::unknown`, at their first run. A replayed event counts again.";
 
     Counter UNDECODED_FIELDS "jaas_undecoded_fields_total" in Count {
-        kind: "event type, `UNKNOWN` for one this version does not know",
+        kind: "event type, `UNKNOWN` for a type this version does not know",
         field: "name of the field on the wire; `data` for an entry of a list or map that is `data` itself",
     } "Known fields whose value was neither null nor empty and did not fit, at the first run of their event. A replayed event counts \
-       anew.";
+       again.";
 
     Counter LEASES_LOST "jaas_leases_lost_total" in Count {
-    } "Leases that ran out while a handler was running; another worker has taken over.";
+    } "Leases that expired while a handler was running; another worker has taken over.";
 
     Counter PURGED "jaas_purged_total" in Count {
         what: "`events`, `conflicts`, `quarantined`",
@@ -230,8 +230,8 @@ define! {
     Counter SETTINGS_ANSWERS "jaas_settings_answers_total" in Count {
         endpoint: "name of the endpoint",
         source: "`provider`, `last_known_good`, `fallback`, `fail_closed`, `refused`",
-        failure: "why it was not the provider: `timed_out`, `failed`, `panicked`, `no_settings`, `overloaded`, `unreadable`; \
-                  `none` when it was",
+        failure: "why the provider did not decide: `timed_out`, `failed`, `panicked`, `no_settings`, `overloaded`, `unreadable`; \
+                  `none` when it did",
     } "Answers to settings questions.";
 
     Histogram SETTINGS_SECONDS "jaas_settings_seconds" in Seconds [
@@ -243,7 +243,7 @@ define! {
 
     Counter SETTINGS_CREDENTIALS "jaas_settings_credentials_total" in Count {
         endpoint: "name of the endpoint",
-        credentials: "which headers came with it: `none`, `signature`, `authorization`, `both`",
+        credentials: "the headers of the question: `none`, `signature`, `authorization`, `both`",
         result: "`accepted`, `refused`",
     } "Settings questions, by their credentials.";
 

@@ -48,7 +48,7 @@ pub struct SpanInfo {
 
 const ENDPOINT: (&str, &str) = ("endpoint", "name of the endpoint");
 const KEY: (&str, &str) = ("key", "the event's `idempotencyKey`: the same in every span about the event");
-const EVENT_TYPE: (&str, &str) = ("event_type", "`eventType` as it came");
+const EVENT_TYPE: (&str, &str) = ("event_type", "`eventType` as received");
 const TRACE_ID: (&str, &str) = ("trace_id", "trace id of the event's trace context, 32 hex digits");
 
 /// Every span of this crate.
@@ -63,7 +63,7 @@ pub static SPANS: &[SpanInfo] = &[
             ENDPOINT,
             KEY,
             EVENT_TYPE,
-            ("reply", "what was answered, as in the label of `jaas_deliveries_total`"),
+            ("reply", "the reply, as in the label of `jaas_deliveries_total`"),
             TRACE_ID,
         ],
     },
@@ -72,7 +72,7 @@ pub static SPANS: &[SpanInfo] = &[
         parent: Some(name::DELIVERY),
         level: Level::INFO,
         target: target::DELIVERY,
-        help: "Taking responsibility for an authentic event: storing it, or in `Direct` handling it.",
+        help: "Accepting an authentic event: storing it, or in `Direct` handling it.",
         fields: &[(
             "outcome",
             "`stored`, `handled`, `ignored`, `failed`, `duplicate`, `conflict`, `quarantined`; `refused`, `timed_out`",
@@ -83,7 +83,7 @@ pub static SPANS: &[SpanInfo] = &[
         parent: None,
         level: Level::DEBUG,
         target: target::WORK,
-        help: "A worker asks the store for events, or is handed one over. In it, one line for each event that was claimed.",
+        help: "A worker claims events from the store, or gets one handed over. It contains one line for each claimed event.",
         fields: &[("worker", "name of the worker"), ("claimed", "how many events it got")],
     },
     SpanInfo {
@@ -108,7 +108,7 @@ pub static SPANS: &[SpanInfo] = &[
         parent: Some(name::EVENT),
         level: Level::INFO,
         target: target::WORK,
-        help: "One run of one handler. Spans and lines of the handler are inside.",
+        help: "One run of one handler. It contains the spans and lines of the handler.",
         fields: &[
             ("handler", "name of the handler"),
             ("mode", "`plain`, `transactional`, or `rehearsed`"),
