@@ -24,14 +24,14 @@ pub trait Dispatcher: Send + Sync + 'static {
     ///
     /// # Behavior
     /// - `dispatch_takes_an_event_once`: a copy is a [`Duplicate`](Disposition::Duplicate), however often it comes.
-    /// - `dispatch_takes_one_of_many_copies_at_once`; the others are duplicates, or refused while that one is in
+    /// - `dispatch_takes_one_of_many_concurrent_copies`; the others are duplicates, or refused while that one is in
     ///   progress.
     /// - `dispatch_compares_keys_byte_for_byte`, and those of different endpoints are different.
-    /// - `dispatch_tells_a_duplicate_from_a_conflict`: another body under a known key is a
+    /// - `dispatch_distinguishes_a_duplicate_from_a_conflict`: another body under a known key is a
     ///   [`Conflict`](Disposition::Conflict), and the first stays.
-    /// - `dispatch_takes_types_that_nobody_knows`, and data of any shape.
-    /// - `dispatch_quarantines_what_cannot_be_read`, every time it comes.
-    /// - `dispatch_takes_what_had_failed_when_it_comes_again`: an `Err` burns no key, and asks for a delay that is not
+    /// - `dispatch_takes_unknown_types`, and data of any shape.
+    /// - `dispatch_quarantines_bodies_without_an_envelope`, every time it comes.
+    /// - `dispatch_takes_a_failed_event_when_it_comes_again`: an `Err` burns no key, and asks for a delay that is not
     ///   zero.
     /// - `dispatch_loses_and_doubles_nothing_when_the_sender_hangs_up`: whenever its future is dropped, later copies
     ///   are accepted, or are duplicates of an accepted one.

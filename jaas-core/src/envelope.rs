@@ -164,7 +164,7 @@ pub struct EnvelopeError {
     message: Cow<'static, str>,
 }
 
-/// In which way bytes are not a readable envelope.
+/// Why bytes are not a valid envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EnvelopeErrorKind {
@@ -198,7 +198,7 @@ impl EnvelopeError {
         Self::new(EnvelopeErrorKind::NotJson, format!("the body is not JSON: {error}"))
     }
 
-    /// In which way the body is not readable.
+    /// Why the envelope cannot be parsed.
     pub fn kind(&self) -> EnvelopeErrorKind {
         self.kind
     }

@@ -32,7 +32,7 @@
 //! <https://www.w3.org/TR/webrtc-stats/>: times of the network in **seconds** (`jitter`, `roundTripTime`), sizes in
 //! bytes, `timestamp` in **ms** since 1970.
 //!
-//! The files tell who was in the meeting, on which device and from which addresses. Neither an error nor `Debug` of
+//! The files reveal who was in the meeting, on which device and from which addresses. Neither an error nor `Debug` of
 //! anything in here shows the content of a line.
 
 mod async_reader;

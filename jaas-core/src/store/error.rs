@@ -100,7 +100,7 @@ impl StoreError {
         )
     }
 
-    /// The event has no body any more.
+    /// The event no longer has its body.
     pub fn erased(event: RowId) -> Self {
         Self::new(
             StoreErrorKind::Erased,

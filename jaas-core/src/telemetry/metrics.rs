@@ -19,7 +19,7 @@ pub struct Metric {
     pub unit: Unit,
     /// Its labels; each time it is emitted, it has all of them.
     pub labels: &'static [MetricLabel],
-    /// What it tells.
+    /// Its meaning.
     pub help: &'static str,
     /// Upper bounds that suit its values, of a histogram; empty for the other kinds. Give them to an exporter that wants
     /// them.
@@ -49,7 +49,7 @@ pub struct MetricLabel {
     pub meaning: &'static str,
 }
 
-/// Tells the installed recorder what each metric of [`METRICS`] means. Call it once, after the exporter was installed.
+/// Describes each metric of [`METRICS`] to the installed recorder. Call it once, after the exporter was installed.
 pub fn describe_metrics() {
     for metric in METRICS {
         let (name, unit, help) = (metric.name, metric.unit, metric.help);

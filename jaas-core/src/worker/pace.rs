@@ -14,7 +14,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// No run continues any more.
+    /// Lets no run continue.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }

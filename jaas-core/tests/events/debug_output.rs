@@ -56,7 +56,7 @@ fn nor_in_that_of_a_truncated_body() {
         let secrets = secrets(&read(fixture.body));
         for end in (1..fixture.body.trim_end().len()).step_by(13) {
             let body = fixture.body.as_bytes()[..end].to_vec().into();
-            let unreadable = Delivery::parse("main", RECEIVED_AT, body).expect_err("cut off");
+            let unreadable = Delivery::parse("main", RECEIVED_AT, body).expect_err("truncated");
             let shown = format!("{unreadable:?} {}", unreadable.reason);
             let leaked = secrets.iter().find(|secret| shown.contains(*secret));
             assert_eq!(leaked, None, "{}: {shown}", fixture.name);

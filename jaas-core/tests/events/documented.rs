@@ -1,4 +1,4 @@
-//! The examples of 8x8's page, which nobody may correct: each reaches its own method with its fields typed.
+//! The examples of 8x8's page, which we must not correct: each reaches its own method with its fields typed.
 
 use jaas_testkit::fixture;
 use serde_json::Value;

@@ -69,12 +69,12 @@ macro_rules! dispatcher_conformance {
     ($Harness:ty) => {
         $crate::dispatcher_conformance_tests! { $Harness;
             dispatch_takes_an_event_once
-            dispatch_takes_one_of_many_copies_at_once
+            dispatch_takes_one_of_many_concurrent_copies
             dispatch_compares_keys_byte_for_byte
-            dispatch_tells_a_duplicate_from_a_conflict
-            dispatch_takes_types_that_nobody_knows
-            dispatch_quarantines_what_cannot_be_read
-            dispatch_takes_what_had_failed_when_it_comes_again
+            dispatch_distinguishes_a_duplicate_from_a_conflict
+            dispatch_takes_unknown_types
+            dispatch_quarantines_bodies_without_an_envelope
+            dispatch_takes_a_failed_event_when_it_comes_again
             dispatch_loses_and_doubles_nothing_when_the_sender_hangs_up
         }
     };
@@ -116,7 +116,7 @@ pub mod behavior {
         assert_eq!(harness.taken().await, ["k", "l"]);
     }
 
-    pub async fn dispatch_takes_one_of_many_copies_at_once<H: DispatcherHarness>() {
+    pub async fn dispatch_takes_one_of_many_concurrent_copies<H: DispatcherHarness>() {
         let harness = H::start().await;
         let event = created("k");
         let mut copies = JoinSet::new();
@@ -150,7 +150,7 @@ pub mod behavior {
         assert_eq!(harness.taken().await.len(), keys.len() + 1);
     }
 
-    pub async fn dispatch_tells_a_duplicate_from_a_conflict<H: DispatcherHarness>() {
+    pub async fn dispatch_distinguishes_a_duplicate_from_a_conflict<H: DispatcherHarness>() {
         let harness = H::start().await;
         let (first, other) = (created("k"), event::room_destroyed().key("k").untyped());
         assert_took(&harness.deliver(&first).await);
@@ -166,7 +166,7 @@ pub mod behavior {
         assert_eq!(harness.taken().await, ["k"]);
     }
 
-    pub async fn dispatch_takes_types_that_nobody_knows<H: DispatcherHarness>() {
+    pub async fn dispatch_takes_unknown_types<H: DispatcherHarness>() {
         let harness = H::start().await;
         let unknown = event::unknown("WHITEBOARD_OPENED").key("a");
         let odd = event::usage().set("data", "text").key("b").untyped();
@@ -178,7 +178,7 @@ pub mod behavior {
         assert_eq!(harness.taken().await, ["a", "b", "c"]);
     }
 
-    pub async fn dispatch_quarantines_what_cannot_be_read<H: DispatcherHarness>() {
+    pub async fn dispatch_quarantines_bodies_without_an_envelope<H: DispatcherHarness>() {
         let harness = H::start().await;
         let keyless = created("k").without("idempotencyKey");
         for _ in 0..2 {
@@ -194,7 +194,7 @@ pub mod behavior {
         assert!(harness.taken().await.is_empty());
     }
 
-    pub async fn dispatch_takes_what_had_failed_when_it_comes_again<H: DispatcherHarness>() {
+    pub async fn dispatch_takes_a_failed_event_when_it_comes_again<H: DispatcherHarness>() {
         let harness = H::start().await;
         harness.fail_next();
         let error = harness.deliver(&created("k")).await.expect_err("scripted to fail");

@@ -17,7 +17,7 @@ fn key(delivery: &Delivery) -> String {
     delivery.envelope.idempotency_key.to_string()
 }
 
-/// A handler that needs a few turns, fails when it is told to, and remembers what it has done.
+/// A handler that needs a few turns, fails on request, and remembers what it has done.
 #[derive(Clone, Default)]
 struct Slow {
     fails: Arc<AtomicBool>,
@@ -184,22 +184,22 @@ mod flawed {
 
     flawed! {
         a_key_that_is_not_remembered breaks dispatch_takes_an_event_once: fresh, same;
-        a_key_that_is_not_taken_at_once breaks dispatch_takes_one_of_many_copies_at_once: fresh, same;
+        a_key_that_is_not_taken_atomically breaks dispatch_takes_one_of_many_concurrent_copies: fresh, same;
         a_key_in_another_spelling breaks dispatch_compares_keys_byte_for_byte: lower_case, same;
-        a_conflict_that_is_not_told breaks dispatch_tells_a_duplicate_from_a_conflict: as_it_came, |_, answer| {
+        a_conflict_that_is_not_reported breaks dispatch_distinguishes_a_duplicate_from_a_conflict: as_it_came, |_, answer| {
             answer.map(|disposition| if disposition == Disposition::Conflict { Disposition::Duplicate } else { disposition })
         };
-        an_unknown_type_that_is_refused breaks dispatch_takes_types_that_nobody_knows: as_it_came, |received, answer| {
+        an_unknown_type_that_is_refused breaks dispatch_takes_unknown_types: as_it_came, |received, answer| {
             let unknown = matches!(received, Incoming::Event(event) if event.envelope.event_type == "WHITEBOARD_OPENED");
             if unknown { Err(DispatchError::new(DispatchErrorKind::Unavailable, "unknown", SECOND)) } else { answer }
         };
-        an_unreadable_body_that_is_refused breaks dispatch_quarantines_what_cannot_be_read: as_it_came, |received, answer| {
+        an_unreadable_body_that_is_refused breaks dispatch_quarantines_bodies_without_an_envelope: as_it_came, |received, answer| {
             if matches!(received, Incoming::Unreadable(_)) { Err(DispatchError::new(DispatchErrorKind::Unavailable, "what?", SECOND)) } else { answer }
         };
-        a_failure_that_is_acknowledged breaks dispatch_takes_what_had_failed_when_it_comes_again: as_it_came, |_, answer| {
+        a_failure_that_is_acknowledged breaks dispatch_takes_a_failed_event_when_it_comes_again: as_it_came, |_, answer| {
             Ok(answer.unwrap_or(Disposition::Handled))
         };
-        a_wait_of_nothing breaks dispatch_takes_what_had_failed_when_it_comes_again: as_it_came, |_, answer| {
+        a_wait_of_nothing breaks dispatch_takes_a_failed_event_when_it_comes_again: as_it_came, |_, answer| {
             answer.map_err(|error| DispatchError::new(error.kind(), error.to_string(), std::time::Duration::ZERO))
         };
     }
@@ -282,6 +282,6 @@ mod flawed {
     #[test]
     #[should_panic]
     fn a_key_that_is_burnt_before_the_work_breaks_failing() {
-        block_on(dispatcher_behavior::dispatch_takes_what_had_failed_when_it_comes_again::<BurningHarness>);
+        block_on(dispatcher_behavior::dispatch_takes_a_failed_event_when_it_comes_again::<BurningHarness>);
     }
 }

@@ -27,7 +27,7 @@ fn bodies(count: usize) -> Vec<Bytes> {
         .collect()
 }
 
-/// Returns what it is told to, and remembers every request with its time.
+/// Returns what the test chooses, and remembers every request with its time.
 struct Listener {
     answer: Box<dyn Fn(usize) -> Result<u16, NoResponse> + Send + Sync>,
     requests: Mutex<Vec<(Instant, SignedRequest)>>,

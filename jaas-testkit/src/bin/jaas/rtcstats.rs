@@ -134,7 +134,7 @@ impl Rtcstats {
             let line = match &item {
                 Ok(entry) => Some(entry.line()),
                 Err(error) => {
-                    troubles.tell(error, output);
+                    troubles.report(error, output);
                     None
                 }
             };
@@ -171,7 +171,7 @@ impl Rtcstats {
                 decompressor.apply(&entry).map(|snapshot| snapshot.map(|snapshot| write(&snapshot, &mut out)))
             }) {
                 Ok(written) => written.unwrap_or(Ok(()))?,
-                Err(error) => troubles.tell(&error, output),
+                Err(error) => troubles.report(&error, output),
             }
         }
         out.flush()?;
@@ -188,7 +188,7 @@ struct Troubles {
 }
 
 impl Troubles {
-    fn tell(&mut self, error: &RtcstatsError, output: &Output) {
+    fn report(&mut self, error: &RtcstatsError, output: &Output) {
         self.any = true;
         if error.kind() == RtcstatsErrorKind::Io {
             let cause = std::error::Error::source(error).map(ToString::to_string);

@@ -100,7 +100,7 @@ impl Verify {
             text.push_str(
                 "\n  No known mistake explains it. Either it was made with a secret that was not passed (--other-secret accepts \
                  more), or the body is not the one that was signed. Where letters outside ASCII became `?`, what was signed \
-                 cannot be known any more: capture the bytes as they came.\n",
+                 can no longer be known: capture the bytes as received.\n",
             );
         }
         text
