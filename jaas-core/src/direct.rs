@@ -108,7 +108,7 @@ impl Dispatcher for Direct {
         if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(handled.as_mut().poll(cx))).await {
             return result;
         }
-        // From here on in a task, because the request's future is dropped when the sender hangs up.
+        // From here on in a separate task, because the request's future is dropped when the sender hangs up.
         let task = tokio::spawn(telemetry::heard(handled));
         match task.await {
             Ok(result) => result,
@@ -228,7 +228,7 @@ async fn handle(
         match attempt::run(watched, &**plain, &delivery, &event, &mut (), limit).await {
             Ok(Handled::Done) => {
                 disposition = Disposition::Handled;
-                // Of interest if another one has failed or may fail yet.
+                // Needed only if another handler has failed or may still fail.
                 if !failures.is_empty() || !mounted.as_slice().is_empty() {
                     completed.push(name.clone());
                 }
@@ -268,7 +268,7 @@ async fn handle(
     Ok(disposition)
 }
 
-/// Frees the key if the run is cut off.
+/// Frees the key if the run is aborted.
 struct InProgress {
     shared: Arc<Shared>,
     key: Key,

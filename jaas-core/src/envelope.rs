@@ -29,7 +29,7 @@ pub struct Envelope {
     pub idempotency_key: IdempotencyKey,
     /// What happened.
     pub kind: EventKind,
-    /// `eventType` as it came; differs from `kind` only when that is [`EventKind::Unknown`].
+    /// `eventType` as received; differs from `kind` only when that is [`EventKind::Unknown`].
     pub event_type: Cow<'static, str>,
     /// The tenant: the part of `fqn` before its first `/`, or else `appId`.
     ///
@@ -70,7 +70,7 @@ impl Envelope {
         Self::decode(&Fields::parse(body)?)
     }
 
-    /// Decodes the common fields of a body that is parsed.
+    /// Decodes the common fields of a parsed body.
     pub(crate) fn decode<'a>(fields: &Fields<'a>) -> Result<Self, EnvelopeError> {
         let event_type = required("eventType", fields.event_type)?;
         let kind = EventKind::from_wire(&event_type);
@@ -79,7 +79,7 @@ impl Envelope {
             let raw = raw?.get();
             undecoded.checked(name, raw, lenient::text(raw).filter(fits))
         };
-        // What a database could not store is as odd as a value of the wrong type: it stays in the body.
+        // A text that a database could not store is as odd as a value of the wrong type: it stays in the body.
         let fqn = Fqn::new(text("fqn", fields.fqn, |fqn| !has_nul(fqn)).unwrap_or_default());
         let is_storable = |session: &Cow<'_, str>| check_storable("sessionId", session).is_ok();
         let session_id = text("sessionId", fields.session_id, is_storable).map(SessionId::new);
@@ -149,7 +149,7 @@ fn has_nul(text: &str) -> bool {
     text.bytes().fold(false, |found, byte| found | (byte == 0))
 }
 
-/// `part` was borrowed from `whole`, so its address tells where it stands.
+/// `part` was borrowed from `whole`, so its address gives its position.
 fn range_within(whole: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start..start + part.len()

@@ -266,7 +266,7 @@ impl Receiver {
         }
     }
 
-    /// A slot among the requests in flight.
+    /// Takes a place among the requests in flight.
     fn place(&self) -> Result<Place, Reply> {
         if self.is_closed() {
             return Err(Reply::Unavailable { retry_after: Duration::from_secs(5) });

@@ -12,10 +12,10 @@ use crate::delivery::Delivery;
 /// A bounded set of keys in two generations: when the newer one is full it becomes the older one, and the older one is
 /// dropped. So between `capacity` and twice as many of the latest keys are known.
 ///
-/// Keys that are being handled are kept apart and never forgotten; their number is bounded by how many may run.
+/// Keys that are being handled are separate and never dropped; their number is bounded by how many may run.
 ///
-/// The keys are spread over shards, each behind a lock of its own. A generation ends in all of them at once: each shard
-/// notices when it is used next.
+/// The keys are spread over shards, each behind its own lock. A generation ends in all of them together: each shard
+/// notices when it is next used.
 #[derive(Debug)]
 pub(super) struct Dedup {
     capacity: usize,
@@ -191,7 +191,7 @@ impl Dedup {
         shard.newer.insert(key, known);
     }
 
-    /// Forgets what the generations that have ended leave to be forgotten in a shard.
+    /// Drops from a shard the keys of generations that have ended.
     fn turn(&self, shard: &mut Shard) {
         let ended = self.ended.load(Ordering::Relaxed);
         match ended.wrapping_sub(shard.ended) {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_cut_off_can_be_run_again() {
+    fn an_aborted_run_can_run_again() {
         let dedup = Dedup::new(10);
         assert_eq!(dedup.begin(key(1)), run(1));
         dedup.cut_off(key(1));

@@ -12,7 +12,7 @@ use crate::telemetry::{ACCEPT_SECONDS, AUTHENTIC, DELIVERIES, SIGNATURE_AGE_SECO
 use crate::timestamp::Timestamp;
 
 pub(super) struct Counts {
-    /// By the index of the reply: of the requests, and of the time to accept.
+    /// By the index of the reply: the requests, and the time to accept.
     replies: [(Key, Key); Reply::NAMES.len()],
     secrets: Vec<Key>,
     authorization: Key,

@@ -12,10 +12,10 @@ use crate::timestamp::Timestamp;
 
 /// The body of an authentic request.
 pub(super) struct Parsed {
-    /// What it is to a receiver that answers no questions.
+    /// The delivery for a receiver without a settings service.
     pub(super) incoming: Incoming,
-    /// What a settings service is asked, if the body is a question. On the path of the settings also what does not say which
-    /// meeting is meant.
+    /// The question for a settings service, if the body is one. On the settings path this includes bodies that do not name
+    /// a meeting.
     pub(super) question: Option<Result<SettingsRequest, SettingsRequestError>>,
 }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_still_what_a_receiver_without_a_service_keeps() {
+    fn a_question_keeps_the_delivery_for_a_receiver_without_a_service() {
         let parsed = parse(r#"{"fqn":"a/r"}"#, Path::Events);
         assert_eq!(parsed.question.expect("asked").expect("a question").fqn, "a/r");
         assert!(matches!(parsed.incoming, Incoming::Unreadable(_)));

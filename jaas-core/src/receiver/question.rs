@@ -28,6 +28,7 @@ pub(super) struct Question<'a> {
 }
 
 impl Receiver {
+    /// Answers an authenticated question.
     pub(super) async fn answer(&self, question: Question<'_>, credentials: Credentials<'_>) -> Reply {
         let Question { service, asked, proof, now } = question;
         if service.auth().is_none() {

@@ -104,7 +104,7 @@ async fn broken_lines_and_truncated_files_are_reported_and_their_content_is_show
     let whole = gzip(FILE);
     let ran = run(&["rtcstats", "-", "summary"], &[], &whole[..whole.len() - 6]).await.exits(1);
     assert!(ran.stdout.contains("not complete") && ran.stdout.contains("inbound audio"), "{}", ran.stdout);
-    assert!(ran.stderr.contains("downloaded whole"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the download complete"), "{}", ran.stderr);
     let ran = jaas(&["rtcstats", "/nowhere/stats.gz", "summary"]).await.exits(2);
     assert!(ran.stderr.contains("cannot read /nowhere/stats.gz"), "{}", ran.stderr);
     jaas(&["rtcstats", "-", "nothing"]).await.exits(2);

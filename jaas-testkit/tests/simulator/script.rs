@@ -417,7 +417,7 @@ fn an_impossible_action_panics_with_the_rule_that_was_broken() {
             m.join(&ada());
         }),
         ("has begun", |m, _, _| drop(m.clone().in_room("late"))),
-        ("of another meeting", |m, _, _| {
+        ("belongs to another meeting", |m, _, _| {
             let mut full = Meeting::new(2);
             let last = [ada(), ada(), ada()].map(|person| full.join(&person))[2];
             m.leave(last);

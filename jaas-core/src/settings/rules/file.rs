@@ -257,7 +257,7 @@ mod tests {
             ),
             (
                 "{\"rules\":[\n{\"room\":\"a\",\"settings\":{}},\n{\"room\":[\"b\",\"vpaas-magic-cookie-1/board\"],\"settings\":{}}]}",
-                "r.json, line 3: a pattern has a /; it is a room's name without its tenant",
+                "r.json, line 3: a pattern has a /; write a room's name without its tenant",
             ),
             (
                 "{\"rules\":[\n\n{\"room\":\"a\",\"tenant\":\"*\",\"settings\":{}}]}",
