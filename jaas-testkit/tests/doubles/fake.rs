@@ -167,11 +167,12 @@ async fn delivering_until_it_is_accepted_ends() {
     assert!(message.contains("doubles/fake.rs"), "{message}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_sender_that_hangs_up_is_seen_as_such() {
     let fake = FakeDispatcher::running(Recorder::new());
     drop(fake.deliver(event::room_created()));
     assert!(fake.arrivals().is_empty());
+    fake.delay_next(SECOND);
     let deliver = Arc::new(fake.clone());
     assert!(deliver.deliver(event::room_created()).now_or_never().is_none());
     assert_eq!(fake.arrivals()[0].answer, None);
