@@ -66,6 +66,7 @@ pub(crate) fn transaction_ended(source: Error) -> StoreError {
 }
 
 /// The same error for another caller of the same commit.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) fn same(error: &StoreError) -> StoreError {
     StoreError::new(error.kind(), error.to_string())
 }

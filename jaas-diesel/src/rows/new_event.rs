@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::result::Error;
-use jaas_core::store::{Claim, EventState, Lease};
+use jaas_core::store::{EventState, Lease};
 use jaas_core::telemetry::TraceContext;
 use jaas_core::{Delivery, SessionId, Timestamp};
 
-use super::column::{indexed, text, trace};
+use super::column::{indexed, text};
 use crate::schema::jaas_events;
 
 /// The most bytes that go into one commit, unless a single event is larger. Servers refuse larger statements.
@@ -90,7 +90,11 @@ impl NewEvent {
 
     /// Its claim, given with the insert.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
-    pub(crate) fn claim(&self, lease: Lease) -> Claim {
+    pub(crate) fn claim(&self, lease: Lease) -> jaas_core::store::Claim {
+        use jaas_core::store::Claim;
+
+        use super::column::trace;
+
         let received_at = Timestamp::from_millis(self.received_at);
         let mut claim = Claim::new(lease, self.endpoint.as_str().into(), received_at, self.body.clone());
         claim.trace = trace(self.trace_context.as_deref());
