@@ -206,8 +206,12 @@ impl Rows {
             Turn::Wait(until) => self.queues.wait(key, until, false),
             Turn::Run(event) if self.has_crashed(event) && !suspects_turn => self.queues.wait(key, now, true),
             Turn::Run(event) => {
+                let was_passed = self.events.get(&event).is_some_and(|row| row.passable);
                 let mut claim = self.claim(key, event, worker, next.lease, now)?;
-                claim.following = self.following(key, next, now);
+                // While one event of a queue may be passed, also this one, its order can change.
+                if !was_passed {
+                    claim.following = self.following(key, next, now);
+                }
                 return Some(claim);
             }
         }
