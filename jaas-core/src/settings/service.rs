@@ -47,7 +47,7 @@ use crate::timestamp::Timestamp;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
 /// let provider = Fixed::new(MeetingSettings::builder().lobby_enabled(true).build()?);
-/// let settings service = SettingsService::builder(provider, FailurePolicy::fail_closed()).build()?;
+/// let service = SettingsService::builder(provider, FailurePolicy::fail_closed()).build()?;
 ///
 /// let question = br#"{"fqn":"vpaas-magic-cookie-1/math"}"#;
 /// let question = SettingsRequest::parse("main", Timestamp::from_secs(1_760_000_000), question.as_slice().into())?;

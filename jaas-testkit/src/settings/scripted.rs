@@ -40,7 +40,7 @@ pub enum Script {
 /// let open = MeetingSettings::default();
 /// // The first call is answered, every later one fails.
 /// let provider = ScriptedProvider::of([Script::Answer(open), Script::Fail("the table is gone".into())]);
-/// let settings service = SettingsService::builder(provider.clone(), FailurePolicy::fail_closed()).build().unwrap();
+/// let service = SettingsService::builder(provider.clone(), FailurePolicy::fail_closed()).build().unwrap();
 /// for lobby in [false, true] {
 ///     let reply = service.answer(settings_request("app/math")).await;
 ///     assert_eq!(assert_valid_for_jaas(&reply).contains_key("lobbyEnabled"), lobby);
