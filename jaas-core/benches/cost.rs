@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use gungraun::{Callgrind, Dhat, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use jaas_core::event::ParticipantJoined;
 use jaas_core::{
-    Auth, Context, Direct, DispatchError, Dispatcher, Disposition, EventHandler, Handled, HandlerResult,
-    Handlers, Incoming, Receiver, Reply, Timestamp,
+    Auth, Context, Credentials, Direct, DispatchError, Dispatcher, Disposition, EventHandler, Handled,
+    HandlerResult, Handlers, Incoming, Receiver, Reply, Timestamp,
 };
 use jaas_testkit::fixture::{DOCUMENTED, with_key};
 use jaas_testkit::{SignedRequest, Signer};
@@ -87,8 +87,9 @@ fn handling() -> Receiver {
     receiver(Direct::builder(Handlers::new().plain("joined", Joined)).build().expect("a good configuration"))
 }
 
-async fn receive(receiver: &Receiver, request: SignedRequest) {
-    let reply = receiver.receive(request.credentials(), request.body.clone()).await;
+async fn receive(receiver: &Receiver, SignedRequest { signature, body }: SignedRequest) {
+    let credentials = Credentials { signature: Some(&signature), authorization: None };
+    let reply = receiver.receive(credentials, body).await;
     assert!(matches!(reply, Reply::Received(_)), "{reply}");
 }
 
