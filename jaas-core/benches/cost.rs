@@ -33,7 +33,7 @@ struct Ready<T> {
 
 impl<T> Ready<T> {
     /// The subject, after some events: tables have grown, and what is made at first use is made.
-    fn new(make: impl FnOnce() -> T, take: impl AsyncFn(&T, SignedRequest)) -> Self {
+    fn new(make: impl FnOnce() -> T, take: &impl AsyncFn(&T, SignedRequest)) -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         let subject = runtime.block_on(async { make() });
         for request in requests("warm", 3 * ROUNDS) {
@@ -94,7 +94,7 @@ async fn receive(receiver: &Receiver, SignedRequest { signature, body }: SignedR
 }
 
 fn verifying() -> Ready<Auth> {
-    Ready::new(auth, async |auth, request| verify(auth, &request))
+    Ready::new(auth, &async |auth: &Auth, request: SignedRequest| verify(auth, &request))
 }
 
 fn verify(auth: &Auth, request: &SignedRequest) {
@@ -102,11 +102,11 @@ fn verify(auth: &Auth, request: &SignedRequest) {
 }
 
 fn receiving() -> Ready<Receiver> {
-    Ready::new(|| receiver(Stub), receive)
+    Ready::new(|| receiver(Stub), &receive)
 }
 
 fn direct() -> Ready<Receiver> {
-    Ready::new(handling, receive)
+    Ready::new(handling, &receive)
 }
 
 /// The same with somebody who listens: metrics are kept, and warnings are written.
@@ -114,7 +114,7 @@ fn observed() -> Ready<Receiver> {
     metrics::set_global_recorder(Kept(Registry::atomic())).expect("the first recorder");
     let warnings = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
     tracing::subscriber::set_global_default(warnings.finish()).expect("the first subscriber");
-    Ready::new(handling, receive)
+    Ready::new(handling, &receive)
 }
 
 /// Keeps metrics as exporters do.

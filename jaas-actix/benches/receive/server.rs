@@ -21,7 +21,7 @@ pub(crate) fn serve(subject: &str, database: &str) {
     // On this thread as well, and so on the same core.
     actix_web::rt::System::new().block_on(async {
         match subject {
-            "bare" => run(|app| bare(app)).await,
+            "bare" => run(bare).await,
             "by hand: verified" => run(by_hand::verified(false)).await,
             "by hand: verified, dedup, payload" => run(by_hand::verified(true)).await,
             "by hand: PostgreSQL, pool of 16" => run(by_hand::postgres(database).await).await,
