@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, ContentType, HeaderName, HeaderValue, RETRY_AFTER,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, ContentType, HeaderName, HeaderValue, RETRY_AFTER,
     TRANSFER_ENCODING, UPGRADE,
 };
 use actix_web::http::{Method, StatusCode, Version};
@@ -13,7 +13,7 @@ use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use jaas_core::telemetry::{Escaped, target};
-use jaas_core::{Receiver, Reply, RequestHead};
+use jaas_core::{Receiver, Reply, RequestHead, signature};
 
 use crate::body::{self, Account, Declared, NotRead, Unread};
 use crate::mounted;
@@ -195,8 +195,16 @@ fn lines<'a>(
     request: &'a HttpRequest,
     name: &'static str,
 ) -> impl Iterator<Item = &'a HeaderValue> + use<'a> {
-    // A name given as text would be copied for each request.
-    request.headers().get_all(HeaderName::from_static(name))
+    static SIGNATURE: HeaderName = HeaderName::from_static(signature::HEADER);
+    static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    // To look a name up costs less than to parse it, and these are asked for in every request.
+    match name {
+        signature::HEADER => request.headers().get_all(&SIGNATURE),
+        "traceparent" => request.headers().get_all(&TRACEPARENT),
+        "authorization" => request.headers().get_all(AUTHORIZATION),
+        "content-length" => request.headers().get_all(CONTENT_LENGTH),
+        other => request.headers().get_all(HeaderName::from_static(other)),
+    }
 }
 
 /// The response without its body.

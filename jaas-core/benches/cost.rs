@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use gungraun::{Callgrind, Dhat, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use jaas_core::event::ParticipantJoined;
 use jaas_core::{
-    Auth, Context, Direct, DispatchError, Dispatcher, Disposition, EventHandler, Handled, HandlerResult,
-    Handlers, Incoming, Receiver, Reply, Timestamp,
+    Auth, Context, Credentials, Direct, DispatchError, Dispatcher, Disposition, EventHandler, Handled,
+    HandlerResult, Handlers, Incoming, Receiver, Reply, Timestamp,
 };
 use jaas_testkit::fixture::{DOCUMENTED, with_key};
 use jaas_testkit::{SignedRequest, Signer};
@@ -33,7 +33,7 @@ struct Ready<T> {
 
 impl<T> Ready<T> {
     /// The subject, after some events: tables have grown, and what is made at first use is made.
-    fn new(make: impl FnOnce() -> T, take: impl AsyncFn(&T, SignedRequest)) -> Self {
+    fn new(make: impl FnOnce() -> T, take: &impl AsyncFn(&T, SignedRequest)) -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         let subject = runtime.block_on(async { make() });
         for request in requests("warm", 3 * ROUNDS) {
@@ -87,13 +87,14 @@ fn handling() -> Receiver {
     receiver(Direct::builder(Handlers::new().plain("joined", Joined)).build().expect("a good configuration"))
 }
 
-async fn receive(receiver: &Receiver, request: SignedRequest) {
-    let reply = receiver.receive(request.credentials(), request.body.clone()).await;
+async fn receive(receiver: &Receiver, SignedRequest { signature, body }: SignedRequest) {
+    let credentials = Credentials { signature: Some(&signature), authorization: None };
+    let reply = receiver.receive(credentials, body).await;
     assert!(matches!(reply, Reply::Received(_)), "{reply}");
 }
 
 fn verifying() -> Ready<Auth> {
-    Ready::new(auth, async |auth, request| verify(auth, &request))
+    Ready::new(auth, &async |auth: &Auth, request: SignedRequest| verify(auth, &request))
 }
 
 fn verify(auth: &Auth, request: &SignedRequest) {
@@ -101,11 +102,11 @@ fn verify(auth: &Auth, request: &SignedRequest) {
 }
 
 fn receiving() -> Ready<Receiver> {
-    Ready::new(|| receiver(Stub), receive)
+    Ready::new(|| receiver(Stub), &receive)
 }
 
 fn direct() -> Ready<Receiver> {
-    Ready::new(handling, receive)
+    Ready::new(handling, &receive)
 }
 
 /// The same with somebody who listens: metrics are kept, and warnings are written.
@@ -113,7 +114,7 @@ fn observed() -> Ready<Receiver> {
     metrics::set_global_recorder(Kept(Registry::atomic())).expect("the first recorder");
     let warnings = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN);
     tracing::subscriber::set_global_default(warnings.finish()).expect("the first subscriber");
-    Ready::new(handling, receive)
+    Ready::new(handling, &receive)
 }
 
 /// Keeps metrics as exporters do.

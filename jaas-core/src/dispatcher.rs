@@ -1,5 +1,6 @@
 //! The way from the receiver to the handlers.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,10 +40,17 @@ pub trait Dispatcher: Send + Sync + 'static {
 }
 
 /// Forwards, so a dispatcher can be shared by several receivers.
-#[async_trait]
 impl<D: Dispatcher + ?Sized> Dispatcher for Arc<D> {
-    async fn dispatch(&self, received: Incoming) -> Result<Disposition, DispatchError> {
-        (**self).dispatch(received).await
+    // What `async_trait` makes of an async function, without a future around the future.
+    fn dispatch<'a, 'f>(
+        &'a self,
+        received: Incoming,
+    ) -> Pin<Box<dyn Future<Output = Result<Disposition, DispatchError>> + Send + 'f>>
+    where
+        'a: 'f,
+        Self: 'f,
+    {
+        (**self).dispatch(received)
     }
 }
 

@@ -5,8 +5,6 @@ mod fields;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use serde_json::value::RawValue;
-
 pub(crate) use self::fields::Fields;
 use crate::event::EventKind;
 use crate::id::{AppId, CustomerId, Fqn, IdempotencyKey, SessionId};
@@ -75,8 +73,8 @@ impl Envelope {
         let event_type = required("eventType", fields.event_type)?;
         let kind = EventKind::from_wire(&event_type);
         let mut undecoded = Undecoded::default();
-        let mut text = |name, raw: Option<&'a RawValue>, fits: fn(&Cow<'_, str>) -> bool| {
-            let raw = raw?.get();
+        let mut text = |name, raw: Option<&'a str>, fits: fn(&Cow<'_, str>) -> bool| {
+            let raw = raw?;
             undecoded.checked(name, raw, lenient::text(raw).filter(fits))
         };
         // A text that a database could not store is as odd as a value of the wrong type: it stays in the body.
@@ -86,9 +84,8 @@ impl Envelope {
         let app_id = text("appId", fields.app_id, |_| true);
         let app_id = fqn.app_id().map(AppId::from).or_else(|| app_id.map(AppId::new));
         let customer_id = text("customerId", fields.customer_id, |_| true).map(CustomerId::new);
-        let timestamp = fields
-            .timestamp
-            .and_then(|raw| undecoded.checked("timestamp", raw.get(), Timestamp::parse(raw.get())));
+        let timestamp =
+            fields.timestamp.and_then(|raw| undecoded.checked("timestamp", raw, Timestamp::parse(raw)));
         Ok(Self {
             idempotency_key: IdempotencyKey::new(required("idempotencyKey", fields.idempotency_key)?),
             kind,
@@ -101,7 +98,7 @@ impl Envelope {
             session_id,
             fqn,
             timestamp,
-            data: fields.data.map(|raw| range_within(fields.text, raw.get())),
+            data: fields.data.map(|raw| range_within(fields.text, raw)),
             undecoded: undecoded.fields().into(),
         })
     }
@@ -117,10 +114,9 @@ impl Envelope {
     }
 }
 
-fn required<'a>(name: &'static str, raw: Option<&'a RawValue>) -> Result<Cow<'a, str>, EnvelopeError> {
+fn required<'a>(name: &'static str, raw: Option<&'a str>) -> Result<Cow<'a, str>, EnvelopeError> {
     let missing = || EnvelopeError::new(EnvelopeErrorKind::Missing, format!("`{name}` is missing or empty"));
-    let raw = raw.ok_or_else(missing)?.get();
-    let text = lenient::strict_text(raw).ok_or_else(|| {
+    let text = lenient::strict_text(raw.ok_or_else(missing)?).ok_or_else(|| {
         EnvelopeError::new(EnvelopeErrorKind::NotAString, format!("`{name}` is not a string"))
     })?;
     if text.is_empty() {

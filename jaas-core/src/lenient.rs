@@ -7,6 +7,7 @@
 //! JWT.
 
 mod define;
+mod members;
 mod write;
 
 use std::borrow::Cow;
@@ -255,14 +256,26 @@ impl Field for i64 {
 
 fn entries(raw: &str, expected: &'static str, each: impl FnMut(&str, &str)) -> Result<(), DecodeError> {
     match shape(raw) {
-        Shape::Object => {
-            let mut json = serde_json::Deserializer::from_str(raw);
-            json.deserialize_map(Entries(each)).map_err(|e| malformed(expected, &e))
-        }
+        Shape::Object => members_of(raw, each).map_err(|e| malformed(expected, &e)),
         Shape::List if is_empty(raw) => Ok(()),
         Shape::Null => Ok(()),
         other => Err(DecodeError::shape(expected, other)),
     }
+}
+
+/// Gives each member of an object: its name, and its value as it is written. One member may be given twice, the second time
+/// as the first.
+///
+/// # Errors
+/// When the text is no object, or something else comes after it.
+pub(crate) fn members_of<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> serde_json::Result<()> {
+    let read = members::members(text, &mut each);
+    if read.is_some_and(|rest| rest.trim_matches([' ', '\n', '\r', '\t']).is_empty()) {
+        return Ok(());
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    json.deserialize_map(Entries(each, PhantomData))?;
+    json.end()
 }
 
 fn malformed(expected: &'static str, error: &serde_json::Error) -> DecodeError {
@@ -318,9 +331,9 @@ fn is_empty(raw: &str) -> bool {
     raw.get(1..raw.len().saturating_sub(1)).is_some_and(|inside| inside.trim().is_empty())
 }
 
-struct Entries<F>(F);
+struct Entries<'a, F>(F, PhantomData<&'a ()>);
 
-impl<'de, F: FnMut(&str, &str)> Visitor<'de> for Entries<F> {
+impl<'de: 'a, 'a, F: FnMut(&str, &'a str)> Visitor<'de> for Entries<'a, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -329,7 +342,7 @@ impl<'de, F: FnMut(&str, &str)> Visitor<'de> for Entries<F> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(Key(key)) = map.next_key()? {
-            let raw: &RawValue = map.next_value()?;
+            let raw: &'de RawValue = map.next_value()?;
             (self.0)(&key, raw.get());
         }
         Ok(())

@@ -293,7 +293,8 @@ impl Receiver {
             }
         }
         let span = tracing::info_span!(target: target::DELIVERY, name::ACCEPT, outcome = Empty);
-        let dispatched = span.in_scope(|| self.dispatcher.dispatch(incoming));
+        // Not by way of the `Arc`, which is a dispatcher too.
+        let dispatched = span.in_scope(|| (*self.dispatcher).dispatch(incoming));
         Accepting { dispatched, span, began: request.began, _place: place }
     }
 

@@ -85,7 +85,7 @@ async fn one_transaction_per_event(path: &Path, callers: usize) -> Speed {
         async move {
             let sql = format!(
                 "BEGIN IMMEDIATE; INSERT INTO jaas_events ({COLUMNS}) VALUES ('main', '{number}', \
-                 'PARTICIPANT_JOINED', 's-{number}', 'vpaas-magic-cookie-1/math', 1, 1, '{}', '', 'waiting', '', 1); COMMIT",
+                 'PARTICIPANT_JOINED', 's-{number}', 'vpaas-magic-cookie-1/math', 1, 1, '{}', '', 'waiting', '', 1, 'ss-{number}', 1); COMMIT",
                 body(&number.to_string())
             );
             let mut connection = connection.lock_owned().await;
@@ -136,7 +136,7 @@ async fn rows_of_postgres(url: &str) -> f64 {
     let insert = client
         .prepare(&format!(
             "INSERT INTO jaas_events ({COLUMNS}) SELECT 'by hand', k, 'PARTICIPANT_JOINED', 's-' || k, \
-             'vpaas-magic-cookie-1/math', 1, 1, b, h, 'done', '', 1 \
+             'vpaas-magic-cookie-1/math', 1, 1, b, h, 'done', '', 1, 'ss-' || k, 1 \
              FROM UNNEST($1::text[], $2::bytea[], $3::bytea[]) AS u (k, b, h) ON CONFLICT DO NOTHING"
         ))
         .await
@@ -174,7 +174,7 @@ fn pgbench(url: &str, clients: usize) -> Option<f64> {
     let sql = format!(
         "\\set k random(1, 9000000000000000000)\nINSERT INTO jaas_events ({COLUMNS}) VALUES ('pgbench', :k::text, \
          'PARTICIPANT_JOINED', 's-' || :k, 'vpaas-magic-cookie-1/math', 1, 1, '{}', \
-         'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx', 'done', '', 1) ON CONFLICT DO NOTHING;\n",
+         'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx', 'done', '', 1, 'ss-' || :k, 1) ON CONFLICT DO NOTHING;\n",
         body("00000000-00000").replace(':', "\\072")
     );
     std::fs::write(script.path(), sql).ok()?;

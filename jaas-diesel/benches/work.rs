@@ -13,10 +13,17 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jaas_core::event::Event;
-use jaas_core::store::{EventAdmin, EventState};
-use jaas_core::{Context, EventHandler, Handled, HandlerResult, Handlers, Worker, WorkerHandle};
+use jaas_core::store::tools::event_store_methods;
+use jaas_core::store::{
+    Accepted, Claim, ClaimRequest, Completion, EventAdmin, EventState, EventStore, Failure, HandOver, Lease,
+    NextClaim, NextDue, Step, StoreError, TxWork,
+};
+use jaas_core::{
+    Context, Delivery, EventHandler, Handled, HandlerResult, Handlers, Timestamp, Unreadable, Worker,
+    WorkerHandle,
+};
 use jaas_diesel::{MysqlStore, PostgresStore, SqliteStore};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use self::support::server::{Mysql, Postgres};
 use self::support::{Speed, accepted, one_insert_per_event, wanted};
@@ -28,21 +35,26 @@ fn main() {
             let folder = tempfile::tempdir().unwrap();
             let store = SqliteStore::open(folder.path().join("jaas.sqlite")).await.unwrap();
             batches("SQLite, WAL, synchronous=FULL", &store).await;
-            road(&store, None).await;
+            road(&store, &store, None).await;
             store.close().await;
         }
         if let Some(database) = if wanted("postgres") { Postgres::create().await.ok() } else { None } {
             let store = PostgresStore::open(database.url()).await.unwrap();
             batches("PostgreSQL", &store).await;
             let by_hand = one_insert_per_event!(jaas_diesel::postgres::Connection, database.url(), 64);
-            road(&store, Some(by_hand)).await;
+            for _ in 0..3 {
+                print!("handed over: ");
+                road(&store, &store, Some(by_hand)).await;
+                print!("claimed: ");
+                road(&store, &Claiming(store.clone()), Some(by_hand)).await;
+            }
             store.close().await;
         }
         if let Some(database) = if wanted("mysql") { Mysql::create().await.ok() } else { None } {
             let store = MysqlStore::open(database.url()).await.unwrap();
             batches("MySQL or MariaDB", &store).await;
             let by_hand = one_insert_per_event!(jaas_diesel::mysql::Connection, database.url(), 64);
-            road(&store, Some(by_hand)).await;
+            road(&store, &store, Some(by_hand)).await;
             store.close().await;
         }
     });
@@ -64,7 +76,7 @@ impl EventHandler for Counting {
     }
 }
 
-fn worker<S: EventAdmin + Clone>(store: &S, counting: &Counting, concurrency: usize) -> WorkerHandle {
+fn worker<S: EventStore + Clone>(store: &S, counting: &Counting, concurrency: usize) -> WorkerHandle {
     let handlers = Handlers::new().plain("counting", counting.clone());
     Worker::builder(store.clone(), handlers).concurrency(concurrency).build().unwrap().spawn()
 }
@@ -99,10 +111,35 @@ async fn batches<S: EventAdmin + Clone>(what: &str, store: &S) {
     }
 }
 
-async fn road<S: EventAdmin + Clone>(store: &S, by_hand: Option<Speed>) {
+/// A store that hands nothing over: a worker on it claims everything.
+#[derive(Clone)]
+struct Claiming<S>(S);
+
+macro_rules! claiming {
+    ($($op:ident $method:ident($($arg:ident: $type:ty),*) -> [$result:ty];)*) => {
+        #[async_trait]
+        impl<S: EventStore> EventStore for Claiming<S> {
+            type Tx = S::Tx;
+
+            fn hand_over(&self, _: HandOver) {}
+
+            fn wakeups(&self) -> watch::Receiver<u64> {
+                self.0.wakeups()
+            }
+
+            $(async fn $method(&self, $($arg: $type),*) -> $result {
+                self.0.$method($($arg),*).await
+            })*
+        }
+    };
+}
+
+event_store_methods!(claiming, TxWork<Self::Tx>);
+
+async fn road<S: EventAdmin + Clone, W: EventStore + Clone>(store: &S, worked: &W, by_hand: Option<Speed>) {
     const EVENTS: usize = 20_032;
     let counting = Counting::default();
-    let worker = worker(store, &counting, 512);
+    let worker = worker(worked, &counting, 512);
     // So that the worker has polled once.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let started = Instant::now();

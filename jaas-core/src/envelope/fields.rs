@@ -1,10 +1,5 @@
 //! The members of a body, as written: the common basis of an envelope and a settings question.
 
-use std::fmt;
-
-use serde::de::{Deserializer as _, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
 use super::{EnvelopeError, EnvelopeErrorKind};
 use crate::lenient;
 
@@ -13,14 +8,14 @@ use crate::lenient;
 pub(crate) struct Fields<'a> {
     /// The body.
     pub(super) text: &'a str,
-    pub(crate) idempotency_key: Option<&'a RawValue>,
-    pub(crate) event_type: Option<&'a RawValue>,
-    pub(super) app_id: Option<&'a RawValue>,
-    pub(super) customer_id: Option<&'a RawValue>,
-    pub(super) session_id: Option<&'a RawValue>,
-    pub(crate) fqn: Option<&'a RawValue>,
-    pub(super) timestamp: Option<&'a RawValue>,
-    pub(super) data: Option<&'a RawValue>,
+    pub(crate) idempotency_key: Option<&'a str>,
+    pub(crate) event_type: Option<&'a str>,
+    pub(super) app_id: Option<&'a str>,
+    pub(super) customer_id: Option<&'a str>,
+    pub(super) session_id: Option<&'a str>,
+    pub(crate) fqn: Option<&'a str>,
+    pub(super) timestamp: Option<&'a str>,
+    pub(super) data: Option<&'a str>,
 }
 
 impl<'a> Fields<'a> {
@@ -34,39 +29,23 @@ impl<'a> Fields<'a> {
         if !text.trim_ascii_start().starts_with('{') {
             return Err(EnvelopeError::not_an_object());
         }
-        let mut json = serde_json::Deserializer::from_str(text);
-        let fields = json.deserialize_map(FieldsVisitor).map_err(|error| EnvelopeError::not_json(&error))?;
-        json.end().map_err(|error| EnvelopeError::not_json(&error))?;
-        Ok(Self { text: body, ..fields })
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    // By hand because a derived struct refuses a repeated key, and real bodies repeat `appId`.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(lenient::Key(key)) = map.next_key()? {
-            let raw = Some(map.next_value()?);
-            match &*key {
-                "idempotencyKey" => fields.idempotency_key = raw,
-                "eventType" => fields.event_type = raw,
-                "appId" => fields.app_id = raw,
-                "customerId" => fields.customer_id = raw,
-                "sessionId" => fields.session_id = raw,
-                "fqn" => fields.fqn = raw,
-                "timestamp" => fields.timestamp = raw,
-                "data" => fields.data = raw,
-                _ => {}
-            }
-        }
+        let mut fields = Self { text: body, ..Self::default() };
+        let members = lenient::members_of(text, |name, raw| {
+            let field = match name {
+                "idempotencyKey" => &mut fields.idempotency_key,
+                "eventType" => &mut fields.event_type,
+                "appId" => &mut fields.app_id,
+                "customerId" => &mut fields.customer_id,
+                "sessionId" => &mut fields.session_id,
+                "fqn" => &mut fields.fqn,
+                "timestamp" => &mut fields.timestamp,
+                "data" => &mut fields.data,
+                _ => return,
+            };
+            // Real bodies repeat `appId`. The last one counts.
+            *field = Some(raw);
+        });
+        members.map_err(|error| EnvelopeError::not_json(&error))?;
         Ok(fields)
     }
 }

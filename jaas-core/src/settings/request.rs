@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use crate::delivery::Body;
 use crate::envelope::Fields;
@@ -122,9 +121,9 @@ pub(crate) fn is_question(fields: &Fields<'_>) -> bool {
 
 /// Whether this is a question by its type, or because it has neither type nor key.
 fn is_asked(fields: &Fields<'_>) -> Result<bool, SettingsRequestError> {
-    let given = |raw: Option<&RawValue>| raw.is_some_and(|raw| !matches!(raw.get(), "null" | "\"\""));
+    let given = |raw: Option<&str>| raw.is_some_and(|raw| !matches!(raw, "null" | "\"\""));
     if given(fields.event_type) {
-        let event_type = fields.event_type.and_then(|raw| lenient::strict_text(raw.get()));
+        let event_type = fields.event_type.and_then(lenient::strict_text);
         return match event_type {
             Some(event_type) if event_type == EVENT_TYPE => Ok(true),
             _ => Err(SettingsRequestError::AnotherType),
@@ -138,7 +137,7 @@ pub(crate) fn asked_about(fields: &Fields<'_>) -> Result<Fqn, SettingsRequestErr
     if !is_asked(fields)? {
         return Err(SettingsRequestError::HasAKey);
     }
-    let fqn = fields.fqn.and_then(|raw| lenient::string(raw.get()));
+    let fqn = fields.fqn.and_then(lenient::string);
     fqn.filter(|fqn| !fqn.contains('\0')).map(Fqn::new).ok_or(SettingsRequestError::NoFqn)
 }
 

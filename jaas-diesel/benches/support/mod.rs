@@ -88,7 +88,7 @@ pub(crate) fn body(key: &str) -> String {
 
 /// The columns of a plain insert, and their values, made from `$1` or another placeholder for the key.
 pub(crate) const COLUMNS: &str = "endpoint, idempotency_key, event_type, session_id, fqn, occurred_at, received_at, body, \
-                           body_hash, state, completed, due_at";
+                           body_hash, state, completed, due_at, ordering_key, place";
 
 /// How many events to try with so many callers.
 pub(crate) fn events(callers: usize) -> usize {
@@ -154,6 +154,8 @@ diesel::table! {
         state -> Text,
         completed -> Text,
         due_at -> BigInt,
+        ordering_key -> Text,
+        place -> BigInt,
     }
 }
 
@@ -172,6 +174,8 @@ pub(crate) struct Row {
     state: &'static str,
     completed: &'static str,
     due_at: i64,
+    ordering_key: String,
+    place: i64,
 }
 
 impl Row {
@@ -189,6 +193,8 @@ impl Row {
             state: "done",
             completed: "",
             due_at: 1_795_420_800_000,
+            ordering_key: format!("ss-{key}"),
+            place: 1_795_420_800_000,
         }
     }
 }

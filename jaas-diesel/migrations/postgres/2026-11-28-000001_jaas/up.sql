@@ -39,15 +39,18 @@ CREATE TABLE jaas_queues (
     ordering_key TEXT     PRIMARY KEY,
     due_at       BIGINT   NOT NULL, -- when to look at it next; while an event runs, the end of its lease
     head_place   BIGINT   NOT NULL, -- no event that waits and is not passable has an earlier place
-    event_id     BIGINT   UNIQUE,   -- the event that runs
+    event_id     BIGINT,            -- the event that runs
     fence        BIGINT   NOT NULL DEFAULT 0,
     worker       TEXT,
     phase        SMALLINT NOT NULL DEFAULT 0, -- 0: waits; 1: waits, and its head has crashed before; 2: an event runs
-    suspect_turn SMALLINT UNIQUE    -- 1 while such an event runs: only one does at a time
+    suspect_turn SMALLINT           -- 1 while such an event runs: only one does at a time
 ) WITH (
     -- Its rows change all the time, and are few: it is to stay small.
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000
 );
+-- Without the rows that have none: every accepted event would pay for an entry in each.
+CREATE UNIQUE INDEX jaas_queues_event ON jaas_queues (event_id) WHERE event_id IS NOT NULL;
+CREATE UNIQUE INDEX jaas_queues_suspect ON jaas_queues (suspect_turn) WHERE suspect_turn IS NOT NULL;
 CREATE INDEX jaas_queues_due ON jaas_queues (phase, due_at);
 
 -- How many rows there are of each state, and of conflicts and quarantined bodies: the sum over the slots, which are
