@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use jaas_core::Reply;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The `Retry-After` when too many bytes are in flight.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -86,55 +86,57 @@ pub(crate) async fn read(
     Ok(if joined.is_empty() { only } else { joined.freeze() })
 }
 
-/// How many bytes of bodies all requests hold together.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Account(Arc<AtomicUsize>);
+/// The bytes of bodies that all requests may hold together.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    free: Arc<Semaphore>,
+    max: usize,
+}
 
 impl Account {
+    pub(crate) fn new(max: usize) -> Self {
+        let max = max.min(Semaphore::MAX_PERMITS);
+        Self { free: Arc::new(Semaphore::new(max)), max }
+    }
+
     /// How many bytes are held now.
     pub(crate) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.max.saturating_sub(self.free.available_permits())
     }
 
     /// Distinguishes it from another account, for as long as it is in use.
-    pub(crate) fn downgrade(&self) -> Weak<AtomicUsize> {
-        Arc::downgrade(&self.0)
+    pub(crate) fn downgrade(&self) -> Weak<Semaphore> {
+        Arc::downgrade(&self.free)
     }
 
     /// Opens room for one body, initially empty.
-    pub(crate) fn open(&self, max_in_flight: usize) -> Held {
-        Held { account: self.clone(), max_in_flight, bytes: 0 }
+    pub(crate) fn open(&self) -> Held {
+        Held { free: self.free.clone(), bytes: None }
     }
 }
 
 /// The room of one body; given back when dropped, however the request ends.
 #[derive(Debug)]
 pub(crate) struct Held {
-    account: Account,
-    max_in_flight: usize,
-    bytes: usize,
+    free: Arc<Semaphore>,
+    bytes: Option<OwnedSemaphorePermit>,
 }
 
 impl Held {
     fn grow_to(&mut self, bytes: usize) -> Result<(), NotRead> {
-        let more = bytes.saturating_sub(self.bytes);
+        let held = self.bytes.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = bytes.saturating_sub(held);
         if more == 0 {
             return Ok(());
         }
-        let fits = |used: usize| used.checked_add(more).filter(|used| *used <= self.max_in_flight);
-        match self.account.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
-            Ok(_) => {
-                self.bytes = bytes;
-                Ok(())
-            }
-            Err(_) => Err(NotRead::Refused(Reply::Unavailable { retry_after: RETRY_AFTER })),
+        let refused = || NotRead::Refused(Reply::Unavailable { retry_after: RETRY_AFTER });
+        let more = u32::try_from(more).map_err(|_| refused())?;
+        let more = self.free.clone().try_acquire_many_owned(more).map_err(|_| refused())?;
+        match &mut self.bytes {
+            Some(bytes) => bytes.merge(more),
+            None => self.bytes = Some(more),
         }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.account.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -175,12 +177,12 @@ mod tests {
 
     #[test]
     fn room_is_taken_once_and_given_back_on_drop() {
-        let account = Account::default();
-        let mut one = account.open(10);
+        let account = Account::new(10);
+        let mut one = account.open();
         one.grow_to(6).expect("fits");
         one.grow_to(4).expect("already held");
         assert_eq!(account.bytes(), 6);
-        let mut two = account.open(10);
+        let mut two = account.open();
         assert!(two.grow_to(5).is_err());
         two.grow_to(4).expect("fits");
         assert_eq!(account.bytes(), 10);

@@ -1,10 +1,10 @@
 //! Which webhooks are mounted in this process.
 
 use std::sync::Weak;
-use std::sync::atomic::AtomicUsize;
 
 use jaas_core::telemetry::target;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::body::Account;
 
@@ -14,7 +14,7 @@ static MOUNTED: Mutex<Vec<Mounted>> = Mutex::new(Vec::new());
 struct Mounted {
     endpoint: String,
     path: String,
-    account: Weak<AtomicUsize>,
+    account: Weak<Semaphore>,
 }
 
 /// Notes that a webhook is mounted, and warns when another one is mounted for the same endpoint and path with a

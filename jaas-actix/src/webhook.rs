@@ -63,7 +63,7 @@ impl Webhook {
             max_body: 1024 * 1024,
             body_timeout: Duration::from_secs(10),
             max_bytes_in_flight: 64 * 1024 * 1024,
-            in_flight: Account::default(),
+            in_flight: Account::new(64 * 1024 * 1024),
         }
     }
 
@@ -84,7 +84,7 @@ impl Webhook {
     /// The maximum size of a body in bytes; a longer body gets 413 and is not read further. Defaults to 1 MiB.
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
-        self
+        self.with_account()
     }
 
     /// The timeout for the whole body to arrive, counted from the end of the head; a slower one gets 408. Defaults to
@@ -99,6 +99,12 @@ impl Webhook {
     /// JaaS delivers it again. One body of the largest size is always admitted. Defaults to 64 MiB.
     pub fn max_bytes_in_flight(mut self, bytes: usize) -> Self {
         self.max_bytes_in_flight = bytes;
+        self.with_account()
+    }
+
+    /// An account of the configured size, in which one body of the largest size fits.
+    fn with_account(mut self) -> Self {
+        self.in_flight = Account::new(self.max_bytes_in_flight.max(self.max_body));
         self
     }
 
@@ -142,7 +148,7 @@ async fn handle(webhook: Rc<Webhook>, what: For, request: HttpRequest, mut paylo
     if request.method() != Method::POST {
         return webhook.refuse(Reply::MethodNotAllowed, payload);
     }
-    let mut held = webhook.in_flight.open(webhook.max_bytes_in_flight.max(webhook.max_body));
+    let mut held = webhook.in_flight.open();
     let declared = declared(&request);
     let reading = body::read(&mut payload, declared, webhook.max_body, &mut held);
     let body = match tokio::time::timeout(webhook.body_timeout, reading).await {

@@ -5,13 +5,14 @@ mod dedup;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
@@ -81,12 +82,12 @@ impl Direct {
 
     /// The last 64 different bodies without an envelope, oldest first.
     pub fn quarantined(&self) -> Vec<Unreadable> {
-        lock(&self.shared.quarantine).iter().cloned().collect()
+        self.shared.quarantine.lock().iter().cloned().collect()
     }
 
     /// The last 64 different deliveries whose key was already used by another body, oldest first.
     pub fn conflicts(&self) -> Vec<Delivery> {
-        lock(&self.shared.conflicts).iter().cloned().collect()
+        self.shared.conflicts.lock().iter().cloned().collect()
     }
 
     /// Waits until every handler that was started has ended, at most `grace`; returns whether all have. Close the
@@ -191,14 +192,9 @@ fn event_span(delivery: &Delivery) -> Span {
     )
 }
 
-/// No code panics while it holds one of these locks, so nothing half-done is visible.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Keeps the last few; a repetition is kept once.
 fn keep<T>(kept: &Mutex<VecDeque<T>>, same: impl Fn(&T) -> bool, new: T) {
-    let mut kept = lock(kept);
+    let mut kept = kept.lock();
     if kept.iter().any(same) {
         return;
     }

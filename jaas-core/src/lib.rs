@@ -15,6 +15,7 @@ mod envelope;
 #[macro_use] // The tables of fields, for the docs of the handler methods.
 pub mod event;
 mod file_name;
+mod generations;
 mod handler;
 mod handlers;
 mod head;

@@ -1,10 +1,10 @@
 //! Group commit: the items that queue while a commit is in flight go into the next commit together.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel::QueryResult;
 use jaas_core::store::StoreError;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{self, Instant};
 
@@ -71,7 +71,7 @@ impl<C: Commit> Group<C> {
     }
 
     fn sender(&self) -> Result<mpsc::Sender<Request<C>>, StoreError> {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue.lock();
         queue.clone().ok_or_else(|| closed(C::OPERATION))
     }
 
@@ -101,7 +101,7 @@ impl<C: Commit> Group<C> {
 
     /// Refuses further items. Those that are queued are still committed.
     pub(crate) fn close(&self) {
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.queue.lock().take());
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::delivery::Delivery;
+use crate::generations::Generations;
 
 /// A bounded set of keys in two generations: when the newer one is full it becomes the older one, and the older one is
 /// dropped. So between `capacity` and twice as many of the latest keys are known.
@@ -34,8 +36,7 @@ struct Shard {
     /// How many generations had ended when it was used last.
     ended: usize,
     in_progress: HashMap<Fingerprint, InProgress, Spread>,
-    newer: HashMap<Fingerprint, Known, Spread>,
-    older: HashMap<Fingerprint, Known, Spread>,
+    settled: Generations<Fingerprint, Known, Spread>,
 }
 
 /// An event's key and body, as fingerprints.
@@ -145,7 +146,7 @@ impl Dedup {
         if let Some(running) = shard.in_progress.get(&key) {
             return if running.body == body { Begun::InProgress } else { Begun::Conflict };
         }
-        let (attempt, completed) = match shard.newer.get(&key).or_else(|| shard.older.get(&key)) {
+        let (attempt, completed) = match shard.settled.get(&key) {
             Some(Known::Settled { body: first } | Known::Again { body: first, .. }) if *first != body => {
                 return Begun::Conflict;
             }
@@ -178,7 +179,7 @@ impl Dedup {
                 Known::Again { body: running.body, attempts: running.attempt, completed }
             }
         };
-        if !shard.newer.contains_key(&key) {
+        if !shard.settled.is_new(&key) {
             let one_more = |settled| if settled < self.capacity { settled + 1 } else { 1 };
             let settled =
                 self.settled.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(one_more(n)));
@@ -188,7 +189,7 @@ impl Dedup {
                 self.turn(shard);
             }
         }
-        shard.newer.insert(key, known);
+        shard.settled.insert(key, known);
     }
 
     /// Drops from a shard the keys of generations that have ended.
@@ -196,8 +197,8 @@ impl Dedup {
         let ended = self.ended.load(Ordering::Relaxed);
         match ended.wrapping_sub(shard.ended) {
             0 => {}
-            1 => shard.older = std::mem::take(&mut shard.newer),
-            _ => (shard.newer, shard.older) = Default::default(),
+            1 => shard.settled.end(),
+            _ => shard.settled = Generations::default(),
         }
         shard.ended = ended;
     }
@@ -206,7 +207,7 @@ impl Dedup {
     fn shard(&self, key: Fingerprint) -> MutexGuard<'_, Shard> {
         // Other bits than those that the tables use.
         let place = (key >> 64) as usize % SHARDS;
-        let mut shard = self.shards[place].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shards[place].lock();
         self.turn(&mut shard);
         shard
     }
@@ -254,8 +255,8 @@ mod tests {
             dedup.finish(key(n), Finished::Settled);
         }
         let known = |shard: &Mutex<Shard>| {
-            let shard = shard.lock().expect("no panic");
-            shard.newer.len() + shard.older.len()
+            let shard = shard.lock();
+            shard.settled.len()
         };
         assert!(dedup.shards.iter().map(known).sum::<usize>() <= 2_000);
         for n in 9_000..10_000 {

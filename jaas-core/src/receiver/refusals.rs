@@ -1,9 +1,10 @@
 //! Whether every delivery is refused.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// This many consecutive refusals make a receiver one that refuses.
@@ -41,6 +42,6 @@ impl Refusals {
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock()
     }
 }

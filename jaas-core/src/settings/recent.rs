@@ -1,12 +1,12 @@
 //! A map that forgets.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::meeting::MeetingSettings;
 use super::request::SettingsRequest;
+use crate::generations::Generations;
 
 /// The meeting, whatever the spelling of its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -33,35 +33,32 @@ pub(super) type LastAnswers = Recent<(Arc<MeetingSettings>, Instant)>;
 /// not written for the longest time, half of all at a time.
 #[derive(Debug)]
 pub(super) struct Recent<V> {
-    young: HashMap<Meeting, V>,
-    old: HashMap<Meeting, V>,
+    known: Generations<Meeting, V>,
     half: usize,
 }
 
 impl<V> Recent<V> {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: capacity.div_ceil(2).max(1) }
+        Self { known: Generations::default(), half: capacity.div_ceil(2).max(1) }
     }
 
     pub(super) fn get(&self, meeting: &Meeting) -> Option<&V> {
-        self.young.get(meeting).or_else(|| self.old.get(meeting))
+        self.known.get(meeting)
     }
 
     pub(super) fn insert(&mut self, meeting: Meeting, value: V) {
-        if self.young.len() >= self.half && !self.young.contains_key(&meeting) {
-            self.old = std::mem::take(&mut self.young);
+        if self.known.newer_len() >= self.half && !self.known.is_new(&meeting) {
+            self.known.end();
         }
-        self.young.insert(meeting, value);
+        self.known.insert(meeting, value);
     }
 
     pub(super) fn remove(&mut self, meeting: &Meeting) {
-        self.young.remove(meeting);
-        self.old.remove(meeting);
+        self.known.remove(meeting);
     }
 
     pub(super) fn clear(&mut self) {
-        self.young.clear();
-        self.old.clear();
+        self.known.clear();
     }
 }
 
@@ -79,7 +76,7 @@ mod tests {
         for room in 0..1000 {
             recent.insert(meeting(room), room);
             recent.insert(meeting(room), room);
-            assert!(recent.young.len() + recent.old.len() <= 10);
+            assert!(recent.known.len() <= 10);
             for newest in room.saturating_sub(4)..=room {
                 assert_eq!(recent.get(&meeting(newest)), Some(&newest));
             }

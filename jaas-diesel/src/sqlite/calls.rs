@@ -1,12 +1,13 @@
 //! How the calls of a store reach the writing thread and the reading connection.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::{QueryResult, SqliteConnection};
 use jaas_core::Timestamp;
 use jaas_core::store::{Accepted, Claim, ClaimRequest, HandOver, Lease, Step, StoreError, TxWork};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{oneshot, watch};
 
 use super::Connection;
@@ -198,7 +199,7 @@ impl Shared {
 
 /// Locks the slot, also after a panic: the slot is empty while a query runs, so a panic leaves nothing half-done in it.
 pub(super) fn lock<T>(slot: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
+    slot.lock()
 }
 
 /// Waits for the result that the writing thread sends.

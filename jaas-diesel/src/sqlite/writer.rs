@@ -3,11 +3,12 @@
 mod command;
 mod thread;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use diesel::SqliteConnection;
 use jaas_core::store::StoreError;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 pub(super) use self::command::{Claimed, Command, Wake};
@@ -44,7 +45,7 @@ impl Writer {
     }
 
     fn sender(&self) -> Result<mpsc::Sender<Command>, StoreError> {
-        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        let commands = self.commands.lock();
         commands.clone().ok_or_else(|| closed("write"))
     }
 
@@ -72,8 +73,8 @@ impl Writer {
 
     /// Waits until the thread has done what is queued, and ends it.
     pub(super) async fn close(&self) {
-        drop(self.commands.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self.commands.lock().take());
+        let thread = self.thread.lock().take();
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }

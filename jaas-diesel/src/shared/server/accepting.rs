@@ -5,7 +5,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::QueryResult;
@@ -14,6 +14,7 @@ use diesel_async::RunQueryDsl as _;
 use diesel_async::pooled_connection::bb8::Pool;
 use jaas_core::store::tools::MAX_INDEXED_BYTES;
 use jaas_core::store::{Accepted, HandOver, Slot, StoreError};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::super::dialect::{self, Connection};
@@ -82,7 +83,7 @@ impl Accepting {
 
     /// Room for up to this many events in workers of this process.
     fn slots(&self, events: usize) -> Vec<(Slot, Claimant)> {
-        let mut hand_overs = self.hand_overs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hand_overs = self.hand_overs.lock();
         hand_overs.retain(|hand_over| !hand_over.is_closed());
         let fence = self.first_fence();
         let slots = hand_overs.iter().flat_map(|hand_over| {

@@ -17,13 +17,14 @@ pub(super) mod plan;
 pub(super) mod pooled;
 mod transaction;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_async::pooled_connection::bb8::Pool;
 use jaas_core::Timestamp;
 use jaas_core::store::HandOver;
 use jaas_core::telemetry::target;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -82,7 +83,7 @@ impl Shared {
 
     /// Remembers a worker that takes events as they are accepted.
     pub(super) fn offer(&self, to: HandOver) {
-        self.hand_overs.lock().unwrap_or_else(PoisonError::into_inner).push(to);
+        self.hand_overs.lock().push(to);
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {

@@ -3,11 +3,12 @@
 //! Compiled twice, for `postgres` and `mysql`. `Connection` is `AsyncPgConnection` or `AsyncMysqlConnection`; `listen` and
 //! `pool` are the backend's modules of these names.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_async::pooled_connection::bb8::Pool;
 use jaas_core::store::{HandOver, StoreError};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
