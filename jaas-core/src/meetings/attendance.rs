@@ -225,7 +225,8 @@ impl Attendee {
         };
         let lefts: Option<Vec<Timestamp>> = stays.iter().map(|stay| left(stay)).collect();
         let via = Some(first.who.via).filter(|via| stays.iter().all(|stay| stay.who.via == *via));
-        let known = |field: fn(&Stay) -> Option<&Personal>| stays.iter().find_map(|stay| field(stay)).cloned();
+        let known =
+            |field: fn(&Stay) -> Option<&Personal>| stays.iter().find_map(|stay| field(stay)).cloned();
         Some(Self {
             user_id: first.who.user_id.clone(),
             presences,
@@ -238,7 +239,9 @@ impl Attendee {
             last_left: lefts.and_then(|lefts| lefts.into_iter().max()),
             late_by: Duration::ZERO,
             stays: stays.len(),
-            estimated: stays.iter().any(|stay| stay.estimated || stay.left_at.is_none() && left(stay).is_some()),
+            estimated: stays
+                .iter()
+                .any(|stay| stay.estimated || stay.left_at.is_none() && left(stay).is_some()),
         })
     }
 }

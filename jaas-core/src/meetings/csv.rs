@@ -24,7 +24,8 @@ impl Csv {
     fn cell(&mut self, text: &str) {
         // A spreadsheet takes what begins so for a formula, and a name is what a participant has typed. Some pass over blanks
         // before it.
-        let is_formula = text.trim_start().starts_with(['=', '+', '-', '@']) || text.starts_with(['\t', '\r']);
+        let is_formula =
+            text.trim_start().starts_with(['=', '+', '-', '@']) || text.starts_with(['\t', '\r']);
         let text = if is_formula { format!("'{text}") } else { text.to_owned() };
         if text.contains([',', '"', '\r', '\n']) {
             self.0.push('"');
@@ -82,7 +83,9 @@ mod tests {
 
     #[test]
     fn minutes_have_two_decimals() {
-        for (millis, text) in [(0, "0.00"), (299, "0.00"), (300, "0.01"), (60_000, "1.00"), (5_999_999, "100.00")] {
+        for (millis, text) in
+            [(0, "0.00"), (299, "0.00"), (300, "0.01"), (60_000, "1.00"), (5_999_999, "100.00")]
+        {
             assert_eq!(minutes(Duration::from_millis(millis)), text);
         }
     }

@@ -187,7 +187,8 @@ impl Via {
 pub fn is_visitor(participant: &Participant) -> bool {
     let addresses = [&participant.participant_jid, &participant.participant_full_jid];
     let is_of_visitors = |jid: &Jid| {
-        let domain = jid.bare().rsplit_once('@').map_or(jid.bare(), |(_, domain)| domain).to_ascii_lowercase();
+        let domain =
+            jid.bare().rsplit_once('@').map_or(jid.bare(), |(_, domain)| domain).to_ascii_lowercase();
         domain == "meet.jitsi" || domain.ends_with(".meet.jitsi")
     };
     participant.is_visitor == Some(true)

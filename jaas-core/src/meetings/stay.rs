@@ -53,8 +53,7 @@ pub fn stays<'a>(edges: impl IntoIterator<Item = &'a Edge>) -> Vec<Stay> {
     for edge in edges {
         sessions.entry(&edge.session).or_default().add(edge);
     }
-    let mut stays: Vec<Stay> =
-        sessions.into_iter().flat_map(|(id, session)| session.stays(id)).collect();
+    let mut stays: Vec<Stay> = sessions.into_iter().flat_map(|(id, session)| session.stays(id)).collect();
     stays.sort_by(|one, other| one.place_in_time().cmp(&other.place_in_time()));
     stays
 }
@@ -136,9 +135,8 @@ impl Presence<'_> {
         closings: &BTreeMap<&Place, BTreeSet<Timestamp>>,
     ) -> Option<Timestamp> {
         let elsewhere = self.joins.values().flat_map(BTreeMap::keys).filter(|at| **at > joined_at);
-        let closed = |room: &Place| {
-            closings.get(room).and_then(|times| times.range(joined_at..).next()).copied()
-        };
+        let closed =
+            |room: &Place| closings.get(room).and_then(|times| times.range(joined_at..).next()).copied();
         [elsewhere.min().copied(), closed(place), closed(&Place::Main)].into_iter().flatten().min()
     }
 

@@ -82,11 +82,7 @@ impl Transcript {
     /// the same endpoint id, or else the same user.
     ///
     /// Of phrases with the same id, the latest is taken.
-    pub fn of(
-        begin: Timestamp,
-        phrases: impl IntoIterator<Item = Phrase>,
-        stays: &[Stay],
-    ) -> Self {
+    pub fn of(begin: Timestamp, phrases: impl IntoIterator<Item = Phrase>, stays: &[Stay]) -> Self {
         let mut by_id: BTreeMap<(SessionId, String), Phrase> = BTreeMap::new();
         let rank = |phrase: &Phrase| (phrase.at, phrase.text.clone(), phrase.name.clone());
         for phrase in phrases {
@@ -158,7 +154,10 @@ fn name_from(stays: &[Stay], phrase: &Phrase) -> Option<Personal> {
         |stay: &&Stay| phrase.participant_id.is_some() && stay.who.participant_id == phrase.participant_id;
     let same_user = |stay: &&Stay| phrase.user_id.is_some() && stay.who.user_id == phrase.user_id;
     let name = |stay: &Stay| stay.who.name.clone();
-    of_session().filter(same_connection).find_map(name).or_else(|| of_session().filter(same_user).find_map(name))
+    of_session()
+        .filter(same_connection)
+        .find_map(name)
+        .or_else(|| of_session().filter(same_user).find_map(name))
 }
 
 fn speaker(phrase: &Phrase) -> &str {
