@@ -17,7 +17,7 @@
 //! use jaas_core::meetings::{Attendance, Edge, Present, Sitting, stays};
 //! use jaas_core::{Delivery, Timestamp};
 //!
-//! # let event = |key: &str, kind: &str, at: i64, data: &str| Delivery::read("main", Timestamp::from_secs(at), format!(
+//! # let event = |key: &str, kind: &str, at: i64, data: &str| Delivery::parse("main", Timestamp::from_secs(at), format!(
 //! #     r#"{{"idempotencyKey":"{key}","eventType":"{kind}","sessionId":"s","fqn":"app/math","timestamp":{},"data":{data}}}"#,
 //! #     at * 1000).into()).unwrap();
 //! # let deliveries = [

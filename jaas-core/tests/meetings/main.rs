@@ -15,7 +15,7 @@ fn event(kind: &str, secs: i64, data: &Value) -> Delivery {
         "idempotencyKey": format!("{kind}-{secs}-{data}"), "eventType": kind, "sessionId": "s",
         "fqn": "vpaas-magic-cookie-1/math", "timestamp": secs * 1000, "data": data,
     });
-    Delivery::read("main", Timestamp::from_secs(secs), body.to_string().into()).expect("an envelope")
+    Delivery::parse("main", Timestamp::from_secs(secs), body.to_string().into()).expect("an envelope")
 }
 
 fn joined(secs: i64, presence: &str, room: Option<&str>) -> Edge {
