@@ -1,5 +1,7 @@
 //! What an application should have learned.
 
+mod check;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
