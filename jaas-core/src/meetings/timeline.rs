@@ -151,7 +151,7 @@ impl Timeline {
             let (opacity, note) = if bar.estimated { ("0.45", ", end estimated") } else { ("1", "") };
             writeln!(
                 f,
-                r#"<rect x="{x}" y="{}" width="{width}" height="16" rx="2" fill="{color}" fill-opacity="{opacity}"><title>{what} {}–{}{note}</title></rect>"#,
+                r##"<rect x="{x}" y="{}" width="{width}" height="16" rx="2" fill="{color}" fill-opacity="{opacity}" stroke="#ffffff"><title>{what} {}–{}{note}</title></rect>"##,
                 y + 3,
                 self.clock(bar.from),
                 self.clock(bar.until)
