@@ -18,7 +18,8 @@ use crate::error::unavailable;
 /// use jaas_core::{Fqn, Timestamp};
 /// use jaas_diesel::meetings::SittingsQuery;
 ///
-/// let of_today = SittingsQuery::of(Fqn::new("vpaas-magic-cookie-1/math")).from(Timestamp::from_secs(1_795_420_800)).limit(20);
+/// let room = Fqn::new("vpaas-magic-cookie-1/math");
+/// let of_today = SittingsQuery::of(&room).from(Timestamp::from_secs(1_795_420_800)).limit(20);
 /// # let _ = of_today;
 /// ```
 #[derive(Debug, Clone)]
@@ -33,9 +34,9 @@ pub struct SittingsQuery {
 
 impl SittingsQuery {
     /// All sittings of this room, oldest first: of `<AppID>/<room>`, or of a `<room>` of any tenant.
-    pub fn of(room: Fqn) -> Self {
+    pub fn of(room: &Fqn) -> Self {
         let (from, until) = (Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
-        Self { room: RoomKey::of(&room), from, until, after: None, limit: 100 }
+        Self { room: RoomKey::of(room), from, until, after: None, limit: 100 }
     }
 
     /// That began at this time or later.

@@ -83,8 +83,10 @@ async fn sittings_come_in_pages_and_are_stitched_when_read<W: World>(world: &W) 
     events.extend([opened("s9", 9000), opened("other", 1)]);
     world.handle(&meetings, &events).await;
     let mut connection = world.connection().await;
-    let query =
-        SittingsQuery::of(room()).until(Timestamp::from_secs(9001)).from(Timestamp::from_secs(1000)).limit(3);
+    let query = SittingsQuery::of(&room())
+        .until(Timestamp::from_secs(9001))
+        .from(Timestamp::from_secs(1000))
+        .limit(3);
     let first = meetings.sittings(&mut connection, &query).await.expect("read");
     let ids = |sittings: &[jaas_core::meetings::Sitting]| -> Vec<String> {
         sittings.iter().map(|sitting| sitting.session.to_string()).collect()
@@ -94,7 +96,7 @@ async fn sittings_come_in_pages_and_are_stitched_when_read<W: World>(world: &W) 
     let second = meetings.sittings(&mut connection, &query).await.expect("read");
     assert_eq!(ids(&second), ["s4", "s9"]);
     assert_eq!(second[1].ended_at, None);
-    let all = SittingsQuery::of(Fqn::new("math room")).from(Timestamp::from_secs(1000));
+    let all = SittingsQuery::of(&Fqn::new("math room")).from(Timestamp::from_secs(1000));
     let stitched = meetings.stitched(&mut connection, &all, Duration::from_secs(10)).await.expect("read");
     let sizes: Vec<usize> = stitched.iter().map(Vec::len).collect();
     assert_eq!(sizes, [4, 1]);
@@ -138,7 +140,7 @@ async fn attendance_is_asked_of_a_session_a_room_and_a_user<W: World>(world: &W)
     assert!(csv.contains("'+4930"), "{csv}");
 
     let of_room =
-        meetings.attendance_of_room(&mut connection, &SittingsQuery::of(room())).await.expect("read");
+        meetings.attendance_of_room(&mut connection, &SittingsQuery::of(&room())).await.expect("read");
     assert_eq!(of_room.iter().map(|one| one.people.len()).collect::<Vec<_>>(), [3, 1]);
     let (from, until) = (Timestamp::from_secs(0), Timestamp::from_secs(1060));
     let user = UserId::new("user-p");

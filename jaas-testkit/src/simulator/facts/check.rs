@@ -141,7 +141,6 @@ impl Facts {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::simulator::{Meeting, Person};
 
     #[test]
