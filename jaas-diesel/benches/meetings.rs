@@ -100,7 +100,7 @@ async fn measure<S, C>(
     })
     .await;
     let empty = Fqn::new("room 8");
-    report("present, an empty room with 100 sittings", 500, async || {
+    report("present, an empty room with 1000 stays of the past", 500, async || {
         assert!(meetings.present(connection, &empty).await.unwrap().people.is_empty());
     })
     .await;
