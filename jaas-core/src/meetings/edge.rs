@@ -338,7 +338,7 @@ mod tests {
             (r#"{"participantFullJid":"v@meet.jitsi/r"}"#, true),
             (r#"{"participantJid":"v@nomeet.jitsi","role":"moderator","isVisitor":"false"}"#, false),
         ] {
-            let Event::ParticipantJoined(joined) = Event::read(EventKind::ParticipantJoined, data) else {
+            let Event::ParticipantJoined(joined) = Event::parse(EventKind::ParticipantJoined, data) else {
                 panic!("{data}")
             };
             assert_eq!(is_visitor(&joined.participant), visitor, "{data}");

@@ -218,7 +218,7 @@ proptest! {
         prop_assert_eq!(stays(&edges), stays(&other));
         prop_assert_eq!(Sitting::of(&edges), Sitting::of(&other));
         if let Some(sitting) = Sitting::of(&edges) {
-            let [one, two] = [&edges, &other].map(|edges| stays(edges));
+            let [one, two] = [&edges, &other].map(stays);
             prop_assert_eq!(Attendance::of(&sitting, &one, now), Attendance::of(&sitting, &two, now));
             prop_assert_eq!(Present::of(&sitting, &one), Present::of(&sitting, &two));
         }
