@@ -29,6 +29,10 @@ struct Ordering;
 struct Settings;
 
 #[cfg(doctest)]
+#[doc = include_str!("../meetings.md")]
+struct Meetings;
+
+#[cfg(doctest)]
 #[doc = include_str!("../stores.md")]
 struct Stores;
 

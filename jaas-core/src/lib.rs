@@ -22,6 +22,7 @@ mod head;
 mod id;
 mod inbox;
 mod lenient;
+pub mod meetings;
 mod monitor;
 mod named;
 mod places;

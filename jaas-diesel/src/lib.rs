@@ -8,6 +8,8 @@ mod error;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod group;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub mod meetings;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod migrations;
 #[cfg(feature = "mysql")]
 pub mod mysql;

@@ -11,6 +11,8 @@ mod complete;
 mod counts;
 mod dialect;
 mod listen;
+#[path = "shared/meetings.rs"]
+mod meetings;
 #[path = "shared/migrations.rs"]
 mod migrations;
 pub(crate) mod opening;

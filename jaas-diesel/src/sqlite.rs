@@ -14,6 +14,8 @@ mod connection;
 mod counts;
 mod dialect;
 mod files;
+#[path = "shared/meetings.rs"]
+mod meetings;
 #[path = "shared/migrations.rs"]
 mod migrations;
 pub(crate) mod opening;

@@ -46,7 +46,7 @@ mod sender;
 pub mod strategy;
 
 pub use self::day::{Day, billable_devices, bodies_in_order};
-pub use self::facts::{Artifact, CallFact, Facts, PollFact, Stay};
+pub use self::facts::{Artifact, BreakoutFact, CallFact, Facts, PollFact, Stay, Wait};
 pub use self::independence::{Counterexample, Independence};
 pub use self::meeting::{Breakout, Call, Document, Meeting, Poll, Presence, Waiting};
 pub use self::person::Person;

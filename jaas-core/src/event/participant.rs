@@ -46,6 +46,9 @@ payload! {
         flip: Option<bool> = "flip",
         /// Whether the participant is a visitor, who only watches (seen in the sender's modules).
         is_visitor: Option<bool> = "isVisitor",
+        /// `visitor` for visitors (asserted by jitsi-meet's tests); for others, what a claim of the JWT says.
+        /// [`is_visitor`](crate::meetings::is_visitor) looks at this and the other marks of a visitor.
+        role: Option<String> = "role",
     }
 
     /// A participant entered a room of the meeting.

@@ -1,5 +1,7 @@
 //! What an application should have learned.
 
+mod check;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -24,6 +26,10 @@ pub struct Facts {
     pub ended_at: Option<Timestamp>,
     /// One for each `PARTICIPANT_JOINED`, in the order in which people first came.
     pub stays: Vec<Stay>,
+    /// One for each `PARTICIPANT_JOINED_LOBBY`, in the order they came.
+    pub waits: Vec<Wait>,
+    /// One for each breakout room.
+    pub breakouts: Vec<BreakoutFact>,
     /// One for each phone and SIP device.
     pub calls: Vec<CallFact>,
     /// The devices that the bill counts: the distinct `deviceId` of all `USAGE`. Over several meetings of a month, count
@@ -62,8 +68,36 @@ pub struct Stay {
     pub joined_at: Timestamp,
     /// When they left this room; `None` while they are in it.
     pub left_at: Option<Timestamp>,
+    /// Whether no departure was sent, so that [`left_at`](Self::left_at) can only be when the room closed.
+    pub estimated: bool,
     /// Why they left; `None` also for visitors, and when no departure was sent.
     pub reason: Option<DisconnectReason>,
+}
+
+/// From a `PARTICIPANT_JOINED_LOBBY` to its `PARTICIPANT_LEFT_LOBBY`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Wait {
+    /// The user id of the JWT; guests have none.
+    pub user: Option<UserId>,
+    /// The endpoint id.
+    pub participant: ParticipantId,
+    /// When they began to wait.
+    pub since: Timestamp,
+    /// When they no longer waited; `None` while they do.
+    pub until: Option<Timestamp>,
+}
+
+/// A breakout room, from its opening until it closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BreakoutFact {
+    /// The breakout room.
+    pub id: BreakoutRoomId,
+    /// When it opened.
+    pub opened_at: Timestamp,
+    /// When it closed; `None` while it is open.
+    pub closed_at: Option<Timestamp>,
 }
 
 /// A phone or SIP device that was in the meeting.
@@ -115,6 +149,43 @@ impl Facts {
         union(self.stays.iter().filter(of_user).filter_map(|stay| Some((stay.joined_at, stay.left_at?))))
     }
 
+    /// The same, with the way from one room to another, which is a moment in neither.
+    pub fn attended_with_ways(&self, user: &str) -> Duration {
+        let of_user = |stay: &&Stay| stay.user.as_ref().is_some_and(|id| *id == *user);
+        let until = |stay: &Stay| {
+            let left_at = stay.left_at?;
+            let switched = stay.reason == Some(DisconnectReason::SwitchRoom);
+            let next = self.stays.iter().filter(|next| {
+                switched
+                    && next.jid == stay.jid
+                    && next.joined_at >= left_at
+                    && next.joined_at > stay.joined_at
+            });
+            next.map(|next| next.joined_at).min().or(Some(left_at))
+        };
+        union(self.stays.iter().filter(of_user).filter_map(|stay| Some((stay.joined_at, until(stay)?))))
+    }
+
+    /// What can be known when the `PARTICIPANT_LEFT` of these times are lost: those stays end when the same participant joined
+    /// another room, or when their room closed.
+    #[must_use]
+    pub fn without_leaves(mut self, lost: &BTreeSet<Timestamp>) -> Self {
+        let known = self.clone();
+        for stay in &mut self.stays {
+            if !stay.left_at.is_some_and(|at| lost.contains(&at)) {
+                continue;
+            }
+            let (jid, joined_at) = (&stay.jid, stay.joined_at);
+            let later = known.stays.iter().filter(|next| next.jid == *jid && next.joined_at > joined_at);
+            let room = known.breakouts.iter().filter(|room| stay.breakout.as_ref() == Some(&room.id));
+            let ends = later.map(|next| next.joined_at).chain(room.filter_map(|room| room.closed_at));
+            stay.left_at = ends.chain(known.ended_at).min();
+            stay.estimated = stay.left_at.is_some();
+            stay.reason = None;
+        }
+        self
+    }
+
     /// The users who attended, each once.
     pub fn users(&self) -> BTreeSet<&str> {
         self.stays.iter().filter_map(|stay| stay.user.as_ref()).map(UserId::as_str).collect()
@@ -137,6 +208,8 @@ impl Facts {
             "endedAt": self.ended_at,
             "attendedMs": attended,
             "stays": self.stays.iter().map(Stay::json).collect::<Vec<_>>(),
+            "waits": self.waits.iter().map(Wait::json).collect::<Vec<_>>(),
+            "breakouts": self.breakouts.iter().map(BreakoutFact::json).collect::<Vec<_>>(),
             "calls": self.calls.iter().map(CallFact::json).collect::<Vec<_>>(),
             "billableDevices": self.devices,
             "polls": self.polls.iter().map(PollFact::json).collect::<Vec<_>>(),
@@ -158,8 +231,26 @@ impl Stay {
             "visitor": self.visitor,
             "joinedAt": self.joined_at,
             "leftAt": self.left_at,
+            "estimated": self.estimated,
             "reason": self.reason.as_ref().map(DisconnectReason::as_str),
         })
+    }
+}
+
+impl Wait {
+    fn json(&self) -> Value {
+        json!({
+            "userId": self.user,
+            "participantId": self.participant,
+            "since": self.since,
+            "until": self.until,
+        })
+    }
+}
+
+impl BreakoutFact {
+    fn json(&self) -> Value {
+        json!({ "breakoutRoomId": self.id, "openedAt": self.opened_at, "closedAt": self.closed_at })
     }
 }
 

@@ -223,6 +223,8 @@ impl Meeting {
             opened_at: self.opened_at,
             ended_at: self.ended_at,
             stays: self.presences.iter().flat_map(|chain| chain.stays(self.ended_at)).collect(),
+            waits: self.waiting.iter().map(lobby::State::fact).collect(),
+            breakouts: self.breakouts.iter().map(breakout::State::fact).collect(),
             calls: self.calls.iter().map(call::State::fact).collect(),
             devices: self.billing.devices().clone(),
             polls: self.polls.iter().map(talk::State::fact).collect(),

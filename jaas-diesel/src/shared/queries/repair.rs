@@ -278,6 +278,7 @@ pub(in super::super) async fn erase_session(
         if queues.iter().any(|queue| queue.event_id.is_some()) {
             return Ok(Err(StoreError::some_are_running(1)));
         }
+        erase_meeting(connection, session).await?;
         // Also the conflicts that arrived after their event was erased.
         let all: Vec<i64> = events.iter().map(|(id, ..)| *id).collect();
         let conflicts = conflicts_of(connection, &all).await?;
@@ -313,6 +314,18 @@ pub(in super::super) async fn erase_session(
         count(connection, slot(first), &[(WAITING, -waited), (DISCARDED, waited)]).await?;
         Ok(Ok(ids.len() as u64))
     })
+}
+
+/// Deletes what the tables of meetings hold of a session.
+async fn erase_meeting(connection: &mut Connection, session: &SessionId) -> QueryResult<()> {
+    use crate::meetings::schema::{jaas_edges, jaas_sittings, jaas_stays};
+    let session = text(session.as_str());
+    diesel::delete(jaas_stays::table.filter(jaas_stays::session_id.eq(&session))).execute(connection).await?;
+    diesel::delete(jaas_edges::table.filter(jaas_edges::session_id.eq(&session))).execute(connection).await?;
+    diesel::delete(jaas_sittings::table.filter(jaas_sittings::session_id.eq(&session)))
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// The ids of the conflicts with the keys of these events.

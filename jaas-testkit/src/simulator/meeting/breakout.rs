@@ -2,18 +2,27 @@
 
 use std::time::Duration;
 
-use jaas_core::BreakoutRoomId;
 use jaas_core::event::DisconnectReason;
+use jaas_core::{BreakoutRoomId, Timestamp};
 use serde_json::json;
 
 use super::presence::Presence;
 use super::{Breakout, Meeting};
 use crate::event;
+use crate::simulator::facts::BreakoutFact;
 
 #[derive(Debug, Clone)]
 pub(super) struct State {
     id: BreakoutRoomId,
     open: bool,
+    opened_at: Timestamp,
+    closed_at: Option<Timestamp>,
+}
+
+impl State {
+    pub(super) fn fact(&self) -> BreakoutFact {
+        BreakoutFact { id: self.id.clone(), opened_at: self.opened_at, closed_at: self.closed_at }
+    }
 }
 
 impl Meeting {
@@ -23,8 +32,8 @@ impl Meeting {
         self.assert_running();
         let id = BreakoutRoomId::new(self.dice.uuid());
         let created = self.in_room_event(event::room_created(), Some(&id));
-        self.emit(created);
-        self.breakouts.push(State { id, open: true });
+        let opened_at = self.emit(created);
+        self.breakouts.push(State { id, open: true, opened_at, closed_at: None });
         Breakout(self.breakouts.len() - 1)
     }
 
@@ -72,8 +81,9 @@ impl Meeting {
         let destroyed = event::room_destroyed().set("data.mediaTypes", json!(["AUDIO"]));
         let destroyed = self.in_room_event(destroyed, Some(&id));
         let destroyed = self.maybe_without(destroyed, &["data.mediaTypes"]);
-        self.emit(destroyed);
+        let closed_at = self.emit(destroyed);
         self.breakouts[breakout.0].open = false;
+        self.breakouts[breakout.0].closed_at = Some(closed_at);
     }
 
     pub(super) fn breakout_id(&self, breakout: Breakout) -> BreakoutRoomId {

@@ -1,10 +1,12 @@
 //! Waiting to be let in.
 
 use jaas_core::event::DisconnectReason;
+use jaas_core::{ParticipantId, Timestamp, UserId};
 
 use super::Meeting;
 use super::presence::Presence;
 use crate::event::{self, EventBuilder};
+use crate::simulator::facts::Wait;
 use crate::simulator::person::Person;
 
 /// A person in the lobby.
@@ -17,7 +19,20 @@ pub(super) struct State {
     jid: String,
     resource: String,
     participant_id: String,
+    since: Timestamp,
     over: bool,
+    until: Option<Timestamp>,
+}
+
+impl State {
+    pub(super) fn fact(&self) -> Wait {
+        Wait {
+            user: self.person.user_id.as_deref().map(UserId::new),
+            participant: ParticipantId::new(self.participant_id.as_str()),
+            since: self.since,
+            until: self.until,
+        }
+    }
 }
 
 impl Meeting {
@@ -26,16 +41,18 @@ impl Meeting {
     pub fn knock(&mut self, person: &Person) -> Waiting {
         self.assert_running();
         assert!(!person.moderator.is_moderator(), "moderators pass the lobby: let them join");
-        let state = State {
+        let mut state = State {
             person: person.clone(),
             jid: format!("{}@8x8.vc", self.dice.uuid()),
             resource: self.dice.hex(8),
             participant_id: self.new_participant_id(),
+            since: self.now,
             over: false,
+            until: None,
         };
-        self.waiting.push(state.clone());
         let joined = self.in_lobby(event::participant_joined_lobby(), &state);
-        self.emit(joined);
+        state.since = self.emit(joined);
+        self.waiting.push(state);
         Waiting(self.waiting.len() - 1)
     }
 
@@ -72,7 +89,10 @@ impl Meeting {
         let state = state.clone();
         let left = self.in_lobby(event::participant_left_lobby().because(reason), &state);
         let left = self.maybe_without(left, &["data.disconnectReason"]);
-        self.emit(left);
+        let until = self.emit(left);
+        if let Some(state) = self.waiting.get_mut(who.0) {
+            state.until = Some(until);
+        }
     }
 
     /// The fields of a lobby event. With odd shapes usually without `isBreakout`: it is documented, but the sender

@@ -78,6 +78,7 @@ impl Chain {
             joined_at: visit.joined_at,
             // A participant who never left was there until the room closed.
             left_at: visit.left.as_ref().map(|(at, _)| *at).or(ended_at),
+            estimated: visit.left.is_none() && ended_at.is_some(),
             reason: visit.left.as_ref().and_then(|(_, reason)| reason.clone()),
         })
     }

@@ -1,0 +1,58 @@
+-- When main rooms opened and closed: a row for each session of which either is known.
+CREATE TABLE IF NOT EXISTS jaas_sittings (
+    session_id     VARBINARY(255) NOT NULL PRIMARY KEY,
+    tenant         VARBINARY(255) NOT NULL, -- lower case; '' when there is none
+    room           VARBINARY(255) NOT NULL, -- percent-decoded, lower case
+    first_at       BIGINT NOT NULL, -- the earlier of its openings and closings; ms since the epoch, like every time here
+    opened_at      BIGINT, -- its first opening
+    last_opened_at BIGINT,
+    last_closed_at BIGINT,
+    ended_at       BIGINT, -- its last closing, unless it opened again after that
+    due_at         BIGINT, -- when its end is to be announced
+    told_at        BIGINT, -- when its end was announced
+    KEY jaas_sittings_by_room (room, first_at, session_id),
+    KEY jaas_sittings_due (due_at)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- What each event says about who came to or left a place, or which room opened or closed.
+CREATE TABLE IF NOT EXISTS jaas_edges (
+    session_id     VARBINARY(255) NOT NULL,
+    event_key      VARBINARY(255) NOT NULL, -- the idempotencyKey
+    happened_at    BIGINT NOT NULL,
+    what           VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL CHECK (what IN ('opened', 'closed', 'joined', 'left')),
+    place          VARBINARY(255) NOT NULL, -- main, lobby, or breakout:<id>
+    presence       VARBINARY(255) NOT NULL, -- the participantId, or else the bare address; '' for rooms
+    via            VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, -- participant, visitor, dial_in, dial_out, sip_in, sip_out; '' for rooms
+    reason         TEXT,
+    user_id        VARBINARY(255),
+    participant_id VARBINARY(255),
+    jid            TEXT,
+    name           TEXT, -- with Names::Keep only, like email and address
+    email          TEXT,
+    address        TEXT, -- phone number or SIP address
+    PRIMARY KEY (session_id, event_key),
+    KEY jaas_edges_by_presence (session_id, presence)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- One presence in one place, from one joining on.
+CREATE TABLE IF NOT EXISTS jaas_stays (
+    session_id     VARBINARY(255) NOT NULL,
+    presence       VARBINARY(255) NOT NULL,
+    place          VARBINARY(255) NOT NULL,
+    joined_at      BIGINT NOT NULL,
+    left_at        BIGINT, -- NULL while they are there
+    estimated      SMALLINT NOT NULL, -- 1: no leave was received, and left_at is when they can have left at the latest
+    reason         TEXT,
+    tenant         VARBINARY(255) NOT NULL,
+    room           VARBINARY(255) NOT NULL,
+    via            VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    user_id        VARBINARY(255),
+    participant_id VARBINARY(255),
+    jid            TEXT,
+    name           TEXT,
+    email          TEXT,
+    address        TEXT,
+    PRIMARY KEY (session_id, presence, place, joined_at),
+    KEY jaas_stays_present (room, left_at, tenant),
+    KEY jaas_stays_by_user (user_id, joined_at)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -1,0 +1,39 @@
+//! The handler that fills the tables of meetings.
+
+use async_trait::async_trait;
+use jaas_core::event::Event;
+use jaas_core::meetings::Edge;
+use jaas_core::{Context, EventHandler, Handled, HandlerResult};
+
+use super::rows::EdgeRow;
+use super::{Meetings, MeetingsConnection};
+
+/// Writes each event that is about who is where into the tables of meetings, with at most three statements. Mount it as
+/// [transactional](jaas_core::Handlers::transactional); it ignores all other events.
+#[derive(Debug, Clone)]
+pub struct MeetingsHandler {
+    meetings: Meetings,
+}
+
+impl Meetings {
+    /// The handler that fills the tables, for any of the three databases.
+    pub fn handler(&self) -> MeetingsHandler {
+        MeetingsHandler { meetings: self.clone() }
+    }
+}
+
+#[async_trait]
+impl<Tx: MeetingsConnection> EventHandler<Tx> for MeetingsHandler {
+    async fn any_event(&self, cx: &mut Context<'_, Tx>, event: &Event) -> HandlerResult {
+        let delivery = cx.delivery();
+        let Some(edge) = Edge::of_event(delivery, event) else {
+            return Ok(Handled::ignored("it does not say who came or left in which session"));
+        };
+        let Meetings { names, grace, clock } = &self.meetings;
+        let row = EdgeRow::new(&delivery.envelope.idempotency_key, &edge, *names);
+        // From now on and not from the end: what was received late, such as a later opening, is handled within it too.
+        let due_at = clock.now().max(edge.at).saturating_add(*grace);
+        cx.tx().record(&row, &edge.fqn, due_at.as_millis()).await?;
+        Ok(Handled::Done)
+    }
+}

@@ -1,0 +1,421 @@
+//! The statements about meetings. Each backend compiles this file as a module: `Connection` is the connection that its
+//! transactional handlers are given.
+
+use async_trait::async_trait;
+use diesel::QueryResult;
+use diesel::prelude::{
+    BoolExpressionMethods as _, ExpressionMethods as _, OptionalExtension as _, QueryDsl as _,
+    SelectableHelper as _,
+};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
+use diesel_async::{AsyncConnection, AsyncConnectionCore, RunQueryDsl as _, TransactionManager as _};
+use jaas_core::Fqn;
+use jaas_core::meetings::stays;
+
+use super::Connection;
+use crate::meetings::dialect::Dialect;
+use crate::meetings::rows::{EdgeRow, RoomKey, SittingRow, StayRow};
+use crate::meetings::schema::{jaas_edges, jaas_sittings, jaas_stays};
+use crate::meetings::tables::Tables;
+
+type Backend = <Connection as AsyncConnectionCore>::Backend;
+/// How many rows one statement writes at most.
+const MANY: usize = 100;
+
+type Transactions = <Connection as AsyncConnection>::TransactionManager;
+
+#[async_trait]
+impl Tables for Connection {
+    async fn record(&mut self, edge: &EdgeRow, fqn: &Fqn, due_at: i64) -> QueryResult<bool> {
+        if InsertEdge(edge.clone()).execute(self).await? == 0 {
+            return Ok(false);
+        }
+        let room = RoomKey::of(fqn);
+        match (edge.is_of_a_room(), edge.what.as_str(), edge.place.as_str()) {
+            (true, "opened", "main") => {
+                Opened { room, edge: edge.clone() }.execute(self).await?;
+            }
+            (true, "closed", place) => {
+                close_stays(self, edge).await?;
+                if place == "main" {
+                    Closed { room, edge: edge.clone(), due_at: Some(due_at) }.execute(self).await?;
+                }
+            }
+            (true, ..) => {}
+            (false, ..) => {
+                let edges = edges_of(self, &edge.session_id, &edge.presence).await?;
+                let edges: Vec<_> = edges.into_iter().map(|row| row.edge(fqn)).collect();
+                let rows: Vec<_> = stays(&edges).iter().map(|stay| StayRow::new(stay, &room)).collect();
+                if !rows.is_empty() {
+                    UpsertStays(rows).execute(self).await?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    async fn open_stays(&mut self, room: &RoomKey) -> QueryResult<Vec<StayRow>> {
+        use jaas_stays::dsl;
+        let mut rows = dsl::jaas_stays
+            .filter(dsl::room.eq(&room.room).and(dsl::left_at.is_null()))
+            .select(StayRow::as_select())
+            .into_boxed();
+        if !room.tenant.is_empty() {
+            rows = rows.filter(dsl::tenant.eq(&room.tenant));
+        }
+        rows.load(self).await
+    }
+
+    async fn newest_sittings(&mut self, room: &RoomKey, limit: i64) -> QueryResult<Vec<SittingRow>> {
+        use jaas_sittings::dsl;
+        let mut rows = dsl::jaas_sittings
+            .filter(dsl::room.eq(&room.room))
+            .order((dsl::first_at.desc(), dsl::session_id.desc()))
+            .limit(limit)
+            .select(SittingRow::as_select())
+            .into_boxed();
+        if !room.tenant.is_empty() {
+            rows = rows.filter(dsl::tenant.eq(&room.tenant));
+        }
+        rows.load(self).await
+    }
+
+    async fn sittings(
+        &mut self,
+        room: &RoomKey,
+        (from, until): (i64, i64),
+        after: Option<(i64, String)>,
+        limit: i64,
+    ) -> QueryResult<Vec<SittingRow>> {
+        use jaas_sittings::dsl;
+        let mut rows = dsl::jaas_sittings
+            .filter(dsl::room.eq(&room.room).and(dsl::first_at.ge(from)).and(dsl::first_at.lt(until)))
+            .order((dsl::first_at, dsl::session_id))
+            .limit(limit)
+            .select(SittingRow::as_select())
+            .into_boxed();
+        if !room.tenant.is_empty() {
+            rows = rows.filter(dsl::tenant.eq(&room.tenant));
+        }
+        if let Some((at, session)) = after {
+            let later = dsl::first_at.eq(at).and(dsl::session_id.gt(session));
+            rows = rows.filter(dsl::first_at.gt(at).or(later));
+        }
+        rows.load(self).await
+    }
+
+    async fn sitting(&mut self, session: &str) -> QueryResult<Option<SittingRow>> {
+        let row = jaas_sittings::table.find(session).select(SittingRow::as_select());
+        row.get_result(self).await.optional()
+    }
+
+    async fn sittings_of(&mut self, sessions: &[String]) -> QueryResult<Vec<SittingRow>> {
+        let rows = jaas_sittings::table.filter(jaas_sittings::session_id.eq_any(sessions.to_vec()));
+        rows.select(SittingRow::as_select()).load(self).await
+    }
+
+    async fn stays(&mut self, session: &str) -> QueryResult<Vec<StayRow>> {
+        let rows = jaas_stays::table.filter(jaas_stays::session_id.eq(session));
+        rows.select(StayRow::as_select()).load(self).await
+    }
+
+    async fn stays_of_user(
+        &mut self,
+        user: &str,
+        (from, until): (i64, i64),
+        limit: i64,
+    ) -> QueryResult<Vec<StayRow>> {
+        use jaas_stays::dsl;
+        dsl::jaas_stays
+            .filter(dsl::user_id.eq(user).and(dsl::joined_at.ge(from)).and(dsl::joined_at.lt(until)))
+            .order(dsl::joined_at)
+            .limit(limit)
+            .select(StayRow::as_select())
+            .load(self)
+            .await
+    }
+
+    async fn erase(&mut self, session: &str) -> QueryResult<()> {
+        diesel::delete(jaas_stays::table.filter(jaas_stays::session_id.eq(session))).execute(self).await?;
+        diesel::delete(jaas_edges::table.filter(jaas_edges::session_id.eq(session))).execute(self).await?;
+        diesel::delete(jaas_sittings::table.find(session)).execute(self).await?;
+        Ok(())
+    }
+
+    async fn replace(&mut self, session: &str, edges: &[EdgeRow], fqn: &Fqn) -> QueryResult<i64> {
+        for some in edges.chunks(MANY) {
+            use jaas_edges::dsl;
+            let keys: Vec<&str> = some.iter().map(|edge| edge.event_key.as_str()).collect();
+            let old = dsl::jaas_edges.filter(dsl::session_id.eq(session).and(dsl::event_key.eq_any(keys)));
+            diesel::delete(old).execute(self).await?;
+        }
+        for edge in edges {
+            InsertEdge(edge.clone()).execute(self).await?;
+        }
+        let all = jaas_edges::table.filter(jaas_edges::session_id.eq(session));
+        let all: Vec<EdgeRow> = all.select(EdgeRow::as_select()).load(self).await?;
+        let room = RoomKey::of(fqn);
+        diesel::delete(jaas_stays::table.filter(jaas_stays::session_id.eq(session))).execute(self).await?;
+        let known: Vec<_> = all.iter().map(|row| row.clone().edge(fqn)).collect();
+        let rows: Vec<_> = stays(&known).iter().map(|stay| StayRow::new(stay, &room)).collect();
+        for some in rows.chunks(MANY) {
+            UpsertStays(some.to_vec()).execute(self).await?;
+        }
+        // When the sitting was announced, or is to be, stays as it is.
+        let mut rooms: Vec<&EdgeRow> =
+            all.iter().filter(|row| row.is_of_a_room() && row.place == "main").collect();
+        rooms.sort_by_key(|row| (row.happened_at, row.what != "opened"));
+        for edge in rooms {
+            let (room, edge) = (room.clone(), edge.clone());
+            if edge.what == "opened" {
+                Opened { room, edge }.execute(self).await?;
+            } else {
+                Closed { room, edge, due_at: None }.execute(self).await?;
+            }
+        }
+        Ok(all.len() as i64)
+    }
+
+    async fn count_edges(&mut self, session: &str) -> QueryResult<i64> {
+        jaas_edges::table.filter(jaas_edges::session_id.eq(session)).count().get_result(self).await
+    }
+
+    async fn due(&mut self, now: i64, limit: i64) -> QueryResult<Vec<String>> {
+        use jaas_sittings::dsl;
+        dsl::jaas_sittings
+            .filter(dsl::due_at.le(now))
+            .order(dsl::due_at)
+            .limit(limit)
+            .select(dsl::session_id)
+            .load(self)
+            .await
+    }
+
+    async fn take_due(&mut self, session: &str, now: i64) -> QueryResult<bool> {
+        use jaas_sittings::dsl;
+        let due = dsl::jaas_sittings.filter(dsl::session_id.eq(session).and(dsl::due_at.le(now)));
+        let taken = diesel::update(due).set((dsl::due_at.eq(None::<i64>), dsl::told_at.eq(now)));
+        Ok(taken.execute(self).await? > 0)
+    }
+
+    async fn postpone(&mut self, session: &str, now: i64, until: i64) -> QueryResult<()> {
+        use jaas_sittings::dsl;
+        let due = dsl::jaas_sittings.filter(dsl::session_id.eq(session).and(dsl::due_at.le(now)));
+        diesel::update(due).set(dsl::due_at.eq(until)).execute(self).await?;
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> QueryResult<()> {
+        Transactions::begin_transaction(self).await
+    }
+
+    async fn commit(&mut self) -> QueryResult<()> {
+        Transactions::commit_transaction(self).await
+    }
+
+    async fn rollback(&mut self) -> QueryResult<()> {
+        Transactions::rollback_transaction(self).await
+    }
+}
+
+/// The edges of a presence, and those of rooms.
+async fn edges_of(connection: &mut Connection, session: &str, presence: &str) -> QueryResult<Vec<EdgeRow>> {
+    use jaas_edges::dsl;
+    dsl::jaas_edges
+        .filter(dsl::session_id.eq(session).and(dsl::presence.eq(presence).or(dsl::presence.eq(""))))
+        .select(EdgeRow::as_select())
+        .load(connection)
+        .await
+}
+
+/// Ends the stays in a room that closed, as far as no leave is known and nothing ended them before: what
+/// [`stays`](jaas_core::meetings::stays) says of them.
+async fn close_stays(connection: &mut Connection, closed: &EdgeRow) -> QueryResult<()> {
+    use jaas_stays::dsl;
+    let at = closed.happened_at;
+    let still_open = dsl::left_at.is_null().or(dsl::estimated.eq(1).and(dsl::left_at.gt(at)));
+    let within = dsl::session_id.eq(&closed.session_id).and(dsl::joined_at.le(at));
+    let ended = (dsl::left_at.eq(at), dsl::estimated.eq(1));
+    if closed.place == "main" {
+        let open = dsl::jaas_stays.filter(within.and(still_open));
+        diesel::update(open).set(ended).execute(connection).await?;
+    } else {
+        let open = dsl::jaas_stays.filter(within.and(still_open).and(dsl::place.eq(&closed.place)));
+        diesel::update(open).set(ended).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Inserts an edge unless there is one of the same event.
+#[derive(QueryId)]
+struct InsertEdge(EdgeRow);
+
+impl QueryFragment<Backend> for InsertEdge {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        let (row, who) = (&self.0, &self.0.who);
+        out.push_sql(Backend::INSERT_NEW);
+        out.push_sql(
+            " INTO jaas_edges (session_id, event_key, happened_at, what, place, presence, via, reason, user_id, \
+             participant_id, jid, name, email, address) VALUES (",
+        );
+        out.push_bind_param::<Text, _>(&row.session_id)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Text, _>(&row.event_key)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&row.happened_at)?;
+        for text in [&row.what, &row.place, &row.presence, &who.via] {
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(text)?;
+        }
+        let optional =
+            [&who.reason, &who.user_id, &who.participant_id, &who.jid, &who.name, &who.email, &who.address];
+        for text in optional {
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Text>, _>(text)?;
+        }
+        out.push_sql(")");
+        out.push_sql(Backend::UNLESS_KNOWN);
+        Ok(())
+    }
+}
+
+/// Writes stays, whether they are known or not.
+struct UpsertStays(Vec<StayRow>);
+
+impl QueryId for UpsertStays {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl QueryFragment<Backend> for UpsertStays {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        const CHANGING: [&str; 10] = [
+            "left_at",
+            "estimated",
+            "reason",
+            "via",
+            "user_id",
+            "participant_id",
+            "jid",
+            "name",
+            "email",
+            "address",
+        ];
+        out.push_sql(
+            "INSERT INTO jaas_stays (session_id, presence, place, tenant, room, via, joined_at, left_at, estimated, reason, \
+             user_id, participant_id, jid, name, email, address) VALUES ",
+        );
+        for (index, row) in self.0.iter().enumerate() {
+            let who = &row.who;
+            out.push_sql(if index > 0 { ", (" } else { "(" });
+            for text in [&row.session_id, &row.presence, &row.place, &row.tenant, &row.room, &who.via] {
+                out.push_bind_param::<Text, _>(text)?;
+                out.push_sql(", ");
+            }
+            out.push_bind_param::<BigInt, _>(&row.joined_at)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<BigInt>, _>(&row.left_at)?;
+            out.push_sql(", ");
+            out.push_bind_param::<SmallInt, _>(&row.estimated)?;
+            let optional = [
+                &who.reason,
+                &who.user_id,
+                &who.participant_id,
+                &who.jid,
+                &who.name,
+                &who.email,
+                &who.address,
+            ];
+            for text in optional {
+                out.push_sql(", ");
+                out.push_bind_param::<Nullable<Text>, _>(text)?;
+            }
+            out.push_sql(")");
+        }
+        out.push_sql(&Backend::if_known("session_id, presence, place, joined_at"));
+        for (index, column) in CHANGING.iter().enumerate() {
+            out.push_sql(if index > 0 { ", " } else { " " });
+            out.push_sql(&format!("{column} = {}", Backend::given(column)));
+        }
+        Ok(())
+    }
+}
+
+/// The main room opened. A later opening than the last closing takes the end back.
+#[derive(QueryId)]
+struct Opened {
+    room: RoomKey,
+    edge: EdgeRow,
+}
+
+impl QueryFragment<Backend> for Opened {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        out.push_sql(
+            "INSERT INTO jaas_sittings (session_id, tenant, room, first_at, opened_at, last_opened_at) VALUES (",
+        );
+        sitting(&mut out, &self.room, &self.edge)?;
+        for _ in 0..2 {
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&self.edge.happened_at)?;
+        }
+        out.push_sql(")");
+        out.push_sql(&Backend::if_known("session_id"));
+        let (at, row) = (Backend::given("opened_at"), "jaas_sittings");
+        // MySQL sets one column after the other, so what depends on others comes before them.
+        out.push_sql(&format!(
+            " due_at = CASE WHEN {at} > {row}.ended_at THEN NULL ELSE {row}.due_at END, \
+             ended_at = CASE WHEN {at} > {row}.ended_at THEN NULL ELSE {row}.ended_at END, \
+             first_at = CASE WHEN {at} < {row}.first_at THEN {at} ELSE {row}.first_at END, \
+             opened_at = CASE WHEN {row}.opened_at <= {at} THEN {row}.opened_at ELSE {at} END, \
+             last_opened_at = CASE WHEN {row}.last_opened_at >= {at} THEN {row}.last_opened_at ELSE {at} END"
+        ));
+        Ok(())
+    }
+}
+
+/// The main room closed. That is the end, unless it opened later.
+#[derive(QueryId)]
+struct Closed {
+    room: RoomKey,
+    edge: EdgeRow,
+    /// When the end is to be announced; `None` leaves that as it is.
+    due_at: Option<i64>,
+}
+
+impl QueryFragment<Backend> for Closed {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        out.push_sql(
+            "INSERT INTO jaas_sittings (session_id, tenant, room, first_at, last_closed_at, ended_at, due_at) VALUES (",
+        );
+        sitting(&mut out, &self.room, &self.edge)?;
+        for _ in 0..2 {
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&self.edge.happened_at)?;
+        }
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<BigInt>, _>(&self.due_at)?;
+        out.push_sql(")");
+        out.push_sql(&Backend::if_known("session_id"));
+        let (at, due, row) = (Backend::given("last_closed_at"), Backend::given("due_at"), "jaas_sittings");
+        let is_last = format!(
+            "COALESCE({row}.last_closed_at, {at}) <= {at} AND COALESCE({row}.last_opened_at, {at}) <= {at}"
+        );
+        out.push_sql(&format!(
+            " due_at = CASE WHEN {row}.told_at IS NULL AND {is_last} THEN COALESCE({due}, {row}.due_at) ELSE {row}.due_at END, \
+             ended_at = CASE WHEN {is_last} THEN {at} ELSE {row}.ended_at END, \
+             first_at = CASE WHEN {at} < {row}.first_at THEN {at} ELSE {row}.first_at END, \
+             last_closed_at = CASE WHEN {row}.last_closed_at >= {at} THEN {row}.last_closed_at ELSE {at} END"
+        ));
+        Ok(())
+    }
+}
+
+fn sitting<'b>(out: &mut AstPass<'_, 'b, Backend>, room: &'b RoomKey, edge: &'b EdgeRow) -> QueryResult<()> {
+    for text in [&edge.session_id, &room.tenant, &room.room] {
+        out.push_bind_param::<Text, _>(text)?;
+        out.push_sql(", ");
+    }
+    out.push_bind_param::<BigInt, _>(&edge.happened_at)
+}

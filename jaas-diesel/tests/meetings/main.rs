@@ -1,0 +1,10 @@
+//! The tables of meetings on the three databases.
+#![cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#![allow(missing_docs, clippy::expect_used, clippy::panic)]
+
+mod announcing;
+mod asking;
+mod seeded;
+#[path = "../support/server.rs"]
+mod server;
+mod world;
