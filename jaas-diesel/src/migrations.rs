@@ -35,7 +35,10 @@ impl Script {
 /// The migrations of one database, from its folder in `migrations/`, in order.
 macro_rules! scripts {
     ($database:literal) => {
-        &[$crate::migrations::script!($database, "2026-11-28-000001", "jaas")]
+        &[
+            $crate::migrations::script!($database, "2026-11-28-000001", "jaas"),
+            $crate::migrations::script!($database, "2026-11-28-000002", "artifacts"),
+        ]
     };
 }
 pub(crate) use scripts;
