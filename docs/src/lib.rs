@@ -21,6 +21,10 @@ struct Handlers;
 struct Transactions;
 
 #[cfg(doctest)]
+#[doc = include_str!("../archive.md")]
+struct Archive;
+
+#[cfg(doctest)]
 #[doc = include_str!("../ordering.md")]
 struct Ordering;
 

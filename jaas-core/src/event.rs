@@ -302,6 +302,15 @@ macro_rules! define_events {
                 }
             }
 
+            /// Passes on each link in the payload, with the wire name of its field.
+            #[cfg(feature = "archive")]
+            pub(crate) fn links(&self, found: &mut dyn FnMut(&'static str, &str)) {
+                match self {
+                    $(Self::$Event(payload) => payload.links("data", found),)*
+                    Self::Unknown(_) => {}
+                }
+            }
+
             /// The kind of this event; also [`EventKind::Unknown`] for a known type whose data did not decode.
             pub fn kind(&self) -> EventKind {
                 match self {

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "archive")]
+pub mod archive;
 mod attempt;
 mod auth;
 mod background;
@@ -15,6 +17,7 @@ mod envelope;
 #[macro_use] // The tables of fields, for the docs of the handler methods.
 pub mod event;
 mod file_name;
+pub mod files;
 mod generations;
 mod handler;
 mod handlers;

@@ -115,6 +115,11 @@ impl crate::lenient::Write for Link {
     fn write(&self) -> Option<serde_json::Value> {
         Some(self.expose().into())
     }
+
+    #[cfg(feature = "archive")]
+    fn links(&self, name: &'static str, found: &mut dyn FnMut(&'static str, &str)) {
+        found(name, self.expose());
+    }
 }
 
 impl From<&str> for Link {

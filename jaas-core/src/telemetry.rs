@@ -25,6 +25,11 @@ pub(crate) use self::metrics::{
     SETTINGS_RECORDS_LOST, SETTINGS_SECONDS, SIGNATURE_AGE_SECONDS, UNDECODED_FIELDS, UNKNOWN_EVENTS,
     WAIT_SECONDS,
 };
+#[cfg(feature = "archive")]
+pub(crate) use self::metrics::{
+    ARTIFACT_BYTES, ARTIFACT_DEADLINE_SECONDS, ARTIFACT_LEFT_SECONDS, ARTIFACT_SECONDS, ARTIFACTS,
+    ARTIFACTS_OPEN,
+};
 pub use self::metrics::{METRICS, Metric, MetricKind, MetricLabel, describe_metrics};
 pub use self::spans::{SPANS, SpanInfo, target};
 pub(crate) use self::spans::{name, trace_id};

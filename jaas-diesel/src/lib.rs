@@ -3,6 +3,10 @@
 // The files in `shared` are modules of each backend on purpose: one text, compiled for each connection type.
 #![allow(clippy::duplicate_mod)]
 
+#[cfg(all(feature = "archive", any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+mod artifacts;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod ending;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod error;
 #[cfg(any(feature = "postgres", feature = "mysql"))]

@@ -6,6 +6,9 @@
 mod accept;
 #[path = "shared/admin.rs"]
 mod admin;
+#[cfg(feature = "archive")]
+#[path = "shared/artifacts.rs"]
+mod artifacts;
 mod complete;
 #[path = "shared/counts.rs"]
 mod counts;

@@ -130,13 +130,43 @@ diesel::table! {
 }
 
 diesel::table! {
+    jaas_artifacts (id) {
+        id -> BigInt,
+        event_id -> BigInt,
+        slot -> Text,
+        kind -> Text,
+        session_id -> Nullable<Text>,
+        deadline -> BigInt,
+        phase -> SmallInt,
+        outcome -> Nullable<Text>,
+        due_at -> BigInt,
+        risk_at -> Nullable<BigInt>,
+        failures -> Integer,
+        fence -> BigInt,
+        worker -> Nullable<Text>,
+        object -> Nullable<Text>,
+        bytes -> Nullable<BigInt>,
+        sha256 -> Nullable<Binary>,
+        why -> Nullable<Text>,
+        error -> Nullable<Text>,
+        settled_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     jaas_migrations (version) {
         version -> Text,
         applied_at -> BigInt,
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(jaas_events, jaas_conflicts, jaas_attempts, jaas_queues);
+diesel::allow_tables_to_appear_in_same_query!(
+    jaas_events,
+    jaas_artifacts,
+    jaas_conflicts,
+    jaas_attempts,
+    jaas_queues
+);
 
 diesel::define_sql_function! {
     /// The number of bytes.

@@ -7,6 +7,9 @@
 mod accept;
 #[path = "shared/admin.rs"]
 mod admin;
+#[cfg(feature = "archive")]
+#[path = "shared/artifacts.rs"]
+mod artifacts;
 mod calls;
 mod checkpoint;
 mod connection;

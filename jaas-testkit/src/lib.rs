@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "archive")]
+pub mod archive;
 mod clock;
 pub mod conformance;
 pub mod doctor;

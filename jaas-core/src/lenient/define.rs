@@ -47,6 +47,13 @@ macro_rules! payload {
                 })*
                 $($($crate::lenient::WriteFields::write_fields(&self.$flat, into);)*)?
             }
+
+            #[cfg(feature = "archive")]
+            fn links_within(&self, found: &mut dyn FnMut(&'static str, &str)) {
+                $($crate::lenient::Write::links(&self.$field, $wire, found);)*
+                $($($crate::lenient::WriteFields::links_within(&self.$flat, found);)*)?
+                let _ = found;
+            }
         }
 
         impl $crate::lenient::Write for $Name {
@@ -54,6 +61,11 @@ macro_rules! payload {
                 let mut fields = serde_json::Map::new();
                 $crate::lenient::WriteFields::write_fields(self, &mut fields);
                 Some(fields.into())
+            }
+
+            #[cfg(feature = "archive")]
+            fn links(&self, _: &'static str, found: &mut dyn FnMut(&'static str, &str)) {
+                $crate::lenient::WriteFields::links_within(self, found);
             }
         }
 

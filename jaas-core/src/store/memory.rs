@@ -1,5 +1,9 @@
 //! The reference store.
 
+#[cfg(feature = "archive")]
+mod artifact_rows;
+#[cfg(feature = "archive")]
+mod artifacts;
 mod intake;
 mod queues;
 mod rows;
@@ -413,6 +417,8 @@ impl EventAdmin for MemoryStore {
             row.event.body = Vec::new().into();
             row.event.trace = row.event.trace.as_ref().map(TraceContext::without_tracestate);
             row.event.erased_at = Some(now);
+            #[cfg(feature = "archive")]
+            rows.artifacts.end(*id, now);
             for attempt in rows.attempts.iter_mut().filter(|attempt| attempt.event == *id) {
                 attempt.error = None;
             }

@@ -250,6 +250,36 @@ define! {
     Counter SETTINGS_RECORDS_LOST "jaas_settings_records_lost_total" in Count {
         reason: "`queue_full`, `closed`, `not_written`",
     } "Records of settings answers that were not kept.";
+
+    Counter ARTIFACTS "jaas_artifacts_total" in Count {
+        kind: "`recording`, `video_segment`, `transcription`, `chat`, `screen_sharing`, `screen_sharing_pages`, `document`, \
+               `rtcstats`, `other`",
+        outcome: "`stored`; `at_risk`, which another outcome follows; lost: `expired`, `gone`, `refused`",
+    } "Files behind links, by what the application was told of them. With the feature `archive`, like those that follow.";
+
+    Histogram ARTIFACT_SECONDS "jaas_artifact_seconds" in Seconds [
+        0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
+    ] {
+        kind: "as in `jaas_artifacts_total`",
+        outcome: "`fetched`, `failed`, `gone`, `refused`, `not_allowed`, `sink_failed`, `cut`",
+    } "Tries to fetch a file.";
+
+    Counter ARTIFACT_BYTES "jaas_artifact_bytes_total" in Bytes {
+        kind: "as in `jaas_artifacts_total`",
+    } "Bytes of the files that are in the sink.";
+
+    Histogram ARTIFACT_LEFT_SECONDS "jaas_artifact_left_seconds" in Seconds [
+        60.0, 300.0, 900.0, 3600.0, 7200.0, 14_400.0, 21_600.0, 43_200.0, 64_800.0, 79_200.0, 86_400.0, 172_800.0,
+    ] {
+        kind: "as in `jaas_artifacts_total`",
+    } "How long the link would still have lived when its file was stored.";
+
+    Gauge ARTIFACTS_OPEN "jaas_artifacts_open" in Count {
+    } "Files that wait to be fetched or are being fetched. Set by the archiver.";
+
+    Gauge ARTIFACT_DEADLINE_SECONDS "jaas_artifact_deadline_seconds" in Seconds {
+    } "How long the first link that is not fetched still lives; negative when it has died; 48 h when nothing waits. Set by the \
+       archiver.";
 }
 
 #[cfg(test)]

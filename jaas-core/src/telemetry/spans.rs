@@ -10,6 +10,8 @@ pub mod target {
     pub const DELIVERY: &str = "jaas::delivery";
     /// From a claim to the settled event; in [`Direct`](crate::Direct) too.
     pub const WORK: &str = "jaas::work";
+    /// Fetching the files that events link to: the feature `archive`.
+    pub const ARCHIVE: &str = "jaas::archive";
     /// Questions about the settings of meetings, and their answers.
     pub const SETTINGS: &str = "jaas::settings";
     /// Stores: what they warn of, purging and watching them.
@@ -26,6 +28,7 @@ pub(crate) mod name {
     pub(crate) const CLAIM: &str = "jaas.claim";
     pub(crate) const EVENT: &str = "jaas.event";
     pub(crate) const HANDLE: &str = "jaas.handle";
+    pub(crate) const ARTIFACT: &str = "jaas.artifact";
 }
 
 /// A span as it is opened.
@@ -113,6 +116,23 @@ pub static SPANS: &[SpanInfo] = &[
             ("handler", "name of the handler"),
             ("mode", "`plain`, `transactional`, or `rehearsed`"),
             ("outcome", "`done`, `ignored`, `retry`, `permanent`, `timed_out`, `panicked`"),
+        ],
+    },
+    SpanInfo {
+        name: name::ARTIFACT,
+        parent: None,
+        level: Level::INFO,
+        target: target::ARCHIVE,
+        help: "One try to fetch a file that an event links to, from its claim to its recorded end.",
+        fields: &[
+            ("artifact", "the artifact's row"),
+            ("event", "the row of its event"),
+            ENDPOINT,
+            ("artifact_kind", "what it is, as in the label `kind` of `jaas_artifacts_total`"),
+            ("attempt", "which try this is, from 1"),
+            ("worker", "name of the archiver"),
+            ("fence", "number of the claim"),
+            TRACE_ID,
         ],
     },
 ];

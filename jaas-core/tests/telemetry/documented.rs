@@ -29,6 +29,7 @@ fn assert_fresh(page: &str, region: &str, expected: &str) {
 fn unit(metric: &Metric) -> &'static str {
     match metric.unit {
         metrics::Unit::Seconds => "s",
+        metrics::Unit::Bytes => "B",
         metrics::Unit::Count => "1",
         other => panic!("{other:?} has no short name here"),
     }

@@ -1,6 +1,7 @@
 //! Metrics, spans and traces: that they are what their tables say.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod archived;
 mod documented;
 mod injection;
 mod lost_body;

@@ -16,6 +16,7 @@ use metrics_util::MetricKind as Emitted;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio::time::sleep;
 
+use crate::archived::archived;
 use crate::world::{AsTold, NOW, deliver, handlers, receiver, worker};
 
 /// The metrics under a name.
@@ -82,6 +83,7 @@ async fn what_is_emitted_is_the_table_with_its_kinds_units_and_labels() {
     in_the_inbox(&store).await;
     directly().await;
     questions().await;
+    archived().await;
     let monitor = Monitor::new(store.clone()).spawn().expect("spawned");
     let later = NOW.saturating_add(Duration::from_secs(400 * 24 * 60 * 60));
     let retention = Retention::builder(Tolerance::default()).build().expect("sound");
@@ -207,6 +209,12 @@ fn values(emission: &Emission) {
         ("jaas_settings_seconds main provider", 1),
         ("jaas_settings_credentials_total main signature accepted", 1),
         ("jaas_settings_records_lost_total not_written", 1),
+        ("jaas_artifacts_total recording stored", 1),
+        ("jaas_artifacts_total chat gone", 1),
+        ("jaas_artifact_seconds recording fetched", 1),
+        ("jaas_artifact_seconds chat gone", 1),
+        ("jaas_artifact_bytes_total recording", 6),
+        ("jaas_artifact_left_seconds recording", 1),
         ("jaas_purged_total quarantined", 1),
         ("jaas_purged_total conflicts", 0),
     ] {

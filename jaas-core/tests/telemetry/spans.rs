@@ -11,6 +11,7 @@ use jaas_testkit::event;
 use tokio::time::sleep;
 use tracing::Level;
 
+use crate::archived::archived;
 use crate::lines::{Lines, Opened};
 use crate::world::{AsTold, TRACE_ID, deliver, handlers, receiver, worker};
 
@@ -50,6 +51,7 @@ async fn what_is_opened_is_the_table_with_its_levels_targets_fields_and_parents(
         let direct = Direct::builder(handlers(AsTold::default())).build().expect("good");
         let receiver = receiver(direct).build().expect("good");
         deliver(&receiver, event::room_created().key("done-2").body()).await;
+        archived().await;
     }
     let spans = lines.spans();
     let ours: Vec<_> = spans.iter().filter(|span| span.metadata.target().starts_with("jaas")).collect();
@@ -177,7 +179,8 @@ async fn an_unauthentic_delivery_has_no_key_and_settings_have_their_reply() {
 #[tokio::test(start_paused = true)]
 async fn every_line_has_one_of_the_targets_and_those_about_one_event_are_for_debugging() {
     let lines = stored_and_handled("done-1").await;
-    let targets = [target::DELIVERY, target::WORK, target::SETTINGS, target::STORE, target::HTTP];
+    let targets =
+        [target::ARCHIVE, target::DELIVERY, target::WORK, target::SETTINGS, target::STORE, target::HTTP];
     let lines = lines.lines();
     assert!(lines.len() > 3, "{lines:?}");
     for line in lines.iter().filter(|line| line.target != "app") {

@@ -13,6 +13,7 @@ use jaas_core::{HandlerResult, SessionId, Timestamp};
 
 use super::queries::{lookup, purge, quarantine, repair, stats};
 use super::{Store, asked};
+use crate::ending::Ending;
 use crate::rows::{changed, page_of};
 
 #[async_trait]
@@ -107,7 +108,7 @@ impl EventAdmin for Store {
     }
 
     async fn rehearse(&self, work: TxWork<Self::Tx>) -> Result<HandlerResult, StoreError> {
-        self.shared.in_transaction(None, work).await.map(|(result, _)| result)
+        self.shared.in_transaction(Ending::RollBack, work).await.map(|(result, _)| result)
     }
 
     async fn reveal(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use super::queries::{claim, ping, settle};
 use super::{Connection, Store, asked};
+use crate::ending::Ending;
 use crate::rows::{NewEvent, NewQuarantined, Success};
 
 #[async_trait]
@@ -59,7 +60,7 @@ impl EventStore for Store {
         now: Timestamp,
         work: TxWork<Connection>,
     ) -> Result<(HandlerResult, Option<Claim>), StoreError> {
-        self.shared.in_transaction(Some((lease, step.clone(), self.shared.now(now))), work).await
+        self.shared.in_transaction(Ending::Complete(lease, step.clone(), self.shared.now(now)), work).await
     }
 
     async fn complete(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use diesel::{QueryResult, SqliteConnection};
 use jaas_core::Timestamp;
-use jaas_core::store::{Accepted, Claim, ClaimRequest, HandOver, Lease, Step, StoreError, TxWork};
+use jaas_core::store::{Accepted, Claim, ClaimRequest, HandOver, StoreError, TxWork};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{oneshot, watch};
 
@@ -16,6 +16,7 @@ use super::dialect::polled;
 use super::queries::{accept, claim, settle};
 use super::transaction::Ran;
 use super::writer::{Claimed, Command, Wake, Writer};
+use crate::ending::Ending;
 use crate::error::{closed, not_in_time, unavailable};
 use crate::now::Now;
 use crate::rows::{NewEvent, NewQuarantined, Success};
@@ -172,14 +173,14 @@ impl Shared {
         .await
     }
 
-    /// Runs work in a transaction, and completes the step with the same commit. Without a step, the transaction is rolled back.
+    /// Runs work in a transaction, which ends like this if the work succeeds, and is rolled back if not.
     pub(super) async fn in_transaction(
         &self,
-        completing: Option<(Lease, Step, Now)>,
+        ending: Ending,
         work: TxWork<Connection>,
     ) -> Result<Ran, StoreError> {
         const OPERATION: &str = "run a handler in a transaction";
-        let (command, result) = Command::run(completing, work);
+        let (command, result) = Command::run(ending, work);
         self.limited(OPERATION, self.writer.send(command)).await?;
         done(OPERATION, result).await
     }

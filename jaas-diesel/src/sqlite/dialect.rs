@@ -100,6 +100,25 @@ macro_rules! locked {
     };
 }
 
+/// The same, of those that another claim has not locked.
+#[cfg(feature = "archive")]
+macro_rules! locked_unless_taken {
+    ($query:expr) => {
+        $query
+    };
+}
+
+/// Runs a query in the transaction of a handler. What it needs is moved.
+#[cfg(feature = "archive")]
+macro_rules! within {
+    ($tx:expr, $connection:ident => $query:expr) => {
+        $tx.spawn_blocking(move |$connection| $crate::sqlite::dialect::polled($query)).await
+    };
+}
+
+#[cfg(feature = "archive")]
+pub(super) use {locked_unless_taken, within};
+
 /// The unique columns by which an insert finds an existing row.
 macro_rules! conflict_target {
     ($($column:expr),*) => {

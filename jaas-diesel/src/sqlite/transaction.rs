@@ -3,20 +3,19 @@
 use diesel::SqliteConnection;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection as _, TransactionManager as _};
 use jaas_core::HandlerResult;
-use jaas_core::store::{Claim, Lease, Step, StoreError, TxWork};
+use jaas_core::store::{Claim, StoreError, TxWork};
 use tokio::sync::oneshot;
 
 use super::Connection;
 use super::dialect::polled;
 use super::queries::settle;
+use crate::ending::Ending;
 use crate::error::{not_committed, transaction_ended, unavailable};
-use crate::now::Now;
 use crate::rows::Success;
 
 /// A handler to run in a transaction.
 pub(super) struct Run {
-    /// The step to complete with the same commit; without it, the transaction is rolled back.
-    pub(super) completing: Option<(Lease, Step, Now)>,
+    pub(super) ending: Ending,
     pub(super) work: TxWork<Connection>,
     pub(super) caller: oneshot::Sender<Result<Ran, StoreError>>,
 }
@@ -28,7 +27,7 @@ impl Run {
     /// Runs the handler and sends the result to the caller. Returns the connection, unless it may still be in a transaction.
     pub(super) async fn in_transaction(self, mut connection: Connection) -> Option<Connection> {
         const OPERATION: &str = "run a handler in a transaction";
-        let Self { completing, work, mut caller } = self;
+        let Self { ending, work, mut caller } = self;
         let begun = connection
             .spawn_blocking(|connection| {
                 AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")?;
@@ -44,8 +43,8 @@ impl Run {
             // The worker has cut the handler off. The connection is dropped, and SQLite rolls back.
             () = caller.closed() => return None,
         };
-        let (result, back) = match (result, completing) {
-            (Ok(handled), Some((lease, step, now))) => {
+        let (result, back) = match (result, ending) {
+            (Ok(handled), Ending::Complete(lease, step, now)) => {
                 let success = Success::new(lease, &step, &handled);
                 let completed = connection
                     .spawn_blocking(move |connection| {
@@ -61,6 +60,21 @@ impl Run {
                     .await;
                 match completed {
                     Ok(Ok(next)) => (Ok((Ok(handled), next)), Some(connection)),
+                    Ok(Err(refused)) => (Err(refused), rolled_back(connection).await),
+                    Err(error) => (Err(not_committed(OPERATION, error)), None),
+                }
+            }
+            (Ok(handled), Ending::Commit) => {
+                let committed = connection
+                    .spawn_blocking(|connection| {
+                        if let Err(error) = still_ours(connection) {
+                            return Ok(Err(error));
+                        }
+                        AnsiTransactionManager::commit_transaction(connection).map(Ok)
+                    })
+                    .await;
+                match committed {
+                    Ok(Ok(())) => (Ok((Ok(handled), None)), Some(connection)),
                     Ok(Err(refused)) => (Err(refused), rolled_back(connection).await),
                     Err(error) => (Err(not_committed(OPERATION, error)), None),
                 }

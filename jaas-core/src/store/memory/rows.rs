@@ -29,6 +29,8 @@ pub(super) struct Rows {
     pub(super) attempts: Vec<Attempt>,
     pub(super) audit: Vec<AuditEntry>,
     pub(super) settings: Vec<SettingsRecord>,
+    #[cfg(feature = "archive")]
+    pub(super) artifacts: super::artifact_rows::Artifacts,
 }
 
 #[derive(Debug)]
@@ -443,6 +445,9 @@ impl Rows {
     pub(super) fn expired(&self, state: EventState, retention: &Retention, now: Timestamp) -> Vec<RowId> {
         let keep = retention.events(state);
         let mut rows: Vec<_> = self.events.values().filter(|row| row.event.state == state).collect();
+        // Its link is in its body.
+        #[cfg(feature = "archive")]
+        rows.retain(|row| !self.artifacts.wait_for(row.event.id));
         rows.sort_by_key(|row| (row.event.settled_at, row.event.id));
         let surplus = surplus(rows.len(), keep);
         let old = |row: &Row| older(row.event.settled_at, keep, now);
@@ -456,6 +461,8 @@ impl Rows {
         let key = key(&row.event.endpoint, row.event.idempotency_key.as_str());
         self.conflicts.retain(|conflict| !conflict.is_of(&key.0, &key.1));
         self.attempts.retain(|attempt| attempt.event != event);
+        #[cfg(feature = "archive")]
+        self.artifacts.remove(event);
         self.by_key.remove(&key);
     }
 }

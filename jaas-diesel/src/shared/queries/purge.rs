@@ -3,6 +3,7 @@
 //! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `dialect`
 //! and `counts` are the backend's modules of these names.
 
+use diesel::dsl::{exists, not};
 use diesel::prelude::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, QueryResult};
 use jaas_core::Timestamp;
 use jaas_core::store::{EventState, Keep, Purged, Retention};
@@ -11,7 +12,9 @@ use super::super::counts::{CONFLICT, QUARANTINED, count, rows_of};
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically, locked};
 use super::repair::conflicts_of;
 use crate::rows::slot;
-use crate::schema::{jaas_attempts, jaas_conflicts, jaas_events, jaas_quarantine, jaas_settings_records};
+use crate::schema::{
+    jaas_artifacts, jaas_attempts, jaas_conflicts, jaas_events, jaas_quarantine, jaas_settings_records,
+};
 
 /// The rows of a table, at most `limit`, that are older than the age to keep, or the oldest beyond the count to keep. `$time`
 /// is the column with their age, `$rows` how many there are.
@@ -45,6 +48,17 @@ macro_rules! expired {
     }};
 }
 
+/// Whether an artifact of an event waits to be fetched, or is being fetched: its link is in the event's body.
+macro_rules! has_open_artifact {
+    () => {
+        exists(
+            jaas_artifacts::table
+                .filter(jaas_artifacts::event_id.eq(jaas_events::id))
+                .filter(jaas_artifacts::outcome.is_null()),
+        )
+    };
+}
+
 /// Deletes at most `limit` rows of each kind that the retention does not keep.
 pub(in super::super) async fn purge(
     connection: &mut Connection,
@@ -72,6 +86,8 @@ pub(in super::super) async fn purge(
             let conflicts_gone = diesel::delete(conflicts).execute(connection).await? as i64;
             let attempts = jaas_attempts::table.filter(jaas_attempts::event_id.eq_any(&expired));
             diesel::delete(attempts).execute(connection).await?;
+            let artifacts = jaas_artifacts::table.filter(jaas_artifacts::event_id.eq_any(&expired));
+            diesel::delete(artifacts).execute(connection).await?;
             let events = jaas_events::table.filter(jaas_events::id.eq_any(&expired));
             diesel::delete(events).execute(connection).await?;
             let mut gone = SETTLED_STATES
@@ -179,6 +195,7 @@ async fn expired_events(
             .filter(dsl::state.eq(state.as_str()))
             .filter(dsl::settled_at.lt(now.saturating_sub(age).as_millis()))
             .filter(dsl::received_at.lt(forgettable))
+            .filter(not(has_open_artifact!()))
             .order((dsl::state, dsl::settled_at, dsl::id))
             .limit(limit)
             .select(dsl::id)
@@ -192,6 +209,7 @@ async fn expired_events(
         if surplus > 0 {
             let oldest: Vec<(i64, i64)> = dsl::jaas_events
                 .filter(dsl::state.eq(state.as_str()).and(dsl::settled_at.is_not_null()))
+                .filter(not(has_open_artifact!()))
                 .order((dsl::state, dsl::settled_at, dsl::id))
                 .limit(surplus.min(left.saturating_add(expired)))
                 .select((dsl::id, dsl::received_at))

@@ -20,7 +20,9 @@ use super::settle::{Freed, go_on};
 use super::{DEAD, DISCARDED, DONE, IGNORED, WAITING, after, one_more, state_is};
 use crate::now::Now;
 use crate::rows::{Arrival, NewAudit, QueueRow, earliest, indexed, ordering_key_of, slot, state, text};
-use crate::schema::{self, jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_queues};
+use crate::schema::{
+    self, jaas_artifacts, jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_queues,
+};
 
 /// The length of a `traceparent` of version 00, with which a stored trace context begins.
 const TRACEPARENT_LENGTH: i32 = 55;
@@ -306,6 +308,18 @@ pub(in super::super) async fn erase_session(
             .await?;
         diesel::update(jaas_attempts::table.filter(jaas_attempts::event_id.eq_any(&ids)))
             .set(jaas_attempts::error.eq(None::<String>))
+            .execute(connection)
+            .await?;
+        let open = jaas_artifacts::event_id.eq_any(&ids).and(jaas_artifacts::outcome.is_null());
+        diesel::update(jaas_artifacts::table.filter(open))
+            .set((
+                jaas_artifacts::phase.eq(3), // settled
+                jaas_artifacts::outcome.eq("ended"),
+                jaas_artifacts::settled_at.eq(now.nullable()),
+                jaas_artifacts::risk_at.eq(None::<i64>),
+                jaas_artifacts::why.eq(None::<String>),
+                jaas_artifacts::error.eq(None::<String>),
+            ))
             .execute(connection)
             .await?;
         record_audit(connection, &ids, AuditAction::Erased, audit, now).await?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use diesel::QueryResult;
 use diesel_async::pooled_connection::bb8::PooledConnection;
-use jaas_core::store::{Lease, Step, StoreError, TxWork};
+use jaas_core::store::{StoreError, TxWork};
 use tokio::sync::oneshot;
 use tokio::time;
 
@@ -17,8 +17,8 @@ use super::super::dialect::{self, Connection};
 use super::lending::{Lent, lend};
 use super::transaction::{self, Ran, Run};
 use super::{Shared, TRIES};
+use crate::ending::Ending;
 use crate::error::{closed, not_in_time, unavailable};
-use crate::now::Now;
 
 /// Work on a connection that can be tried again.
 pub(in super::super) type Work<T> = Box<
@@ -62,10 +62,10 @@ impl Shared {
         task.await.map_err(|error| unavailable(operation, error))?
     }
 
-    /// Runs work in a transaction, and completes the step with the same commit. Without a step, the transaction is rolled back.
+    /// Runs work in a transaction, which ends like this if the work succeeds, and is rolled back if not.
     pub(in super::super) async fn in_transaction(
         self: &Arc<Self>,
-        completing: Option<(Lease, Step, Now)>,
+        ending: Ending,
         work: TxWork<Connection>,
     ) -> Result<Ran, StoreError> {
         const OPERATION: &str = transaction::OPERATION;
@@ -73,7 +73,7 @@ impl Shared {
             return Err(closed(OPERATION));
         }
         let (caller, ran) = oneshot::channel();
-        let run = Run { completing, work, caller };
+        let run = Run { ending, work, caller };
         let shared = self.clone();
         // In a task: cut off with the caller, a statement would leave its reply unread on the connection.
         self.tasks.spawn(async move {

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use diesel_async::{AsyncConnection, SimpleAsyncConnection as _, TransactionManager as _};
 use jaas_core::HandlerResult;
-use jaas_core::store::{Claim, Lease, Step, StoreError, TxWork};
+use jaas_core::store::{Claim, StoreError, TxWork};
 use tokio::sync::oneshot;
 use tokio::time;
 
 use super::super::complete;
 use super::super::dialect::{self, Connection};
+use crate::ending::Ending;
 use crate::error::{not_committed, not_in_time, transaction_ended, unavailable};
 use crate::now::Now;
 use crate::rows::Success;
@@ -27,8 +28,7 @@ pub(in super::super) type Ran = (HandlerResult, Option<Claim>);
 
 /// A handler to run in a transaction.
 pub(super) struct Run {
-    /// The step to complete with the same commit; without it, the transaction is rolled back.
-    pub(super) completing: Option<(Lease, Step, Now)>,
+    pub(super) ending: Ending,
     pub(super) work: TxWork<Connection>,
     pub(super) caller: oneshot::Sender<Result<Ran, StoreError>>,
 }
@@ -37,7 +37,7 @@ impl Run {
     /// Runs the work and completes the step, together or not at all.
     pub(super) async fn on(self, mut lent: impl DerefMut<Target = Connection>, timeout: Duration) {
         let connection: &mut Connection = &mut lent;
-        let Self { completing, work, mut caller } = self;
+        let Self { ending, work, mut caller } = self;
         if caller.is_closed() {
             return;
         }
@@ -55,8 +55,8 @@ impl Run {
             // database rolls back.
             () = caller.closed() => return,
         };
-        let result = match (handled, completing) {
-            (Ok(handled), Some((lease, step, now))) => {
+        let result = match (handled, ending) {
+            (Ok(handled), Ending::Complete(lease, step, now)) => {
                 let success = Success::new(lease, &step, &handled);
                 match time::timeout(timeout, complete(connection, &success, now)).await {
                     Ok(Ok(next)) => Ok((Ok(handled), next)),
@@ -67,7 +67,15 @@ impl Run {
                     Err(elapsed) => Err(late(elapsed)),
                 }
             }
-            (Ok(handled), None) => {
+            (Ok(handled), Ending::Commit) => match time::timeout(timeout, commit(connection)).await {
+                Ok(Ok(())) => Ok((Ok(handled), None)),
+                Ok(Err(error)) => {
+                    rolled_back(connection, timeout).await;
+                    Err(error)
+                }
+                Err(elapsed) => Err(late(elapsed)),
+            },
+            (Ok(handled), Ending::RollBack) => {
                 rolled_back(connection, timeout).await;
                 Ok((Ok(handled), None))
             }
@@ -98,6 +106,11 @@ async fn complete(
     let next = complete::complete(connection, success, now).await.map_err(failed)??;
     Transactions::commit_transaction(connection).await.map_err(failed)?;
     Ok(next)
+}
+
+async fn commit(connection: &mut Connection) -> Result<(), StoreError> {
+    still_ours(connection).await?;
+    Transactions::commit_transaction(connection).await.map_err(|error| not_committed(OPERATION, error))
 }
 
 async fn begin(connection: &mut Connection) -> diesel::QueryResult<()> {

@@ -2,15 +2,15 @@
 
 use diesel::{QueryResult, SqliteConnection};
 use jaas_core::store::tools::DeadLettered;
-use jaas_core::store::{Accepted, Claim, Lease, Step, StoreError, TxWork};
+use jaas_core::store::{Accepted, Claim, Lease, StoreError, TxWork};
 use tokio::sync::oneshot;
 
 use super::super::Connection;
 use super::super::dialect::polled;
 use super::super::queries::accept::accept;
 use super::super::transaction::{Ran, Run};
+use crate::ending::Ending;
 use crate::error::{closed, unavailable};
-use crate::now::Now;
 use crate::rows::NewEvent;
 
 /// A command for the writing thread.
@@ -76,11 +76,11 @@ impl Command {
     }
 
     pub(in super::super) fn run(
-        completing: Option<(Lease, Step, Now)>,
+        ending: Ending,
         work: TxWork<Connection>,
     ) -> (Self, oneshot::Receiver<Result<Ran, StoreError>>) {
         let (caller, result) = oneshot::channel();
-        (Self::Run(Box::new(Run { completing, work, caller })), result)
+        (Self::Run(Box::new(Run { ending, work, caller })), result)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod completions;
 mod failure;
+mod files;
 mod fixtures;
 mod options;
 mod output;
@@ -36,6 +37,7 @@ struct Cli {
 enum Command {
     Send(send::Send),
     Simulate(simulate::Simulate),
+    Files(files::Files),
     Settings(settings::Settings),
     Verify(verify::Verify),
     Fixtures(fixtures::Fixtures),
@@ -85,6 +87,7 @@ fn run(command: Command, output: &Output) -> Result<(), Failure> {
     match command {
         Command::Send(send) => wait_for(send.run(output)),
         Command::Simulate(simulate) => wait_for(simulate.run(output)),
+        Command::Files(files) => wait_for(files.run(output)),
         Command::Settings(settings) => wait_for(settings.run(output)),
         Command::Verify(verify) => verify.run(output),
         Command::Fixtures(fixtures) => fixtures.run(output),

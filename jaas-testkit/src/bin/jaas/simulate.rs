@@ -1,6 +1,7 @@
 //! `jaas simulate`.
 
 mod expected;
+mod links;
 mod table;
 
 use std::ops::RangeInclusive;
@@ -51,6 +52,10 @@ pub(crate) struct Simulate {
     /// When the day begins; it lasts ten hours
     #[arg(long, value_name = "TIME", default_value = "2026-11-23T08:00:00Z", value_parser = values::time)]
     start: Timestamp,
+
+    /// Where links to files lead, such as to `jaas files`; otherwise to hosts like those of JaaS, with tokens that are made up
+    #[arg(long, value_name = "URL", value_parser = server)]
+    links_to: Option<String>,
 
     /// How many deliveries begin per second; otherwise as many as the server accepts
     #[arg(long, value_name = "NUMBER", value_parser = rate)]
@@ -127,6 +132,12 @@ enum RepeatWith {
     Old,
 }
 
+fn server(text: &str) -> Result<String, String> {
+    let is_url =
+        ["http://", "https://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    if is_url { Ok(text.to_owned()) } else { Err("it is a URL such as http://127.0.0.1:9090".to_owned()) }
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "write a number of deliveries per second".to_owned())?;
     if rate > 0.0 && rate.is_finite() { Ok(rate) } else { Err("write a number greater than 0".to_owned()) }
@@ -135,7 +146,10 @@ fn rate(text: &str) -> Result<f64, String> {
 impl Simulate {
     pub(crate) async fn run(&self, output: &Output) -> Result<(), Failure> {
         let meetings = self.play();
-        let bodies = bodies_in_order(&meetings);
+        let mut bodies = bodies_in_order(&meetings);
+        if let Some(server) = &self.links_to {
+            bodies = bodies.iter().map(|body| links::led_to(server, body)).collect();
+        }
         let facts: Vec<Facts> = meetings.iter().map(Meeting::facts).collect();
         if self.dry_run {
             return self.show(&facts, &bodies, output);

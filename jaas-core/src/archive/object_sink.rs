@@ -1,0 +1,211 @@
+//! A sink over the stores of `object_store`.
+
+use std::fmt;
+use std::future::Future;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload};
+use tokio::time::timeout;
+
+use super::name::ObjectName;
+use super::sink::{Sink, SinkError, Upload};
+use crate::config::{ConfigError, ConfigErrorKind};
+
+/// How much is gathered before it is sent, in bytes: the least that S3 takes as a part. It is also what a running download
+/// has in memory.
+const PART: usize = 5 * 1024 * 1024;
+
+/// What is left of an upload that was cut off is removed when nothing was written to it for this long.
+const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A sink over [`object_store`](https://docs.rs/object_store): a folder, or a bucket of S3, Google Cloud Storage or Azure.
+///
+/// In a folder, a file is written beside its place, synced, and then renamed. In a bucket, it is a multipart upload, which is
+/// aborted when it fails; let the bucket's lifecycle remove incomplete uploads too, for those that a crash has cut off.
+///
+/// ```
+/// use jaas_core::archive::ObjectSink;
+///
+/// # let folder = std::env::temp_dir().join("jaas-archive-example");
+/// let sink = ObjectSink::folder(&folder)?;
+/// # let _ = sink;
+/// # Ok::<(), jaas_core::ConfigError>(())
+/// ```
+///
+/// For a bucket, depend on the same version of `object_store` with its feature `aws`, `gcp` or `azure`:
+///
+/// ```text
+/// let bucket = object_store::aws::AmazonS3Builder::from_env().with_bucket_name("recordings").build()?;
+/// let sink = ObjectSink::new(bucket);
+/// ```
+#[derive(Clone)]
+pub struct ObjectSink {
+    store: Arc<dyn ObjectStore>,
+    folder: Option<PathBuf>,
+    prefix: Option<ObjectName>,
+    timeout: Duration,
+}
+
+impl ObjectSink {
+    /// A sink in this store.
+    pub fn new(store: impl ObjectStore) -> Self {
+        Self { store: Arc::new(store), folder: None, prefix: None, timeout: Duration::from_secs(60) }
+    }
+
+    /// A sink in this folder, which is created if needed. What is kept survives a crash of the machine.
+    ///
+    /// # Errors
+    /// When the folder cannot be created or is not one.
+    pub fn folder(folder: impl AsRef<FilePath>) -> Result<Self, ConfigError> {
+        let folder = folder.as_ref();
+        let failed = |why: String| {
+            ConfigError::new(
+                ConfigErrorKind::Missing,
+                format!("cannot keep files in {}: {why}", folder.display()),
+            )
+        };
+        std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
+        let folder = folder.canonicalize().map_err(|error| failed(error.to_string()))?;
+        let store = LocalFileSystem::new_with_prefix(&folder).map_err(|error| failed(error.to_string()))?;
+        Ok(Self { folder: Some(folder), ..Self::new(store.with_fsync(true)) })
+    }
+
+    /// Puts this in front of every name, with a slash. Defaults to nothing.
+    #[must_use]
+    pub fn prefix(mut self, prefix: ObjectName) -> Self {
+        self.prefix = Some(prefix);
+        self
+    }
+
+    /// How long one step may take: beginning, sending a part, finishing. Defaults to 60 s.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    fn path(&self, name: &ObjectName) -> Path {
+        match &self.prefix {
+            Some(prefix) => Path::from(format!("{prefix}/{name}")),
+            None => Path::from(name.as_str()),
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for ObjectSink {
+    async fn begin(&self, name: &ObjectName) -> Result<Box<dyn Upload>, SinkError> {
+        let path = self.path(name);
+        if let Some(folder) = &self.folder {
+            let beside = folder.join(path.as_ref());
+            // Nothing depends on it: an error here is one of the next steps too.
+            let _ = tokio::task::spawn_blocking(move || remove_left_behind(&beside)).await;
+        }
+        let upload = within(self.timeout, self.store.put_multipart(&path)).await?;
+        Ok(Box::new(ObjectUpload { upload, gathered: Vec::new(), bytes: 0, timeout: self.timeout }))
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), SinkError> {
+        let path = self.path(name);
+        let deleted = async {
+            match self.store.delete(&path).await {
+                Err(object_store::Error::NotFound { .. }) => Ok(()),
+                deleted => deleted,
+            }
+        };
+        within(self.timeout, deleted).await
+    }
+}
+
+/// Removes files beside this one that uploads have left behind which were cut off. They are numbered from 1 on.
+fn remove_left_behind(file: &FilePath) {
+    for number in 1.. {
+        let mut staged = file.as_os_str().to_owned();
+        staged.push(format!("#{number}"));
+        let Ok(metadata) = std::fs::metadata(&staged) else { return };
+        // An upload that still runs writes to it all the time.
+        let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age > LEFT_BEHIND) {
+            let _ = std::fs::remove_file(&staged);
+        }
+    }
+}
+
+struct ObjectUpload {
+    upload: Box<dyn MultipartUpload>,
+    gathered: Vec<Bytes>,
+    bytes: usize,
+    timeout: Duration,
+}
+
+impl ObjectUpload {
+    async fn send(&mut self) -> Result<(), SinkError> {
+        let part = PutPayload::from_iter(std::mem::take(&mut self.gathered));
+        self.bytes = 0;
+        within(self.timeout, self.upload.put_part(part)).await
+    }
+}
+
+#[async_trait]
+impl Upload for ObjectUpload {
+    async fn write(&mut self, mut bytes: Bytes) -> Result<(), SinkError> {
+        // All parts but the last have the same length, which some stores ask for.
+        while self.bytes + bytes.len() >= PART {
+            self.gathered.push(bytes.split_to(PART - self.bytes));
+            self.send().await?;
+        }
+        if !bytes.is_empty() {
+            self.bytes += bytes.len();
+            self.gathered.push(bytes);
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), SinkError> {
+        if self.bytes > 0 {
+            self.send().await?;
+        }
+        within(self.timeout, self.upload.complete()).await.map(drop)
+    }
+
+    async fn abort(&mut self) {
+        let _ = within(self.timeout, self.upload.abort()).await;
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    step: impl Future<Output = Result<T, object_store::Error>>,
+) -> Result<T, SinkError> {
+    match timeout(limit, step).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(SinkError::new(innermost(&error))),
+        Err(_) => Err(SinkError::new(format!("a step took longer than {limit:?}"))),
+    }
+}
+
+/// The error with its causes.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl fmt::Debug for ObjectSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectSink").field("store", &self.store.to_string()).finish_non_exhaustive()
+    }
+}
