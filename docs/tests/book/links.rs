@@ -100,5 +100,9 @@ fn documented(item: &str) -> Result<(), &'static str> {
 #[test]
 fn the_picture_of_a_meeting_is_the_one_that_the_example_draws() {
     let in_book = include_str!("../../meetings-timeline.svg");
-    assert_eq!(in_book, include_str!("../../../examples/attendance/timeline.svg"), "copy it from the example");
+    assert_eq!(
+        in_book,
+        include_str!("../../../examples/attendance/timeline.svg"),
+        "copy it from the example"
+    );
 }
