@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::MemoryStore;
 use super::intake::check_room;
-use super::rows::cut;
+use super::rows::{cut, purge_rows};
 use crate::settings::{SettingsLog, SettingsQuery, SettingsRecord};
 use crate::store::{Keep, Page, RowId, StoreError};
 use crate::timestamp::Timestamp;
@@ -34,22 +34,8 @@ impl SettingsLog for MemoryStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        let rows = &mut self.rows().settings;
-        let mut oldest: Vec<_> = rows.iter().map(|record| (record.received_at, record.id)).collect();
-        oldest.sort_unstable();
-        let surplus = keep
-            .count
-            .map_or(0, |count| rows.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX)));
-        let before = keep.age.map(|age| now.saturating_sub(age));
-        let expired: Vec<RowId> = oldest
-            .into_iter()
-            .enumerate()
-            .filter(|(place, (at, _))| *place < surplus || before.is_some_and(|before| *at < before))
-            .map(|(_, (_, id))| id)
-            .take(limit as usize)
-            .collect();
-        rows.retain(|record| !expired.contains(&record.id));
-        Ok(expired.len() as u64)
+        let age = |record: &SettingsRecord| (record.received_at, record.id);
+        Ok(purge_rows(&mut self.rows().settings, keep, now, limit as usize, age).0)
     }
 }
 
