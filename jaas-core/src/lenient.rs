@@ -267,7 +267,7 @@ fn entries(raw: &str, expected: &'static str, each: impl FnMut(&str, &str)) -> R
 /// as the first.
 ///
 /// # Errors
-/// When the text is no object, or something else comes after it.
+/// When the text is not an object, or something else comes after it.
 pub(crate) fn members_of<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> serde_json::Result<()> {
     let read = members::members(text, &mut each);
     if read.is_some_and(|rest| rest.trim_matches([' ', '\n', '\r', '\t']).is_empty()) {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) struct Places(Arc<AtomicUsize>);
 
 impl Places {
-    /// More than this is no bound.
+    /// A larger number is treated as no bound.
     pub(crate) const MOST: usize = usize::MAX >> 3;
 
     pub(crate) fn new(places: usize) -> Self {

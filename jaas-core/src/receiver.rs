@@ -242,17 +242,19 @@ impl Receiver {
             let asks = path == Path::Settings || question::looks_like_one(&body);
             return refuse(reason, asks);
         }
-        let Parsed { incoming, question } = Parsed::parse(self.endpoint.clone(), now, body, path);
-        match (question, &self.settings) {
-            (Some(asked), Some(service)) => {
+        let incoming = match (Parsed::parse(self.endpoint.clone(), now, body, path), &self.settings) {
+            (Parsed::Incoming(incoming), _) => incoming,
+            (Parsed::Question(asked, incoming), Some(service)) => {
                 return match of_questions(incoming.body()) {
                     Ok(proof) => Examined::Question(Question { service, asked, proof, now }),
                     Err(reason) => refuse(reason, true),
                 };
             }
-            (Some(_), None) => self.warn_of_no_service(),
-            (None, _) => {}
-        }
+            (Parsed::Question(_, incoming), None) => {
+                self.warn_of_no_service();
+                incoming
+            }
+        };
         match of_events {
             Ok(proof) => self.counts.authentic(proof, now),
             Err(reason) => return refuse(reason, path == Path::Settings),

@@ -2,7 +2,7 @@
 //!
 //! `.ci/check-cost` runs it, compares with the figures that are committed, and prints both. The thread that writes is
 //! counted too, and so is everything else of the process: what one event costs is the difference between [`MANY`] and
-//! [`FEW`] rounds of the examples of 8x8's page, each with a key of its own.
+//! [`FEW`] rounds of the examples of 8x8's page, each with its own key.
 #![allow(missing_docs, clippy::expect_used)]
 
 use gungraun::{

@@ -40,7 +40,7 @@ fn follow(from: &Page, link: &str, pages: &BTreeMap<PathBuf, Page>) -> Result<()
         _ if anchor.is_empty() => Ok(()),
         Some(page) if page.anchors.contains(anchor) => Ok(()),
         Some(_) => Err("no such heading"),
-        None => Err("an anchor in what is no page"),
+        None => Err("an anchor in a file that is not a page"),
     }
 }
 

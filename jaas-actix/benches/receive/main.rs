@@ -1,9 +1,9 @@
 //! What a request costs over HTTP, as shares of a bare actix handler in the same run; beside it the same work by hand.
 //!
 //! `cargo bench -p jaas-actix --bench receive`, with `JAAS_TEST_POSTGRES_URL` and `JAAS_TEST_MYSQL_URL` for the servers.
-//! Words after `--` choose subjects by a part of their name; a number sets the repeats (3). The server runs in a process of
-//! its own, with one worker thread, and so does the load: 64 connections that send the examples of 8x8's page, each with a key
-//! of its own. Where `taskset` is, each has a core. The subjects take turns; the median of the repeats counts.
+//! Words after `--` choose subjects by a part of their name; a number sets the repeats (3). The server has its own
+//! process with one worker thread, and so does the load: 64 connections that send the examples of 8x8's page, each with its own
+//! key. Where `taskset` is, each has a core. The subjects take turns; the median of the repeats counts.
 #![allow(
     missing_docs,
     clippy::print_stdout,
@@ -23,7 +23,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
 const CONNECTIONS: usize = 64;
 
-/// What is measured, and against which of the others it is told besides the bare handler.
+/// What is measured, and with which of the others it is compared besides the bare handler.
 const SUBJECTS: &[(&str, Option<&str>)] = &[
     ("bare", None),
     ("by hand: verified", None),
@@ -99,14 +99,14 @@ fn measured(subject: &str) -> Option<load::Speed> {
     let mut port = String::new();
     BufReader::new(server.child.stdout.take().unwrap()).read_line(&mut port).unwrap();
     let mut load = spawn(1, &["load", port.trim(), "2"]);
-    let mut told = String::new();
-    BufReader::new(load.child.stdout.take().unwrap()).read_line(&mut told).unwrap();
+    let mut line = String::new();
+    BufReader::new(load.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     load.child.wait().unwrap();
     // The server ends with its input.
     drop(server.input.take());
     server.child.wait().unwrap();
-    let figures: Vec<f64> = told.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
-    let [rate, p50, p99] = figures[..] else { panic!("the load of {subject} has failed: {told:?}") };
+    let figures: Vec<f64> = line.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+    let [rate, p50, p99] = figures[..] else { panic!("the load of {subject} has failed: {line:?}") };
     Some(load::Speed { rate, p50, p99 })
 }
 
@@ -123,7 +123,7 @@ impl Drop for Process {
     }
 }
 
-/// This program again, on a core of its own where that can be had.
+/// This program again, on its own core where that can be had.
 fn spawn(core: usize, arguments: &[&str]) -> Process {
     let this = std::env::current_exe().unwrap();
     let mut command = on_core(core, this.to_str().unwrap());

@@ -94,7 +94,7 @@ impl EventHandler for Joined {
     }
 }
 
-/// A schema or database of its own for one repeat, dropped at the end.
+/// The schema or database of one repeat, dropped at the end.
 pub(crate) struct Database {
     url: String,
     drop: Option<Box<dyn FnOnce()>>,

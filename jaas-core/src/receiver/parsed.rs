@@ -11,12 +11,12 @@ use crate::settings::{self, SettingsRequest, SettingsRequestError};
 use crate::timestamp::Timestamp;
 
 /// The body of an authentic request.
-pub(super) struct Parsed {
-    /// The delivery for a receiver without a settings service.
-    pub(super) incoming: Incoming,
-    /// The question for a settings service, if the body is one. On the settings path this includes bodies that do not name
-    /// a meeting.
-    pub(super) question: Option<Result<SettingsRequest, SettingsRequestError>>,
+pub(super) enum Parsed {
+    /// An event or an unreadable body, for the dispatcher.
+    Incoming(Incoming),
+    /// A question for the settings service, and the delivery it is for a receiver without one. On the settings path this
+    /// includes bodies that do not name a meeting.
+    Question(Result<SettingsRequest, SettingsRequestError>, Incoming),
 }
 
 impl Parsed {
@@ -40,7 +40,10 @@ impl Parsed {
             Ok(envelope) => Incoming::Event(Delivery::new(endpoint, now, envelope, body)),
             Err(reason) => Incoming::Unreadable(Unreadable::new(endpoint, now, reason, body)),
         };
-        Self { incoming, question }
+        match question {
+            Some(question) => Self::Question(question, incoming),
+            None => Self::Incoming(incoming),
+        }
     }
 }
 
@@ -58,28 +61,27 @@ mod tests {
         let body =
             r#"{"idempotencyKey":"k","eventType":"ROOM_CREATED","data":{"conference":1e999,"x":"\ud800"}}"#;
         for path in [Path::Events, Path::Settings] {
-            let parsed = parse(body, path);
-            assert!(matches!(parsed.incoming, Incoming::Event(_)) && parsed.question.is_none());
+            assert!(matches!(parse(body, path), Parsed::Incoming(Incoming::Event(_))));
         }
     }
 
     #[test]
     fn on_the_settings_path_every_body_that_is_not_an_event_is_a_question() {
         for body in ["", "[]", "{", "{}", r#"{"idempotencyKey":"k"}"#, r#"{"eventType":"X"}"#] {
-            let parsed = parse(body, Path::Events);
-            assert!(matches!(parsed.incoming, Incoming::Unreadable(_)), "{body}");
-            assert!(parsed.question.is_none(), "{body}");
-            assert!(parse(body, Path::Settings).question.expect("a question").is_err(), "{body}");
+            let among_events = parse(body, Path::Events);
+            assert!(matches!(among_events, Parsed::Incoming(Incoming::Unreadable(_))), "{body}");
+            assert!(matches!(parse(body, Path::Settings), Parsed::Question(Err(_), _)), "{body}");
         }
     }
 
     #[test]
     fn a_question_keeps_the_delivery_for_a_receiver_without_a_service() {
-        let parsed = parse(r#"{"fqn":"a/r"}"#, Path::Events);
-        assert_eq!(parsed.question.expect("asked").expect("a question").fqn, "a/r");
-        assert!(matches!(parsed.incoming, Incoming::Unreadable(_)));
+        let Parsed::Question(Ok(question), Incoming::Unreadable(_)) = parse(r#"{"fqn":"a/r"}"#, Path::Events)
+        else {
+            panic!("not a question");
+        };
+        assert_eq!(question.fqn, "a/r");
         let body = r#"{"fqn":"a/r","eventType":"SETTINGS_PROVISIONING","idempotencyKey":"k"}"#;
-        let parsed = parse(body, Path::Events);
-        assert!(matches!(parsed.incoming, Incoming::Event(_)) && parsed.question.is_some());
+        assert!(matches!(parse(body, Path::Events), Parsed::Question(Ok(_), Incoming::Event(_))));
     }
 }

@@ -1,4 +1,4 @@
-//! From the bytes of a file to its entries, without any input of its own: both readers are built on it.
+//! From the bytes of a file to its entries, without reading any input itself: both readers are built on it.
 
 use std::io::{self, BufRead, Read};
 use std::mem;

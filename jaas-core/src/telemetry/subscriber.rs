@@ -8,8 +8,8 @@ use tracing::dispatcher;
 use tracing::instrument::{Instrument as _, WithSubscriber as _};
 use tracing::subscriber::NoSubscriber;
 
-/// The future with the subscriber of whoever starts it, for a task. When there is none yet, nothing is attached: what is
-/// attached wins over the global subscriber, and one that does nothing would keep the task silent for ever.
+/// The future with the subscriber of the caller that starts it, for a task. When there is none yet, nothing is attached: what is
+/// attached wins over the global subscriber, and one that does nothing would keep the task silent forever.
 pub(crate) fn heard<F: Future>(task: F) -> impl Future<Output = F::Output> {
     let subscriber = dispatcher::get_default(|found| (!found.is::<NoSubscriber>()).then(|| found.clone()));
     match subscriber {

@@ -9,7 +9,7 @@ use tracing::Span;
 /// Where in a distributed trace something happens: the `traceparent` and `tracestate` headers of
 /// [W3C Trace Context](https://www.w3.org/TR/trace-context/).
 ///
-/// JaaS is not known to send them; a proxy, a gateway or another application of yours before this one may. What came with
+/// JaaS is not known to send them; a proxy, a gateway or another of your applications before this one may. What came with
 /// a delivery is kept with its event, and every run of the event is part of that trace.
 ///
 /// `Display` writes both in one line, and `FromStr` reads that again; stores keep an event's trace so.
@@ -141,9 +141,9 @@ impl fmt::Debug for TraceContext {
     }
 }
 
-/// A text is no trace context.
+/// A text is not a trace context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no W3C trace context: a traceparent, and after a space a tracestate")]
+#[error("not a W3C trace context: a traceparent, and after a space a tracestate")]
 pub struct TraceContextError(());
 
 impl FromStr for TraceContext {

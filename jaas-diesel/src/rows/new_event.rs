@@ -108,7 +108,7 @@ impl NewEvent {
 pub(crate) struct Claimant {
     pub(crate) worker: Arc<str>,
     pub(crate) lease: Duration,
-    /// The fence of the claim: a number that no other first claim of the event has, so that this claim can be told from
+    /// The fence of the claim: a number that no other first claim of the event has, so that this claim can be distinguished from
     /// others when the answer to the insert is lost.
     pub(crate) fence: i64,
 }

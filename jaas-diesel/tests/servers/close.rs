@@ -124,10 +124,10 @@ async fn dropping_the_last_clone_ends_every_connection<S: Server>(database: &S) 
 async fn a_handler_that_runs_while_the_store_is_closed_is_completed<S: Server>(database: &S) {
     let store = database.open_with_tables(Settings::default()).await;
     let lease = servers::claimed(&store, "k").await.lease;
-    let (tells, told) = tokio::sync::oneshot::channel::<()>();
+    let (release, released) = tokio::sync::oneshot::channel::<()>();
     let waits = work(move |tx: &mut S::Connection| {
         Box::pin(async move {
-            let _ = told.await;
+            let _ = released.await;
             servers::insert(tx, "k").await?;
             Ok(Handled::Done)
         })
@@ -138,7 +138,7 @@ async fn a_handler_that_runs_while_the_store_is_closed_is_completed<S: Server>(d
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
     S::close(&store).await;
-    let _ = tells.send(());
+    let _ = release.send(());
     let answer = run.await.expect("no panic");
     let effects = database.effects("k").await;
     let done = "SELECT count(*) FROM jaas_events WHERE state = 'done'";

@@ -81,8 +81,8 @@ async fn connections_killed_while_idle_cost_at_most_one_call_each(database: &imp
 async fn a_handlers_transaction_that_is_killed_leaves_nothing_and_is_run_again(database: &impl Server) {
     let store = database.open_with_tables(Settings::timeout(LIMIT)).await;
     let claim = servers::claimed(&store, "k").await;
-    let (written, tells) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (writes, waits) = (written.clone(), tells.clone());
+    let (written, release) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (writes, waits) = (written.clone(), release.clone());
     let running = tokio::spawn({
         let store = store.clone();
         async move {
@@ -99,7 +99,7 @@ async fn a_handlers_transaction_that_is_killed_leaves_nothing_and_is_run_again(d
     });
     let _ = written.acquire().await;
     database.kill("").await;
-    tells.add_permits(1);
+    release.add_permits(1);
     let error = running.await.expect("no panic").expect_err("its connection was lost");
     // The handler is not at fault, so the event must not become a dead letter.
     assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");

@@ -1,4 +1,4 @@
-//! Events that a PostgreSQL store gives straight to a worker as it accepts them, and what it tells other processes.
+//! Events that a PostgreSQL store gives straight to a worker as it accepts them, and its notifications to other processes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -209,7 +209,7 @@ async fn a_closed_hand_over_is_left_alone(database: &Postgres) {
     assert_eq!(store.claim(&request(1)).await.expect("claimed").len(), 1);
 }
 
-/// A worker that polls rarely, on a store of its own.
+/// A worker that polls rarely, on its own store.
 async fn rarely_polling(store: &PostgresStore) -> jaas_core::WorkerHandle {
     let handlers = Handlers::new().plain("plain", plain(|_| async { Ok(Handled::Done) }));
     let slow = Duration::from_secs(30);

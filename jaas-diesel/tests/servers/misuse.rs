@@ -78,7 +78,7 @@ where
     answer.map(|(result, _)| result).map_err(|error| error.kind())
 }
 
-const TOLD: Result<HandlerResult, StoreErrorKind> = Err(StoreErrorKind::TransactionEnded);
+const ENDED: Result<HandlerResult, StoreErrorKind> = Err(StoreErrorKind::TransactionEnded);
 
 /// Runs the statement and ignores its result.
 async fn asked(tx: &mut impl diesel_async::AsyncConnection, sql: &str) {
@@ -92,7 +92,7 @@ async fn a_handler_that_commits_by_itself_gets_an_error<S: Server>(database: &S)
             Ok(Handled::Done)
         })
     });
-    assert_eq!(answer.await, TOLD);
+    assert_eq!(answer.await, ENDED);
 }
 
 async fn a_handler_that_rolls_back_by_itself_gets_an_error<S: Server>(database: &S) {
@@ -102,7 +102,7 @@ async fn a_handler_that_rolls_back_by_itself_gets_an_error<S: Server>(database: 
             Ok(Handled::Done)
         })
     });
-    assert_eq!(answer.await, TOLD);
+    assert_eq!(answer.await, ENDED);
     assert_eq!(database.effects("misused").await, 0);
 }
 
@@ -115,7 +115,7 @@ async fn a_handler_that_begins_another_transaction_gets_an_error<S: Server>(data
             Ok(Handled::Done)
         })
     });
-    assert_eq!(answer.await, TOLD);
+    assert_eq!(answer.await, ENDED);
     assert_eq!((database.effects("misused").await, database.effects("again").await), (0, 0));
 }
 
@@ -127,7 +127,7 @@ async fn a_handler_that_leaves_an_inner_transaction_open_gets_an_error<S: Server
             Ok(Handled::Done)
         })
     });
-    assert_eq!(answer.await, TOLD);
+    assert_eq!(answer.await, ENDED);
     assert_eq!((database.effects("misused").await, database.effects("inner").await), (0, 0));
 }
 
@@ -142,7 +142,7 @@ async fn a_handler_that_ignores_the_cut_off_of_its_inner_transaction_gets_an_err
             Ok(Handled::Done)
         })
     });
-    assert_eq!(answer.await, TOLD);
+    assert_eq!(answer.await, ENDED);
     assert_eq!((database.effects("misused").await, database.effects("inner").await), (0, 0));
 }
 
@@ -282,7 +282,7 @@ async fn a_handler_that_ignores_a_failed_statement_gets_an_error<S: Server>(data
             Ok(Handled::Done)
         })
     });
-    assert_eq!(answer.await, TOLD);
+    assert_eq!(answer.await, ENDED);
     assert_eq!(database.effects("misused").await, 0);
 }
 
@@ -305,7 +305,7 @@ async fn a_handler_that_changes_tables_gets_an_error<S: Server>(database: &S) {
         })
     });
     // The statement commits what was written before it.
-    assert_eq!(answer.await, TOLD);
+    assert_eq!(answer.await, ENDED);
 }
 
 async fn a_handler_that_ignores_a_failed_statement_commits_the_others<S: Server>(database: &S) {
@@ -341,6 +341,6 @@ async fn a_handler_whose_transaction_was_a_deadlocks_victim_gets_an_error<S: Ser
             Ok(Handled::Done)
         })
     });
-    assert_eq!(answer.await, TOLD);
+    assert_eq!(answer.await, ENDED);
     assert_eq!(database.effects("misused").await, 0);
 }

@@ -115,10 +115,10 @@ async fn calls_do_not_wait_for_a_connection_longer_than_the_timeout<S: Server>(d
     let settings = Settings { pool_size: 1, ..Settings::timeout(LIMIT) };
     let store = database.open_with(settings).await;
     let lease = servers::claimed(&store, "k").await.lease;
-    let (tells, told) = tokio::sync::oneshot::channel::<()>();
+    let (release, released) = tokio::sync::oneshot::channel::<()>();
     let waits = servers::work(move |_: &mut S::Connection| {
         Box::pin(async move {
-            let _ = told.await;
+            let _ = released.await;
             Ok(Handled::Done)
         })
     });
@@ -128,7 +128,7 @@ async fn calls_do_not_wait_for_a_connection_longer_than_the_timeout<S: Server>(d
     not_in_time("ping", store.ping()).await;
     not_in_time("stats", store.stats()).await;
     assert_eq!(store.accept(repeated("other")).await.expect("on its own connection"), Accepted::New);
-    let _ = tells.send(());
+    let _ = release.send(());
     assert_eq!(run.await.expect("no panic").expect("committed").0, Ok(Handled::Done));
     works_again(&store, "after", Duration::from_secs(1)).await;
     nothing_leaked(database, &store).await;

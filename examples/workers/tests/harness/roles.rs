@@ -102,8 +102,8 @@ async fn processes_that_start_at_once_do_not_fall_over_each_others_tables() {
 async fn a_process_that_cannot_start_names_the_cause_and_the_remedy() {
     let folder = tempfile::tempdir().expect("a folder");
     let sqlite = format!("sqlite://{}/jaas.sqlite", folder.path().display());
-    let secret = [("JAAS_WEBHOOK_SECRET", "whsec_not-logged")];
-    let told = async |arguments: &[&str], variables: &[(&str, &str)]| {
+    let secret = [("JAAS_WEBHOOK_SECRET", "whsec_not-told")];
+    let logged = async |arguments: &[&str], variables: &[(&str, &str)]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_workers"));
         for variable in ["DATABASE_URL", "JAAS_WEBHOOK_SECRET", "JAAS_BIND", "JAAS_LEASE_MS", "RUST_LOG"] {
             command.env_remove(variable);
@@ -119,22 +119,22 @@ async fn a_process_that_cannot_start_names_the_cause_and_the_remedy() {
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
     let cases: [Case<'_>; 12] = [
         (&[], &secret, &["DATABASE_URL is not set", "postgres://", "mysql://", "sqlite://path"]),
-        (&[], &url("oracle://not-logged@host"), &["DATABASE_URL begins with oracle://", "postgres://"]),
-        (&[], &url("not-logged"), &["DATABASE_URL has no scheme"]),
+        (&[], &url("oracle://not-told@host"), &["DATABASE_URL begins with oracle://", "postgres://"]),
+        (&[], &url("not-told"), &["DATABASE_URL has no scheme"]),
         (&[], &url("sqlite://"), &["DATABASE_URL names no SQLite file"]),
         (&[], &[("DATABASE_URL", &sqlite)], &["JAAS_WEBHOOK_SECRET is not set", "JaaS console"]),
         (&["--role", "boss"], &url("sqlite://x"), &["--role \"boss\" is not known", "receiver|worker|both"]),
         (&["--slow-ms", "few"], &url("sqlite://x"), &["--slow-ms \"few\" is not a number"]),
         (&["--role"], &url("sqlite://x"), &["--role needs a value"]),
-        (&[], &url("postgres://u:not-logged@127.0.0.1:1/x"), &["DATABASE_URL", "refused", "check that"]),
-        (&[], &url("mysql://u:not-logged@127.0.0.1:1/x"), &["DATABASE_URL", "refused", "check that"]),
+        (&[], &url("postgres://u:not-told@127.0.0.1:1/x"), &["DATABASE_URL", "refused", "check that"]),
+        (&[], &url("mysql://u:not-told@127.0.0.1:1/x"), &["DATABASE_URL", "refused", "check that"]),
         (&[], &url("sqlite:///nowhere/told/x.sqlite"), &["DATABASE_URL", "cannot open", "check that"]),
         (&[], &[("DATABASE_URL", &sqlite), secret[0], ("JAAS_BIND", "nowhere")], &["JAAS_BIND", "nowhere"]),
     ];
     let mut errors = BTreeSet::new();
     for (arguments, variables, parts) in cases {
-        let log = told(arguments, variables).await;
-        assert!(!log.contains("not-logged"), "{log}");
+        let log = logged(arguments, variables).await;
+        assert!(!log.contains("not-told"), "{log}");
         for part in parts {
             assert!(log.contains(part), "{part:?} in {log}");
         }
