@@ -7,24 +7,23 @@
 //! JWT.
 
 mod define;
+mod entries;
+mod error;
 mod members;
+mod shape;
+mod text;
 mod write;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 pub(crate) use self::define::{fields_table, open_enum, payload};
+pub(crate) use self::entries::{Key, members_of};
+pub use self::error::{DecodeError, DecodeErrorKind};
+use self::shape::{Shape, is_empty, is_nothing, shape};
+pub(crate) use self::text::{strict_text, string, text, without_bom, without_lone_surrogates};
 pub(crate) use self::write::{Write, WriteFields};
-
-/// The text after a byte order mark, which some gateways put in front of a body, and some editors in front of a file.
-pub(crate) fn without_bom(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
 
 /// A value that decodes from one raw JSON value; `None` when it does not.
 pub(crate) trait Field: Sized {
@@ -99,50 +98,6 @@ pub(crate) trait Decode: Sized {
     fn parse_data(data: &str, undecoded: &mut Undecoded) -> Result<Self, DecodeError>;
 }
 
-/// Why `data` did not decode as the payload of its event type.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct DecodeError {
-    kind: DecodeErrorKind,
-    message: String,
-}
-
-/// In which way `data` does not fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DecodeErrorKind {
-    /// It has another shape than the event's payload, such as a list in the place of an object.
-    Shape,
-    /// It is not of the type that the application asked for.
-    Type,
-}
-
-impl DecodeError {
-    fn shape(expected: &'static str, found: impl fmt::Display) -> Self {
-        let message = format!("`data` is {found}, where {expected} was expected");
-        Self { kind: DecodeErrorKind::Shape, message }
-    }
-
-    /// Names the type, the place, and what is missing, but never a value, which may be a participant's name.
-    pub(crate) fn wrong_type<T>(error: &serde_json::Error) -> Self {
-        let found = error.to_string();
-        // The one message that names a field of the type and nothing of the data.
-        let problem = match found.split_once(" at line ") {
-            Some((problem, _)) if problem.starts_with("missing field") => problem,
-            _ => "a value has another type or shape",
-        };
-        let (wanted, line, column) = (std::any::type_name::<T>(), error.line(), error.column());
-        let message =
-            format!("`data` cannot be decoded as {wanted} at line {line}, column {column}: {problem}");
-        Self { kind: DecodeErrorKind::Type, message }
-    }
-
-    /// In which way `data` does not fit.
-    pub fn kind(&self) -> DecodeErrorKind {
-        self.kind
-    }
-}
-
 /// Decodes an object into `T`, field by field; `null` and an empty list are an empty object.
 pub(crate) fn object<T: Fields + Default>(raw: &str, undecoded: &mut Undecoded) -> Result<T, DecodeError> {
     let mut value = T::default();
@@ -188,33 +143,6 @@ pub(crate) fn map<K: From<String> + Ord, V: Field>(
         }
     })?;
     Ok(map)
-}
-
-/// Decodes a string, or a number as its digits; empty is `None`.
-pub(crate) fn string(raw: &str) -> Option<String> {
-    text(raw).map(Cow::into_owned)
-}
-
-/// The same, borrowed where it can be.
-pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
-    match shape(raw) {
-        Shape::String => {
-            let lossy = || serde_json::from_str::<LossyString>(raw).ok().map(|lossy| lossy.0.into());
-            strict_text(raw).or_else(lossy).filter(|text| !text.is_empty())
-        }
-        Shape::Number => Some(raw.into()),
-        _ => None,
-    }
-}
-
-/// Parses a raw JSON string, and nothing but a string.
-pub(crate) fn strict_text(raw: &str) -> Option<Cow<'_, str>> {
-    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
-    // Most strings have no escapes, and need no parser. Without an early end, so that many bytes are compared at once.
-    if inside.bytes().fold(false, |found, byte| found | (byte == b'\\')) {
-        return serde_json::from_str(raw).ok().map(Cow::Owned);
-    }
-    Some(inside.into())
 }
 
 impl Field for String {
@@ -263,186 +191,8 @@ fn entries(raw: &str, expected: &'static str, each: impl FnMut(&str, &str)) -> R
     }
 }
 
-/// Gives each member of an object: its name, and its value as it is written. One member may be given twice, the second time
-/// as the first.
-///
-/// # Errors
-/// When the text is not an object, or something else comes after it.
-pub(crate) fn members_of<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> serde_json::Result<()> {
-    let read = members::members(text, &mut each);
-    if read.is_some_and(|rest| rest.trim_matches([' ', '\n', '\r', '\t']).is_empty()) {
-        return Ok(());
-    }
-    let mut json = serde_json::Deserializer::from_str(text);
-    json.deserialize_map(Entries(each, PhantomData))?;
-    json.end()
-}
-
 fn malformed(expected: &'static str, error: &serde_json::Error) -> DecodeError {
     DecodeError::shape(expected, format_args!("malformed ({error})"))
-}
-
-/// The type of a raw JSON value, recognized by its first character.
-#[derive(Clone, Copy)]
-enum Shape {
-    Object,
-    List,
-    String,
-    Number,
-    Bool,
-    Null,
-}
-
-fn shape(raw: &str) -> Shape {
-    match raw.as_bytes().first() {
-        Some(b'{') => Shape::Object,
-        Some(b'[') => Shape::List,
-        Some(b'"') => Shape::String,
-        Some(b't' | b'f') => Shape::Bool,
-        Some(b'-' | b'0'..=b'9') => Shape::Number,
-        _ => Shape::Null,
-    }
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Object => "an object",
-            Self::List => "a list",
-            Self::String => "a string",
-            Self::Number => "a number",
-            Self::Bool => "a bool",
-            Self::Null => "null",
-        })
-    }
-}
-
-/// Whether a raw value means that there is none.
-fn is_nothing(raw: &str) -> bool {
-    match shape(raw) {
-        Shape::Null => true,
-        Shape::String | Shape::Object | Shape::List => is_empty(raw),
-        Shape::Number | Shape::Bool => false,
-    }
-}
-
-/// Whether a raw object, list or string has nothing between its ends.
-fn is_empty(raw: &str) -> bool {
-    raw.get(1..raw.len().saturating_sub(1)).is_some_and(|inside| inside.trim().is_empty())
-}
-
-struct Entries<'a, F>(F, PhantomData<&'a ()>);
-
-impl<'de: 'a, 'a, F: FnMut(&str, &'a str)> Visitor<'de> for Entries<'a, F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Key(key)) = map.next_key()? {
-            let raw: &'de RawValue = map.next_value()?;
-            (self.0)(&key, raw.get());
-        }
-        Ok(())
-    }
-}
-
-/// An object key, borrowed unless it has escapes. Half a surrogate pair in a name, which is a claim of a JWT cut by a
-/// length limit, becomes U+FFFD: decoded as text it would make the whole object malformed.
-pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor<'a>(PhantomData<&'a ()>);
-
-        impl<'de: 'a, 'a> Visitor<'de> for KeyVisitor<'a> {
-            type Value = Key<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_borrowed_bytes<E: de::Error>(self, key: &'de [u8]) -> Result<Self::Value, E> {
-                // Bytes are not checked as text is.
-                if key.iter().any(u8::is_ascii_control) {
-                    return Err(E::custom(
-                        "control character (\\u0000-\\u001F) found while parsing a string",
-                    ));
-                }
-                Ok(Key(std::str::from_utf8(key).map_or_else(|_| lossy(key).into(), Cow::Borrowed)))
-            }
-
-            fn visit_bytes<E: de::Error>(self, key: &[u8]) -> Result<Self::Value, E> {
-                Ok(Key(lossy(key).into()))
-            }
-        }
-
-        deserializer.deserialize_bytes(KeyVisitor(PhantomData))
-    }
-}
-
-/// Text of a parser that passes half a surrogate pair on as the three bytes it would be in UTF-8: one U+FFFD for each.
-fn lossy(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        // The bytes after the first come as separate chunks.
-        if chunk.invalid().first().is_some_and(|byte| !matches!(byte, 0x80..0xc0)) {
-            text.push(char::REPLACEMENT_CHARACTER);
-        }
-    }
-    text
-}
-
-/// JSON text with each lone surrogate escape replaced by U+FFFD, for parsers that refuse them; `None` when there is none.
-pub(crate) fn without_lone_surrogates(raw: &str) -> Option<String> {
-    let unit = |at: usize| {
-        let escape = raw.get(at..at + 6)?.strip_prefix("\\u")?;
-        escape.bytes().all(|digit| digit.is_ascii_hexdigit()).then_some(())?;
-        u16::from_str_radix(escape, 16).ok()
-    };
-    let (mut mended, mut copied, mut at) = (String::new(), 0, 0);
-    while let Some(escape) = raw.get(at..)?.find('\\') {
-        at += escape;
-        at += match (unit(at), unit(at + 6)) {
-            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => 12,
-            (Some(0xd800..0xe000), _) => {
-                mended.push_str(&raw[copied..at]);
-                mended.push_str("\\ufffd");
-                copied = at + 6;
-                6
-            }
-            (Some(_), _) => 6,
-            // Any other escape is a backslash and one character, which can be a backslash.
-            (None, _) => 1 + raw.get(at + 1..)?.chars().next().map_or(0, char::len_utf8),
-        };
-    }
-    (copied > 0).then(|| mended + &raw[copied..])
-}
-
-/// A string whose lone surrogate escapes (half an emoji, cut by a length limit) become U+FFFD.
-struct LossyString(String);
-
-impl<'de> Deserialize<'de> for LossyString {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct BytesVisitor;
-
-        impl Visitor<'_> for BytesVisitor {
-            type Value = LossyString;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<LossyString, E> {
-                Ok(LossyString(lossy(bytes)))
-            }
-        }
-
-        deserializer.deserialize_bytes(BytesVisitor)
-    }
 }
 
 #[cfg(test)]
