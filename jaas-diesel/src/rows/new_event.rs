@@ -44,14 +44,15 @@ pub(crate) struct NewEvent {
 
 impl From<Delivery> for NewEvent {
     fn from(delivery: Delivery) -> Self {
+        let hash = delivery.body_hash();
         Self {
             endpoint: delivery.endpoint.to_string(),
             occurred_at: delivery.occurred_at().as_millis(),
             received_at: delivery.received_at.as_millis(),
             body: delivery.body().to_vec(),
-            body_hash: delivery.body_hash().to_vec(),
+            body_hash: hash.to_vec(),
             trace_context: delivery.trace.as_ref().map(TraceContext::to_string),
-            ordering_key: ordering_key(&delivery),
+            ordering_key: ordering_key(&delivery, &hash),
             place: delivery.occurred_at().as_millis(),
             state: EventState::Waiting.as_str(),
             completed: "",
@@ -119,12 +120,13 @@ pub(crate) struct Inserted {
     pub(crate) lease: Option<Lease>,
 }
 
-/// The key of the queue that the event belongs to: that of its session, or a queue for this event alone.
-fn ordering_key(delivery: &Delivery) -> String {
+/// The key of the queue that the event belongs to: that of its session, or a queue for this event alone, named by the hash of
+/// its body.
+fn ordering_key(delivery: &Delivery, hash: &[u8]) -> String {
     use std::fmt::Write as _;
     match &delivery.envelope.session_id {
         Some(session) => ordering_key_of(session),
-        None => delivery.body_hash().iter().fold(String::from("e"), |mut key, byte| {
+        None => hash.iter().fold(String::from("e"), |mut key, byte| {
             // Writing into a `String` cannot fail.
             let _ = write!(key, "{byte:02x}");
             key
