@@ -36,10 +36,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Calls the handlers inside the request and returns their result. It needs no database and is less safe than
 /// [`Inbox`](crate::Inbox): use it where you can afford to lose what was in memory.
 ///
-/// - Handled, ignored: 200. Wants a retry, panics, exceeds its timeout: 503, and the sender delivers again; handlers
-///   that had succeeded do not run again then.
-/// - A permanent failure gets 200 and is logged as an error, because another delivery would gain nothing and there is
-///   no place for a dead letter.
+/// - If every handler handles or ignores the event, the sender gets 200. If one asks for a retry, panics or exceeds its
+///   timeout, the sender gets 503 and delivers again. Then the handlers that have succeeded do not run again.
+/// - A permanent failure is logged as an error, and the sender gets 200: another delivery would gain nothing, and there
+///   is no place for a dead letter.
 /// - The most recent keys are remembered in memory: a second copy gets 200 without running the handlers, and 503 while
 ///   the first is still running. After a restart, or once more keys than the capacity have come since, a copy is
 ///   handled again.
@@ -102,8 +102,8 @@ impl Direct {
 impl Dispatcher for Direct {
     async fn dispatch(&self, received: Incoming) -> Result<Disposition, DispatchError> {
         let mut handled = match self.begin(received) {
-            Begun::Run(handled) => handled,
-            Begun::Over(result) => return result,
+            Plan::Run(handled) => handled,
+            Plan::Over(result) => return result,
         };
         // Most handlers never wait, and need no task.
         if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(handled.as_mut().poll(cx))).await {
@@ -124,19 +124,19 @@ impl Dispatcher for Direct {
 }
 
 /// What to do with a delivery.
-enum Begun {
+enum Plan {
     Run(BoxFuture<'static, Result<Disposition, DispatchError>>),
     Over(Result<Disposition, DispatchError>),
 }
 
 impl Direct {
-    fn begin(&self, received: Incoming) -> Begun {
+    fn begin(&self, received: Incoming) -> Plan {
         let mut delivery = match received {
             Incoming::Event(delivery) => delivery,
             Incoming::Unreadable(unreadable) => {
                 let same = |kept: &Unreadable| kept.body() == unreadable.body();
                 keep(&self.shared.quarantine, same, unreadable.clone());
-                return Begun::Over(Ok(Disposition::Quarantined));
+                return Plan::Over(Ok(Disposition::Quarantined));
             }
         };
         let Some(place) = self.shared.concurrency.take() else {
@@ -145,7 +145,7 @@ impl Direct {
                 "too many handlers are running",
                 Duration::from_secs(1),
             );
-            return Begun::Over(Err(error));
+            return Plan::Over(Err(error));
         };
         let key = self.shared.dedup.key(&delivery);
         let completed = match self.shared.dedup.begin(key) {
@@ -159,14 +159,14 @@ impl Direct {
                     "another copy of this event is being handled",
                     RETRY_AFTER,
                 );
-                return Begun::Over(Err(error));
+                return Plan::Over(Err(error));
             }
-            dedup::Begun::Duplicate => return Begun::Over(Ok(Disposition::Duplicate)),
+            dedup::Begun::Duplicate => return Plan::Over(Ok(Disposition::Duplicate)),
             dedup::Begun::Conflict => {
                 tracing::warn!(target: target::DELIVERY, endpoint = %delivery.endpoint, key = %Escaped(&delivery.envelope.idempotency_key), "another body came before under this key; it stays");
                 let same = |kept: &Delivery| kept.body() == delivery.body();
                 keep(&self.shared.conflicts, same, delivery.clone());
-                return Begun::Over(Ok(Disposition::Conflict));
+                return Plan::Over(Ok(Disposition::Conflict));
             }
         };
         // Whatever happens below, even the future being dropped, the key must not stay "in progress".
@@ -179,7 +179,7 @@ impl Direct {
         };
         // Tracked from here on, be it in a task or not.
         let handled = self.tasks.track_future(handled);
-        Begun::Run(if span.is_disabled() { handled.boxed() } else { handled.instrument(span).boxed() })
+        Plan::Run(if span.is_disabled() { handled.boxed() } else { handled.instrument(span).boxed() })
     }
 }
 
@@ -192,7 +192,7 @@ fn event_span(delivery: &Delivery) -> Span {
     )
 }
 
-/// Keeps the last few; a repetition is kept once.
+/// Keeps the last [`KEPT`]; a repetition is kept once.
 fn keep<T>(kept: &Mutex<VecDeque<T>>, same: impl Fn(&T) -> bool, new: T) {
     let mut kept = kept.lock();
     if kept.iter().any(same) {

@@ -16,8 +16,8 @@ use crate::handler::EventHandler;
 ///
 /// Each handler runs separately, in the order in which they were added, whether or not the others succeed. A success is
 /// recorded per name, so after a failure a later attempt runs only the handlers that are not yet done; a handler that
-/// ignored the event runs again. The event is settled when all handlers are. If some failed, it is retried as long as
-/// one of them asks for a retry, and becomes a dead letter when all of them are permanent failures.
+/// ignored the event runs again. The event is settled when every handler is done with it. If some failed, it is retried
+/// as long as one of them asks for a retry, and becomes a dead letter when all these failures are permanent.
 ///
 /// The name is stored with the events in flight: a renamed handler runs again for those.
 ///
@@ -35,7 +35,7 @@ use crate::handler::EventHandler;
 #[must_use]
 pub struct Handlers<Tx = ()> {
     mounted: Vec<Mounted<Tx>>,
-    /// A name that has a timeout, and that no handler has.
+    /// A name that got a timeout, although no handler had it.
     unknown: Option<Arc<str>>,
 }
 
@@ -82,13 +82,13 @@ impl<Tx: Send + 'static> Handlers<Tx> {
     /// handlers `Handlers<()>`, which `Worker::builder` refuses as mismatched types (E0308); with
     /// `Handlers::<Connection>::new()` the compiler names that handler.
     ///
-    /// The transaction is open while the handler runs, so it should only read and write the database. Do
-    /// downloads and HTTP calls in a [plain](Self::plain) handler.
+    /// The transaction is open while the handler runs, so the handler should only read and write the database. Make
+    /// HTTP calls in a [plain](Self::plain) handler, and leave downloads to the module `archive`.
     pub fn transactional(self, name: impl Into<Arc<str>>, handler: impl EventHandler<Tx>) -> Self {
         self.mount(name.into(), Mode::Transactional(Arc::new(handler)))
     }
 
-    /// Sets how long one run of the named handler, which must have been added before, may take. Defaults to the
+    /// Sets how long one run of the named handler may take. The handler must have been added before. Defaults to the
     /// worker's [`handler_timeout`](crate::WorkerBuilder::handler_timeout) or
     /// [`transaction_timeout`](crate::WorkerBuilder::transaction_timeout); with [`Direct`](crate::Direct) to its
     /// [`timeout`](crate::DirectBuilder::timeout).
@@ -96,18 +96,19 @@ impl<Tx: Send + 'static> Handlers<Tx> {
     /// ```
     /// # use jaas_core::{EventHandler, Handlers};
     /// # use std::time::Duration;
-    /// # struct Archive;
-    /// # impl EventHandler for Archive {}
+    /// # struct Export;
+    /// # impl EventHandler for Export {}
     /// # struct Audit;
     /// # impl EventHandler for Audit {}
     /// let handlers: Handlers = Handlers::new()
-    ///     .plain("archive", Archive)
-    ///     .timeout("archive", Duration::from_secs(20 * 60))
+    ///     .plain("export", Export)
+    ///     .timeout("export", Duration::from_secs(120))
     ///     .plain("audit", Audit);
     /// # let _ = handlers;
     /// ```
     ///
-    /// A timeout of zero, and a name that no handler has, are errors when the worker is built.
+    /// A timeout of zero, and a name that no handler has, are errors when the worker or [`Direct`](crate::Direct) is
+    /// built.
     pub fn timeout(mut self, name: &str, limit: Duration) -> Self {
         match self.mounted.iter_mut().find(|mounted| *mounted.name == *name) {
             Some(mounted) => mounted.timeout = Some(limit),

@@ -20,8 +20,8 @@ pub struct RequestHead<'a> {
 }
 
 impl<'a> RequestHead<'a> {
-    /// Asks for the values of the headers it needs, by their lower-case names. A header with several lines has several
-    /// values, in their order.
+    /// Builds the head from `lines`, which returns the values of a header by its lower-case name. A header with several
+    /// lines has several values, in their order.
     ///
     /// `X-Jaas-Signature` and `tracestate` are lists, and a list may be split or repeated in transit: the values are
     /// joined with a comma ([RFC 9110, 5.3](https://www.rfc-editor.org/rfc/rfc9110#section-5.3)). For the other headers
@@ -30,8 +30,8 @@ impl<'a> RequestHead<'a> {
     /// A source with one value for each name, such as a map, returns an `Option`. If it holds only the first line of a
     /// header, a genuine signature may be missing: it may be in the second line.
     ///
-    /// With `Content-Length` a receiver notices that the body was consumed before it got it. Omit that header when it
-    /// is not the length of what the sender sent.
+    /// With `Content-Length`, a receiver notices if other code has consumed the body. Omit that header if it is not the
+    /// length of what the sender sent.
     ///
     /// ```
     /// use jaas_core::RequestHead;
@@ -69,7 +69,7 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// One line is borrowed; several are joined into one list.
+/// Joins the lines of a header into one list. A single line is borrowed.
 fn joined<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Cow<'a, str>> {
     let mut joined = Cow::Borrowed(lines.next()?);
     for line in lines {

@@ -1,4 +1,4 @@
-//! Deletes in the background what need not be kept.
+//! The task that deletes what a retention does not keep.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::config::{ConfigError, ConfigErrorKind};
 use crate::store::{EventAdmin, Purged, Retention};
 use crate::telemetry::{self, target};
 
-/// Deletes at intervals what a [`Retention`] does not keep, in small batches. Any number of processes may do so on the
+/// Deletes at intervals what a [`Retention`] does not keep, in small batches. Any number of processes may purge the
 /// same store.
 ///
 /// ```
@@ -86,7 +86,7 @@ impl<S: EventAdmin> Purger<S> {
                 "the purger's batch and interval must not be zero",
             ));
         }
-        // It ends between two batches, or in the middle of one, which then happens completely or not at all.
+        // Stopping may end it in the middle of a batch, which is then deleted completely or not at all.
         Ok(PurgerHandle(Background::spawn(self.run())))
     }
 

@@ -69,12 +69,12 @@ pub struct Receiver {
     propagator: Option<Arc<dyn TracePropagator>>,
 }
 
-/// The URL of a request.
+/// The path that a request came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Path {
     /// The path of the events.
     Events,
-    /// The path of the settings, where every body that is not an event counts as a question.
+    /// The path of the settings, where each body that is not an event counts as a question.
     Settings,
 }
 
@@ -89,7 +89,7 @@ struct Request<'a> {
     began: Instant,
 }
 
-/// What comes after everything that needs no waiting.
+/// What is left to do with a request after everything that needs no waiting.
 enum Examined<'a> {
     Replied(Reply),
     Question(Question<'a>),
@@ -188,7 +188,7 @@ impl Receiver {
         }
         let (credentials, declared) = (head.credentials(), head.declared);
         let request = Request { path, credentials, declared, trace, span: &span, began: Instant::now() };
-        // Outside of the future, so that what it works with is not part of it.
+        // Not in a future, so that its variables do not enlarge this one.
         let reply = match span.in_scope(|| self.examine(request, body)) {
             Examined::Replied(reply) => reply,
             Examined::Question(question) => {
@@ -209,11 +209,11 @@ impl Receiver {
         {
             propagator.extract(span, caller);
         }
-        // Inside it, because when it is disabled, the application's span is the current one.
+        // Inside the span, because if it is disabled, the application's span is the current one.
         span.in_scope(|| propagator.inject(&Span::current())).or(caller)
     }
 
-    /// Everything that needs no waiting.
+    /// Does everything that needs no waiting: takes a place, authenticates, parses, and begins to dispatch.
     fn examine(&self, request: Request<'_>, body: Bytes) -> Examined<'_> {
         let Request { path, credentials, declared, .. } = request;
         let place = match (self.place(), &self.settings) {
@@ -279,6 +279,7 @@ impl Receiver {
         })
     }
 
+    /// Begins to pass a delivery to the dispatcher.
     fn dispatch(&self, request: Request<'_>, mut incoming: Incoming, place: Place) -> Accepting<'_> {
         let endpoint = &*self.endpoint;
         match &mut incoming {
@@ -295,11 +296,12 @@ impl Receiver {
             }
         }
         let span = tracing::info_span!(target: target::DELIVERY, name::ACCEPT, outcome = Empty);
-        // Not by way of the `Arc`, which is a dispatcher too.
+        // Dereferenced, because the `Arc` is a dispatcher too, and would only forward.
         let dispatched = span.in_scope(|| (*self.dispatcher).dispatch(incoming));
         Accepting { dispatched, span, began: request.began, _place: place }
     }
 
+    /// Waits for the dispatcher, and decides the reply.
     async fn accept(&self, accepting: Accepting<'_>) -> Reply {
         let Accepting { dispatched, span, began, _place } = accepting;
         let endpoint = &*self.endpoint;
@@ -327,6 +329,7 @@ impl Receiver {
         reply
     }
 
+    /// Logs and counts a request that is not authentic.
     fn refuse_unproven(
         &self,
         reason: AuthError,

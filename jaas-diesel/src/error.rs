@@ -1,7 +1,7 @@
-//! The errors of the stores: one function for each kind of [`StoreError`] that this crate makes.
+//! The errors of the stores: a function for each [`StoreError`] that this crate creates.
 //!
-//! `jaas_core` makes those that every store has, such as [`StoreError::not_found`]. A message says what cannot be done,
-//! where and why, and what to do about it.
+//! `jaas_core` creates those that every store has, such as [`StoreError::not_found`]. A message says what cannot be
+//! done, where and why, and what to do about it.
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ pub(crate) fn refused(operation: &str, why: impl std::fmt::Display) -> StoreErro
     StoreError::new(StoreErrorKind::Refused, format!("cannot {operation}: {why}"))
 }
 
-/// A commit failed. What the handler wrote may be the reason, and then the commit fails again; a full disk may be, and
-/// then it may succeed later.
+/// A commit failed. If what the handler wrote is the reason, the commit would fail again. Otherwise, as with a full
+/// disk, it may succeed later.
 pub(crate) fn not_committed(operation: &str, error: Error) -> StoreError {
     use DatabaseErrorKind as Kind;
     match &error {

@@ -1,4 +1,4 @@
-//! Group commit: the items that queue while a commit is in flight go into the next commit together.
+//! Group commit: items that arrive while a commit is in flight go into the next commit together.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub(crate) trait Commit: Send + 'static {
     /// Opens the connection that the items are committed on.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, StoreError>> + Send;
 
-    /// Commits items; returns the outcome of each, in their order. If `again` is set, an earlier attempt with the same items
-    /// may have been committed.
+    /// Commits items and returns their outcomes, in their order. If `again` is set, an earlier attempt with the same
+    /// items may have been committed.
     fn commit(
         &mut self,
         connection: &mut Self::Connection,
@@ -62,8 +62,8 @@ pub(crate) struct Group<C: Commit> {
 }
 
 impl<C: Commit> Group<C> {
-    /// A group whose queue holds `room` items, and the future that commits them. The future ends once the group is closed or
-    /// dropped and every queued item is committed.
+    /// A group whose queue holds `room` items, and the future that commits them. The future ends once the group is
+    /// closed or dropped and every queued item is committed.
     pub(crate) fn new(commit: C, room: usize, timeout: Duration) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, requests) = mpsc::channel(room);
         let task = Task { commit, connection: None, timeout };
@@ -136,8 +136,8 @@ impl<C: Commit> Task<C> {
                 let (items, callers) = requests.drain(..fitting).unzip();
                 self.all(items, callers).await;
             }
-            // The callers of this group are about to queue their next items. Without this pause, the next group would hold only
-            // the first of these items, and the others would wait for it.
+            // The callers of this group are about to queue their next items. Without this pause, the next group would
+            // hold only the first of these items, and the others would wait for it.
             let mut queued = 0;
             loop {
                 tokio::task::yield_now().await;
@@ -150,6 +150,7 @@ impl<C: Commit> Task<C> {
         }
     }
 
+    /// Commits items, and sends each caller its outcome.
     async fn all(
         &mut self,
         mut items: Vec<C::Item>,
@@ -157,8 +158,8 @@ impl<C: Commit> Task<C> {
     ) {
         let mut committed = self.together(&mut items, false).await;
         if let Err(Failure::Lost(_)) = committed {
-            // The connection may have died while it was idle or in the middle of the commit. `again` makes sure that nothing
-            // is committed twice.
+            // The connection may have died while it was idle or in the middle of the commit. `again` makes sure that
+            // nothing is committed twice.
             committed = self.together(&mut items, true).await;
         }
         let failed = match committed {
@@ -178,8 +179,8 @@ impl<C: Commit> Task<C> {
         }
     }
 
-    /// Commits one item after the other, so that an item that cannot be stored does not fail the others. Once the database
-    /// cannot be reached or the timeout is over, the remaining items fail.
+    /// Commits one item after the other, so that an item that cannot be stored does not fail the others. Once the
+    /// database cannot be reached or the timeout is over, the remaining items fail.
     async fn singly(
         &mut self,
         items: Vec<C::Item>,
@@ -209,6 +210,7 @@ impl<C: Commit> Task<C> {
         }
     }
 
+    /// Undoes outcomes whose callers no longer wait. If that fails, the connection is dropped.
     async fn abandoned(&mut self, outcomes: Vec<C::Outcome>) {
         let Some(connection) = self.connection.as_mut().filter(|_| !outcomes.is_empty()) else { return };
         let taken_back = time::timeout(self.timeout, self.commit.abandoned(connection, outcomes)).await;
@@ -217,6 +219,7 @@ impl<C: Commit> Task<C> {
         }
     }
 
+    /// Commits items in one commit, on the connection kept from the last one or on a new one.
     async fn together(&mut self, items: &mut [C::Item], again: bool) -> Result<Vec<C::Outcome>, Failure> {
         let late = || Failure::Unreachable(not_in_time(C::OPERATION, self.timeout));
         let mut connection = match self.connection.take() {

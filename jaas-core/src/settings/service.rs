@@ -1,4 +1,4 @@
-//! Answers questions: always, in time, and never with settings that JaaS would misread.
+//! The service that answers settings questions: always, in time, and never with settings that JaaS would misread.
 
 mod builder;
 
@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -70,7 +70,7 @@ struct Inner {
     recorder: Option<Recorder>,
 }
 
-/// The decision.
+/// What to answer, and who decided it.
 struct Decision {
     source: SettingsSource,
     settings: Result<Arc<MeetingSettings>, String>,
@@ -143,19 +143,19 @@ impl Inner {
         match outcome {
             Ok(settings) => {
                 if let (Some(last_good), Some(meeting)) = (&self.last_good, meeting) {
-                    lock(last_good).insert(meeting, (settings.clone(), Instant::now()));
+                    last_good.lock().insert(meeting, (settings.clone(), Instant::now()));
                 }
                 Decision { source: SettingsSource::Provider, settings: Ok(settings), failed: None }
             }
             Err(failed) => {
-                let (source, settings) = self.instead(&self.policy, fqn, meeting.as_ref());
+                let (source, settings) = self.by_policy(&self.policy, fqn, meeting.as_ref());
                 Decision { source, settings, failed: Some(failed) }
             }
         }
     }
 
     /// Returns the decision of the policy.
-    fn instead(
+    fn by_policy(
         &self,
         policy: &Policy,
         fqn: &Fqn,
@@ -167,13 +167,13 @@ impl Inner {
             Policy::Refuse { message } => (SettingsSource::Refused, Err(message.clone())),
             Policy::LastKnownGood { max_age, then } => match self.known(meeting, *max_age) {
                 Some(settings) => (SettingsSource::LastKnownGood, Ok(settings)),
-                None => self.instead(then, fqn, meeting),
+                None => self.by_policy(then, fqn, meeting),
             },
         }
     }
 
     fn known(&self, meeting: Option<&Meeting>, max_age: Duration) -> Option<Arc<MeetingSettings>> {
-        let last_good = lock(self.last_good.as_ref()?);
+        let last_good = self.last_good.as_ref()?.lock();
         let (settings, at) = last_good.get(meeting?)?;
         (at.elapsed() <= max_age).then(|| settings.clone())
     }
@@ -216,11 +216,6 @@ impl Inner {
         }
         reply
     }
-}
-
-/// No code panics while it holds the lock.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock()
 }
 
 /// The log does not name the room: the name can be personal, and the record has it.

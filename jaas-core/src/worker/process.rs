@@ -22,6 +22,7 @@ use crate::store::{
 };
 use crate::telemetry::{self, DeadReason, Escaped, Outcome, TracePropagator, name, target};
 
+/// What all runs of a worker share: its store, handlers and settings.
 pub(super) struct Process<S: EventStore> {
     pub(super) store: S,
     pub(super) handlers: Handlers<S::Tx>,
@@ -60,8 +61,8 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// Reports that it is recorded.
-    pub(super) fn recorded(self) {
+    /// Logs and counts the event, once its outcome is recorded.
+    pub(super) fn report(self) {
         let Self { completion, outcome, delivery, span } = self;
         let (event_type, key) =
             (Escaped(&delivery.envelope.event_type), Escaped(&delivery.envelope.idempotency_key));
@@ -98,11 +99,11 @@ impl<S: EventStore> Process<S> {
     /// this worker has the event, so nothing is recorded on the way.
     pub(super) async fn run_event(&self, claim: Claim, turn: &Turn<'_>, ahead: bool) -> Ran {
         let lease = claim.lease;
-        let read = Delivery::parse(claim.endpoint.clone(), claim.received_at, Bytes::clone(&claim.body))
+        let parsed = Delivery::parse(claim.endpoint.clone(), claim.received_at, Bytes::clone(&claim.body))
             .map(|delivery| delivery.with_attempt(claim.attempt()).with_trace(claim.trace.clone()));
-        let span = self.span(&claim, read.as_ref().ok());
+        let span = self.span(&claim, parsed.as_ref().ok());
         let ran = async {
-            self.process(claim, read, turn, ahead).await.unwrap_or_else(|error| {
+            self.process(claim, parsed, turn, ahead).await.unwrap_or_else(|error| {
                 log_unrecorded(lease, &error);
                 Ran::NotRecorded
             })
@@ -130,12 +131,12 @@ impl<S: EventStore> Process<S> {
     async fn process(
         &self,
         claim: Claim,
-        read: Result<Delivery, Unreadable>,
+        parsed: Result<Delivery, Unreadable>,
         turn: &Turn<'_>,
         ahead: bool,
     ) -> Result<Ran, StoreError> {
         let lease = claim.lease;
-        let delivery = match read {
+        let delivery = match parsed {
             Ok(delivery) => Arc::new(delivery),
             Err(unreadable) => return Ok(Ran::Failed(unreadable_body(&claim, &unreadable))),
         };
@@ -166,7 +167,7 @@ impl<S: EventStore> Process<S> {
                     let limit = mounted.timeout.unwrap_or(self.timeout);
                     let place = self.place(turn).await;
                     let result = attempt::run(watched, &**handler, &delivery, &event, &mut (), limit).await;
-                    // This records while other handlers run, and their results may be committed with it.
+                    // Another handler can run while recording this result waits for its commit.
                     drop(place);
                     if let Ok(handled) = &result {
                         if last || ahead {
@@ -230,11 +231,11 @@ impl<S: EventStore> Process<S> {
                 Ok((Err(HandlerError::permanent(error)), None))
             }
             Err(error) if error.is_transient() => {
-                // Whether it was committed is unknown. If it was, the lease is gone and this does nothing; if not, the
-                // event waits again, and no failure of the handler is counted. It does not wait for zero time, because
+                // Whether the transaction was committed is unknown. If it was, the lease is gone, and the release does
+                // nothing. If not, the event waits again, and no failure of the handler is counted. Without the pause,
                 // it would be claimed again immediately.
                 tokio::time::sleep(RECORD_AGAIN).await;
-                recorded(|| self.store.release(std::slice::from_ref(&lease), self.clock.now())).await?;
+                until_recorded(|| self.store.release(std::slice::from_ref(&lease), self.clock.now())).await?;
                 Err(error)
             }
             result => result,
@@ -310,11 +311,11 @@ impl<S: EventStore> Process<S> {
         handled: &Handled,
     ) -> Result<(), StoreError> {
         let step = Step { handler: handler.clone(), last: false, next: None };
-        recorded(|| self.store.complete(lease, &step, handled, self.clock.now())).await.map(drop)
+        until_recorded(|| self.store.complete(lease, &step, handled, self.clock.now())).await.map(drop)
     }
 
-    /// Records events of a session with which all handlers are done, and goes on in the session if the event that
-    /// `lease` holds is among them.
+    /// Records events of a session with which all handlers are done. If the event that `lease` holds is among them,
+    /// claims the session's next event as `next` asks.
     pub(super) async fn record_done(
         &self,
         lease: Lease,
@@ -326,12 +327,12 @@ impl<S: EventStore> Process<S> {
             && let [(handler, handled)] = &**handled
         {
             let step = Step { handler: handler.clone(), last: true, next };
-            return recorded(|| self.store.complete(lease, &step, handled, self.clock.now())).await;
+            return until_recorded(|| self.store.complete(lease, &step, handled, self.clock.now())).await;
         }
-        recorded(|| self.store.complete_all(lease, &completions, next, self.clock.now())).await
+        until_recorded(|| self.store.complete_all(lease, &completions, next, self.clock.now())).await
     }
 
-    /// Records a failure, and goes on in the session.
+    /// Records a failure, and claims the session's next event as `next` asks. Returns whether the event is settled.
     pub(super) async fn record_failure(
         &self,
         failed: Failed,
@@ -343,7 +344,7 @@ impl<S: EventStore> Process<S> {
                 self.record_step(lease, handler, handled).await?;
             }
             let failure = Failure { next, ..failure };
-            let following = recorded(|| self.store.fail(lease, &failure, self.clock.now())).await?;
+            let following = until_recorded(|| self.store.fail(lease, &failure, self.clock.now())).await?;
             telemetry::ended(kind, outcome, attempt);
             Ok((failure.retry_in.is_none(), following))
         };
@@ -368,7 +369,7 @@ fn unreadable_body(claim: &Claim, unreadable: &Unreadable) -> Failed {
 
 /// Retries until the store responds, because an outcome must not be lost in an outage. It ends when the lease turns out
 /// to be lost, or the worker stops and aborts it.
-async fn recorded<T, F>(record: impl Fn() -> F) -> Result<T, StoreError>
+async fn until_recorded<T, F>(record: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {

@@ -50,7 +50,7 @@ pub(super) struct Run<S: EventStore> {
     more_waits: bool,
     pace: Arc<Pace>,
     jitter: RandomState,
-    /// When the last renewal began after which every lease held at that time had its full length.
+    /// When the last successful renewal began.
     renewed_at: Timestamp,
     outage: Option<Outage>,
     wakeups: watch::Receiver<u64>,
@@ -72,8 +72,8 @@ struct Outage {
 /// The longest wait for the next try during an outage, however rarely the worker polls.
 const LONGEST_WAIT_IN_OUTAGE: Duration = Duration::from_secs(5);
 
-/// What ended the wait between two steps.
-enum Event {
+/// What the loop reacts to.
+enum Signal {
     Claim,
     Room,
     Claimed(Claimed),
@@ -116,30 +116,30 @@ impl<S: EventStore> Run<S> {
         let mut next_claim = Instant::now();
         loop {
             let may_claim = self.claiming.is_none() && self.ahead.wants_more();
-            let event = tokio::select! {
+            let signal = tokio::select! {
                 biased;
-                grace = &mut stop => Event::Stop(grace),
-                Some(ended) = self.tasks.join_next_with_id() => Event::Finished(self.ended(ended)),
-                _ = renewal.tick() => Event::Renew,
-                Some(handed_over) = self.handed_over.recv() => Event::HandedOver(handed_over),
-                claimed = pending(&mut self.claiming), if self.claiming.is_some() => Event::Claimed(claimed),
-                () = sleep_until(next_claim), if may_claim => Event::Claim,
-                Ok(()) = self.wakeups.changed(), if may_claim && self.outage.is_none() => Event::Claim,
+                grace = &mut stop => Signal::Stop(grace),
+                Some(ended) = self.tasks.join_next_with_id() => Signal::Finished(self.ended(ended)),
+                _ = renewal.tick() => Signal::Renew,
+                Some(handed_over) = self.handed_over.recv() => Signal::HandedOver(handed_over),
+                claimed = pending(&mut self.claiming), if self.claiming.is_some() => Signal::Claimed(claimed),
+                () = sleep_until(next_claim), if may_claim => Signal::Claim,
+                Ok(()) = self.wakeups.changed(), if may_claim && self.outage.is_none() => Signal::Claim,
                 // No task ends when the store takes a slot and does not use it.
-                () = self.ahead.room(), if self.ahead.is_full() => Event::Room,
+                () = self.ahead.room(), if self.ahead.is_full() => Signal::Room,
             };
-            match event {
-                Event::Room => {}
-                Event::Stop(grace) => return self.stop(Instant::now() + grace, renewal).await,
-                Event::HandedOver(HandedOver { claim, slot, .. }) => self.handed_over(claim, slot),
-                Event::Finished(ended) => {
+            match signal {
+                Signal::Room => {}
+                Signal::Stop(grace) => return self.stop(Instant::now() + grace, renewal).await,
+                Signal::HandedOver(HandedOver { claim, slot, .. }) => self.handed_over(claim, slot),
+                Signal::Finished(ended) => {
                     let worth_a_claim = self.more_waits || ended.is_none_or(|ended| !ended.settled);
                     if worth_a_claim && self.outage.is_none() {
                         let gather = if self.tasks.is_empty() { Duration::ZERO } else { GATHER };
                         next_claim = next_claim.min(Instant::now() + gather);
                     }
                 }
-                Event::Renew => {
+                Signal::Renew => {
                     let wait = tokio::select! {
                         biased;
                         wait = self.renew() => wait,
@@ -149,7 +149,7 @@ impl<S: EventStore> Run<S> {
                         next_claim = next_claim.min(Instant::now() + wait);
                     }
                 }
-                Event::Claim => {
+                Signal::Claim => {
                     let begun = tokio::select! {
                         biased;
                         begun = self.begin_claim() => begun,
@@ -157,13 +157,13 @@ impl<S: EventStore> Run<S> {
                     };
                     next_claim = Instant::now() + begun.unwrap_or(self.worker.poll_interval);
                 }
-                Event::Claimed(claimed) => next_claim = Instant::now() + self.claimed(claimed),
+                Signal::Claimed(claimed) => next_claim = Instant::now() + self.claimed(claimed),
             }
             self.pace.set_crowded(self.more_waits || self.held.len() > self.worker.concurrency);
         }
     }
 
-    /// Starts the run of a session. Its handlers wait until another may run.
+    /// Starts the run of a session. Each of its handlers waits until one more may run.
     fn start(&mut self, claim: Claim, slot: OwnedSemaphorePermit) {
         let (process, pace) = (self.worker.process.clone(), self.pace.clone());
         let id = self.held.add(claim.lease);
@@ -207,7 +207,7 @@ impl<S: EventStore> Run<S> {
         }
     }
 
-    /// Begins to claim as much as is wanted; returns how long to wait instead, when it cannot.
+    /// Begins a claim with every free slot. Returns how long to wait if it cannot.
     async fn begin_claim(&mut self) -> Option<Duration> {
         self.wakeups.mark_unchanged();
         let process = self.worker.process.clone();
@@ -267,7 +267,7 @@ impl<S: EventStore> Run<S> {
         }
         drop(slots);
         self.more_waits = full;
-        // New events may arrive directly when they do not overtake any that could be claimed.
+        // The store may hand over new events only if they overtake none that could be claimed.
         self.hand_over.set_open(!full && self.worker.order.settle_window.is_zero());
         let poll = self.jittered(self.worker.poll_interval);
         match next_due {
@@ -287,8 +287,7 @@ impl<S: EventStore> Run<S> {
         interval - interval.mul_f64(share as f64 / 4096.0)
     }
 
-    /// Renews the leases that are held; returns how long to wait before claiming, when the store failed or has
-    /// recovered.
+    /// Renews the leases that are held. If the store failed or has recovered, returns how long to wait before claiming.
     async fn renew(&mut self) -> Option<Duration> {
         let process = self.worker.process.clone();
         let now = process.clock.now();
@@ -307,12 +306,12 @@ impl<S: EventStore> Run<S> {
         }
     }
 
+    /// Stops claiming, waits for running handlers until the deadline, aborts the others, and releases their events.
     async fn stop(mut self, deadline: Instant, mut renewal: tokio::time::Interval) -> StopReport {
         self.pace.stop();
         let mut stopped = StopReport::default();
         if let Some(claiming) = self.claiming.take()
-            // Waited for as long as possible: otherwise sessions claimed for no worker would be held until their leases
-            // end.
+            // Without this wait, nobody would run the sessions that the claim returns until their leases end.
             && let Ok(Claimed { claims: Ok(claims), slots, .. }) = timeout_at(deadline, claiming).await
         {
             for (claim, slot) in claims.into_iter().zip(slots) {
@@ -324,7 +323,7 @@ impl<S: EventStore> Run<S> {
         while let Some(HandedOver { claim, slot, .. }) = self.handed_over.recv().await {
             self.handed_over(claim, slot);
         }
-        // The runs just started reach their handlers as far as those are free; the others are given back.
+        // The runs just started begin if a handler is free; the others are given back.
         tokio::task::yield_now().await;
         let unstarted = self.held.take_unbegun();
         let process = self.worker.process.clone();

@@ -20,10 +20,10 @@ use super::turn::Turn;
 use crate::store::{Claim, Completion, EventStore, Lease, StoreError};
 use crate::telemetry::target;
 
-/// The maximum number of events listed behind a claim.
+/// The maximum number of events that the store lists as following a claim.
 const MOST_FOLLOWING: usize = 64;
 
-/// The same while other sessions wait, whose events the same database commits.
+/// The same while other sessions wait. The same database commits their events.
 const MOST_FOLLOWING_IN_A_CROWD: usize = 8;
 
 /// How long a list of following events is valid after it was fetched. Events that other processes accept meanwhile may
@@ -46,7 +46,7 @@ pub(super) struct Session<'a, S: EventStore> {
     process: &'a Process<S>,
     turn: Turn<'a>,
     wakeups: watch::Receiver<u64>,
-    /// The leases that this worker holds according to the store.
+    /// The lease that this worker holds according to the store.
     lease: Lease,
     events: usize,
     /// How long the last event took.
@@ -69,7 +69,7 @@ struct Recording<'a> {
     generation: u64,
     /// Whether the next event of the session is claimed with them.
     goes_on: bool,
-    asked: BoxFuture<'a, Response>,
+    call: BoxFuture<'a, Response>,
     response: Option<Response>,
 }
 
@@ -78,7 +78,7 @@ impl Recording<'_> {
     async fn response(&mut self) -> &Response {
         let response = match self.response.take() {
             Some(response) => response,
-            None => (&mut self.asked).await,
+            None => (&mut self.call).await,
         };
         self.response.insert(response)
     }
@@ -120,13 +120,13 @@ impl<'a, S: EventStore> Session<'a, S> {
                     Then::Record
                 }
                 Ran::Recorded(done, next) => {
-                    done.recorded();
+                    done.report();
                     next.map_or(Then::End(true), |next| self.hold(next))
                 }
                 Ran::Failed(failed) => self.fail(failed).await,
                 Ran::NotRecorded => self.cut_off().await,
             };
-            claim = match self.recorded(then).await {
+            claim = match self.next_claim(then).await {
                 Ok(next) => next,
                 Err(settled) => break settled,
             };
@@ -135,7 +135,7 @@ impl<'a, S: EventStore> Session<'a, S> {
     }
 
     /// Records the events that are done; returns the event to run next, or how the run ends.
-    async fn recorded(&mut self, mut then: Then) -> Result<Claim, bool> {
+    async fn next_claim(&mut self, mut then: Then) -> Result<Claim, bool> {
         loop {
             then = match then {
                 Then::Run(claim) => return Ok(claim),
@@ -202,13 +202,13 @@ impl<'a, S: EventStore> Session<'a, S> {
         let next = self.turn.next(self.wanted(of.len()));
         let completions: Vec<Completion> = of.iter().map(|done| done.completion.clone()).collect();
         let generation = *self.wakeups.borrow();
-        let mut asked = self.process.record_done(self.lease, completions, next).boxed();
+        let mut call = self.process.record_done(self.lease, completions, next).boxed();
         // Polled once so that it is in progress, whatever is polled next.
-        let response = match futures_util::poll!(&mut asked) {
+        let response = match futures_util::poll!(&mut call) {
             Poll::Ready(response) => Some(response),
             Poll::Pending => None,
         };
-        self.recording = Some(Recording { of, generation, goes_on: next.is_some(), asked, response });
+        self.recording = Some(Recording { of, generation, goes_on: next.is_some(), call, response });
     }
 
     /// How many events are worth listing, after this many were recorded together.
@@ -237,7 +237,7 @@ impl<'a, S: EventStore> Session<'a, S> {
         let Recording { of, generation, response, .. } = recording;
         match response {
             Some(Ok(next)) => {
-                of.into_iter().for_each(Done::recorded);
+                of.into_iter().for_each(Done::report);
                 self.listed = (generation, Instant::now());
                 next.map_or(Then::End(true), |next| self.hold(next))
             }
@@ -283,7 +283,7 @@ impl<'a, S: EventStore> Session<'a, S> {
             if !of.is_empty() {
                 let completions = of.iter().map(|done| done.completion.clone()).collect();
                 self.process.record_done(self.lease, completions, None).await?;
-                of.into_iter().for_each(Done::recorded);
+                of.into_iter().for_each(Done::report);
             }
             self.process.record_failure(failed, self.turn.next(0)).await
         };

@@ -1,5 +1,5 @@
-//! The statements on queues for MySQL and MariaDB. They name their indexes: with old statistics, as of tables that change all
-//! the time, the planner might read and lock more rows.
+//! The statements on queues, their events and counts for MySQL and MariaDB. They name their indexes, because the
+//! statistics of tables that change all the time are old, and with these the planner might read and lock more rows.
 
 use diesel::QueryResult;
 use diesel::mysql::Mysql;
@@ -53,8 +53,8 @@ pub(in super::super) async fn lock_running(
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    // First the keys, because every transaction locks queues in the order of their keys. A queue that changes meanwhile is
-    // returned as it is when it is locked.
+    // The keys are read first, because every transaction locks queues in the order of their keys. A queue that changes
+    // meanwhile is returned as it is when it is locked.
     let mut keys: Vec<String> = RunningKeys { events }.load(connection).await?;
     keys.sort_unstable();
     if keys.is_empty() {
@@ -64,8 +64,8 @@ pub(in super::super) async fn lock_running(
 }
 
 statement! {
-    /// The events at the heads of queues: in each queue the first event that holds back others, and the first that others may
-    /// pass.
+    /// The ids of the events at the heads of queues: in each queue the first event that holds back others, and the
+    /// first that others may pass.
     listing HeadIds on Mysql { keys: Vec<String> } -> (Nullable<BigInt>, Nullable<BigInt>) =
         "SELECT (SELECT e.id FROM jaas_events e FORCE INDEX (jaas_events_waiting) WHERE e.ordering_key = q.ordering_key \
          AND e.state = 'waiting' AND e.passable = 0 AND e.place >= q.head_place ORDER BY e.place, e.id LIMIT 1), \
@@ -95,8 +95,8 @@ pub(in super::super) async fn heads(
     Heads { ids }.load(connection).await
 }
 
-/// The first events of queues that hold back others, in their order. The queues are padded with the last queue, and a limit of
-/// zero, to a power of two, so that the server prepares few different texts.
+/// The first events of queues that hold back others, in their order. The queues are padded with the last queue, and a
+/// limit of zero, to a power of two, so that the server prepares few different texts.
 struct Following<'a> {
     behind: &'a [Behind],
     limits: Vec<i64>,
@@ -153,17 +153,17 @@ pub(in super::super) async fn following(
     Ok(rows)
 }
 
-/// Writes the new values of queues, which exist and are locked. The rows are padded with the last row to a power of two, so
-/// that the server prepares few different texts.
-struct Write(Vec<QueueRow>);
+/// Writes the new values of queues, which exist and are locked. The rows are padded with the last row to a power of
+/// two, so that the server prepares few different texts.
+struct WriteQueues(Vec<QueueRow>);
 
-impl QueryId for Write {
+impl QueryId for WriteQueues {
     type QueryId = ();
 
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl QueryFragment<Mysql> for Write {
+impl QueryFragment<Mysql> for WriteQueues {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
         out.push_sql(
             "INSERT INTO jaas_queues (ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn) VALUES ",
@@ -196,11 +196,11 @@ impl QueryFragment<Mysql> for Write {
     }
 }
 
-impl<Conn> diesel::RunQueryDsl<Conn> for Write {}
+impl<Conn> diesel::RunQueryDsl<Conn> for WriteQueues {}
 
 statement! {
     /// Deletes queues.
-    listing Delete on Mysql { keys: Vec<String> } -> () =
+    listing DeleteQueues on Mysql { keys: Vec<String> } -> () =
         "DELETE FROM jaas_queues WHERE ordering_key IN (" (keys: Text) ")"
 }
 
@@ -210,10 +210,10 @@ pub(in super::super) async fn write_queues(
     ended: Vec<String>,
 ) -> QueryResult<()> {
     if !ended.is_empty() {
-        Delete { keys: ended }.execute(connection).await?;
+        DeleteQueues { keys: ended }.execute(connection).await?;
     }
     if !changed.is_empty() {
-        Write(changed).execute(connection).await?;
+        WriteQueues(changed).execute(connection).await?;
     }
     Ok(())
 }
@@ -301,7 +301,7 @@ pub(in super::super) async fn settle(
     let [waiting, done, ignored] =
         [EventState::Waiting, EventState::Done, EventState::Ignored].map(EventState::as_str);
     let (mut all, mut of_ignored) = (settled.len() as i64, 0);
-    // Some events may have been ignored, or left as they were.
+    // The number of changed rows does not show which events were ignored, nor which were left as they were.
     if changed != settled.len() || settled.iter().any(|event| event.reason.is_some()) {
         let ids = settled.iter().map(|event| event.id).collect();
         let states: Vec<(i64, String, i64)> = States { ids }.load(connection).await?;

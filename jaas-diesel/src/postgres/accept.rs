@@ -14,12 +14,13 @@ use crate::rows::{Arrival, Inserted, NewEvent, slot_of};
 use crate::statement::statement;
 
 statement! {
-    /// Stores events, puts each into its queue, and counts them, in one statement. An event that is to be claimed is, when
-    /// its queue is new: then nothing of its session waits or runs.
+    /// Stores events, puts each into its queue, and counts them, in one statement. An event that has a worker is
+    /// claimed for it if its queue is new, because then nothing of its session waits or runs.
     ///
-    /// Whether a key was free is known by the insert itself. A queue that exists is locked, also when nothing changes in
-    /// it: whoever settles the last event in it either waits for this, or is waited for. The count comes last, because
-    /// nothing refers to it.
+    /// The insert itself shows whether a key was free. A queue that exists is locked even if nothing in it changes, so
+    /// that this statement and the transaction that settles the queue's last event run one after the other. In a queue
+    /// that exists, no event is claimed: `longest_lease` turns the end of a lease back into a time at which the queue
+    /// is due. The count comes last, because nothing refers to it.
     InsertEvents on Pg {
         endpoints: Vec<String>,
         keys: Vec<String>,
@@ -77,7 +78,7 @@ statement! {
          LEFT JOIN queued ON queued.event_id = new.id"
 }
 
-/// A row that is new, and the fence of its claim when it was claimed.
+/// A row that is new, and the fence of its claim if it was claimed.
 #[derive(Queryable)]
 struct InsertedRow {
     id: i64,
@@ -86,8 +87,9 @@ struct InsertedRow {
     fence: Option<i64>,
 }
 
-/// Inserts events; returns those that were new, at their places. Where a worker has room, an event is claimed for it
-/// with the insert, unless others of its session wait or run.
+/// Inserts events. Returns for each, in their order, whether it was new, and its lease. An event is claimed with the
+/// insert if it has a claimant and nothing else of its session waits or runs. With `callers_time`, the time of receipt
+/// counts as the current time, instead of the database's time.
 pub(in super::super) async fn insert_new(
     connection: &mut AsyncPgConnection,
     events: &[&NewEvent],
@@ -108,7 +110,7 @@ fn millis(duration: Duration) -> i64 {
 }
 
 fn insert(events: &[&NewEvent], callers_time: bool) -> InsertEvents {
-    // Of a session only what happened first can be claimed.
+    // Only the earliest event of a session can be claimed.
     let mut first: HashMap<&str, (i64, usize)> = HashMap::new();
     for (place, event) in events.iter().enumerate() {
         let earliest = first.entry(&event.ordering_key).or_insert((event.occurred_at, place));
@@ -145,7 +147,7 @@ fn insert(events: &[&NewEvent], callers_time: bool) -> InsertEvents {
 }
 
 statement! {
-    /// Lets events wait in queues, which are made if need be, and locks those.
+    /// Makes events wait in queues. Creates the queues that do not exist, and locks all of them.
     Arrive on Pg { keys: Vec<String>, due: Vec<i64>, places: Vec<i64> } -> () =
         "INSERT INTO jaas_queues AS q (ordering_key, due_at, head_place) SELECT n.* FROM UNNEST("
         { keys: Array<Text> } ", " { due: Array<BigInt> } ", " { places: Array<BigInt> }

@@ -32,11 +32,12 @@ pub(crate) struct NewEvent {
     pub(crate) body_hash: Vec<u8>,
     pub(crate) trace_context: Option<String>,
     pub(crate) ordering_key: String,
+    /// Its position in the queue: when it happened.
     pub(crate) place: i64,
     state: &'static str,
     completed: &'static str,
     pub(crate) due_at: i64,
-    /// The worker it is claimed for with the insert, if there is one.
+    /// The worker to claim it for with the insert.
     #[diesel(skip_insertion)]
     #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
     pub(crate) claimant: Option<Claimant>,
@@ -72,8 +73,8 @@ impl NewEvent {
         (&self.endpoint, &self.idempotency_key)
     }
 
-    /// An event that tests whether events can be stored. Its endpoint is empty, which no real endpoint is, so its key collides
-    /// with no event of a sender. Each probe has another key; otherwise two probes would wait for each other.
+    /// An event that tests whether events can be stored. Its endpoint is empty, which no real endpoint is, so its key
+    /// collides with no event of a sender. Each probe has another key; otherwise two probes would wait for each other.
     pub(crate) fn probe() -> QueryResult<Self> {
         let key = RandomState::new().hash_one(std::thread::current().id());
         // These characters can only be stored in UTF-8.
@@ -89,7 +90,7 @@ impl NewEvent {
         self.endpoint.is_empty()
     }
 
-    /// Its claim, given with the insert.
+    /// Its claim, if the insert claimed it.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn claim(&self, lease: Lease) -> jaas_core::store::Claim {
         use jaas_core::store::Claim;
@@ -109,19 +110,19 @@ impl NewEvent {
 pub(crate) struct Claimant {
     pub(crate) worker: Arc<str>,
     pub(crate) lease: Duration,
-    /// The fence of the claim: a number that no other first claim of the event has, so that this claim can be distinguished from
-    /// others when the answer to the insert is lost.
+    /// The fence of the claim: a number that no other first claim of the event has, so that this claim can be
+    /// distinguished from others when the answer to the insert is lost.
     pub(crate) fence: i64,
 }
 
-/// A row that was inserted, and its claim if it was asked for and given.
+/// A row that was inserted, and its lease if the insert claimed it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Inserted {
     pub(crate) lease: Option<Lease>,
 }
 
-/// The key of the queue that the event belongs to: that of its session, or a queue for this event alone, named by the hash of
-/// its body.
+/// The key of the queue that the event belongs to: that of its session, or a queue for this event alone, named by the
+/// hash of its body.
 fn ordering_key(delivery: &Delivery, hash: &[u8]) -> String {
     use std::fmt::Write as _;
     match &delivery.envelope.session_id {
@@ -139,8 +140,8 @@ pub(crate) fn ordering_key_of(session: &SessionId) -> String {
     format!("s{}", text(session.as_str()))
 }
 
-/// The endpoints of events, each once, and the idempotency keys. A query for both uses the index. It may also return an event
-/// of another endpoint with the same key.
+/// The endpoints of events, each once, and their idempotency keys. A query with both lists uses the index, but it may
+/// also return an event with an endpoint and a key of two different events.
 pub(crate) fn endpoints_and_keys<'e>(
     events: impl Iterator<Item = &'e NewEvent>,
 ) -> (Vec<&'e str>, Vec<&'e str>) {

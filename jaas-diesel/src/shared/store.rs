@@ -1,10 +1,10 @@
-//! [`EventStore`]: receiving and working.
+//! The implementation of [`EventStore`]: accepting events and running them.
 //!
-//! Compiled once per backend. `Store` is `SqliteStore`, `PostgresStore` or `MysqlStore`, and `Connection` the public type
-//! alias of the backend, which transactional handlers get. `asked!` runs a query on a connection of the backend; `queries` is
-//! the backend's module.
+//! Compiled once per backend. `Store` is `SqliteStore`, `PostgresStore` or `MysqlStore`. `Connection` is the backend's
+//! public type alias, which transactional handlers get. `queries` is the backend's module, and `asked!` runs a query of
+//! it on a connection of the backend.
 //!
-//! What does not run as a plain query is a method of the backend's `Shared` (in `shared/server` and `sqlite/calls.rs`):
+//! A call that is more than one query is a method of the backend's `Shared` (in `shared/server` and `sqlite/calls.rs`):
 //! `store_event`, `keep_unreadable`, `claim_events`, `record_success`, `in_transaction`, `offer`.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The handle of the thread that does every write.
+//! The thread that does every write, and the handle to it.
 
 mod command;
 mod thread;
@@ -24,10 +24,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    /// Starts the thread. Its queue holds `queue` commands.
     pub(super) fn start(open: Open, connection: SqliteConnection, queue: usize) -> Result<Self, StoreError> {
         let failed = |error| unavailable("start the writing thread", error);
-        // A multi-threaded runtime, because diesel-async calls `block_in_place` when the future of a query is dropped, as when a
-        // handler exceeds its timeout. On a current-thread runtime, which the application may have, that would panic.
+        // A multi-threaded runtime, because diesel-async calls `block_in_place` when the future of a query is dropped,
+        // as when a handler exceeds its timeout. On a current-thread runtime, which the application may have, that
+        // would panic.
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("jaas-sqlite-tx")
@@ -71,7 +73,7 @@ impl Writer {
         self.wakeups.subscribe()
     }
 
-    /// Waits until the thread has done what is queued, and ends it.
+    /// Refuses further commands, and waits until the thread has done those that are queued.
     pub(super) async fn close(&self) {
         drop(self.commands.lock().take());
         let thread = self.thread.lock().take();

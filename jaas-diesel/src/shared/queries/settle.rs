@@ -1,7 +1,7 @@
 //! Recording how the run of an event ended, and continuing with the next event of its session.
 //!
-//! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `accept`,
-//! `counts`, `dialect` and `queues` are the backend's modules of these names.
+//! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`;
+//! `accept`, `counts`, `dialect` and `queues` are the backend's modules of these names.
 
 use std::collections::HashMap;
 
@@ -43,8 +43,8 @@ impl Freed {
     }
 }
 
-/// Moves each queue on: its next event is claimed, or it waits, or it ends because no event is left. Returns the claims by the
-/// keys of their queues.
+/// Moves each queue on: claims its next event, lets it wait, or ends it because no event is left. Returns the claims by
+/// the keys of their queues.
 pub(super) async fn go_on(
     connection: &mut Connection,
     freed: Vec<Freed>,
@@ -73,7 +73,7 @@ pub(super) async fn go_on(
     Ok(claims)
 }
 
-/// The next step of some queues.
+/// What to write and to return, so that queues move on.
 pub(in super::super) struct Next {
     pub(in super::super) claims: HashMap<String, Claim>,
     /// The queues to write, with their new values.
@@ -277,8 +277,8 @@ pub(in super::super) async fn fail(
     })
 }
 
-/// Makes an event that others may pass hold them back again. If the event happened before the beginning of its queue, the
-/// beginning moves back to it: queries do not look before the beginning.
+/// Makes an event that others may pass hold them back again. If the event happened before the beginning of its queue,
+/// the beginning moves back to it: queries do not look before the beginning.
 async fn hold_again(connection: &mut Connection, event: i64, queue: &mut QueueRow) -> QueryResult<()> {
     use jaas_events::dsl;
     let place = dsl::jaas_events.find(event).select((dsl::passable, dsl::occurred_at));
@@ -313,7 +313,7 @@ pub(super) async fn record_attempt(
     Ok(())
 }
 
-/// Gives back claims whose handlers were interrupted.
+/// Releases claims whose handlers were interrupted: their events wait again, and the interruption is recorded.
 pub(in super::super) async fn release(
     connection: &mut Connection,
     leases: &[Lease],
@@ -342,7 +342,8 @@ pub(in super::super) async fn release(
     })
 }
 
-/// Makes claimed events wait again as if they had not been claimed. Only their fences stay raised.
+/// Gives back claims that never ran: their events wait again as if they had not been claimed. Only their fences stay
+/// raised.
 pub(in super::super) async fn give_back(
     connection: &mut Connection,
     leases: &[Lease],

@@ -34,7 +34,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Runs the work and completes the step, together or not at all.
+    /// Runs the work on this connection, ends the transaction as the [`Ending`] says, and sends the result to the
+    /// caller.
     pub(super) async fn on(self, mut lent: impl DerefMut<Target = Connection>, timeout: Duration) {
         let connection: &mut Connection = &mut lent;
         let Self { ending, work, mut caller } = self;
@@ -51,14 +52,14 @@ impl Run {
         }
         let handled = tokio::select! {
             result = work(connection) => result,
-            // The worker has cut the handler off. The connection is in a transaction, so it is not used again, and the
+            // The worker has aborted the handler. The connection is in a transaction, so it is not used again, and the
             // database rolls back.
             () = caller.closed() => return,
         };
         let result = match (handled, ending) {
             (Ok(handled), Ending::Complete(lease, step, now)) => {
                 let success = Success::new(lease, &step, &handled);
-                match time::timeout(timeout, complete(connection, &success, now)).await {
+                match time::timeout(timeout, complete_and_commit(connection, &success, now)).await {
                     Ok(Ok(next)) => Ok((Ok(handled), next)),
                     Ok(Err(error)) => {
                         rolled_back(connection, timeout).await;
@@ -96,7 +97,7 @@ impl Run {
 }
 
 /// Completes the step and commits.
-async fn complete(
+async fn complete_and_commit(
     connection: &mut Connection,
     success: &Success,
     now: Now,
@@ -117,8 +118,8 @@ async fn begin(connection: &mut Connection) -> diesel::QueryResult<()> {
     Transactions::begin_transaction_sql(connection, dialect::BEGIN_FOR_HANDLER).await
 }
 
-/// Fails when what the handler wrote is no longer in the transaction that the store began for it: the handler ended that
-/// transaction, left an inner one open, or went on after a statement had failed in it.
+/// Fails if what the handler wrote is no longer in the transaction that the store began: the handler ended that
+/// transaction, left an inner one open, or continued after a failed statement.
 async fn still_ours(connection: &mut Connection) -> Result<(), StoreError> {
     match Transactions::transaction_manager_status_mut(connection).transaction_depth() {
         Ok(Some(depth)) if depth.get() == 1 => {}
@@ -133,8 +134,8 @@ async fn still_ours(connection: &mut Connection) -> Result<(), StoreError> {
     }
 }
 
-/// Rolls back the transaction, with all inner transactions that the handler left open. If that fails, the connection is not
-/// used again, and the database rolls back.
+/// Rolls back the transaction, with all inner transactions that the handler left open. If that fails, the connection is
+/// not used again, and the database rolls back.
 async fn rolled_back(connection: &mut Connection, timeout: Duration) {
     let _ = time::timeout(timeout, async {
         while let Ok(Some(_)) = Transactions::transaction_manager_status_mut(connection).transaction_depth() {
