@@ -19,7 +19,9 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 pub(crate) use self::define::{fields_table, open_enum, payload};
-pub(crate) use self::entries::{Key, members_of};
+#[cfg(feature = "rtcstats")]
+pub(crate) use self::entries::Key;
+pub(crate) use self::entries::members_of;
 pub use self::error::{DecodeError, DecodeErrorKind};
 use self::shape::{Shape, is_empty, is_nothing, shape};
 pub(crate) use self::text::{strict_text, string, text, without_bom, without_lone_surrogates};

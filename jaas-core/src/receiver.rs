@@ -422,7 +422,10 @@ impl ReceiverBuilder {
         if self.max_in_flight == 0 || self.max_in_flight > Places::MOST {
             return Err(ConfigError::new(
                 ConfigErrorKind::Range,
-                "max_in_flight must be at least 1; otherwise every request gets 503",
+                format!(
+                    "max_in_flight must be from 1 to {}; with 0, every request would get 503",
+                    Places::MOST
+                ),
             ));
         }
         if self.timeout.is_zero() {

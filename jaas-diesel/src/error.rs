@@ -18,7 +18,7 @@ pub(crate) fn unavailable(
 
 /// The database did not return a result within the timeout.
 pub(crate) fn not_in_time(operation: &str, timeout: Duration) -> StoreError {
-    unavailable(operation, format!("the database did not answer within {timeout:?}"))
+    unavailable(operation, format!("the database did not respond within {timeout:?}"))
 }
 
 /// The queue is full.

@@ -355,7 +355,7 @@ impl<S: EventStore> Run<S> {
         if !leases.is_empty()
             && let Err(error) = process.store.release(&leases, process.clock.now()).await
         {
-            tracing::warn!(target: target::WORK, %error, events = leases.len(), "events not given back; they run again when their leases end");
+            tracing::warn!(target: target::WORK, %error, events = leases.len(), "events not released; they run again when their leases end");
         }
         tracing::info!(target: target::WORK, worker = %self.worker.process.name, drained = stopped.drained, interrupted = stopped.interrupted, "worker stopped");
         stopped

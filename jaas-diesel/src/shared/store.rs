@@ -98,7 +98,7 @@ impl EventStore for Store {
 
     async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
         let (leases, now) = (Arc::<[Lease]>::from(leases), self.shared.now(now));
-        asked!(wake, self, "give events back", [leases] connection => settle::release(connection, &leases, now))
+        asked!(wake, self, "release events", [leases] connection => settle::release(connection, &leases, now))
     }
 
     async fn give_back(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
