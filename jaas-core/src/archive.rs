@@ -42,8 +42,11 @@
 mod address;
 mod archiver;
 mod artifact;
+#[cfg(any(feature = "archive-s3", feature = "archive-gcs", feature = "archive-azure"))]
+mod bucket;
 mod builder;
 mod download;
+mod erasing;
 mod fetch;
 mod handler;
 mod http;
@@ -69,6 +72,7 @@ use self::archiver::Archiver;
 pub use self::artifact::{Artifact, ArtifactKind};
 pub use self::builder::ArchiveBuilder;
 use self::builder::Settings;
+pub use self::erasing::DeleteError;
 pub use self::fetch::{Fetch, FetchError, FetchErrorKind, Fetched, Resume};
 pub use self::handler::{ArtifactContext, ArtifactHandler, AtRisk, Lost};
 pub use self::http::{HttpFetcher, HttpFetcherBuilder};

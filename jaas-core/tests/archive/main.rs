@@ -3,7 +3,10 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod archiving;
+mod bucket;
 mod downloads;
+mod erasing;
+mod outages;
 mod overload;
 mod refusals;
 mod secrets;
