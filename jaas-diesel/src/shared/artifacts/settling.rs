@@ -2,9 +2,7 @@
 //!
 //! Compiled once per backend; see the module above for the names.
 
-use diesel::prelude::{
-    BoolExpressionMethods as _, ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, QueryResult,
-};
+use diesel::prelude::{ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, QueryResult};
 use jaas_core::archive::{ArtifactLease, ArtifactState, Kept, Postponed, Settling};
 use jaas_core::store::StoreError;
 
