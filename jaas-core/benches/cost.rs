@@ -1,8 +1,8 @@
 //! Instructions and allocations per event: verifying, receiving, and handling inside the request.
 //!
 //! `.ci/check-cost` runs it, compares with the figures that are committed, and prints both. By hand, with valgrind and
-//! `gungraun-runner` installed: `cargo bench -p jaas-core --all-features --bench cost`. The events are the examples of 8x8's
-//! page, each with its own key; every figure is the sum over [`ROUNDS`] of all of them.
+//! `gungraun-runner` installed: `cargo bench -p jaas-core --all-features --bench cost`. The events are the examples of
+//! 8x8's page, each with its own key; every figure is the sum over [`ROUNDS`] of all of them.
 #![allow(missing_docs, clippy::expect_used)]
 
 use std::hint::black_box;

@@ -59,7 +59,7 @@ fn fastest(mut work: impl FnMut() -> usize) -> f64 {
     (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min)
 }
 
-/// Ms of the snippet's fastest round; `None`, said aloud, where there is no Node.
+/// Ms of the snippet's fastest round; `None`, which is printed, without Node.
 fn node(file: &str) -> Option<f64> {
     let path = std::env::temp_dir().join(format!("jaas-rtcstats-{}.ndjson", std::process::id()));
     std::fs::write(&path, file).expect("written");

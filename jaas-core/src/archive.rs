@@ -1,16 +1,17 @@
 //! Keeping the files behind the links of events, before the links die.
 //!
-//! Recordings, transcriptions, chats, shared documents and statistics are behind links that live for 24 h (statistics: 48 h);
-//! then the files are deleted for good (documented). A handler that downloads holds back the later events of its session, and
-//! gives up by count; a link gives up by the clock. So a file is a job of its own:
+//! Recordings, transcriptions, chats, shared documents and statistics are behind links that live for 24 h (statistics:
+//! 48 h); then the files are deleted for good (documented). A handler that downloads holds back the later events of its
+//! session, and gives up by count; a link gives up by the clock. So each file is a separate job:
 //!
 //! 1. The [`Intake`], a transactional handler, writes down [what an event links to](links()).
-//! 2. The archiver fetches, [the earliest deadline first](ArtifactStore::claim_artifacts), and writes to a [`Sink`]. It tries
-//!    again until the deadline.
-//! 3. The application's [`ArtifactHandler`] hears of each file once, in its own transaction: *stored*, *at risk*, *lost*.
+//! 2. The archiver fetches, [the earliest deadline first](ArtifactStore::claim_artifacts), and writes to a [`Sink`]. It
+//!    tries again until the deadline.
+//! 3. The application's [`ArtifactHandler`] hears of each file once, in its own transaction: *stored*, *at risk*,
+//!    *lost*.
 //!
-//! The link is in the stored body of the event and nowhere else: not in the artifact's row, a log line, a metric, an error or
-//! an object's name. Erasing a session ends what waits of it, and what waits is not purged.
+//! The link is in the stored body of the event and nowhere else: not in the artifact's row, a log line, a metric, an
+//! error or an object's name. Erasing a session ends what waits of it, and what waits is not purged.
 //!
 //! ```
 //! use jaas_core::archive::{Archive, ArtifactHandler, ObjectSink};
@@ -38,15 +39,20 @@
 //! # }).unwrap();
 //! ```
 
+mod address;
 mod archiver;
 mod artifact;
+#[cfg(any(feature = "archive-s3", feature = "archive-gcs", feature = "archive-azure"))]
+mod bucket;
 mod builder;
 mod download;
+mod erasing;
 mod fetch;
 mod handler;
 mod http;
 mod intake;
 mod job;
+mod links;
 mod name;
 mod object_sink;
 mod sink;
@@ -63,13 +69,15 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use self::archiver::Archiver;
-pub use self::artifact::{Artifact, ArtifactKind, ArtifactLink, links};
+pub use self::artifact::{Artifact, ArtifactKind};
 pub use self::builder::ArchiveBuilder;
 use self::builder::Settings;
+pub use self::erasing::DeleteError;
 pub use self::fetch::{Fetch, FetchError, FetchErrorKind, Fetched, Resume};
 pub use self::handler::{ArtifactContext, ArtifactHandler, AtRisk, Lost};
 pub use self::http::{HttpFetcher, HttpFetcherBuilder};
 pub use self::intake::Intake;
+pub use self::links::{ArtifactLink, links};
 pub use self::name::{ObjectName, UnsafeName};
 pub use self::object_sink::ObjectSink;
 pub use self::sink::{Sink, SinkError, Upload};
@@ -121,7 +129,8 @@ impl<S> fmt::Debug for Archive<S> {
     }
 }
 
-/// An archiver that runs in a task. Dropping it cuts the archiver off, as a crash would; call [`stop`](ArchiverHandle::stop).
+/// An archiver that runs in a task. Dropping it cuts the archiver off, as a crash would; call
+/// [`stop`](ArchiverHandle::stop).
 #[derive(Debug)]
 #[must_use = "dropping the handle cuts the archiver off"]
 pub struct ArchiverHandle {
@@ -130,8 +139,8 @@ pub struct ArchiverHandle {
 }
 
 impl ArchiverHandle {
-    /// Begins nothing new, waits up to `grace` for files that are being fetched, then gives the rest back, which counts as no
-    /// failure.
+    /// Begins nothing new, waits up to `grace` for files that are being fetched, then gives the rest back, which counts
+    /// as no failure.
     pub async fn stop(mut self, grace: Duration) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(grace);

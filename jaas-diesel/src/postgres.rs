@@ -7,7 +7,7 @@ mod accept;
 #[path = "shared/admin.rs"]
 mod admin;
 #[cfg(feature = "archive")]
-#[path = "shared/artifacts.rs"]
+#[path = "shared/artifacts/mod.rs"]
 mod artifacts;
 mod complete;
 #[path = "shared/counts.rs"]

@@ -1,5 +1,5 @@
-//! For applications that keep files behind links: a [sink](FakeSink) in memory, a [file server](FileServer) that fails as it is
-//! told, artifacts [made to order](artifact()), and a [conformance suite](conformance) for stores.
+//! For applications that keep files behind links: a [sink](FakeSink) in memory, a [file server](FileServer) that fails
+//! on request, artifacts [made to order](artifact()), and a [conformance suite](conformance) for stores.
 
 pub mod conformance;
 mod server;
@@ -45,8 +45,8 @@ pub fn artifact(delivery: &Delivery) -> Option<Artifact> {
     Some(artifact)
 }
 
-/// The `eventType` of an event that links to such a file, and the field of its `data` that has the link; `None` of kinds that
-/// are not one event's.
+/// The `eventType` of an event that links to such a file, and the field of its `data` that has the link; `None` of
+/// kinds that are not one event's.
 pub fn event_of(kind: ArtifactKind) -> Option<(&'static str, &'static str)> {
     Some(match kind {
         ArtifactKind::Recording => ("RECORDING_UPLOADED", "preAuthenticatedLink"),

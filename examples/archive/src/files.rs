@@ -22,7 +22,7 @@ diesel::table! {
     }
 }
 
-/// Each method runs in the transaction that records what became of the file: of each file there is one row, whatever crashes.
+/// Each method runs in the transaction that records what became of the file: each file has one row, even after a crash.
 pub(crate) struct Files;
 
 #[async_trait]
@@ -36,7 +36,7 @@ impl ArtifactHandler<Connection> for Files {
 
     async fn at_risk(&self, cx: &mut ArtifactContext<'_, Connection>, risk: &AtRisk) -> HandlerResult {
         let artifact = cx.artifact();
-        // Somebody should look: a recording can be downloaded by hand in the JaaS user interface for 24 h.
+        // An operator should look: a recording can be downloaded by hand in the JaaS user interface for 24 h.
         tracing::warn!(kind = %artifact.kind, left = ?risk.left, "a file may be lost");
         Ok(Handled::Done)
     }

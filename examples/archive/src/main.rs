@@ -8,8 +8,8 @@
 //! | `ARCHIVE_DIR` | folder for the files | `archive` |
 //! | `RUST_LOG` | what to log to standard error | `info` |
 //!
-//! `--once` plays the demonstration and ends. On standard output is one line for each file: `stored <kind> <idempotencyKey>
-//! <bytes>`, or `lost <kind> <idempotencyKey> <why>`.
+//! `--once` plays the demonstration and ends. On standard output is one line for each file: `stored <kind>
+//! <idempotencyKey> <bytes>`, or `lost <kind> <idempotencyKey> <why>`.
 
 mod demo;
 mod files;
@@ -119,8 +119,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Fetches from the hosts of JaaS. For the demonstration, whose secret nobody else knows, and with the feature `local-files`,
-/// also from this machine.
+/// Fetches from the hosts of JaaS. For the demonstration, whose secret nobody else knows, and with the feature
+/// `local-files`, also from this machine.
 fn fetcher(demonstration: bool) -> Result<HttpFetcher, jaas_core::ConfigError> {
     let fetcher = HttpFetcher::builder();
     if demonstration || cfg!(feature = "local-files") {

@@ -1,4 +1,4 @@
-//! The loop of a running archiver: claim, fetch, renew, tell, stop.
+//! The loop of a running archiver: claim, fetch, renew, report, stop.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -21,7 +21,7 @@ use crate::timestamp::Timestamp;
 /// How many artifacts whose link has died are settled at once.
 const EXPIRED: usize = 16;
 
-/// How many risks are told in one go.
+/// How many risks are reported in one go.
 const RISKS: u32 = 100;
 
 /// How long after an event was handled its artifact is looked for: its transaction is committed by then.
@@ -40,13 +40,13 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 enum Ended {
     /// A job, and its lease if it is to be given back.
     Job(Option<ArtifactLease>),
-    /// Risks were told; whether all were.
+    /// Risks were reported; whether all were.
     Risks(bool),
 }
 
 /// What a running task holds.
 struct Held {
-    /// `None` of the task that tells risks.
+    /// `None` of the task that reports risks.
     lease: Option<ArtifactLease>,
     /// Whether it takes one of the places for downloads.
     downloads: bool,
@@ -63,7 +63,7 @@ pub(super) struct Archiver<S: ArtifactStore> {
     renewed_at: Timestamp,
     counted_at: Option<Instant>,
     outages: u32,
-    /// No risk is told before this, because one could not be.
+    /// No risk is reported before this, because a report has failed.
     no_risks_before: Instant,
 }
 
@@ -133,7 +133,10 @@ impl<S: ArtifactStore> Archiver<S> {
             }
             Err(error) => {
                 if self.outages == 0 {
-                    tracing::warn!(target: target::ARCHIVE, error = %Escaped(&error), "store unavailable; trying again");
+                    tracing::warn!(
+                        target: target::ARCHIVE, error = %Escaped(&error),
+                        "store unavailable; trying again"
+                    );
                 }
                 self.outages = self.outages.saturating_add(1);
                 self.jobs.settings.poll_interval.saturating_mul(self.outages).min(LONGEST_WAIT_IN_OUTAGE)
@@ -143,8 +146,8 @@ impl<S: ArtifactStore> Archiver<S> {
 
     async fn begin(&mut self) -> Result<Duration, StoreError> {
         let settings = self.jobs.settings.clone();
-        // After an outage, or when the clock jumped, leases may have run out. They are renewed first, or this very claim would
-        // take its own live work for crashed.
+        // After an outage, or when the clock jumped, leases may have run out. They are renewed first, or this very
+        // claim would take its own live work for crashed.
         if settings.clock.now().duration_since(self.renewed_at) > settings.lease / 2 {
             self.renew().await;
         }
@@ -170,16 +173,16 @@ impl<S: ArtifactStore> Archiver<S> {
         Ok(match self.jobs.store.next_artifact(settings.clock.now()).await? {
             // What is due waits for a place, which the end of a task makes.
             Some(wait) if wait.is_zero() && full => poll,
-            // What is due cannot be claimed, or is at risk and is being told: not without a pause.
+            // What is due cannot be claimed, or its risk is being reported: not without a pause.
             Some(wait) => wait.clamp(poll.min(COMMITTED), poll),
             None => poll,
         })
     }
 
-    /// Tells risks in a task, one after the other.
+    /// Reports risks in a task, one after the other.
     async fn begin_risks(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let is_telling = self.held.values().any(|held| held.lease.is_none());
-        if is_telling || Instant::now() < self.no_risks_before {
+        let is_reporting = self.held.values().any(|held| held.lease.is_none());
+        if is_reporting || Instant::now() < self.no_risks_before {
             return Ok(());
         }
         let risks = self.jobs.store.artifacts_at_risk(now, RISKS).await?;
@@ -224,7 +227,7 @@ impl<S: ArtifactStore> Archiver<S> {
                 }
             }
             Err(error) => {
-                // A panic, which is a bug of ours or of a sink or fetcher. The lease ends by itself.
+                // A panic, which is a bug of this crate, of a sink or of a fetcher. The lease ends by itself.
                 self.held.remove(&error.id());
                 tracing::error!(target: target::ARCHIVE, "a download panicked; the file will be fetched again");
             }
@@ -258,7 +261,10 @@ impl<S: ArtifactStore> Archiver<S> {
             return;
         }
         if let Err(error) = self.jobs.store.release_artifacts(leases, self.jobs.settings.clock.now()).await {
-            tracing::warn!(target: target::ARCHIVE, error = %Escaped(&error), "not given back; the files are fetched again when their leases end");
+            tracing::warn!(
+                target: target::ARCHIVE, error = %Escaped(&error),
+                "not given back; the files are fetched again when their leases end"
+            );
         }
     }
 

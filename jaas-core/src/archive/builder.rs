@@ -1,4 +1,4 @@
-//! What an archive can be told.
+//! Configuring an archive.
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct ArchiveBuilder<S> {
     settings: Settings,
 }
 
-/// What an archiver goes by.
+/// The configuration of an archiver.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) clock: Arc<dyn Clock>,
@@ -67,8 +67,8 @@ impl<S: ArtifactStore> ArchiveBuilder<S> {
         self
     }
 
-    /// How objects are named. The same artifact must have the same name each time, and different ones different names. Defaults
-    /// to [`ObjectName::of`].
+    /// How objects are named. The same artifact must have the same name each time, and different ones different names.
+    /// Defaults to [`ObjectName::of`].
     pub fn names(
         mut self,
         names: impl Fn(&Artifact) -> Result<ObjectName, UnsafeName> + Send + Sync + 'static,
@@ -101,16 +101,16 @@ impl<S: ArtifactStore> ArchiveBuilder<S> {
         self
     }
 
-    /// How long a claim holds without renewal. It is renewed every third of this; after a crash, files that were being fetched
-    /// are fetched again when it ends. Defaults to 30 s.
+    /// How long a claim holds without renewal. It is renewed every third of this; after a crash, files that were being
+    /// fetched are fetched again when it ends. Defaults to 30 s.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
         self
     }
 
     /// How long to wait after a failure. It is never waited beyond the deadline, and
-    /// [`max_failures`](Backoff::max_failures) does not count: the deadline ends the tries. Defaults to 1 s, doubled up to
-    /// 15 min.
+    /// [`max_failures`](Backoff::max_failures) does not count: the deadline ends the tries. Defaults to 1 s, doubled up
+    /// to 15 min.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.settings.backoff = backoff;
         self

@@ -8,8 +8,8 @@ use futures_util::stream::BoxStream;
 
 use crate::private::Link;
 
-/// Fetches what is behind a link. [`HttpFetcher`](super::HttpFetcher) does so over HTTPS; put another one in its place to go
-/// through a proxy, or in tests.
+/// Fetches what is behind a link. [`HttpFetcher`](super::HttpFetcher) does so over HTTPS; put another one in its place
+/// to go through a proxy, or in tests.
 #[async_trait]
 pub trait Fetch: Send + Sync + 'static {
     /// Begins to fetch, from the first byte or from where an earlier fetch has stopped.
@@ -80,8 +80,8 @@ pub enum FetchErrorKind {
     Gone,
     /// The link is one that is never fetched.
     Refused,
-    /// This configuration does not allow it, and another one would: the host is not one of those allowed, or the file is too
-    /// large. The application is told that the file is at risk, and it is tried again until the deadline.
+    /// This configuration does not allow it, and another one would: the host is not one of those allowed, or the file
+    /// is too large. The file is reported as at risk, and is tried again until the deadline.
     NotAllowed,
 }
 
@@ -91,7 +91,7 @@ impl FetchError {
         Self { kind, message: message.into() }
     }
 
-    /// One that may not be there the next time.
+    /// An error of the kind [`Failed`](FetchErrorKind::Failed).
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(FetchErrorKind::Failed, message)
     }

@@ -9,12 +9,13 @@ use super::artifact::Artifact;
 use super::store::{Kept, LostWhy};
 use crate::handler::{Handled, HandlerResult};
 
-/// What an application does about artifacts. Each method is called once for an artifact, in the transaction that records it:
-/// what it writes through [`ArtifactContext::tx`] is committed together with that, or not at all. What it does besides happens
+/// What an application does about artifacts. Each method is called once for an artifact, in the transaction that
+/// records it: what it writes through [`ArtifactContext::tx`] is committed together with that, or not at all. What it
+/// does besides happens
 /// *at least* once.
 ///
-/// A method that fails, panics or takes too long is called again later, until it succeeds; the file is not fetched again for
-/// that. `Tx` is the store's transaction, as for [`EventHandler`](crate::EventHandler).
+/// A method that fails, panics or takes too long is called again later, until it succeeds; the file is not fetched
+/// again for that. `Tx` is the store's transaction, as for [`EventHandler`](crate::EventHandler).
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -47,8 +48,8 @@ pub trait ArtifactHandler<Tx: Send = ()>: Send + Sync + 'static {
         Ok(Handled::Done)
     }
 
-    /// The file is not fetched, and little time is left: an alarm may still save it. A recording can be downloaded by hand in
-    /// the JaaS user interface for 24 h (documented). Not called for what is fetched or lost before that.
+    /// The file is not fetched, and little time is left: an alarm may still save it. A recording can be downloaded by
+    /// hand in the JaaS user interface for 24 h (documented). Not called for what is fetched or lost before that.
     ///
     /// # Errors
     /// Then it is called again later.

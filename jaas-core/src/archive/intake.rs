@@ -7,14 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::artifact::links;
+use super::links::links;
 use super::store::{ArtifactStore, NewArtifact};
 use crate::event::Event;
 use crate::handler::{Context, EventHandler, Handled, HandlerError, HandlerResult};
 
 /// Writes one artifact for each link of an event, in the transaction in which the event is handled. Mount it with
-/// [`Handlers::transactional`](crate::Handlers::transactional) on the same store as the archive; it is quick, and fetches
-/// nothing.
+/// [`Handlers::transactional`](crate::Handlers::transactional) on the same store as the archive; it is quick, and
+/// fetches nothing.
 ///
 /// Events without a link are ignored. When an event is handled again, what is there stays.
 pub struct Intake<S> {

@@ -1,7 +1,7 @@
-//! What is done with one artifact: fetching it, and telling the application.
+//! The work on one artifact: fetching it, and calling the application's handler.
 
 mod recording;
-mod telling;
+mod reporting;
 
 use std::sync::Arc;
 
@@ -10,11 +10,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::artifact::{Artifact, links};
+use super::artifact::Artifact;
 use super::builder::Settings;
 use super::download::{Download, Trouble};
 use super::fetch::{Fetch, FetchErrorKind};
 use super::handler::{ArtifactHandler, AtRisk, Lost};
+use super::links::links;
 use super::sink::Sink;
 use super::store::{ArtifactClaim, ArtifactLease, ArtifactStore, Kept, LostWhy};
 use crate::attempt::error_text;
@@ -34,7 +35,7 @@ pub(super) struct Jobs<S: ArtifactStore> {
     pub(super) settings: Settings,
 }
 
-/// What the application is told.
+/// What the application's handler is called with.
 #[derive(Clone)]
 enum News {
     Stored(Kept),

@@ -9,22 +9,22 @@ use crate::file_name::file_name;
 /// The longest name, in bytes: what S3 takes, less some room for a prefix.
 const MAX_BYTES: usize = 900;
 
-/// The longest part of a name between two slashes, in bytes: what file systems take, less some room for the end that a file
-/// has while it is written.
+/// The longest part of a name between two slashes, in bytes: what file systems take, less some room for the end that a
+/// file has while it is written.
 const MAX_PART: usize = 200;
 
-/// The name of an object in a sink: parts with slashes between them. It is safe as a path below a folder and as a key of an
-/// object store.
+/// The name of an object in a sink: parts with slashes between them. It is safe as a path below a folder and as a key
+/// of an object store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName(String);
 
 impl ObjectName {
-    /// A name that is safe on every sink: of parts with `A-Z`, `a-z`, `0-9`, `-`, `_`, `.`, `=` and `@`, which do not begin
-    /// with a dot or `-` and do not end with a dot, with one slash between two of them. A part has 200 bytes at most, the
-    /// name 900.
+    /// A name that is safe on every sink: of parts with `A-Z`, `a-z`, `0-9`, `-`, `_`, `.`, `=` and `@`, which do not
+    /// begin with a dot or `-` and do not end with a dot, with one slash between two of them. A part has 200 bytes at
+    /// most, the name 900.
     ///
     /// # Errors
-    /// When the text is no such name.
+    /// When the text is not such a name.
     ///
     /// ```
     /// use jaas_core::archive::ObjectName;
@@ -39,8 +39,9 @@ impl ObjectName {
         if is_safe { Ok(Self(name)) } else { Err(UnsafeName) }
     }
 
-    /// The name when the application does not say otherwise: `{app}/{room}/{session}/{kind}-{key}.{ext}`, each made safe as
-    /// [`file_name`](crate::file_name()) does; what is absent is `_`. The same artifact always has the same name.
+    /// The name when the application does not say otherwise: `{app}/{room}/{session}/{kind}-{key}.{ext}`, each made
+    /// safe as [`file_name`](crate::file_name()) does; what is absent is `_`. The same artifact always has the same
+    /// name.
     pub fn of(artifact: &Artifact) -> Self {
         let part =
             |text: Option<&str>| text.filter(|text| !text.is_empty()).map_or("_".to_owned(), file_name);
@@ -83,8 +84,8 @@ fn is_part(part: &str) -> bool {
 /// A text that is not a safe name of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this is not a safe name of an object: it may have parts of 200 bytes of A-Z, a-z, 0-9, -, _, ., = and @, with one slash \
-     between two of them, and 900 bytes in all; make the parts with jaas_core::file_name"
+    "this is not a safe name of an object: it may have parts of 200 bytes of A-Z, a-z, 0-9, -, _, ., = and @, with one \
+     slash between two of them, and 900 bytes in all; make the parts with jaas_core::file_name"
 )]
 pub struct UnsafeName;
 

@@ -17,17 +17,19 @@ use super::name::ObjectName;
 use super::sink::{Sink, SinkError, Upload};
 use crate::config::{ConfigError, ConfigErrorKind};
 
-/// How much is gathered before it is sent, in bytes: the least that S3 takes as a part. It is also what a running download
-/// has in memory.
+/// How much is gathered before it is sent, in bytes: the least that S3 takes as a part. It is also what a running
+/// download has in memory.
 const PART: usize = 5 * 1024 * 1024;
 
 /// What is left of an upload that was cut off is removed when nothing was written to it for this long.
 const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A sink over [`object_store`](https://docs.rs/object_store): a folder, or a bucket of S3, Google Cloud Storage or Azure.
+/// A sink over [`object_store`](https://docs.rs/object_store): a folder, or a bucket of S3, Google Cloud Storage or
+/// Azure.
 ///
-/// In a folder, a file is written beside its place, synced, and then renamed. In a bucket, it is a multipart upload, which is
-/// aborted when it fails; let the bucket's lifecycle remove incomplete uploads too, for those that a crash has cut off.
+/// In a folder, a file is written beside its place, synced, and then renamed. In a bucket, it is a multipart upload,
+/// which is aborted when it fails; let the bucket's lifecycle remove incomplete uploads too, for those that a crash has
+/// cut off.
 ///
 /// ```
 /// use jaas_core::archive::ObjectSink;
@@ -38,11 +40,17 @@ const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 /// # Ok::<(), jaas_core::ConfigError>(())
 /// ```
 ///
-/// For a bucket, depend on the same version of `object_store` with its feature `aws`, `gcp` or `azure`:
+/// The features `archive-s3`, `archive-gcs` and `archive-azure` add `ObjectSink::s3`, `gcs` and `azure`. Any other
+/// store goes through [`new`](ObjectSink::new), in an `Arc` or not:
 ///
-/// ```text
-/// let bucket = object_store::aws::AmazonS3Builder::from_env().with_bucket_name("recordings").build()?;
-/// let sink = ObjectSink::new(bucket);
+/// ```
+/// use jaas_core::archive::ObjectSink;
+/// use jaas_core::archive::object_store::{ObjectStore, memory::InMemory};
+/// use std::sync::Arc;
+///
+/// let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+/// let sink = ObjectSink::new(store);
+/// # let _ = sink;
 /// ```
 #[derive(Clone)]
 pub struct ObjectSink {
@@ -53,7 +61,8 @@ pub struct ObjectSink {
 }
 
 impl ObjectSink {
-    /// A sink in this store.
+    /// A sink in this store, which must be of the version that [`object_store`](super::object_store) names. `Arc<dyn
+    /// ObjectStore>` is a store too.
     pub fn new(store: impl ObjectStore) -> Self {
         Self { store: Arc::new(store), folder: None, prefix: None, timeout: Duration::from_secs(60) }
     }
@@ -107,19 +116,20 @@ impl Sink for ObjectSink {
             // Nothing depends on it: an error here is one of the next steps too.
             let _ = tokio::task::spawn_blocking(move || remove_left_behind(&beside)).await;
         }
-        let upload = within(self.timeout, self.store.put_multipart(&path)).await?;
-        Ok(Box::new(ObjectUpload { upload, gathered: Vec::new(), bytes: 0, timeout: self.timeout }))
+        let limit = Limit { timeout: self.timeout, path };
+        let upload = limit.within(self.store.put_multipart(&limit.path)).await?;
+        Ok(Box::new(ObjectUpload { upload, gathered: Vec::new(), bytes: 0, limit }))
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<(), SinkError> {
-        let path = self.path(name);
+        let limit = Limit { timeout: self.timeout, path: self.path(name) };
         let deleted = async {
-            match self.store.delete(&path).await {
+            match self.store.delete(&limit.path).await {
                 Err(object_store::Error::NotFound { .. }) => Ok(()),
                 deleted => deleted,
             }
         };
-        within(self.timeout, deleted).await
+        limit.within(deleted).await
     }
 }
 
@@ -141,14 +151,14 @@ struct ObjectUpload {
     upload: Box<dyn MultipartUpload>,
     gathered: Vec<Bytes>,
     bytes: usize,
-    timeout: Duration,
+    limit: Limit,
 }
 
 impl ObjectUpload {
     async fn send(&mut self) -> Result<(), SinkError> {
         let part = PutPayload::from_iter(std::mem::take(&mut self.gathered));
         self.bytes = 0;
-        within(self.timeout, self.upload.put_part(part)).await
+        self.limit.within(self.upload.put_part(part)).await
     }
 }
 
@@ -171,27 +181,39 @@ impl Upload for ObjectUpload {
         if self.bytes > 0 {
             self.send().await?;
         }
-        within(self.timeout, self.upload.complete()).await.map(drop)
+        self.limit.within(self.upload.complete()).await.map(drop)
     }
 
     async fn abort(&mut self) {
-        let _ = within(self.timeout, self.upload.abort()).await;
+        let _ = self.limit.within(self.upload.abort()).await;
     }
 }
 
-async fn within<T>(
-    limit: Duration,
-    step: impl Future<Output = Result<T, object_store::Error>>,
-) -> Result<T, SinkError> {
-    match timeout(limit, step).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(SinkError::new(innermost(&error))),
-        Err(_) => Err(SinkError::new(format!("a step took longer than {limit:?}"))),
+/// How long a step on an object may take, and the object's path, which is not in errors: it has the name of a room in
+/// it.
+struct Limit {
+    timeout: Duration,
+    path: Path,
+}
+
+impl Limit {
+    async fn within<T>(
+        &self,
+        step: impl Future<Output = Result<T, object_store::Error>>,
+    ) -> Result<T, SinkError> {
+        match timeout(self.timeout, step).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => {
+                let text = with_causes(&error).replace(self.path.as_ref(), "the object");
+                Err(SinkError::new(text))
+            }
+            Err(_) => Err(SinkError::new(format!("a step took longer than {:?}", self.timeout))),
+        }
     }
 }
 
 /// The error with its causes.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -5,12 +5,12 @@ use bytes::Bytes;
 
 use super::name::ObjectName;
 
-/// A place that keeps files. [`ObjectSink`](super::ObjectSink) is one over every kind of store that the crate `object_store`
-/// knows.
+/// A place that keeps files. [`ObjectSink`](super::ObjectSink) is one over every kind of store that the crate
+/// `object_store` knows.
 ///
 /// # What the implementor owes
-/// - An object is not visible under its name before it is whole, whatever happens in between; then it survives a crash of
-///   process and machine.
+/// - An object is not visible under its name before it is whole, even after a crash in between; then it survives a
+///   crash of process and machine.
 /// - Writing an object that is there replaces it, in one step.
 /// - A future that is dropped may leave parts behind that are not visible, and nothing else.
 /// - No wait is without a bound.
@@ -22,7 +22,7 @@ pub trait Sink: Send + Sync + 'static {
     /// When the sink cannot be written now.
     async fn begin(&self, name: &ObjectName) -> Result<Box<dyn Upload>, SinkError>;
 
-    /// Deletes an object; one that is not there is no error.
+    /// Deletes an object; it is not an error if the object is not there.
     ///
     /// # Errors
     /// When it cannot be deleted now.
@@ -35,14 +35,13 @@ pub trait Upload: Send {
     /// Adds bytes.
     ///
     /// # Errors
-    /// When they cannot be written: the sink is full, or refuses. Then the upload is of no use any more and is to be
-    /// [aborted](Upload::abort).
+    /// When they cannot be written: the sink is full, or refuses. Then [abort](Upload::abort) the upload.
     async fn write(&mut self, bytes: Bytes) -> Result<(), SinkError>;
 
     /// Makes the object visible. `Ok` means that it is kept.
     ///
     /// # Errors
-    /// When it cannot be. Then the upload is to be [aborted](Upload::abort).
+    /// When it cannot become visible. Then [abort](Upload::abort) the upload.
     async fn commit(&mut self) -> Result<(), SinkError>;
 
     /// Removes what was written, as far as that is possible.

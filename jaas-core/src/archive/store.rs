@@ -16,15 +16,15 @@ use crate::handler::HandlerResult;
 use crate::store::{EventStore, Page, RowId, StoreError, TxWork};
 use crate::timestamp::Timestamp;
 
-/// An [`EventStore`] that also remembers which files behind links are to be fetched, and what became of them. It keeps no
-/// link: that is in the event's body, which a claim brings along.
+/// An [`EventStore`] that also remembers which files behind links are to be fetched, and what became of them. It keeps
+/// no link: that is in the event's body, which a claim brings along.
 ///
 /// What [`EventStore`] says of cancellation, timeouts, errors and time holds here too.
 /// `jaas_testkit::artifact_store_conformance!` turns every bullet into a test of an implementation.
 ///
 /// # The life of an artifact
-/// *waiting* until it is claimed, *running* while a lease holds, then for good *stored*, *lost*, or *ended* when its session
-/// was erased. Its fence grows with every claim.
+/// *waiting* until it is claimed, *running* while a lease holds, then for good *stored*, *lost*, or *ended* when its
+/// session was erased. Its fence grows with every claim.
 ///
 /// # Behavior
 /// Of the rules of events where artifacts wait:
@@ -32,8 +32,8 @@ use crate::timestamp::Timestamp;
 /// - `erase_session_ends_the_artifacts_that_wait`, also those that are being fetched.
 #[async_trait]
 pub trait ArtifactStore: EventStore {
-    /// Writes artifacts of an event, in the transaction in which the event is handled. Those that are there already stay as
-    /// they are. Returns how many are new.
+    /// Writes artifacts of an event, in the transaction in which the event is handled. Those that are there already
+    /// stay as they are. Returns how many are new.
     ///
     /// # Behavior
     /// - `add_writes_one_row_per_event_and_slot`, however often the event is handled.
@@ -48,8 +48,8 @@ pub trait ArtifactStore: EventStore {
         artifacts: &[NewArtifact],
     ) -> Result<usize, StoreError>;
 
-    /// Takes artifacts that are due: up to `request.limit` whose deadline is to come, the earliest deadline first, and up to
-    /// `request.expired` whose deadline has passed.
+    /// Takes artifacts that are due: up to `request.limit` whose deadline is to come, the earliest deadline first, and
+    /// up to `request.expired` whose deadline has passed.
     ///
     /// # Behavior
     /// - `claim_takes_the_earliest_deadline_first`.
@@ -72,8 +72,8 @@ pub trait ArtifactStore: EventStore {
         lease: Duration,
     ) -> Result<Vec<ArtifactLease>, StoreError>;
 
-    /// Records that the file is in the sink. It is not fetched again, and not lost any more, whatever happens until it is
-    /// settled.
+    /// Records that the file is in the sink. It is not fetched again, and not lost any more, even if it takes long
+    /// until it is settled.
     ///
     /// # Behavior
     /// - `keep_is_remembered_by_the_next_claim`.
@@ -90,7 +90,7 @@ pub trait ArtifactStore: EventStore {
     /// - `settle_commits_effects_and_state_together`.
     /// - `settle_rolls_back_when_the_work_fails`: the work's error is the inner result; the artifact stays claimed.
     /// - `settle_refuses_a_stale_lease`: the work is not run.
-    /// - `settle_tells_at_risk_once`: [`Settling::AtRisk`] a second time, or of an artifact that is settled, is a
+    /// - `settle_reports_at_risk_once`: [`Settling::AtRisk`] a second time, or of an artifact that is settled, is a
     ///   [`StaleLease`](crate::store::StoreErrorKind::StaleLease).
     ///
     /// # Errors
@@ -115,16 +115,17 @@ pub trait ArtifactStore: EventStore {
     /// - `release_makes_an_artifact_claimable_at_once_and_counts_nothing`.
     async fn release_artifacts(&self, leases: &[ArtifactLease], now: Timestamp) -> Result<(), StoreError>;
 
-    /// Artifacts that are at risk now and of which this was not told yet, the earliest deadline first.
+    /// Artifacts that are at risk now and whose risk is not reported yet, the earliest deadline first.
     ///
     /// # Behavior
-    /// - `at_risk_lists_what_was_not_told`: also those that are being fetched; none that is kept or settled.
+    /// - `at_risk_lists_what_was_not_reported`: also those that are being fetched; none that is kept or settled.
     async fn artifacts_at_risk(&self, now: Timestamp, limit: u32) -> Result<Vec<ArtifactClaim>, StoreError>;
 
-    /// When there is something to claim or to tell next; `None` when nothing waits. A time that has passed means now.
+    /// When there is something to claim or to report next; `None` when nothing waits. A time that has passed means now.
     ///
     /// # Behavior
-    /// - `next_artifact_names_the_earliest_thing_to_do`: an artifact that becomes due, a lease that ends, a risk to be told.
+    /// - `next_artifact_names_the_earliest_thing_to_do`: an artifact that becomes due, a lease that ends, a risk to be
+    ///   reported.
     async fn next_artifact(&self, now: Timestamp) -> Result<Option<Duration>, StoreError>;
 
     /// Lists artifacts.

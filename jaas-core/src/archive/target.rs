@@ -1,6 +1,4 @@
-//! Which links may be fetched, and from which addresses.
-
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+//! Which links may be fetched.
 
 use http::Uri;
 
@@ -19,7 +17,7 @@ impl Hosts {
         Self(SEEN.iter().map(|host| (*host).to_owned()).collect())
     }
 
-    /// Adds a host, or a pattern in which `*` stands for one label.
+    /// Adds a host, or a pattern in which `*` matches one label.
     pub(super) fn add(&mut self, host: &str) -> Result<(), ConfigError> {
         let pattern = host.to_ascii_lowercase();
         let labels: Vec<_> = pattern.split('.').collect();
@@ -30,8 +28,8 @@ impl Hosts {
             return Err(ConfigError::new(
                 ConfigErrorKind::Name,
                 format!(
-                    "{host:?} is not a host to fetch files from; write a name such as files.example.org, in which * may stand for \
-                 one label that is not one of the last two"
+                    "{host:?} is not a host to fetch files from; write a name such as files.example.org, in \
+                     which * may match one label that is not one of the last two"
                 ),
             ));
         }
@@ -56,8 +54,8 @@ fn is_label(label: &str) -> bool {
         && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-/// Whether a name is an IPv4 address, in any of the spellings that resolvers take: its last label is a number, decimal, octal
-/// or hexadecimal.
+/// Whether a name is an IPv4 address, in any of the spellings that resolvers take: its last label is a number, decimal,
+/// octal or hexadecimal.
 fn is_number(host: &str) -> bool {
     let last = host.rsplit('.').next().unwrap_or_default();
     let is_hex = last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
@@ -84,7 +82,7 @@ pub(super) enum Forbidden {
     NotHttps,
     #[error("the link has a user name or password")]
     UserInfo,
-    #[error("the link has a port of its own")]
+    #[error("the link has a port")]
     Port,
     #[error("the link's host is an IP address")]
     Address,
@@ -151,48 +149,6 @@ fn is_public_name(host: &str) -> bool {
     host.len() <= 253 && host.contains('.') && host.split('.').all(is_label) && !NOT_PUBLIC.contains(&last)
 }
 
-/// Whether an address belongs to the public Internet: neither this machine nor its networks, nor an address in which one of
-/// those is hidden.
-pub(super) fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => is_public_v6(address),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    // The special-purpose registry of IANA.
-    !matches!(
-        address.octets(),
-        [0 | 10 | 127 | 224.., ..]
-            | [100, 64..=127, ..]
-            | [169, 254, ..]
-            | [172, 16..=31, ..]
-            | [192, 0, 0 | 2, _]
-            | [192, 31, 196, _]
-            | [192, 52, 193, _]
-            | [192, 88, 99, _]
-            | [192, 168, ..]
-            | [192, 175, 48, _]
-            | [198, 18 | 19, ..]
-            | [198, 51, 100, _]
-            | [203, 0, 113, _]
-    )
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    // Global unicast is 2000::/3. Mapped (::ffff:0:0/96), compatible (::/96), NAT64 (64:ff9b::/96 and 64:ff9b:1::/48), unique
-    // local, link-local, site-local and multicast addresses are outside of it.
-    let [first, second, ..] = address.segments();
-    let is_global_unicast = first & 0xe000 == 0x2000;
-    // 2001::/23 holds Teredo and other protocols; 2001:db8::/32 and 3fff::/20 are for documentation; 2002::/16 has an IPv4
-    // address in it.
-    let is_special = (first == 0x2001 && (second < 0x0200 || second == 0x0db8))
-        || first == 0x2002
-        || (first == 0x3fff && second < 0x1000);
-    is_global_unicast && !is_special
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,65 +212,6 @@ mod tests {
             "http://u@127.0.0.1/",
         ] {
             assert!(Target::of(link, &Hosts::seen(), true).is_err(), "{link}");
-        }
-    }
-
-    #[test]
-    fn public_addresses_are_told_from_all_others() {
-        for address in [
-            "8.8.8.8",
-            "1.1.1.1",
-            "172.15.0.1",
-            "172.32.0.1",
-            "100.128.0.1",
-            "192.0.1.1",
-            "2606:4700::1",
-            "2a00:1450::1",
-            "2001:4860::8888",
-        ] {
-            assert!(is_public(address.parse().expect("an address")), "{address}");
-        }
-        for address in [
-            "0.0.0.0",
-            "10.1.2.3",
-            "100.64.0.1",
-            "127.0.0.1",
-            "127.255.255.255",
-            "169.254.169.254",
-            "172.16.0.1",
-            "172.31.255.255",
-            "192.0.0.8",
-            "192.0.2.1",
-            "192.88.99.1",
-            "192.168.1.1",
-            "198.18.0.1",
-            "198.19.255.255",
-            "198.51.100.1",
-            "203.0.113.1",
-            "224.0.0.1",
-            "240.0.0.1",
-            "255.255.255.255",
-            "::",
-            "::1",
-            "::7f00:1",
-            "::ffff:127.0.0.1",
-            "::ffff:8.8.8.8",
-            "64:ff9b::7f00:1",
-            "64:ff9b::808:808",
-            "64:ff9b:1::1",
-            "100::1",
-            "2001::1",
-            "2001:db8::1",
-            "2002:7f00:1::",
-            "3fff::1",
-            "fc00::1",
-            "fd12:3456::1",
-            "fe80::1",
-            "fec0::1",
-            "ff02::1",
-            "5f00::1",
-        ] {
-            assert!(!is_public(address.parse().expect("an address")), "{address}");
         }
     }
 }

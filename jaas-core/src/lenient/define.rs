@@ -99,7 +99,7 @@ pub(crate) use payload;
 /// Defines a macro with the name of a payload, for the documentation of its handler method: a table of its fields.
 macro_rules! fields_table {
     ($Name:ident { $($field:ident $wire:literal)* } { $($flat:ident $Flat:ident)* }) => {
-        #[allow(unused_macros)]
+        #[allow(unused_macros, reason = "only the payloads of events and their parts are in a handler's documentation")]
         macro_rules! $Name {
             () => {
                 concat!(

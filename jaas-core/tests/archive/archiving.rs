@@ -11,7 +11,7 @@ use crate::world::{Act, HOUR, START, World, pass};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn a_file_is_kept_and_told_once() {
+async fn a_file_is_kept_and_reported_once() {
     let world = World::start();
     world.event("k-1", 24 * HOUR, [Act::File("a recording")]).await;
     pass(3 * SECOND).await;
@@ -47,7 +47,7 @@ async fn a_failing_link_is_tried_until_it_dies_and_is_at_risk_before() {
     pass(3 * SECOND).await;
     assert_eq!(world.heard.lines(), ["at risk k-1 6", "lost k-1 expired"]);
     let record = world.records().await.remove(0);
-    assert_eq!(record.error.as_deref(), Some("told to be Failed"));
+    assert_eq!(record.error.as_deref(), Some("scripted to be Failed"));
     assert!(record.settled_at.expect("settled").duration_since(START) >= 24 * HOUR);
     let tries = world.fetch.fetched().len();
     pass(10 * HOUR).await;
@@ -118,7 +118,7 @@ async fn a_sink_that_fails_keeps_nothing_and_is_tried_again() {
     world.event("k-1", 24 * HOUR, [Act::File("a recording")]).await;
     pass(Duration::from_millis(300)).await;
     assert!(world.sink.names().is_empty() && world.heard.lines().is_empty());
-    assert!(world.records().await[0].error.as_deref().expect("an error").contains("Begin was told to fail"));
+    assert!(world.records().await[0].error.as_deref().expect("an error").contains("Begin fails on request"));
     pass(HOUR).await;
     assert_eq!(world.heard.lines(), ["stored k-1 11"]);
     assert_eq!((world.sink.commits(), world.sink.aborts()), (1, 2));
@@ -133,7 +133,7 @@ async fn stopping_gives_back_what_is_being_fetched_and_another_archiver_goes_on(
     assert_eq!(world.records().await[0].state, ArtifactState::Running);
     let (store, ..) = world.stop(SECOND).await;
     let world = World::over(store, |archive| archive);
-    world.fetch.tell("https://8x8.vc/p/k-1/token", [Act::File("a recording")]);
+    world.fetch.script("https://8x8.vc/p/k-1/token", [Act::File("a recording")]);
     let record = world.records().await.remove(0);
     assert_eq!((record.state, record.failures), (ArtifactState::Waiting, 0));
     pass(20 * SECOND).await;
@@ -146,7 +146,7 @@ async fn a_lease_is_renewed_while_a_file_is_fetched() {
     let world = World::start();
     let other = World::over(world.store.clone(), |archive| archive.name("other"));
     world.event("k-1", 24 * HOUR, [Act::Slow(HOUR)]).await;
-    other.fetch.tell("https://8x8.vc/p/k-1/token", [Act::Slow(HOUR)]);
+    other.fetch.script("https://8x8.vc/p/k-1/token", [Act::Slow(HOUR)]);
     pass(2 * HOUR).await;
     assert_eq!(world.fetch.fetched().len() + other.fetch.fetched().len(), 1);
     assert_eq!([world.heard.lines(), other.heard.lines()].concat(), ["stored k-1 4"]);

@@ -63,12 +63,12 @@ async fn download(
     let now = SystemClock.now();
     let event = uploaded(ArtifactKind::Recording, "k-1", "s-1", &link, now, now.saturating_add(24 * HOUR));
     store.accept(event).await.expect("accepted");
-    let told = async {
+    let heard_of_it = async {
         while heard.lines().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), told).await.expect("told in time");
+    tokio::time::timeout(Duration::from_secs(30), heard_of_it).await.expect("in time");
     archiver.stop(Duration::from_secs(1)).await;
     worker.stop(Duration::from_secs(1)).await;
     let found = files_below(&folder);

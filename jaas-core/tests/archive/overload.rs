@@ -11,8 +11,8 @@ use crate::world::{Act, HOUR, START, World, pass};
 const FILES: usize = 400;
 const PLACES: usize = 4;
 
-/// How many files are fetched before their deadlines by so many places, each taking the first of those that are left by this
-/// order.
+/// How many files are fetched before their deadlines by so many places, each taking the first of those that are left by
+/// this order.
 fn fetched(mut files: Vec<(usize, Duration, Duration)>) -> Vec<usize> {
     let mut free = [Duration::ZERO; PLACES];
     let mut done = Vec::new();
@@ -34,12 +34,13 @@ fn fetched(mut files: Vec<(usize, Duration, Duration)>) -> Vec<usize> {
 async fn what_is_lost_under_overload_is_what_earliest_deadline_first_loses() {
     let world = World::with(|archive| archive.concurrency(PLACES));
     let mut random = ChaCha8Rng::seed_from_u64(7);
-    // Ten times more than can be fetched: 400 files of about 6 minutes with 4 places need 10 h, and the last deadline is after 1 h.
+    // Ten times more than can be fetched: 400 files of about 6 minutes with 4 places need 10 h, and the last deadline
+    // is after 1 h.
     let mut seconds = |from, to| Duration::from_secs(random.random_range(from..to));
     let files: Vec<_> = (0..FILES).map(|file| (file, seconds(60, 3600), seconds(60, 660))).collect();
     for (file, dies_after, takes) in &files {
         let link = format!("https://8x8.vc/p/{file}/token");
-        world.fetch.tell(&link, [Act::Slow(*takes)]);
+        world.fetch.script(&link, [Act::Slow(*takes)]);
         let deadline = START.saturating_add(*dies_after);
         let kind = jaas_core::archive::ArtifactKind::Recording;
         world.accept(uploaded(kind, &file.to_string(), &file.to_string(), &link, START, deadline)).await;

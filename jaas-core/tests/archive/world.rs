@@ -1,4 +1,4 @@
-//! An archiver, a fetcher that does as it is told, and a handler that writes down what it hears.
+//! An archiver, a fetcher that follows a script, and a handler that writes down what it hears.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -32,12 +32,12 @@ pub(crate) enum Act {
     Hang,
 }
 
-/// Does for each link what it is told, the last thing again and again.
+/// Follows a script for each link, and repeats its last act.
 #[derive(Clone, Default)]
 pub(crate) struct ScriptedFetch(Arc<Mutex<HashMap<String, VecDeque<Act>>>>, Arc<Mutex<Vec<String>>>);
 
 impl ScriptedFetch {
-    pub(crate) fn tell(&self, link: &str, acts: impl IntoIterator<Item = Act>) {
+    pub(crate) fn script(&self, link: &str, acts: impl IntoIterator<Item = Act>) {
         self.0.lock().expect("not poisoned").insert(link.to_owned(), acts.into_iter().collect());
     }
 
@@ -53,7 +53,7 @@ impl Fetch for ScriptedFetch {
         self.1.lock().expect("not poisoned").push(link.expose().to_owned());
         let act = {
             let mut scripts = self.0.lock().expect("not poisoned");
-            let script = scripts.get_mut(link.expose()).expect("a link that was told of");
+            let script = scripts.get_mut(link.expose()).expect("a link with a script");
             if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
         };
         let body = |text: &'static str| {
@@ -61,7 +61,7 @@ impl Fetch for ScriptedFetch {
         };
         match act.expect("something to do") {
             Act::File(text) => Ok(Fetched::new(body(text))),
-            Act::Fail(kind) => Err(FetchError::new(kind, format!("told to be {kind:?}"))),
+            Act::Fail(kind) => Err(FetchError::new(kind, format!("scripted to be {kind:?}"))),
             Act::Slow(time) => {
                 tokio::time::sleep(time).await;
                 Ok(Fetched::new(body("slow")))
@@ -71,7 +71,7 @@ impl Fetch for ScriptedFetch {
     }
 }
 
-/// Writes down what it hears as `what key`, and fails as often as it is told.
+/// Writes down what it hears as `what key`, and fails as often as [`fail`](Heard::fail) says.
 #[derive(Clone, Default)]
 pub(crate) struct Heard {
     lines: Arc<Mutex<Vec<String>>>,
@@ -159,7 +159,7 @@ impl World {
     /// An event with a link that does this, and that dies after this time.
     pub(crate) async fn event(&self, key: &str, dies_after: Duration, acts: impl IntoIterator<Item = Act>) {
         let link = format!("https://8x8.vc/p/{key}/token");
-        self.fetch.tell(&link, acts);
+        self.fetch.script(&link, acts);
         let now = jaas_core::Clock::now(&self.clock);
         let deadline = now.saturating_add(dies_after);
         self.accept(uploaded(ArtifactKind::Recording, key, "s-1", &link, now, deadline)).await;

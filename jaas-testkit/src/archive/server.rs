@@ -1,4 +1,6 @@
-//! A server of files that fails as it is told.
+//! A server of files that fails on request.
+
+mod reply;
 
 use std::collections::HashMap;
 use std::io;
@@ -6,25 +8,27 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+pub use self::reply::Reply;
+
 /// How long a connection may take to send its request.
 const REQUEST: Duration = Duration::from_secs(10);
 
-/// A server of files on this machine, over HTTP without TLS. It answers each request for a path with the next [`Reply`] of its
-/// script, and with the last one from then on. It ends when it is dropped.
+/// A server of files on this machine, over HTTP without TLS. It replies to each request for a path with the next
+/// [`Reply`] of its script, and with the last one from then on. It ends when it is dropped.
 ///
-/// A fetcher has to be told to fetch from it: `HttpFetcher::builder().local_files()`, with the feature `archive-local-files`.
+/// A fetcher fetches from it only with `HttpFetcher::builder().local_files()` and the feature `archive-local-files`.
 ///
 /// ```
 /// use jaas_testkit::archive::{FileServer, Reply};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// let server = FileServer::start().await?;
-/// let link = server.serve("/recording.mp4", [Reply::status(503), Reply::file("bytes").cut_after(2), Reply::file("bytes")]);
+/// let replies = [Reply::status(503), Reply::file("bytes").cut_after(2), Reply::file("bytes")];
+/// let link = server.serve("/recording.mp4", replies);
 /// assert!(link.starts_with("http://127.0.0.1:"));
 /// # Ok::<(), std::io::Error>(())
 /// # }).unwrap();
@@ -75,87 +79,6 @@ impl SeenRequest {
     }
 }
 
-/// What a request is answered with.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    status: u16,
-    body: Bytes,
-    headers: Vec<(String, String)>,
-    validator: bool,
-    cut_after: Option<usize>,
-    stall_after: Option<usize>,
-    pace: Option<Duration>,
-    times: usize,
-}
-
-impl Reply {
-    /// A file. The server has an entity tag for it, and sends parts of it when it is asked to.
-    pub fn file(bytes: impl Into<Bytes>) -> Self {
-        Self { body: bytes.into(), validator: true, ..Self::status(200) }
-    }
-
-    /// Nothing but a status.
-    pub fn status(status: u16) -> Self {
-        Self {
-            status,
-            body: Bytes::new(),
-            headers: Vec::new(),
-            validator: false,
-            cut_after: None,
-            stall_after: None,
-            pace: None,
-            times: 1,
-        }
-    }
-
-    /// A redirect to another place.
-    pub fn redirect(to: &str) -> Self {
-        Self::status(302).header("location", to)
-    }
-
-    /// Adds a header.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_ascii_lowercase(), value.to_owned()));
-        self
-    }
-
-    /// Has no entity tag, so that a transfer cannot go on where it stopped.
-    #[must_use]
-    pub fn without_validator(mut self) -> Self {
-        self.validator = false;
-        self
-    }
-
-    /// Closes the connection after so many bytes of the body.
-    #[must_use]
-    pub fn cut_after(mut self, bytes: usize) -> Self {
-        self.cut_after = Some(bytes);
-        self
-    }
-
-    /// Sends nothing more after so many bytes of the body, and keeps the connection open.
-    #[must_use]
-    pub fn stall_after(mut self, bytes: usize) -> Self {
-        self.stall_after = Some(bytes);
-        self
-    }
-
-    /// Waits so long before the body.
-    #[must_use]
-    pub fn after(mut self, pause: Duration) -> Self {
-        self.pace = Some(pause);
-        self
-    }
-
-    /// Answers so many requests like this before the next reply of the script.
-    #[must_use]
-    pub fn times(mut self, requests: usize) -> Self {
-        self.times = requests.max(1);
-        self
-    }
-}
-
 impl FileServer {
     /// Starts a server on a free port, in a task of the current runtime.
     ///
@@ -177,7 +100,7 @@ impl FileServer {
         Ok(Self { address, shared, task })
     }
 
-    /// Answers requests for this path with these replies, in turn; returns the link.
+    /// Replies to requests for this path with these, in turn; returns the link.
     pub fn serve(&self, path: &str, replies: impl IntoIterator<Item = Reply>) -> String {
         let replies = replies.into_iter().flat_map(|reply| std::iter::repeat_n(reply.clone(), reply.times));
         let script = Script { replies: replies.collect(), next: 0 };
@@ -185,7 +108,7 @@ impl FileServer {
         self.link(path)
     }
 
-    /// Answers requests for paths without a script with these, in turn, again and again. Without it they are 404.
+    /// Replies to requests for paths without a script with these, in turn, again and again. Without it they are 404.
     pub fn otherwise(&self, replies: impl IntoIterator<Item = Reply>) {
         lock(&self.shared).otherwise = Script { replies: replies.into_iter().collect(), next: 0 };
     }
@@ -224,8 +147,8 @@ async fn serve(listener: TcpListener, shared: Arc<Mutex<Shared>>) {
                 let Ok((stream, _)) = accepted else { continue };
                 let shared = shared.clone();
                 connections.spawn(async move {
-                    // A client that goes away is none of the server's business.
-                    let _ = answer(stream, &shared).await;
+                    // A client may go away; the server does not mind.
+                    let _ = reply(stream, &shared).await;
                 });
             }
             Some(_) = connections.join_next() => {}
@@ -233,8 +156,8 @@ async fn serve(listener: TcpListener, shared: Arc<Mutex<Shared>>) {
     }
 }
 
-/// Answers one request, and closes the connection.
-async fn answer(mut stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
+/// Replies to one request, and closes the connection.
+async fn reply(mut stream: TcpStream, shared: &Mutex<Shared>) -> io::Result<()> {
     let request = tokio::time::timeout(REQUEST, read(&mut stream)).await??;
     let reply = {
         let mut shared = lock(shared);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jaas_core::archive::{ObjectName, Sink, SinkError, Upload};
 
-/// A [`Sink`] in memory, which shows what was kept and fails as it is told. Clones share what they keep.
+/// A [`Sink`] in memory, which shows what was kept and fails on request. Clones share what they keep.
 ///
 /// ```
 /// use jaas_core::archive::{ObjectName, Sink as _};
@@ -38,6 +38,8 @@ pub enum FakeSinkFault {
     Write,
     /// An object cannot be made visible.
     Commit,
+    /// An object cannot be deleted.
+    Delete,
 }
 
 #[derive(Debug, Default)]
@@ -95,7 +97,7 @@ impl FakeSink {
             return Ok(());
         }
         shared.faults.pop_front();
-        Err(SinkError::new(format!("{step:?} was told to fail")))
+        Err(SinkError::new(format!("{step:?} fails on request")))
     }
 }
 
@@ -107,6 +109,7 @@ impl Sink for FakeSink {
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<(), SinkError> {
+        self.may(FakeSinkFault::Delete)?;
         let mut shared = self.lock();
         shared.objects.remove(name.as_str());
         shared.deleted.push(name.as_str().to_owned());

@@ -42,8 +42,8 @@ struct Reading {
     /// How many bytes are to come.
     expected: Option<u64>,
     floor: Floor,
-    /// How long the server was waited for since its speed was looked at, and what it has sent in that time. Time in which
-    /// nobody asked for more does not count.
+    /// How long this side has waited for the server since it last checked the speed, and what the server has sent in
+    /// that time. Time in which the reader asks for nothing does not count.
     waited: Duration,
     sent: u64,
 }

@@ -1,9 +1,12 @@
+mod tls;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustls::RootCertStore;
 use tokio::net::TcpStream;
 
 use super::*;
@@ -11,7 +14,7 @@ use super::*;
 /// A network in which every name has the addresses that are given, in turn, and no connection succeeds.
 #[derive(Default)]
 struct Watched {
-    answers: Mutex<VecDeque<Vec<IpAddr>>>,
+    addresses: Mutex<VecDeque<Vec<IpAddr>>>,
     lookups: AtomicUsize,
     connections: Mutex<Vec<SocketAddr>>,
 }
@@ -20,8 +23,8 @@ struct Watched {
 impl Network for Watched {
     async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
         self.lookups.fetch_add(1, Ordering::Relaxed);
-        let mut answers = self.answers.lock().expect("not poisoned");
-        Ok(answers.pop_front().unwrap_or_else(|| vec![[8, 8, 8, 8].into()]))
+        let mut addresses = self.addresses.lock().expect("not poisoned");
+        Ok(addresses.pop_front().unwrap_or_else(|| vec![[8, 8, 8, 8].into()]))
     }
 
     async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
@@ -42,7 +45,7 @@ async fn refused(fetcher: &HttpFetcher, link: &str) -> FetchErrorKind {
     error.kind()
 }
 
-/// Links that are never fetched, whatever the application allows.
+/// Links that are never fetched; the application cannot allow them.
 const FORBIDDEN_LINKS: &[&str] = &[
     // Schemes.
     "http://8x8.vc/token",
@@ -146,7 +149,7 @@ async fn nothing_forbidden_is_connected_to() {
     }
     assert_eq!(network.lookups.load(Ordering::Relaxed), 0, "not even the name is looked up");
     for address in FORBIDDEN_ADDRESSES {
-        network.answers.lock().expect("not poisoned").push_back(vec![address.parse().expect("an address")]);
+        network.addresses.lock().expect("not poisoned").push_back(vec![address.parse().expect("an address")]);
         assert_eq!(refused(&fetcher, "https://8x8.vc/token").await, FetchErrorKind::NotAllowed, "{address}");
     }
     assert!(FORBIDDEN_LINKS.len() + OTHER_HOSTS.len() + FORBIDDEN_ADDRESSES.len() >= 60);
@@ -159,19 +162,19 @@ async fn the_address_that_was_checked_is_the_one_that_is_connected_to() {
     let fetcher = fetcher(&network);
     // What a second look-up would find is never asked for.
     let public: IpAddr = [93, 184, 216, 34].into();
-    network.answers.lock().expect("not poisoned").extend([vec![public], vec![[127, 0, 0, 1].into()]]);
+    network.addresses.lock().expect("not poisoned").extend([vec![public], vec![[127, 0, 0, 1].into()]]);
     assert_eq!(refused(&fetcher, "https://8x8.vc/token").await, FetchErrorKind::Failed);
     assert_eq!(*network.connections.lock().expect("not poisoned"), [SocketAddr::new(public, 443)]);
     assert_eq!(network.lookups.load(Ordering::Relaxed), 1);
     assert_eq!(refused(&fetcher, "https://8x8.vc/token").await, FetchErrorKind::NotAllowed);
     // Of several, those that are public.
-    network.answers.lock().expect("not poisoned").push_back(vec![[10, 0, 0, 1].into(), public]);
+    network.addresses.lock().expect("not poisoned").push_back(vec![[10, 0, 0, 1].into(), public]);
     assert_eq!(refused(&fetcher, "https://8x8.vc/token").await, FetchErrorKind::Failed);
     assert_eq!(*network.connections.lock().expect("not poisoned"), [SocketAddr::new(public, 443); 2]);
 }
 
 #[test]
-fn debug_and_mistakes_of_the_configuration_are_told() {
+fn mistakes_in_the_configuration_are_errors() {
     let network: Arc<Watched> = Arc::default();
     assert!(format!("{:?}", fetcher(&network)).contains("8x8.vc"));
     assert!(HttpFetcher::builder().host("10.0.0.1").build().is_err());

@@ -1,4 +1,4 @@
-//! Recording what came of a try, also through an outage of the store.
+//! Recording the outcome of a try, also through an outage of the store.
 
 use std::future::Future;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl<S: ArtifactStore> Jobs<S> {
         let backoff = &self.settings.backoff;
         let left = retry.deadline.duration_since(now);
         let wait = match at_risk {
-            // Somebody has to do something first.
+            // The operator has to do something first.
             Some(_) => backoff.max_delay,
             None => backoff.delay(retry.failures.saturating_add(1), retry.seed()),
         };
@@ -56,28 +56,39 @@ impl<S: ArtifactStore> Jobs<S> {
         let wait = wait.min((left / 2).max(MIN_WAIT)).min(left);
         let (failures, text) = (retry.failures.saturating_add(1), Escaped(&error));
         if at_risk.is_some() {
-            tracing::warn!(target: target::ARCHIVE, artifact = %retry.lease.artifact, failures, ?wait, ?left, error = %text, "file not fetched, and this configuration does not allow it; trying again later");
+            tracing::warn!(
+                target: target::ARCHIVE, artifact = %retry.lease.artifact, failures, ?wait, ?left,
+                error = %text,
+                "file not fetched, and this configuration does not allow it; trying again later"
+            );
         } else {
-            tracing::info!(target: target::ARCHIVE, artifact = %retry.lease.artifact, failures, ?wait, ?left, error = %text, "file not fetched; trying again later");
+            tracing::info!(
+                target: target::ARCHIVE, artifact = %retry.lease.artifact, failures, ?wait, ?left,
+                error = %text,
+                "file not fetched; trying again later"
+            );
         }
         let postponed = Postponed { until: now.saturating_add(wait), why, at_risk, error };
         self.recorded(retry.cut, || self.store.postpone_artifact(retry.lease, &postponed)).await
     }
 
-    /// The file is in the sink, and the store does not want it: if its session was erased, it goes again. If the lease was
-    /// lost, whoever has it now writes the same object.
+    /// The file is in the sink, and the store does not want it: if its session was erased, the object is deleted.
+    /// If the lease was lost, the archiver that has it now writes the same object.
     pub(super) async fn not_wanted(&self, unsettled: Unsettled, kept: &Kept) -> Unsettled {
         if let Unsettled::Store(error) = &unsettled
             && error.kind() == StoreErrorKind::Erased
             && let Ok(name) = ObjectName::new(kept.object.as_str())
             && let Err(error) = self.sink.delete(&name).await
         {
-            tracing::error!(target: target::ARCHIVE, object = %name, %error, "a file of an erased session could not be deleted; delete it by hand");
+            tracing::error!(
+                target: target::ARCHIVE, object = %name, %error,
+                "a file of an erased session could not be deleted; delete it by hand"
+            );
         }
         unsettled
     }
 
-    /// Tries until the store answers: what has happened must not be forgotten because of an outage.
+    /// Tries until the store is available: an outage must not make it forget what has happened.
     pub(super) async fn recorded<T, F>(
         &self,
         cut: &CancellationToken,
@@ -105,7 +116,10 @@ impl<S: ArtifactStore> Jobs<S> {
 
     pub(super) fn log_handler(&self, artifact: RowId, failed: &HandlerError) {
         let error = error_text(failed);
-        tracing::warn!(target: target::ARCHIVE, %artifact, error = %Escaped(&error), "the artifact handler failed; it will be called again");
+        tracing::warn!(
+            target: target::ARCHIVE, %artifact, error = %Escaped(&error),
+            "the artifact handler failed; it will be called again"
+        );
     }
 }
 
@@ -116,10 +130,16 @@ pub(super) fn log_unrecorded(lease: ArtifactLease, error: &StoreError) {
             tracing::info!(target: target::ARCHIVE, %artifact, "not kept: the session was erased");
         }
         StoreErrorKind::StaleLease => {
-            tracing::warn!(target: target::ARCHIVE, %artifact, error = %Escaped(error), "not recorded: another archiver has taken over");
+            tracing::warn!(
+                target: target::ARCHIVE, %artifact, error = %Escaped(error),
+                "not recorded: another archiver has taken over"
+            );
         }
         _ => {
-            tracing::error!(target: target::ARCHIVE, %artifact, error = %Escaped(error), "not recorded; the file will be fetched again");
+            tracing::error!(
+                target: target::ARCHIVE, %artifact, error = %Escaped(error),
+                "not recorded; the file will be fetched again"
+            );
         }
     }
 }

@@ -32,9 +32,9 @@ named_enum! {
         Waiting = "waiting",
         /// Is being fetched.
         Running = "running",
-        /// Is in the sink, and the application was told.
+        /// Is in the sink, and the application's handler has recorded it.
         Stored = "stored",
-        /// Was not fetched in time, and the application was told.
+        /// Was not fetched in time, and the application's handler has recorded it.
         Lost = "lost",
         /// Was not to be fetched any more, because its session was erased.
         Ended = "ended",
@@ -117,7 +117,7 @@ pub struct ArtifactClaim {
     pub why: Option<LostWhy>,
     /// What went wrong last.
     pub error: Option<String>,
-    /// The file, when it is in the sink already and only the application is to be told.
+    /// The file, when it is in the sink already and only the application's handler is still to be called.
     pub kept: Option<Kept>,
     /// The endpoint its event came to.
     pub endpoint: Arc<str>,
@@ -160,9 +160,9 @@ impl ArtifactClaim {
 /// What became of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settling {
-    /// It is [kept](super::ArtifactStore::keep_artifact), and the application is told.
+    /// It is [kept](super::ArtifactStore::keep_artifact); the handler's `stored` is called.
     Stored(ArtifactLease),
-    /// It is lost, and the application is told.
+    /// It is lost; the handler's `lost` is called.
     Lost {
         /// The claim.
         lease: ArtifactLease,
@@ -171,7 +171,7 @@ pub enum Settling {
         /// What went wrong last, for people.
         error: Option<String>,
     },
-    /// It may be lost soon, and the application is told. That needs no claim, and settles nothing.
+    /// It may be lost soon; the handler's `at_risk` is called. That needs no claim, and settles nothing.
     AtRisk(RowId),
 }
 

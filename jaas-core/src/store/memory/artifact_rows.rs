@@ -14,7 +14,7 @@ pub(super) struct Artifacts(pub(super) BTreeMap<RowId, ArtifactRow>);
 pub(super) struct ArtifactRow {
     pub(super) record: ArtifactRecord,
     pub(super) fence: i64,
-    /// From when on it is at risk, until that was told.
+    /// From when on it is at risk, until that is reported.
     pub(super) risk_at: Option<Timestamp>,
 }
 
@@ -30,7 +30,7 @@ impl ArtifactRow {
         self.risk_at = None;
     }
 
-    /// Whether its risk is to be told some time.
+    /// When its risk is to be reported, if it is.
     pub(super) fn risk(&self) -> Option<Timestamp> {
         self.risk_at.filter(|_| self.is_open() && self.record.kept.is_none())
     }

@@ -62,7 +62,7 @@ impl Rows {
     }
 }
 
-/// There are no transactions here: what is added is there whatever becomes of the handler, and adding it again changes
+/// There are no transactions here: what is added stays even if the handler fails, and adding it again changes
 /// nothing. The work of [`settle_artifact`](ArtifactStore::settle_artifact) is run before its outcome is recorded.
 #[async_trait]
 impl ArtifactStore for MemoryStore {
@@ -210,7 +210,7 @@ impl ArtifactStore for MemoryStore {
     }
 }
 
-/// Puts an artifact at risk again when that was not told.
+/// Puts an artifact at risk again when that was not reported.
 struct GiveBack<'a> {
     store: &'a MemoryStore,
     artifact: RowId,

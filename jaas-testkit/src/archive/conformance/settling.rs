@@ -7,7 +7,7 @@ use jaas_core::archive::{ArtifactState, ArtifactStore, LostWhy, Settling};
 use jaas_core::store::{EventStore as _, StoreErrorKind};
 use jaas_core::{Handled, HandlerError};
 
-use super::support::{self, HOUR, LEASE, added, at, claimed_one, kept, listed, new, told, uploaded_event};
+use super::support::{self, HOUR, LEASE, added, at, claimed_one, kept, listed, new, settled, uploaded_event};
 use crate::conformance::{DurableHarness, Harness};
 
 pub async fn add_is_part_of_the_transaction<H: DurableHarness<Store: ArtifactStore>>() {
@@ -63,11 +63,11 @@ pub async fn settle_rolls_back_when_the_work_fails<H: Harness<Store: ArtifactSto
         assert!(result.expect_err("failed").to_string().contains("not today"));
     };
     failing(Settling::AtRisk(lease.artifact)).await;
-    assert_eq!(store.artifacts_at_risk(at(1), 10).await.expect("listed").len(), 1, "it is told again");
+    assert_eq!(store.artifacts_at_risk(at(1), 10).await.expect("listed").len(), 1, "it is reported again");
     failing(Settling::Lost { lease, why: LostWhy::Gone, error: None }).await;
     let record = listed(&store).await.remove(0);
     assert_eq!((record.state, record.settled_at), (ArtifactState::Running, None));
-    told(&store, Settling::Lost { lease, why: LostWhy::Gone, error: None }, 2).await;
+    settled(&store, Settling::Lost { lease, why: LostWhy::Gone, error: None }, 2).await;
 }
 
 pub async fn settle_refuses_a_stale_lease<H: Harness<Store: ArtifactStore>>() {
@@ -91,11 +91,11 @@ pub async fn settle_refuses_a_stale_lease<H: Harness<Store: ArtifactStore>>() {
         assert_eq!(error.kind(), StoreErrorKind::StaleLease);
     }
     assert_eq!(runs.load(Ordering::Relaxed), 0);
-    told(&store, Settling::Lost { lease: live, why: LostWhy::Expired, error: None }, 2).await;
+    settled(&store, Settling::Lost { lease: live, why: LostWhy::Expired, error: None }, 2).await;
     assert_eq!(listed(&store).await[0].state, ArtifactState::Lost);
 }
 
-pub async fn settle_tells_at_risk_once<H: Harness<Store: ArtifactStore>>() {
+pub async fn settle_reports_at_risk_once<H: Harness<Store: ArtifactStore>>() {
     let harness = H::start().await;
     let store = harness.store();
     for key in ["k-1", "k-2"] {
@@ -103,14 +103,14 @@ pub async fn settle_tells_at_risk_once<H: Harness<Store: ArtifactStore>>() {
     }
     let risks = store.artifacts_at_risk(at(0), 10).await.expect("listed");
     let [first, second] = [risks[0].lease.artifact, risks[1].lease.artifact];
-    told(&store, Settling::AtRisk(first), 0).await;
-    let error = support::settled(&store, Settling::AtRisk(first), 1).await.expect_err("told");
+    settled(&store, Settling::AtRisk(first), 0).await;
+    let error = support::try_settle(&store, Settling::AtRisk(first), 1).await.expect_err("reported");
     assert_eq!(error.kind(), StoreErrorKind::StaleLease);
     let lease =
         support::claimed(&store, 1, 10).await.into_iter().find(|claim| claim.lease.artifact == second);
     let lease = lease.expect("claimed").lease;
-    told(&store, Settling::Lost { lease, why: LostWhy::Gone, error: None }, 2).await;
-    let error = support::settled(&store, Settling::AtRisk(second), 3).await.expect_err("settled");
+    settled(&store, Settling::Lost { lease, why: LostWhy::Gone, error: None }, 2).await;
+    let error = support::try_settle(&store, Settling::AtRisk(second), 3).await.expect_err("settled");
     assert_eq!(error.kind(), StoreErrorKind::StaleLease);
     assert!(store.artifacts_at_risk(at(3), 10).await.expect("listed").is_empty());
 }

@@ -121,7 +121,7 @@ pub(super) async fn claimed_one(store: &impl ArtifactStore, millis: i64) -> Arti
     claims.remove(0)
 }
 
-pub(super) async fn settled(
+pub(super) async fn try_settle(
     store: &impl ArtifactStore,
     settling: Settling,
     millis: i64,
@@ -129,8 +129,8 @@ pub(super) async fn settled(
     store.settle_artifact(&settling, at(millis), Box::new(|_| Box::pin(async { Ok(Handled::Done) }))).await
 }
 
-pub(super) async fn told(store: &impl ArtifactStore, settling: Settling, millis: i64) {
-    settled(store, settling, millis).await.expect("settled").expect("handled");
+pub(super) async fn settled(store: &impl ArtifactStore, settling: Settling, millis: i64) {
+    try_settle(store, settling, millis).await.expect("settled").expect("handled");
 }
 
 /// Every artifact, in the order of the rows.

@@ -1,4 +1,4 @@
-//! Telling the application, in the transaction that records what became of an artifact.
+//! Calling the application's handler, in the transaction that records what became of an artifact.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::store::{StoreErrorKind, TxWork};
 use crate::telemetry::{self, Escaped, target};
 
 impl<S: ArtifactStore> Jobs<S> {
-    /// Tells the application that a file is kept.
+    /// Reports to the application that a file is kept.
     pub(super) async fn stored(&self, job: &Job, kept: Kept, retry: &Retry<'_>) -> Result<(), Unsettled> {
         let settling = Settling::Stored(retry.lease);
-        let told = self.tell(&settling, &job.artifact, News::Stored(kept.clone()), retry.cut).await;
-        match told {
+        let reported = self.report(&settling, &job.artifact, News::Stored(kept.clone()), retry.cut).await;
+        match reported {
             Ok(Ok(_)) => {}
             Ok(Err(failed)) => return self.again(&failed, retry).await,
             Err(Unsettled::Store(error)) => {
@@ -35,25 +35,33 @@ impl<S: ArtifactStore> Jobs<S> {
         telemetry::ARTIFACTS.add(1, [kind.into(), "stored".into()]);
         telemetry::ARTIFACT_LEFT_SECONDS.record(left.as_secs_f64(), [kind.into()]);
         let key = Escaped(&artifact.idempotency_key);
-        tracing::debug!(target: target::ARCHIVE, artifact = %artifact.id, kind, %key, bytes = kept.bytes, ?left, "file stored");
+        tracing::debug!(
+            target: target::ARCHIVE, artifact = %artifact.id, kind, %key, bytes = kept.bytes,
+            ?left,
+            "file stored"
+        );
         Ok(())
     }
 
-    /// Tells the application that a file is lost.
+    /// Reports to the application that a file is lost.
     pub(super) async fn lost(&self, job: &Job, lost: Lost, retry: &Retry<'_>) -> Result<(), Unsettled> {
         let Lost { why, error } = lost.clone();
         let settling = Settling::Lost { lease: retry.lease, why, error: error.clone() };
-        if let Err(failed) = self.tell(&settling, &job.artifact, News::Lost(lost), retry.cut).await? {
+        if let Err(failed) = self.report(&settling, &job.artifact, News::Lost(lost), retry.cut).await? {
             return self.again(&failed, retry).await;
         }
         let (artifact, kind) = (&job.artifact, job.artifact.kind.as_str());
         telemetry::ARTIFACTS.add(1, [kind.into(), why.as_str().into()]);
         let (key, error) = (Escaped(&artifact.idempotency_key), Escaped(error.unwrap_or_default()));
-        tracing::error!(target: target::ARCHIVE, artifact = %artifact.id, event = %artifact.event, kind, %key, why = why.as_str(), failures = artifact.failures, %error, "file lost");
+        tracing::error!(
+            target: target::ARCHIVE, artifact = %artifact.id, event = %artifact.event, kind, %key,
+            why = why.as_str(), failures = artifact.failures, %error,
+            "file lost"
+        );
         Ok(())
     }
 
-    /// Tells the application that files are at risk; returns whether each was told.
+    /// Reports to the application that files are at risk; returns whether each report succeeded.
     pub(in crate::archive) async fn at_risk(
         &self,
         risks: Vec<ArtifactClaim>,
@@ -66,22 +74,29 @@ impl<S: ArtifactStore> Jobs<S> {
             let artifact = &job.artifact;
             let settling = Settling::AtRisk(artifact.id);
             let news = News::AtRisk(AtRisk::new(left));
-            match self.tell(&settling, artifact, news, &cut).await {
+            match self.report(&settling, artifact, news, &cut).await {
                 Ok(Ok(_)) => {
                     let kind = artifact.kind.as_str();
                     telemetry::ARTIFACTS.add(1, [kind.into(), "at_risk".into()]);
                     let key = Escaped(&artifact.idempotency_key);
-                    tracing::warn!(target: target::ARCHIVE, artifact = %artifact.id, event = %artifact.event, kind, %key, ?left, failures = artifact.failures, "file at risk: its link dies soon");
+                    tracing::warn!(
+                        target: target::ARCHIVE, artifact = %artifact.id, event = %artifact.event,
+                        kind, %key, ?left, failures = artifact.failures,
+                        "file at risk: its link dies soon"
+                    );
                 }
                 Ok(Err(failed)) => {
                     all = false;
                     self.log_handler(artifact.id, &failed);
                 }
-                // Another archiver has told it, or it is settled.
+                // Another archiver has reported it, or it is settled.
                 Err(Unsettled::Store(error)) if error.kind() == StoreErrorKind::StaleLease => {}
                 Err(Unsettled::Store(error)) => {
                     all = false;
-                    tracing::error!(target: target::ARCHIVE, artifact = %artifact.id, error = %Escaped(&error), "the risk is not recorded; it will be reported again");
+                    tracing::error!(
+                        target: target::ARCHIVE, artifact = %artifact.id, error = %Escaped(&error),
+                        "the risk is not recorded; it will be reported again"
+                    );
                 }
                 Err(Unsettled::Cut) => return false,
             }
@@ -90,7 +105,7 @@ impl<S: ArtifactStore> Jobs<S> {
     }
 
     /// Calls the handler in the transaction that records what became of an artifact.
-    async fn tell(
+    async fn report(
         &self,
         settling: &Settling,
         artifact: &Arc<Artifact>,
@@ -98,7 +113,7 @@ impl<S: ArtifactStore> Jobs<S> {
         cut: &CancellationToken,
     ) -> Result<HandlerResult, Unsettled> {
         let settle = || {
-            let work = self.telling(artifact.clone(), news.clone());
+            let work = self.call(artifact.clone(), news.clone());
             self.store.settle_artifact(settling, self.settings.clock.now(), work)
         };
         match self.recorded(cut, settle).await {
@@ -111,9 +126,9 @@ impl<S: ArtifactStore> Jobs<S> {
         }
     }
 
-    fn telling(&self, artifact: Arc<Artifact>, news: News) -> TxWork<S::Tx> {
+    fn call(&self, artifact: Arc<Artifact>, news: News) -> TxWork<S::Tx> {
         let (handler, limit) = (self.handler.clone(), self.settings.handler_timeout);
-        // A store may run it on a thread of its own, where the subscriber may be another one.
+        // A store may run it on its own thread, where the subscriber may be another one.
         let subscriber = tracing::dispatcher::get_default(Clone::clone);
         Box::new(move |tx| {
             let call = async move {

@@ -1,0 +1,11 @@
+//! The archive on real databases: processes that are killed while they fetch, and databases that go away.
+#![cfg(all(feature = "archive", feature = "sqlite", feature = "postgres", feature = "mysql"))]
+#![allow(missing_docs, clippy::expect_used, clippy::panic)]
+
+mod away;
+mod backend;
+mod kill;
+#[path = "../support/own_servers.rs"]
+mod own_servers;
+#[path = "../support/server.rs"]
+mod server;
