@@ -19,6 +19,9 @@ use crate::timestamp::Timestamp;
 pub trait EventAdmin: EventStore {
     /// Lists events in the order of their rows.
     ///
+    /// A store may end a page after it has looked at many rows that do not match: then the page has fewer events than its
+    /// limit, or none, and yet [`Page::next`]. Only without `next` there are no more.
+    ///
     /// # Behavior
     /// - `events_are_listed_in_pages`: following [`Page::next`] shows each event once, oldest first or
     ///   [newest first](PageRequest::newest_first).

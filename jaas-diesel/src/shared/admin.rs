@@ -15,14 +15,14 @@ use jaas_core::{HandlerResult, SessionId, Timestamp};
 use super::queries::{activity, lookup, of_event, purge, quarantine, repair, stats};
 use super::{Store, asked};
 use crate::ending::Ending;
-use crate::rows::{changed, page_of};
+use crate::rows::{bounded, changed, page_of};
 
 #[async_trait]
 impl EventAdmin for Store {
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
-        let rows =
+        let (rows, bound) =
             asked!(read, self, "list events", [query] connection => lookup::events(connection, &query))?;
-        page_of(rows, query.page, |event: &StoredEvent| event.id)
+        Ok(bounded(page_of(rows, query.page, |event: &StoredEvent| event.id)?, bound))
     }
 
     async fn event(&self, event: RowId) -> Result<Option<StoredEvent>, StoreError> {
@@ -78,11 +78,11 @@ impl EventAdmin for Store {
             return Err(StoreError::empty_query());
         }
         let now = self.shared.now(now);
-        let rows = asked!(
+        let (rows, bound) = asked!(
             wake, self, "replay events",
             [query, audit] connection => repair::replay_matching(connection, &query, &audit, now)
         )?;
-        Ok(changed(rows, query.page))
+        Ok(bounded(changed(rows, query.page), bound))
     }
 
     async fn replay_quarantined(
@@ -113,11 +113,11 @@ impl EventAdmin for Store {
             return Err(StoreError::empty_query());
         }
         let now = self.shared.now(now);
-        let rows = asked!(
+        let (rows, bound) = asked!(
             wake, self, "discard events",
             [query, audit] connection => repair::discard_matching(connection, &query, &audit, now)
         )?;
-        Ok(changed(rows, query.page))
+        Ok(bounded(changed(rows, query.page), bound))
     }
 
     async fn rehearse(&self, work: TxWork<Self::Tx>) -> Result<HandlerResult, StoreError> {

@@ -18,3 +18,15 @@ SET @jaas_sql = IF((SELECT COUNT(*) FROM information_schema.statistics WHERE tab
 PREPARE jaas_statement FROM @jaas_sql;
 EXECUTE jaas_statement;
 DEALLOCATE PREPARE jaas_statement;
+SET @jaas_sql = IF((SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE()
+    AND table_name = 'jaas_settings_records' AND index_name = 'jaas_settings_records_of_room') = 0,
+    'CREATE INDEX jaas_settings_records_of_room ON jaas_settings_records (room)', 'DO 0');
+PREPARE jaas_statement FROM @jaas_sql;
+EXECUTE jaas_statement;
+DEALLOCATE PREPARE jaas_statement;
+SET @jaas_sql = IF((SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE()
+    AND table_name = 'jaas_settings_records' AND index_name = 'jaas_settings_records_by_room') > 0,
+    'DROP INDEX jaas_settings_records_by_room ON jaas_settings_records', 'DO 0');
+PREPARE jaas_statement FROM @jaas_sql;
+EXECUTE jaas_statement;
+DEALLOCATE PREPARE jaas_statement;

@@ -1,3 +1,5 @@
+DROP INDEX jaas_settings_records_by_room;
+CREATE INDEX jaas_settings_records_by_room ON jaas_settings_records (room, received_at);
 DROP INDEX jaas_conflicts_by_key;
 DROP INDEX jaas_audit_by_event;
 DROP INDEX jaas_attempts_by_outcome;

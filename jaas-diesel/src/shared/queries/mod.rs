@@ -11,6 +11,7 @@ pub(super) mod accept;
 pub(super) mod activity;
 pub(super) mod claim;
 pub(super) mod lookup;
+mod matching;
 pub(super) mod of_event;
 pub(super) mod ping;
 pub(super) mod purge;
