@@ -1,5 +1,6 @@
 //! Rows of the tables, and how they are decoded into values of `jaas_core`.
 
+mod activity;
 mod attempt;
 mod audit;
 mod column;
@@ -13,6 +14,7 @@ mod queue;
 mod slot;
 mod success;
 
+pub(crate) use self::activity::ActivityRow;
 pub(crate) use self::attempt::AttemptRow;
 pub(crate) use self::audit::{AuditRow, NewAudit};
 pub(crate) use self::column::{indexed, since, text, unknown};
@@ -22,7 +24,7 @@ pub(crate) use self::head::{Behind, HeadColumns, HeadRow, follow, looked_at};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use self::new_event::Claimant;
 pub(crate) use self::new_event::{Inserted, MAX_BYTES, NewEvent, endpoints_and_keys, ordering_key_of};
-pub(crate) use self::page::{changed, page_of};
+pub(crate) use self::page::{bounded, changed, page_of};
 pub(crate) use self::quarantine::{NewQuarantined, QuarantineRow};
 pub(crate) use self::queue::{Arrival, Phase, QueueColumns, QueueRow, earliest};
 pub(crate) use self::slot::slot;

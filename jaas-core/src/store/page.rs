@@ -67,7 +67,7 @@ impl Default for PageRequest {
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
-    /// Where the next page starts; `None` on the last page.
+    /// Where the next page starts; `None` on the last page. A page that is not full may have one.
     pub next: Option<RowId>,
 }
 

@@ -16,6 +16,11 @@ where
     Ok(Page::from_rows(rows, page.clamped_limit(), id))
 }
 
+/// The page, which goes on behind the last candidate that was looked at if it ends before.
+pub(crate) fn bounded<T>(page: Page<T>, bound: Option<i64>) -> Page<T> {
+    Page { next: page.next.or(bound.map(RowId::new)), ..page }
+}
+
 /// The page with only those rows that were changed.
 pub(crate) fn changed(rows: Vec<(RowId, bool)>, page: PageRequest) -> Page<RowId> {
     let Page { items, next, .. } = Page::from_rows(rows, page.clamped_limit(), |(id, _)| *id);

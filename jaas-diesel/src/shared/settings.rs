@@ -92,10 +92,18 @@ async fn records(connection: &mut Connection, query: &SettingsQuery) -> QueryRes
     use jaas_settings_records::dsl;
     let mut rows =
         dsl::jaas_settings_records.limit(one_more(query.page)).select(RecordRow::as_select()).into_boxed();
-    rows = if query.page.newest_first {
-        rows.filter(dsl::id.lt(after(query.page))).order(dsl::id.desc())
+    let newest_first = query.page.newest_first;
+    rows = if newest_first {
+        rows.filter(dsl::id.lt(after(query.page)))
     } else {
-        rows.filter(dsl::id.gt(after(query.page))).order(dsl::id)
+        rows.filter(dsl::id.gt(after(query.page)))
+    };
+    // By the index that has the records of the room in their order.
+    rows = match (query.fqn.is_some(), newest_first) {
+        (true, false) => rows.order((dsl::room, dsl::id)),
+        (true, true) => rows.order((dsl::room.desc(), dsl::id.desc())),
+        (false, false) => rows.order(dsl::id),
+        (false, true) => rows.order(dsl::id.desc()),
     };
     if let Some(fqn) = &query.fqn {
         let Key { tenant, room } = Key::of(fqn);

@@ -3,91 +3,16 @@
 //! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`, and
 //! `dialect` the backend's module of this name.
 
-use diesel::dsl::{count_star, exists, max, min, not, sql};
-use diesel::prelude::{
-    ExpressionMethods as _, NullableExpressionMethods as _, QueryDsl as _, QueryResult, SelectableHelper as _,
-};
-use diesel::sql_types::Bool;
+use diesel::dsl::{count_star, max, min};
+use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult, SelectableHelper as _};
 use jaas_core::Timestamp;
-use jaas_core::store::{
-    AttemptQuery, DeadLetterGroup, DeadLetterKey, EventQuery, EventState, PageRequest, RowId,
-};
+use jaas_core::store::{AttemptQuery, DeadLetterGroup, DeadLetterKey, EventQuery, PageRequest, RowId};
 
-use super::super::dialect::{Connection, RunQueryDsl as _};
+use super::super::dialect::{Connection, RunQueryDsl as _, atomically};
+use super::matching::{self, matching};
 use super::{WAITING, after, one_more, state_is};
-use crate::rows::{AttemptRow, AuditRow, ConflictRow, EventRow, QuarantineRow, indexed, text};
+use crate::rows::{AttemptRow, AuditRow, ConflictRow, EventRow, QuarantineRow};
 use crate::schema::{jaas_attempts, jaas_events, jaas_queues};
-
-/// The statement for the events that match a query: one row more than the page holds, with the selected columns.
-///
-/// If the query names a column with an index, the rows are ordered by that column first. Otherwise the planner would read
-/// the whole table in the order of its ids until enough rows match, even when few do.
-macro_rules! matching {
-    ($query:expr, $select:expr) => {{
-        use crate::schema::{jaas_events::dsl, jaas_queues};
-        let query: &EventQuery = $query;
-        let mut rows = dsl::jaas_events.limit(one_more(query.page)).select($select).into_boxed();
-        rows = if query.page.newest_first {
-            rows.filter(dsl::id.lt(after(query.page)))
-        } else {
-            rows.filter(dsl::id.gt(after(query.page)))
-        };
-        let runs = || jaas_queues::table.filter(jaas_queues::event_id.eq(dsl::id.nullable()));
-        rows = match (&query.dead_letter, query.state) {
-            (Some(_), None | Some(EventState::Dead)) => rows.filter(state_is!("dead")),
-            (Some(_), Some(_)) => rows.filter(sql::<Bool>("1 = 0")),
-            (None, None) => rows,
-            (None, Some(EventState::Running)) => rows.filter(state_is!("waiting")).filter(exists(runs())),
-            (None, Some(EventState::Waiting)) => {
-                rows.filter(state_is!("waiting")).filter(not(exists(runs())))
-            }
-            (None, Some(EventState::Done)) => rows.filter(state_is!("done")),
-            (None, Some(EventState::Ignored)) => rows.filter(state_is!("ignored")),
-            (None, Some(EventState::Dead)) => rows.filter(state_is!("dead")),
-            (None, Some(_)) => rows.filter(state_is!("discarded")),
-        };
-        if let Some(group) = &query.dead_letter {
-            rows = rows.filter(dsl::event_type.eq(text(&group.event_type)));
-            rows = match &group.error {
-                Some(error) => rows.filter(dsl::note.eq(text(error))),
-                None => rows.filter(dsl::note.is_null()),
-            };
-        }
-        if let Some(event_type) = &query.event_type {
-            rows = rows.filter(dsl::event_type.eq(text(event_type)));
-        }
-        if let Some(session) = &query.session_id {
-            rows = rows.filter(dsl::session_id.eq(text(session.as_str())));
-        }
-        if let Some(fqn) = &query.fqn {
-            rows = rows.filter(dsl::fqn.eq(indexed(text(fqn.as_str()))));
-        }
-        if let Some(key) = &query.idempotency_key {
-            rows = rows.filter(dsl::idempotency_key.eq(text(key.as_str())));
-        }
-        if let Some(endpoint) = &query.endpoint {
-            rows = rows.filter(dsl::endpoint.eq(text(endpoint)));
-        }
-        if let Some(from) = query.from {
-            rows = rows.filter(dsl::occurred_at.ge(from.as_millis()));
-        }
-        if let Some(until) = query.until {
-            rows = rows.filter(dsl::occurred_at.lt(until.as_millis()));
-        }
-        let by_state = query.state.is_some() || query.dead_letter.is_some();
-        match (query.session_id.is_some(), query.fqn.is_some(), by_state, query.page.newest_first) {
-            (true, _, _, false) => rows.order((dsl::session_id, dsl::id)),
-            (true, _, _, true) => rows.order((dsl::session_id.desc(), dsl::id.desc())),
-            (_, true, _, false) => rows.order((dsl::fqn, dsl::id)),
-            (_, true, _, true) => rows.order((dsl::fqn.desc(), dsl::id.desc())),
-            (_, _, true, false) => rows.order((dsl::state, dsl::id)),
-            (_, _, true, true) => rows.order((dsl::state.desc(), dsl::id.desc())),
-            (_, _, _, false) => rows.order(dsl::id),
-            (_, _, _, true) => rows.order(dsl::id.desc()),
-        }
-    }};
-}
-pub(super) use matching;
 
 /// A page of the rows of a table.
 macro_rules! paged {
@@ -103,13 +28,17 @@ macro_rules! paged {
     }};
 }
 
-/// The events that match a query: one row more than the page holds, which shows whether another page follows.
+/// The events that match a query: one row more than the page holds, which shows whether another page follows. And the last
+/// row that was looked at, if more candidates follow it.
 pub(in super::super) async fn events(
     connection: &mut Connection,
     query: &EventQuery,
-) -> QueryResult<Vec<EventRow>> {
-    let rows = matching!(query, EventRow::as_select()).load(connection).await?;
-    mark_running(connection, rows).await
+) -> QueryResult<(Vec<EventRow>, Option<i64>)> {
+    atomically!(connection, {
+        let plan = matching::plan(connection, query).await?;
+        let rows = matching!(query, plan, EventRow::as_select()).load(connection).await?;
+        QueryResult::Ok((mark_running(connection, rows).await?, plan.bound))
+    })
 }
 
 /// The event with this id.
@@ -169,10 +98,20 @@ pub(in super::super) async fn attempts(
     use jaas_attempts::dsl;
     let mut rows =
         dsl::jaas_attempts.limit(one_more(query.page)).select(AttemptRow::as_select()).into_boxed();
-    rows = if query.page.newest_first {
-        rows.filter(dsl::id.lt(after(query.page))).order(dsl::id.desc())
+    let newest_first = query.page.newest_first;
+    rows = if newest_first {
+        rows.filter(dsl::id.lt(after(query.page)))
     } else {
-        rows.filter(dsl::id.gt(after(query.page))).order(dsl::id)
+        rows.filter(dsl::id.gt(after(query.page)))
+    };
+    // By the index that has the rows of the query in their order.
+    rows = match (query.event.is_some(), query.outcome.is_some(), newest_first) {
+        (true, _, false) => rows.order((dsl::event_id, dsl::id)),
+        (true, _, true) => rows.order((dsl::event_id.desc(), dsl::id.desc())),
+        (_, true, false) => rows.order((dsl::outcome, dsl::id)),
+        (_, true, true) => rows.order((dsl::outcome.desc(), dsl::id.desc())),
+        (_, _, false) => rows.order(dsl::id),
+        (_, _, true) => rows.order(dsl::id.desc()),
     };
     if let Some(event) = query.event {
         rows = rows.filter(dsl::event_id.eq(event.get()));

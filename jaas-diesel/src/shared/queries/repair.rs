@@ -3,23 +3,22 @@
 //! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `accept`,
 //! `counts` and `dialect` are the backend's modules of these names.
 
-use diesel::dsl::{case_when, exists, not, sql};
+use diesel::dsl::case_when;
 use diesel::prelude::{
     BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _,
     OptionalExtension as _, QueryDsl as _, QueryResult, SelectableHelper as _,
 };
-use diesel::sql_types::Bool;
 use jaas_core::SessionId;
 use jaas_core::store::{AuditAction, AuditNote, EventQuery, EventState, RowId, StoreError};
 
 use super::super::accept::arrive;
 use super::super::counts::count;
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically, locked};
-use super::lookup::matching;
+use super::matching::{self, matching};
 use super::settle::{Freed, go_on};
-use super::{DEAD, DISCARDED, DONE, IGNORED, WAITING, after, one_more, state_is};
+use super::{DEAD, DISCARDED, DONE, IGNORED, WAITING, state_is};
 use crate::now::Now;
-use crate::rows::{Arrival, NewAudit, QueueRow, earliest, indexed, ordering_key_of, slot, state, text};
+use crate::rows::{Arrival, NewAudit, QueueRow, earliest, ordering_key_of, slot, state, text};
 use crate::schema::{
     self, jaas_artifacts, jaas_attempts, jaas_audit, jaas_conflicts, jaas_events, jaas_queues,
 };
@@ -52,16 +51,18 @@ pub(in super::super) async fn replay(
     })
 }
 
-/// Replays the settled events of a page; returns every row of the page, and whether it was replayed.
+/// Replays the settled events of a page; returns every row of the page, and whether it was replayed. And the last row that
+/// was looked at, if more candidates follow it.
 pub(in super::super) async fn replay_matching(
     connection: &mut Connection,
     query: &EventQuery,
     audit: &AuditNote,
     now: Now,
-) -> QueryResult<Vec<(RowId, bool)>> {
+) -> QueryResult<(Vec<(RowId, bool)>, Option<i64>)> {
     use jaas_events::dsl;
     atomically!(connection, {
-        let ids: Vec<i64> = matching!(query, dsl::id).load(connection).await?;
+        let plan = matching::plan(connection, query).await?;
+        let ids: Vec<i64> = matching!(query, plan, jaas_events::id).load(connection).await?;
         // The row that was read beyond the page is not replayed.
         let page = ids.get(..query.page.clamped_limit()).unwrap_or(&ids);
         let settled = dsl::jaas_events
@@ -70,7 +71,8 @@ pub(in super::super) async fn replay_matching(
             .select(dsl::id);
         let settled: Vec<i64> = locked!(settled).load(connection).await?;
         replay_all(connection, &settled, audit, now).await?;
-        Ok(ids.into_iter().map(|id| (RowId::new(id), settled.contains(&id))).collect())
+        let replayed = ids.into_iter().map(|id| (RowId::new(id), settled.contains(&id))).collect();
+        Ok((replayed, plan.bound))
     })
 }
 
@@ -168,19 +170,22 @@ pub(in super::super) async fn discard(
     })
 }
 
-/// Discards the events of a page that can be discarded. Returns every row of the page, and whether it was discarded.
+/// Discards the events of a page that can be discarded. Returns every row of the page, and whether it was discarded. And the
+/// last row that was looked at, if more candidates follow it.
 pub(in super::super) async fn discard_matching(
     connection: &mut Connection,
     query: &EventQuery,
     audit: &AuditNote,
     now: Now,
-) -> QueryResult<Vec<(RowId, bool)>> {
+) -> QueryResult<(Vec<(RowId, bool)>, Option<i64>)> {
     atomically!(connection, {
-        let ids: Vec<i64> = matching!(query, dsl::id).load(connection).await?;
+        let plan = matching::plan(connection, query).await?;
+        let ids: Vec<i64> = matching!(query, plan, jaas_events::id).load(connection).await?;
         let page = ids.get(..query.page.clamped_limit()).unwrap_or(&ids);
         let discarded = discard_all(connection, page, audit, now).await?;
         let is_discarded = |id: i64| discarded.iter().any(|(of, state)| *of == id && state.is_none());
-        Ok(ids.iter().map(|id| (RowId::new(*id), is_discarded(*id))).collect())
+        let discarded = ids.iter().map(|id| (RowId::new(*id), is_discarded(*id))).collect();
+        Ok((discarded, plan.bound))
     })
 }
 

@@ -23,6 +23,11 @@ impl Failure {
         Self { code: 1, message: None }
     }
 
+    /// Another program failed with this exit code, and has written why.
+    pub(crate) fn exited(code: u8) -> Self {
+        Self { code, message: None }
+    }
+
     /// The command was used wrongly.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { code: 2, message: Some(message.into()) }

@@ -1,7 +1,8 @@
 //! `jaas`: plays the sender. It sends, simulates, asks, verifies and prints what JaaS sends, and reads its statistics
-//! files.
+//! files. Commands that need a database are run by the program `jaas-db`.
 
 mod completions;
+mod database;
 mod failure;
 mod files;
 mod fixtures;
@@ -43,6 +44,7 @@ enum Command {
     Fixtures(fixtures::Fixtures),
     Rtcstats(rtcstats::Rtcstats),
     Completions(completions::Completions),
+    Inbox(database::Inbox),
 }
 
 const EXIT_CODES: &str = "\
@@ -67,7 +69,8 @@ Examples:
   jaas settings --url http://127.0.0.1:8080/webhooks/jaas --fqn vpaas-magic-cookie-1/math
   jaas verify --body body.json --header 't=1760000000,v1=…'
   jaas fixtures POLL_CREATED
-  jaas rtcstats stats.gz summary";
+  jaas rtcstats stats.gz summary
+  jaas inbox --database postgres://app@localhost/app list --state dead";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -93,6 +96,7 @@ fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Fixtures(fixtures) => fixtures.run(output),
         Command::Rtcstats(rtcstats) => rtcstats.run(output),
         Command::Completions(completions) => completions.run(output),
+        Command::Inbox(inbox) => inbox.run(output),
     }
 }
 

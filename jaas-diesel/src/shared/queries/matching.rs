@@ -1,0 +1,236 @@
+//! Which events match a query, and how they are found without reading the table.
+//!
+//! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`, and
+//! `dialect` the backend's module of this name.
+//!
+//! One field of the query chooses an index whose rows are in the order of the page. The other fields are compared row by
+//! row, and rows that match can be rare. So a page ends after a number of candidates, even if it is not full.
+
+use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult};
+use jaas_core::store::{EventQuery, EventState};
+
+use super::super::dialect::{Connection, RunQueryDsl as _};
+use super::claim::queues;
+use crate::rows::text;
+use crate::schema::{jaas_events, jaas_queues};
+
+/// How many candidates a page looks at.
+const CANDIDATES: i64 = 10_000;
+
+/// The candidates behind the start of the page, in the order of their index, with the selected columns.
+macro_rules! candidates {
+    ($query:expr, $plan:expr, $select:expr) => {{
+        use diesel::sql_types::{BigInt, Bool};
+        use $crate::rows::{indexed, text};
+        use $crate::schema::jaas_events::dsl;
+        use super::matching::By;
+        let (query, plan): (&EventQuery, &super::matching::Plan) = ($query, &$plan);
+        let newest_first = query.page.newest_first;
+        let mut rows = dsl::jaas_events.select($select).into_boxed();
+        rows = if newest_first {
+            rows.filter(dsl::id.lt(super::after(query.page)))
+        } else {
+            rows.filter(dsl::id.gt(super::after(query.page)))
+        };
+        rows = match plan.by {
+            By::Running => rows.filter(dsl::id.eq_any(plan.running.clone())),
+            By::Key => {
+                let key = query.idempotency_key.as_ref().map(|key| text(key.as_str()));
+                rows.filter(dsl::endpoint.eq_any(plan.endpoints.clone()))
+                    .filter(dsl::idempotency_key.eq(key.unwrap_or_default()))
+            }
+            By::Session => {
+                let session = query.session_id.as_ref().map(|session| text(session.as_str()));
+                rows.filter(dsl::session_id.eq(session))
+            }
+            By::Room => {
+                let fqn = query.fqn.as_ref().map(|fqn| indexed(text(fqn.as_str())));
+                rows.filter(dsl::fqn.eq(fqn.unwrap_or_default()))
+            }
+            By::State => rows.filter(diesel::dsl::sql::<Bool>(super::matching::state(query))),
+            By::Row => rows,
+        };
+        // By the column of the index first. Otherwise the planner would read the table in the order of its ids until enough
+        // rows match, even when few do.
+        match (plan.by, newest_first) {
+            // They are few, and are sorted.
+            (By::Running | By::Key, false) => rows.order(diesel::dsl::sql::<BigInt>("jaas_events.id + 0")),
+            (By::Running | By::Key, true) => rows.order(diesel::dsl::sql::<BigInt>("jaas_events.id + 0").desc()),
+            (By::Session, false) => rows.order((dsl::session_id, dsl::id)),
+            (By::Session, true) => rows.order((dsl::session_id.desc(), dsl::id.desc())),
+            (By::Room, false) => rows.order((dsl::fqn, dsl::id)),
+            (By::Room, true) => rows.order((dsl::fqn.desc(), dsl::id.desc())),
+            (By::State, false) => rows.order((dsl::state, dsl::id)),
+            (By::State, true) => rows.order((dsl::state.desc(), dsl::id.desc())),
+            (By::Row, false) => rows.order(dsl::id),
+            (By::Row, true) => rows.order(dsl::id.desc()),
+        }
+    }};
+}
+pub(super) use candidates;
+
+/// The events that match, with the selected columns: one row more than the page holds.
+macro_rules! matching {
+    ($query:expr, $plan:expr, $select:expr) => {{
+        use super::matching::By;
+        use diesel::dsl::{exists, not};
+        use diesel::prelude::NullableExpressionMethods as _;
+        use diesel::sql_types::Bool;
+        use jaas_core::store::EventState;
+        use $crate::rows::{indexed, text};
+        use $crate::schema::{jaas_events::dsl, jaas_queues};
+        let (query, plan): (&EventQuery, &super::matching::Plan) = ($query, &$plan);
+        let mut rows = super::matching::candidates!(query, plan, $select).limit(super::one_more(query.page));
+        if let Some(bound) = plan.bound {
+            rows = if query.page.newest_first {
+                rows.filter(dsl::id.ge(bound))
+            } else {
+                rows.filter(dsl::id.le(bound))
+            };
+        }
+        if plan.by != By::State && (query.state.is_some() || query.dead_letter.is_some()) {
+            rows = rows.filter(diesel::dsl::sql::<Bool>(super::matching::state(query)));
+        }
+        if query.state == Some(EventState::Waiting) && query.dead_letter.is_none() {
+            let runs = jaas_queues::table.filter(jaas_queues::event_id.eq(dsl::id.nullable()));
+            rows = rows.filter(not(exists(runs)));
+        }
+        if let Some(group) = &query.dead_letter {
+            rows = rows.filter(dsl::event_type.eq(text(&group.event_type)));
+            rows = match &group.error {
+                Some(error) => rows.filter(dsl::note.eq(text(error))),
+                None => rows.filter(dsl::note.is_null()),
+            };
+        }
+        if let Some(event_type) = &query.event_type {
+            rows = rows.filter(dsl::event_type.eq(text(event_type)));
+        }
+        if let Some(session) = query.session_id.as_ref().filter(|_| plan.by != By::Session) {
+            rows = rows.filter(dsl::session_id.eq(text(session.as_str())));
+        }
+        if let Some(fqn) = query.fqn.as_ref().filter(|_| plan.by != By::Room) {
+            rows = rows.filter(dsl::fqn.eq(indexed(text(fqn.as_str()))));
+        }
+        if let Some(key) = query.idempotency_key.as_ref().filter(|_| plan.by != By::Key) {
+            rows = rows.filter(dsl::idempotency_key.eq(text(key.as_str())));
+        }
+        if let Some(endpoint) = query.endpoint.as_ref().filter(|_| plan.by != By::Key) {
+            rows = rows.filter(dsl::endpoint.eq(text(endpoint)));
+        }
+        if let Some(from) = query.from {
+            rows = rows.filter(dsl::occurred_at.ge(from.as_millis()));
+        }
+        if let Some(until) = query.until {
+            rows = rows.filter(dsl::occurred_at.lt(until.as_millis()));
+        }
+        rows
+    }};
+}
+pub(super) use matching;
+
+/// The index by which candidates are found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The rows of the running events, which are no more than workers hold claims.
+    Running,
+    /// The keys, at one endpoint or at each.
+    Key,
+    Session,
+    Room,
+    State,
+    /// The rows themselves.
+    Row,
+}
+
+impl By {
+    fn of(query: &EventQuery) -> Self {
+        if query.state == Some(EventState::Running) && query.dead_letter.is_none() {
+            Self::Running
+        } else if query.idempotency_key.is_some() {
+            Self::Key
+        } else if query.session_id.is_some() {
+            Self::Session
+        } else if query.fqn.is_some() {
+            Self::Room
+        } else if query.state.is_some() || query.dead_letter.is_some() {
+            Self::State
+        } else {
+            Self::Row
+        }
+    }
+
+    /// Whether there can be many candidates that do not match.
+    fn may_miss(self, query: &EventQuery) -> bool {
+        let by_state = query.state.is_some() || query.dead_letter.is_some();
+        let others = [
+            by_state && self != Self::State,
+            query.dead_letter.is_some(),
+            query.fqn.is_some() && self != Self::Room,
+            query.event_type.is_some(),
+            query.endpoint.is_some(),
+            query.from.is_some(),
+            query.until.is_some(),
+        ];
+        !matches!(self, Self::Running | Self::Key) && others.contains(&true)
+    }
+}
+
+/// What was found out before the events are read.
+pub(super) struct Plan {
+    pub(super) by: By,
+    pub(super) running: Vec<i64>,
+    pub(super) endpoints: Vec<String>,
+    /// The last candidate to look at, if more candidates follow it.
+    pub(super) bound: Option<i64>,
+}
+
+pub(super) async fn plan(connection: &mut Connection, query: &EventQuery) -> QueryResult<Plan> {
+    let by = By::of(query);
+    let mut plan = Plan { by, running: Vec::new(), endpoints: Vec::new(), bound: None };
+    if by == By::Running {
+        let running: Vec<Option<i64>> = queues!("2").select(jaas_queues::event_id).load(connection).await?;
+        plan.running = running.into_iter().flatten().collect();
+    }
+    if by == By::Key {
+        plan.endpoints = match &query.endpoint {
+            Some(endpoint) => vec![text(endpoint)],
+            None => endpoints(connection).await?,
+        };
+    }
+    if by.may_miss(query) {
+        let last = candidates!(query, plan, jaas_events::id).offset(CANDIDATES - 1).limit(1);
+        plan.bound = last.load(connection).await?.pop();
+    }
+    Ok(plan)
+}
+
+/// Whether an event is in the state of the query, as the table has it: a running event is waiting there. It is a constant of
+/// the text, because a partial index cannot serve a parameter.
+pub(super) fn state(query: &EventQuery) -> &'static str {
+    match (&query.dead_letter, query.state) {
+        (Some(_), None | Some(EventState::Dead)) => "jaas_events.state = 'dead'",
+        (Some(_), Some(_)) => "1 = 0",
+        (None, None) => "1 = 1",
+        (None, Some(EventState::Running | EventState::Waiting)) => "jaas_events.state = 'waiting'",
+        (None, Some(EventState::Done)) => "jaas_events.state = 'done'",
+        (None, Some(EventState::Ignored)) => "jaas_events.state = 'ignored'",
+        (None, Some(EventState::Dead)) => "jaas_events.state = 'dead'",
+        (None, Some(_)) => "jaas_events.state = 'discarded'",
+    }
+}
+
+/// The endpoints that events have, found one by one in the index of keys, which begins with the endpoint.
+async fn endpoints(connection: &mut Connection) -> QueryResult<Vec<String>> {
+    use jaas_events::dsl;
+    let mut endpoints: Vec<String> = Vec::new();
+    loop {
+        let mut next = dsl::jaas_events.order(dsl::endpoint).limit(1).select(dsl::endpoint).into_boxed();
+        if let Some(known) = endpoints.last() {
+            next = next.filter(dsl::endpoint.gt(known.clone()));
+        }
+        match next.load(connection).await?.pop() {
+            Some(next) => endpoints.push(next),
+            None => return Ok(endpoints),
+        }
+    }
+}

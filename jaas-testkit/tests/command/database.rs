@@ -1,0 +1,52 @@
+//! `jaas inbox` runs another program.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use crate::support::Ran;
+
+/// A copy of the command in a folder, so that no other program is beside it.
+async fn jaas_in(folder: &Path, path: &str, args: &[&str]) -> Ran {
+    let program = folder.join("jaas");
+    if !program.exists() {
+        std::fs::copy(env!("CARGO_BIN_EXE_jaas"), &program).expect("copied");
+    }
+    let output = Command::new(&program)
+        .args(args)
+        .env("PATH", path)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("started");
+    Ran {
+        code: output.status.code().expect("a code"),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+/// A program that prints who it is and its arguments, and ends with this code.
+fn stand_in(folder: &Path, name: &str, code: i32) {
+    let program = folder.join("jaas-db");
+    std::fs::write(&program, format!("#!/bin/sh\nprintf '{name}'\nprintf ' <%s>' \"$@\"\nexit {code}\n"))
+        .expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+}
+
+#[tokio::test]
+async fn inbox_runs_the_program_beside_it_or_that_of_path() {
+    let [here, elsewhere] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let path = elsewhere.path().to_str().expect("UTF-8");
+    let ran = jaas_in(here.path(), path, &["inbox", "list"]).await.exits(2);
+    assert!(ran.stderr.contains("cargo install jaas-diesel --features command"), "{}", ran.stderr);
+
+    stand_in(elsewhere.path(), "path", 0);
+    let ran = jaas_in(here.path(), path, &["inbox", "list", "--state", "dead"]).await.exits(0);
+    assert_eq!(ran.stdout, "path <inbox> <list> <--state> <dead>");
+    stand_in(here.path(), "beside", 3);
+    let ran = jaas_in(here.path(), path, &["--json", "inbox", "--help"]).await.exits(3);
+    assert_eq!((&*ran.stdout, &*ran.stderr), ("beside <--json> <inbox> <--help>", ""));
+}
