@@ -29,6 +29,7 @@ pub(super) struct Rows {
     pub(super) attempts: Vec<Attempt>,
     pub(super) audit: Vec<AuditEntry>,
     pub(super) settings: Vec<SettingsRecord>,
+    pub(super) watch: super::gap_rows::WatchedSessions,
     #[cfg(feature = "archive")]
     pub(super) artifacts: super::artifact_rows::Artifacts,
 }
