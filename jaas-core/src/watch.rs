@@ -70,6 +70,7 @@ pub use self::store::{
     Gap, GapChange, GapCount, GapQuery, GapRecord, GapState, GapStore, NewSightings, SessionClaim,
     SessionClaimRequest, SessionLease, Watched,
 };
+use crate::store::StoreError;
 use crate::telemetry;
 
 /// Finds the gaps in the events of a store. See the [module](self).
@@ -93,15 +94,27 @@ impl<S: GapStore> Watch<S> {
         WatchHandler { store: self.store.clone(), rules: rules.clone(), clock: clock.clone() }
     }
 
+    /// Audits what is due now, and calls this handler; returns how many sessions it has audited. For applications that schedule
+    /// audits themselves, and for tests.
+    ///
+    /// # Errors
+    /// When the store is not available. What is not audited stays due.
+    pub async fn audit(&self, handler: impl GapHandler<S::Tx>) -> Result<u64, StoreError> {
+        self.auditor(handler).everything_due().await
+    }
+
+    fn auditor(&self, handler: impl GapHandler<S::Tx>) -> Auditor<S> {
+        let (store, settings) = (self.store.clone(), self.settings.clone());
+        Auditor { store, settings, handler: Arc::new(handler) }
+    }
+
     /// Audits in a task of the current tokio runtime, and calls this handler.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn spawn(&self, handler: impl GapHandler<S::Tx>) -> AuditorHandle {
         let (stop, stopped) = oneshot::channel();
-        let (store, settings) = (self.store.clone(), self.settings.clone());
-        let auditor = Auditor { store, settings, handler: Arc::new(handler) };
-        let run = auditor.until(async { stopped.await.unwrap_or_default() });
+        let run = self.auditor(handler).until(async { stopped.await.unwrap_or_default() });
         AuditorHandle { stop: Some(stop), task: tokio::spawn(telemetry::heard(run)) }
     }
 }

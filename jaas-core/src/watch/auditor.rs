@@ -109,13 +109,37 @@ impl<S: GapStore> Auditor<S> {
         }
     }
 
+    /// Audits until nothing is due; returns how many sessions that were.
+    pub(super) async fn everything_due(&self) -> Result<u64, StoreError> {
+        let mut audited = 0;
+        loop {
+            match self.batch().await? {
+                0 => return Ok(audited),
+                sessions => audited += sessions as u64,
+            }
+        }
+    }
+
     /// Audits what is due; returns how long to wait before the next round.
     async fn round(&self, counted_at: &mut Option<Instant>) -> Result<Duration, StoreError> {
+        let settings = &self.settings;
+        let full = self.batch().await? >= settings.batch;
+        self.count(counted_at).await?;
+        if full {
+            return Ok(Duration::ZERO);
+        }
+        let next = self.store.next_session(settings.clock.now()).await?;
+        let shortest = settings.interval.min(Duration::from_millis(50));
+        Ok(next.unwrap_or(settings.interval).clamp(shortest, settings.interval))
+    }
+
+    /// Audits sessions that are due; returns how many were.
+    async fn batch(&self) -> Result<usize, StoreError> {
         let settings = &self.settings;
         let mut request = SessionClaimRequest::new(settings.name.clone(), settings.clock.now(), settings.batch);
         request.lease = settings.lease;
         let claims = self.store.claim_sessions(&request).await?;
-        let full = claims.len() >= settings.batch;
+        let claimed = claims.len();
         let audits: Vec<_> =
             stream::iter(claims).map(|claim| self.audited(claim)).buffer_unordered(AT_ONCE).collect().await;
         let (mut finished, mut failed) = (Vec::new(), None);
@@ -125,19 +149,13 @@ impl<S: GapStore> Auditor<S> {
                 Err(error) => failed = Some(error),
             }
         }
-        let now = settings.clock.now();
         if !finished.is_empty() {
-            self.store.finish_sessions(&finished, now).await?;
+            self.store.finish_sessions(&finished, settings.clock.now()).await?;
         }
-        if let Some(error) = failed {
-            return Err(error);
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(claimed),
         }
-        self.count(counted_at).await?;
-        if full {
-            return Ok(Duration::ZERO);
-        }
-        let next = self.store.next_session(now).await?;
-        Ok(next.unwrap_or(settings.interval).clamp(settings.interval.min(Duration::from_millis(50)), settings.interval))
     }
 
     /// Audits a session; `None` when another auditor has taken it over. Otherwise, when it is due again.

@@ -23,11 +23,13 @@ pub(super) struct SessionRow {
     pub(super) version: i64,
     pub(super) due_at: Option<Timestamp>,
     pub(super) fence: i64,
+    /// The rows of its gaps.
+    pub(super) gaps: Vec<RowId>,
 }
 
 impl WatchedSessions {
     pub(super) fn record(&mut self, new: &NewSightings) -> usize {
-        let has_open_gap = self.gaps.values().any(|gap| is_open_in(gap, &new.session));
+        let gaps = &self.gaps;
         let row = self.sessions.entry(new.session.clone());
         let row = row.or_insert_with(|| SessionRow {
             fqn: new.fqn.clone(),
@@ -36,6 +38,7 @@ impl WatchedSessions {
             version: 0,
             due_at: None,
             fence: 0,
+            gaps: Vec::new(),
         });
         let before = row.sightings.len();
         for sighting in &new.sightings {
@@ -44,7 +47,8 @@ impl WatchedSessions {
         }
         let added = row.sightings.len() - before;
         if added > 0 {
-            let due_at = if has_open_gap { new.now } else { new.due_at };
+            let is_open = |id: &RowId| gaps.get(id).is_some_and(|gap| gap.state == GapState::Open);
+            let due_at = if row.gaps.iter().any(is_open) { new.now } else { new.due_at };
             row.last_seen_at = row.last_seen_at.max(new.now);
             row.version += 1;
             row.due_at = Some(row.due_at.map_or(due_at, |known| known.min(due_at)));
@@ -53,32 +57,38 @@ impl WatchedSessions {
     }
 
     /// The session, if this claim of it is held.
-    pub(super) fn held(&self, lease: &SessionLease) -> Result<(), StoreError> {
-        let row = self.sessions.get(&lease.session).filter(|row| row.fence == lease.fence);
-        row.map(|_| ()).ok_or_else(|| StoreError::stale_audit(&lease.session))
+    fn held(&mut self, lease: &SessionLease) -> Result<&mut SessionRow, StoreError> {
+        let row = self.sessions.get_mut(&lease.session).filter(|row| row.fence == lease.fence);
+        row.ok_or_else(|| StoreError::stale_audit(&lease.session))
     }
 
-    /// Applies a change; returns its row and how it was.
+    /// The gaps of a session, oldest row first.
+    pub(super) fn gaps_of(&self, session: &SessionId) -> impl Iterator<Item = &GapRecord> {
+        let rows = self.sessions.get(session).into_iter().flat_map(|row| &row.gaps);
+        rows.filter_map(|id| self.gaps.get(id))
+    }
+
+    /// Applies a change; returns its row and how it was. A gap that is found gets this number.
     pub(super) fn change(
         &mut self,
         lease: &SessionLease,
         change: &GapChange,
         now: Timestamp,
-        id: RowId,
+        number: RowId,
     ) -> Result<(RowId, Option<GapRecord>), StoreError> {
         self.held(lease)?;
         let stale = || StoreError::stale_audit(&lease.session);
         match change {
             GapChange::Found(gap) => {
                 let is_same = |known: &GapRecord| {
-                    (&known.gap.session_id, known.gap.rule, &known.gap.subject)
-                        == (&gap.session_id, gap.rule, &gap.subject)
+                    (known.gap.rule, &known.gap.subject) == (gap.rule, &gap.subject)
                 };
-                if self.gaps.values().any(is_same) {
+                if self.gaps_of(&lease.session).any(is_same) {
                     return Err(stale());
                 }
-                self.gaps.insert(id, GapRecord::new(id, gap.clone(), now, None));
-                Ok((id, None))
+                self.held(lease)?.gaps.push(number);
+                self.gaps.insert(number, GapRecord::new(number, gap.clone(), now, None));
+                Ok((number, None))
             }
             GapChange::Closed(id) => {
                 let open = self.gaps.get_mut(id).filter(|record| record.state == GapState::Open);
@@ -91,8 +101,9 @@ impl WatchedSessions {
     }
 
     pub(super) fn erase(&mut self, session: &SessionId) {
-        self.sessions.remove(session);
-        self.gaps.retain(|_, gap| gap.gap.session_id != *session);
+        for gap in self.sessions.remove(session).into_iter().flat_map(|row| row.gaps) {
+            self.gaps.remove(&gap);
+        }
     }
 
     /// Deletes up to `limit` sessions that are settled and old; returns whether there are more.
@@ -103,8 +114,4 @@ impl WatchedSessions {
         old.iter().take(limit).for_each(|session| self.erase(session));
         old.len() > limit
     }
-}
-
-fn is_open_in(record: &GapRecord, session: &SessionId) -> bool {
-    record.state == GapState::Open && record.gap.session_id == *session
 }

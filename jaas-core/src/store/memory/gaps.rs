@@ -60,8 +60,7 @@ impl GapStore for MemoryStore {
         let rows = self.rows();
         let row = rows.watch.sessions.get(session);
         let sightings = row.map(|row| row.sightings.values().cloned().collect()).unwrap_or_default();
-        let gaps = rows.watch.gaps.values().filter(|record| record.gap.session_id == *session);
-        Ok(Watched::new(sightings, gaps.cloned().collect()))
+        Ok(Watched::new(sightings, rows.watch.gaps_of(session).cloned().collect()))
     }
 
     async fn change_gap(
@@ -73,7 +72,6 @@ impl GapStore for MemoryStore {
     ) -> Result<HandlerResult, StoreError> {
         let (id, before) = {
             let mut rows = self.rows();
-            rows.watch.held(lease)?;
             let id = rows.next_id();
             rows.watch.change(lease, change, now, id)?
         };
