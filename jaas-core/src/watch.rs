@@ -1,19 +1,19 @@
 //! Noticing events that should have come and did not.
 //!
-//! A webhook that never came is noticed by nobody until the recording is gone. A recording can still be downloaded by hand in
-//! the JaaS user interface for 24 h (documented), so an alarm that is early enough saves it. Each [`Rule`] says what was seen,
-//! what should follow, and within how long:
+//! A webhook that never came is noticed by nobody until the recording is gone. A recording can still be downloaded by
+//! hand in the JaaS user interface for 24 h (documented), so an alarm that is early enough saves it. Each [`Rule`]
+//! says what was seen, what should follow, and within how long:
 //!
-//! 1. The [`WatchHandler`], a transactional handler, writes down [what each event shows](Sighting), and that its session is to
-//!    be audited.
-//! 2. The auditor takes sessions that are due, and compares [what should have followed](expectations()) with the gaps that are
-//!    known.
-//! 3. The application's [`GapHandler`] is called once for each gap, in its transaction: when it is found, and when what was
-//!    missing comes after all.
+//! 1. The [`WatchHandler`], a transactional handler, writes down [what each event shows](Sighting), and that its
+//!    session is to be audited.
+//! 2. The auditor takes sessions that are due, and compares [what should have followed](expectations()) with the gaps
+//!    that are known.
+//! 3. The application's [`GapHandler`] is called once for each gap, in its transaction: when it is found, and when
+//!    what was missing comes after all.
 //!
-//! What should follow is a pure function of the *set* of what was seen: the order in which events come makes no difference, and
-//! neither do copies. Nothing that is written down names a person: visitors, who have no endpoint id, are there as a hash of
-//! their address.
+//! What should follow is a pure function of the *set* of what was seen: the order in which events come makes no
+//! difference, and neither do copies. Nothing that is written down names a person: visitors, who have no endpoint id,
+//! are there as a hash of their address.
 //!
 //! ```
 //! use jaas_core::store::MemoryStore;
@@ -94,8 +94,8 @@ impl<S: GapStore> Watch<S> {
         WatchHandler { store: self.store.clone(), rules: rules.clone(), clock: clock.clone() }
     }
 
-    /// Audits what is due now, and calls this handler; returns how many sessions it has audited. For applications that schedule
-    /// audits themselves, and for tests.
+    /// Audits what is due now, and calls this handler; returns how many sessions it has audited. For applications that
+    /// schedule audits themselves, and for tests.
     ///
     /// # Errors
     /// When the store is not available. What is not audited stays due.
@@ -125,7 +125,8 @@ impl<S> fmt::Debug for Watch<S> {
     }
 }
 
-/// An auditor that runs in a task. Dropping it cuts the auditor off, as a crash would; call [`stop`](AuditorHandle::stop).
+/// An auditor that runs in a task. Dropping it cuts the auditor off, as a crash would; call
+/// [`stop`](AuditorHandle::stop).
 #[derive(Debug)]
 #[must_use = "dropping the handle cuts the auditor off"]
 pub struct AuditorHandle {
@@ -134,8 +135,8 @@ pub struct AuditorHandle {
 }
 
 impl AuditorHandle {
-    /// Begins nothing new, and waits up to `grace` for what is being audited. What is cut off then is rolled back, and audited
-    /// again when its lease ends.
+    /// Begins nothing new, and waits up to `grace` for what is being audited. What is cut off then is rolled back, and
+    /// audited again when its lease ends.
     pub async fn stop(mut self, grace: Duration) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(grace);

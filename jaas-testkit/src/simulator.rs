@@ -47,8 +47,8 @@ mod sender;
 #[cfg(feature = "proptest")]
 pub mod strategy;
 
-pub(crate) use self::dice::Dice;
 pub use self::day::{Day, billable_devices, bodies_in_order};
+pub(crate) use self::dice::Dice;
 pub use self::facts::{Artifact, BreakoutFact, CallFact, Facts, PollFact, Stay, Wait};
 pub use self::independence::{Counterexample, Independence};
 pub use self::loss::Loss;

@@ -17,8 +17,8 @@ pub(super) struct Findings<'a> {
     pub(super) next: Option<Timestamp>,
 }
 
-/// Compares what should have followed by `now` with the gaps that are known. A gap is found once: one that has closed does not
-/// open again.
+/// Compares what should have followed by `now` with the gaps that are known. A gap is found once: one that has closed
+/// does not open again.
 pub(super) fn audit<'a>(
     expectations: &'a [Expectation],
     gaps: &'a [GapRecord],
@@ -102,8 +102,7 @@ mod tests {
     fn a_gap_closes_when_what_was_missing_comes() {
         let mut uploaded = seen(Seen::RecordingUploaded, "u", 200);
         uploaded.ended_at = Some(at(30));
-        let sightings =
-            [uploaded, seen(Seen::RecordingEnded, "e", 30), seen(Seen::RecordingStarted, "b", 0)];
+        let sightings = [uploaded, seen(Seen::RecordingEnded, "e", 30), seen(Seen::RecordingStarted, "b", 0)];
         let gaps = [known(Rule::RecordingNotUploaded, "e", false)];
         let expected = after(&sightings, 200);
         let findings = audit(&expected, &gaps, at(500));

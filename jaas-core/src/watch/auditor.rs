@@ -102,7 +102,8 @@ impl<S: GapStore> Auditor<S> {
                 *outages = outages.saturating_add(1);
                 let wait = self.settings.interval.saturating_mul(*outages).min(LONGEST_WAIT_IN_OUTAGE);
                 if *outages == 1 {
-                    tracing::warn!(target: target::WATCH, error = %Escaped(&error), ?wait, "store unavailable; trying again");
+                    let error = Escaped(&error);
+                    tracing::warn!(target: target::WATCH, %error, ?wait, "store unavailable; trying again");
                 }
                 wait
             }
@@ -136,7 +137,8 @@ impl<S: GapStore> Auditor<S> {
     /// Audits sessions that are due; returns how many were.
     async fn batch(&self) -> Result<usize, StoreError> {
         let settings = &self.settings;
-        let mut request = SessionClaimRequest::new(settings.name.clone(), settings.clock.now(), settings.batch);
+        let mut request =
+            SessionClaimRequest::new(settings.name.clone(), settings.clock.now(), settings.batch);
         request.lease = settings.lease;
         let claims = self.store.claim_sessions(&request).await?;
         let claimed = claims.len();
@@ -165,8 +167,7 @@ impl<S: GapStore> Auditor<S> {
     ) -> Result<Option<(SessionClaim, Option<Timestamp>)>, StoreError> {
         let watched = self.store.watched(&claim.lease.session).await?;
         let session = &claim.lease.session;
-        let expected =
-            expectations(&self.settings.rules, session, claim.last_seen_at, &watched.sightings);
+        let expected = expectations(&self.settings.rules, session, claim.last_seen_at, &watched.sightings);
         let findings = audit(&expected, &watched.gaps, claim.now);
         let mut next = findings.next;
         let found = findings.found.iter().map(|expectation| News::Found(gap(&claim, expectation)));
@@ -184,7 +185,8 @@ impl<S: GapStore> Auditor<S> {
                     next = Some(self.again(&news, &HandlerError::retry(error), next));
                 }
                 Err(error) if error.kind() == StoreErrorKind::StaleLease => {
-                    tracing::debug!(target: target::WATCH, session = %Escaped(session), "another auditor has taken the session over");
+                    let session = Escaped(session);
+                    tracing::debug!(target: target::WATCH, %session, "another auditor has taken the session over");
                     return Ok(None);
                 }
                 Err(error) => return Err(error),
@@ -196,10 +198,10 @@ impl<S: GapStore> Auditor<S> {
     /// When a gap is reported again that the handler failed to handle.
     fn again(&self, news: &News, failed: &HandlerError, next: Option<Timestamp>) -> Timestamp {
         let (gap, wait) = (news.gap(), self.settings.retry_interval);
-        let error = error_text(failed);
+        let (error, rule) = (error_text(failed), gap.rule.as_str());
+        let (session, error) = (Escaped(&gap.session_id), Escaped(&error));
         tracing::warn!(
-            target: target::WATCH, session = %Escaped(&gap.session_id), rule = gap.rule.as_str(), error = %Escaped(&error), ?wait,
-            "the gap handler failed; it will be called again"
+            target: target::WATCH, %session, rule, %error, ?wait, "the gap handler failed; it will be called again"
         );
         let at = self.settings.clock.now().saturating_add(wait);
         next.map_or(at, |next| next.min(at))
@@ -254,23 +256,26 @@ fn gap(claim: &SessionClaim, expectation: &Expectation) -> Gap {
 
 /// Counts and logs a gap that is recorded.
 fn recorded(news: &News) {
+    const FOUND: &str = "gap found: an event that should have come did not";
     let gap = news.gap();
     let (rule, severity) = (gap.rule.as_str(), gap.severity.as_str());
     let change = if matches!(news, News::Found(_)) { "found" } else { "closed" };
     telemetry::GAPS.add(1, [rule.into(), severity.into(), change.into()]);
     let (session, expected) = (Escaped(&gap.session_id), gap.rule.expected());
+    let seen_at = gap.seen_at;
     match (news, gap.severity) {
         (News::Closed(record), _) => {
-            tracing::info!(target: target::WATCH, %session, rule, expected, gap = %record.id, "gap closed: what was missing has come");
+            let gap = record.id;
+            tracing::info!(target: target::WATCH, %session, rule, expected, %gap, "gap closed: it has come");
         }
         (News::Found(_), Severity::Critical) => {
-            tracing::error!(target: target::WATCH, %session, rule, expected, seen_at = %gap.seen_at, "gap found: an event that should have come did not, and a file may be lost");
+            tracing::error!(target: target::WATCH, %session, rule, expected, %seen_at, "{FOUND}; a file may be lost");
         }
         (News::Found(_), Severity::Warning) => {
-            tracing::warn!(target: target::WATCH, %session, rule, expected, seen_at = %gap.seen_at, "gap found: an event that should have come did not");
+            tracing::warn!(target: target::WATCH, %session, rule, expected, %seen_at, "{FOUND}");
         }
         (News::Found(_), Severity::Info) => {
-            tracing::info!(target: target::WATCH, %session, rule, expected, seen_at = %gap.seen_at, "gap found: an event that should have come did not");
+            tracing::info!(target: target::WATCH, %session, rule, expected, %seen_at, "{FOUND}");
         }
     }
 }

@@ -75,8 +75,8 @@ impl<S: GapStore> WatchBuilder<S> {
         self
     }
 
-    /// How long a claim of sessions holds. After a crash, sessions that were being audited are audited again when it ends.
-    /// Defaults to 60 s.
+    /// How long a claim of sessions holds. After a crash, sessions that were being audited are audited again when it
+    /// ends. Defaults to 60 s.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
         self
@@ -97,7 +97,8 @@ impl<S: GapStore> WatchBuilder<S> {
     /// Checks the configuration and builds the watch.
     ///
     /// # Errors
-    /// [`Range`](ConfigErrorKind::Range) when a time is zero, a rule waits for less than 1 s, or the batch is not 1 to 1000.
+    /// [`Range`](ConfigErrorKind::Range) when a time is zero, a rule waits for less than 1 s, or the batch is not 1 to
+    /// 1000.
     pub fn build(self) -> Result<Watch<S>, ConfigError> {
         let settings = self.settings;
         settings.rules.check()?;

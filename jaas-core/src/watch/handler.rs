@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use super::store::{Gap, GapRecord};
 use crate::handler::HandlerError;
 
-/// What an application does about gaps. Each method is called once for a gap, in the transaction that records it: what it
-/// writes through `tx` is committed together with that, or not at all. What it does besides happens *at least* once.
+/// What an application does about gaps. Each method is called once for a gap, in the transaction that records it: what
+/// it writes through `tx` is committed together with that, or not at all. What it does besides happens *at least*
+/// once.
 ///
-/// A method that fails, panics or takes too long is called again after the
-/// [retry interval](super::WatchBuilder::retry_interval), until it succeeds. `Tx` is the store's transaction, as for
+/// A method that fails, panics or takes too long is called again after the [retry
+/// interval](super::WatchBuilder::retry_interval), until it succeeds. `Tx` is the store's transaction, as for
 /// [`EventHandler`](crate::EventHandler).
 ///
 /// ```
@@ -42,7 +43,8 @@ pub trait GapHandler<Tx: Send = ()>: Send + Sync + 'static {
         Ok(())
     }
 
-    /// What was missing has come after all. It is called for gaps only of which [`on_gap`](GapHandler::on_gap) was called.
+    /// What was missing has come after all. It is called for gaps only of which [`on_gap`](GapHandler::on_gap) was
+    /// called.
     ///
     /// # Errors
     /// Then it is called again later.

@@ -12,8 +12,8 @@ use crate::clock::Clock;
 use crate::event::Event;
 use crate::handler::{Context, EventHandler, Handled, HandlerError, HandlerResult};
 
-/// Writes down what each event shows, in the transaction in which the event is handled, with two statements at most. Mount it
-/// with [`Handlers::transactional`](crate::Handlers::transactional) on the same store as the watch.
+/// Writes down what each event shows, in the transaction in which the event is handled, with two statements at most.
+/// Mount it with [`Handlers::transactional`](crate::Handlers::transactional) on the same store as the watch.
 ///
 /// Events without a session are ignored. When an event is handled again, nothing changes.
 pub struct WatchHandler<S> {

@@ -13,16 +13,16 @@ named_enum! {
     pub enum Rule {
         /// A recording ended, and no `RECORDING_UPLOADED` came for it.
         RecordingNotUploaded = "recording_not_uploaded",
-        /// A `RECORDING_UPLOADED` came, and no `RECORDING_STARTED` for it. When this is so for every recording, the endpoint is
-        /// probably not subscribed to the event.
+        /// A `RECORDING_UPLOADED` came, and no `RECORDING_STARTED` for it. When this is so for every recording, the
+        /// endpoint is probably not subscribed to the event.
         RecordingNotStarted = "recording_not_started",
         /// Phrases of a transcription came, and no `TRANSCRIPTION_UPLOADED` after the meeting.
         TranscriptionNotUploaded = "transcription_not_uploaded",
-        /// A participant or a call came to a room, and no event about leaving it came, although the room has closed or the
-        /// participant is elsewhere.
+        /// A participant or a call came to a room, and no event about leaving it came, although the room has closed or
+        /// the participant is elsewhere.
         StayNotLeft = "stay_not_left",
-        /// A room opened, and no `ROOM_DESTROYED` came, although the session is silent or, of a breakout room, the meeting has
-        /// closed.
+        /// A room opened, and no `ROOM_DESTROYED` came, although the session is silent or, of a breakout room, the
+        /// meeting has closed.
         RoomNotClosed = "room_not_closed",
         /// A participant or a phone was in a meeting together with others, and no `USAGE` has its endpoint id.
         UsageNotSent = "usage_not_sent",
@@ -136,22 +136,23 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// How long after what was seen its follower is a gap, counted from when the application received what was seen. Defaults
-    /// to 1 h for uploads, and to 15 min for the others.
+    /// How long after what was seen its follower is a gap, counted from when the application received what was seen.
+    /// Defaults to 1 h for uploads, and to 15 min for the others.
     pub fn within(mut self, rule: Rule, wait: Duration) -> Self {
         self.within[rule as usize] = Some(wait);
         self
     }
 
-    /// A rule that does not apply, for example because no endpoint is subscribed to the event that it waits for. Defaults to
-    /// none.
+    /// A rule that does not apply, for example because no endpoint is subscribed to the event that it waits for.
+    /// Defaults to none.
     pub fn off(mut self, rule: Rule) -> Self {
         self.within[rule as usize] = None;
         self
     }
 
-    /// How long a session without a `ROOM_DESTROYED` can be silent until its room is a gap, and with it whatever waits for the
-    /// end of the meeting. In a meeting in which nobody comes or goes, no event may come for hours. Defaults to 8 h.
+    /// How long a session without a `ROOM_DESTROYED` can be silent until its room is a gap, and with it whatever waits
+    /// for the end of the meeting. In a meeting in which nobody comes or goes, no event may come for hours. Defaults
+    /// to 8 h.
     pub fn silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self

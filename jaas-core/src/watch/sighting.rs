@@ -52,7 +52,8 @@ pub struct Sighting {
     pub recorded_at: Timestamp,
     /// Which room, of rooms and participants.
     pub place: Place,
-    /// Which connection: the `participantId`; of visitors, who have none, a hash of the address. Empty when it is about none.
+    /// Which connection: the `participantId`; of visitors, who have none, a hash of the address. Empty when it is
+    /// about none.
     pub presence: String,
     /// How they take part.
     pub via: Via,
@@ -81,8 +82,8 @@ impl Sighting {
         }
     }
 
-    /// What a delivery shows that is written down now; empty for events of which nothing follows, and for those without a
-    /// session.
+    /// What a delivery shows that is written down now; empty for events of which nothing follows, and for those
+    /// without a session.
     pub fn of(delivery: &Delivery, event: &Event, now: Timestamp) -> Vec<Self> {
         let envelope = &delivery.envelope;
         if envelope.session_id.is_none() {

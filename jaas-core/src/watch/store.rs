@@ -17,24 +17,25 @@ use crate::id::SessionId;
 use crate::store::{EventStore, Page, StoreError, StoreErrorKind, TxWork};
 use crate::timestamp::Timestamp;
 
-/// An [`EventStore`] that also remembers what was seen in each session, when a session is to be audited, and which gaps were
-/// found.
+/// An [`EventStore`] that also remembers what was seen in each session, when a session is to be audited, and which
+/// gaps were found.
 ///
 /// What [`EventStore`] says of cancellation, timeouts, errors and time holds here too.
 /// `jaas_testkit::gap_store_conformance!` turns every bullet into a test of an implementation.
 ///
 /// # The life of a session
-/// It is *due* at a time, or at none. A claim moves that time to the end of the lease and raises the fence. The end of an audit
-/// sets the next time; what was recorded in between makes it due immediately.
+/// It is *due* at a time, or at none. A claim moves that time to the end of the lease and raises the fence. The end of
+/// an audit sets the next time; what was recorded in between makes it due immediately.
 ///
 /// # Behavior
 /// Of the rules of events:
 /// - `erase_session_deletes_its_sightings_and_gaps`, also while it is claimed: the claim is then stale.
-/// - `purge_deletes_sessions_that_are_settled`, with their sightings and gaps: those that are not due and of which nothing was
-///   recorded for as long as handled events are kept.
+/// - `purge_deletes_sessions_that_are_settled`, with their sightings and gaps: those that are not due and of which
+///   nothing was recorded for as long as handled events are kept.
 #[async_trait]
 pub trait GapStore: EventStore {
-    /// Writes down what an event shows, in the transaction in which the event is handled. Returns how many sightings are new.
+    /// Writes down what an event shows, in the transaction in which the event is handled. Returns how many sightings
+    /// are new.
     ///
     /// # Behavior
     /// - `record_writes_each_sighting_once`, however often the event is handled; what is not new changes no session.
@@ -43,7 +44,8 @@ pub trait GapStore: EventStore {
     /// - `record_makes_a_session_with_an_open_gap_due_immediately`.
     async fn record_sightings(&self, tx: &mut Self::Tx, new: &NewSightings) -> Result<usize, StoreError>;
 
-    /// Notes that an event of which nothing follows was handled: the session is not silent. Returns whether that was noted.
+    /// Notes that an event of which nothing follows was handled: the session is not silent. Returns whether that was
+    /// noted.
     ///
     /// # Behavior
     /// - `touch_moves_the_silence_of_a_known_session_only`.
@@ -87,7 +89,8 @@ pub trait GapStore: EventStore {
         work: TxWork<Self::Tx>,
     ) -> Result<HandlerResult, StoreError>;
 
-    /// Ends audits: each session is due again at the given time, or not any more. Leases no longer held are passed over.
+    /// Ends audits: each session is due again at the given time, or not any more. Leases no longer held are passed
+    /// over.
     ///
     /// # Behavior
     /// - `finish_sets_when_a_session_is_due_next`.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::store::{EventAdmin as _, EventState, EventStore as _, MemoryStore};
-use jaas_core::watch::{Gap, GapHandler, GapQuery, GapRecord, GapState, GapStore as _, Rule, Severity, Watch};
+use jaas_core::watch::{
+    Gap, GapHandler, GapQuery, GapRecord, GapState, GapStore as _, Rule, Severity, Watch,
+};
 use jaas_core::{Delivery, HandlerError, Handlers, SessionId, Timestamp, Worker, WorkerHandle};
 use jaas_testkit::ManualClock;
 use parking_lot::Mutex;

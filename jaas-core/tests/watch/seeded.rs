@@ -19,16 +19,25 @@ async fn lost_events_are_noticed_and_clean_meetings_raise_no_alarm() {
     let drill = Drill::new(20_261_128).meetings(meetings_to_play()).share(share);
     let score = drill.run(store).await.expect("played");
     println!(
-        "{} meetings, {} clean: recall {:?}, {} false alarms, vanished {:?}, {} reported, {} twice, {} came later, {} not closed",
-        meetings_to_play(), score.clean_meetings, score.recall, score.false_alarms.len(), score.vanished, score.reported,
-        score.reported_twice, score.came_later, score.not_closed
+        "{} meetings, {} clean: recall {:?}, {} false alarms, vanished {:?}, {} reported, {} twice, {} came later, \
+         {} not closed",
+        meetings_to_play(),
+        score.clean_meetings,
+        score.recall,
+        score.false_alarms.len(),
+        score.vanished,
+        score.reported,
+        score.reported_twice,
+        score.came_later,
+        score.not_closed
     );
     for kinds in [
         &[EventKind::RecordingUploaded, EventKind::TranscriptionUploaded][..],
         &[EventKind::ParticipantLeft],
         &[EventKind::RoomDestroyed],
     ] {
-        let lost: usize = kinds.iter().filter_map(|kind| score.recall.get(kind.as_str())).map(|one| one.0).sum();
+        let lost: usize =
+            kinds.iter().filter_map(|kind| score.recall.get(kind.as_str())).map(|one| one.0).sum();
         assert!(lost > 0, "of {kinds:?} nothing was lost");
         assert!(score.recall_of(kinds) >= 0.99, "{kinds:?}: {:?}", score.recall);
     }

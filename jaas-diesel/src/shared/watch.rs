@@ -1,8 +1,8 @@
 //! The statements on watched sessions and their gaps, and [`GapStore`] for the store.
 //!
-//! Compiled once per backend. `Store` is `SqliteStore`, `PostgresStore` or `MysqlStore`; `Connection` is `SqliteConnection`,
-//! which blocks, `AsyncPgConnection` or `AsyncMysqlConnection`; `Tx` is what transactional handlers get; `asked!` runs a query
-//! on a connection of the backend.
+//! Compiled once per backend. `Store` is `SqliteStore`, `PostgresStore` or `MysqlStore`; `Connection` is
+//! `SqliteConnection`, which blocks, `AsyncPgConnection` or `AsyncMysqlConnection`; `Tx` is what transactional
+//! handlers get; `asked!` runs a query on a connection of the backend.
 
 #[path = "watch_writes.rs"]
 mod writes;
@@ -99,10 +99,7 @@ async fn claim(
     })
 }
 
-async fn watched(
-    connection: &mut Connection,
-    session: &str,
-) -> QueryResult<(Vec<SightingRow>, Vec<GapRow>)> {
+async fn watched(connection: &mut Connection, session: &str) -> QueryResult<(Vec<SightingRow>, Vec<GapRow>)> {
     let (mut sightings, mut gaps): (Vec<SightingRow>, Vec<GapRow>) = Default::default();
     loop {
         let after = sightings.last().map_or(0, |row| row.id);
@@ -145,8 +142,7 @@ async fn change(
 ) -> QueryResult<bool> {
     use jaas_watched::dsl;
     let session = || dsl::jaas_watched.filter(dsl::session_id.eq(key_of(&lease.session)));
-    let fence: Option<i64> =
-        locked!(session().select(dsl::fence)).get_result(connection).await.optional()?;
+    let fence: Option<i64> = locked!(session().select(dsl::fence)).get_result(connection).await.optional()?;
     if fence != Some(lease.fence) {
         return Ok(false);
     }

@@ -28,8 +28,8 @@ impl QueryFragment<Backend> for InsertSightings {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         out.push_sql(Backend::INSERT_NEW);
         out.push_sql(
-            " INTO jaas_sightings (session_id, what, slot, place, presence, via, happened_at, recorded_at, began_at, ended_at) \
-             VALUES ",
+            " INTO jaas_sightings (session_id, what, slot, place, presence, via, happened_at, recorded_at, began_at, \
+             ended_at) VALUES ",
         );
         for (index, row) in self.0.iter().enumerate() {
             out.push_sql(if index > 0 { ", (" } else { "(" });
@@ -96,8 +96,8 @@ impl QueryFragment<Backend> for InsertGap {
         let row = &self.0;
         out.push_sql(Backend::INSERT_NEW);
         out.push_sql(
-            " INTO jaas_gaps (session_id, rule, subject, tenant, room, fqn, participant_id, seen_at, due_at, found_at, state) \
-             VALUES (",
+            " INTO jaas_gaps (session_id, rule, subject, tenant, room, fqn, participant_id, seen_at, due_at, found_at, \
+             state) VALUES (",
         );
         for text in [&row.session_id, &row.rule, &row.subject, &row.tenant, &row.room, &row.fqn] {
             out.push_bind_param::<Text, _>(text)?;

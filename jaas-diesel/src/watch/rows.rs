@@ -3,9 +3,7 @@
 use diesel::prelude::*;
 use jaas_core::meetings::{Place, Via};
 use jaas_core::store::{RowId, StoreError};
-use jaas_core::watch::{
-    Gap, GapRecord, NewSightings, Rule, Seen, SessionClaim, SessionLease, Sighting,
-};
+use jaas_core::watch::{Gap, GapRecord, NewSightings, Rule, Seen, SessionClaim, SessionLease, Sighting};
 use jaas_core::{Fqn, ParticipantId, SessionId, Timestamp};
 
 use super::schema::{jaas_gaps, jaas_sightings, jaas_watched};
@@ -149,8 +147,7 @@ impl TryFrom<GapRow> for GapRecord {
 
     fn try_from(row: GapRow) -> Result<Self, StoreError> {
         let rule = rule(row.id, &row.rule)?;
-        let [seen_at, due_at, found_at] =
-            [row.seen_at, row.due_at, row.found_at].map(Timestamp::from_millis);
+        let [seen_at, due_at, found_at] = [row.seen_at, row.due_at, row.found_at].map(Timestamp::from_millis);
         let (session, fqn) = (SessionId::new(row.session_id), Fqn::new(row.fqn));
         let mut gap = Gap::new(rule, session, fqn, row.subject, seen_at, due_at);
         gap.participant_id = row.participant_id.map(ParticipantId::new);

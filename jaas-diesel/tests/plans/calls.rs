@@ -5,15 +5,15 @@ use std::future::Future;
 use std::time::Duration;
 
 use jaas_core::Handled;
-use jaas_core::watch::GapStore;
 use jaas_core::store::{
     Accepted, AuditNote, Claim, Completion, EventAdmin, EventState, Failure, Lease, NextClaim, SessionOrder,
     Step,
 };
+use jaas_core::watch::GapStore;
 
-use crate::watching::watching;
 use crate::fill::{LATER, LONG, LONG_SESSION, OTHERS};
 use crate::servers::{joined_at, now, request, work};
+use crate::watching::watching;
 
 /// How many events are listed behind a claim.
 const FOLLOWING: usize = 8;
@@ -44,7 +44,11 @@ pub(crate) trait Meter {
 }
 
 /// Makes the calls of a receiver and a worker in a filled inbox. Afterwards the inbox is as before, except for a few events.
-pub(crate) async fn hot_road<S: EventAdmin + GapStore + Clone>(store: &S, meter: &mut impl Meter, round: &str) {
+pub(crate) async fn hot_road<S: EventAdmin + GapStore + Clone>(
+    store: &S,
+    meter: &mut impl Meter,
+    round: &str,
+) {
     accepting(store, meter, round).await;
     meter.call("ping", 1, store.ping()).await;
     going_on(store, meter).await;

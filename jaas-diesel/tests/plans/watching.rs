@@ -11,16 +11,17 @@ use jaas_core::{Fqn, Handled, HandlerError, SessionId, Timestamp};
 use crate::calls::Meter;
 use crate::servers::{now, request, work};
 
-/// The statements that fill the tables with ten thousand sessions, of which each has an open gap and one that has closed. The
-/// text is the same for each database.
+/// The statements that fill the tables with ten thousand sessions, of which each has an open gap and one that has
+/// closed. The text is the same for each database.
 pub(crate) fn statements() -> Vec<String> {
     let digits: Vec<String> = (0..4).map(|n| format!("d{n}.d * {}", 10_i64.pow(n))).collect();
     let tables: Vec<String> = (0..4).map(|n| format!("plan_digits d{n}")).collect();
-    let numbers = format!("(SELECT {} AS n FROM {}) numbers", digits.join(" + "), tables.join(" CROSS JOIN "));
+    let numbers =
+        format!("(SELECT {} AS n FROM {}) numbers", digits.join(" + "), tables.join(" CROSS JOIN "));
     let mut statements = vec![
         format!(
-            "INSERT INTO jaas_watched (session_id, fqn, last_seen_at, version, due_at, open_gaps) SELECT concat('w', n), 'app/room', \
-             n, 1, CASE WHEN n % 2 = 0 THEN NULL ELSE 9000000000000 + n END, 1 FROM {numbers}"
+            "INSERT INTO jaas_watched (session_id, fqn, last_seen_at, version, due_at, open_gaps) \
+             SELECT concat('w', n), 'app/room', n, 1, CASE WHEN n % 2 = 0 THEN NULL ELSE 9000000000000 + n END, 1 FROM {numbers}"
         ),
         format!(
             "INSERT INTO jaas_sightings (session_id, what, slot, place, presence, via, happened_at, recorded_at) \
@@ -108,6 +109,8 @@ async fn change<S: GapStore>(
     change: &GapChange,
 ) {
     let handler = work(|_: &mut S::Tx| Box::pin(async { Ok(Handled::Done) }));
-    let changed = async { Ok::<_, StoreError>(store.change_gap(lease, change, now(), handler).await?.expect("handled")) };
+    let changed = async {
+        Ok::<_, StoreError>(store.change_gap(lease, change, now(), handler).await?.expect("handled"))
+    };
     meter.call("change a gap", 1, changed).await;
 }

@@ -1,5 +1,5 @@
-//! Auditors that are killed again and again: each gap is reported once. The test starts this test binary again as the process to
-//! kill, with the address of the database in `JAAS_WATCH_CHILD`.
+//! Auditors that are killed again and again: each gap is reported once. The test starts this test binary again as the
+//! process to kill, with the address of the database in `JAAS_WATCH_CHILD`.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -34,7 +34,11 @@ impl Clock for Later {
 struct Report;
 
 impl Report {
-    async fn write<Tx: SimpleAsyncConnection>(tx: &mut Tx, what: &str, gap: &Gap) -> Result<(), HandlerError> {
+    async fn write<Tx: SimpleAsyncConnection>(
+        tx: &mut Tx,
+        what: &str,
+        gap: &Gap,
+    ) -> Result<(), HandlerError> {
         let Gap { rule, session_id, subject, .. } = gap;
         let insert = format!("INSERT INTO reported (name) VALUES ('{what} {session_id} {rule} {subject}')");
         tx.batch_execute(&insert).await?;
@@ -158,7 +162,8 @@ async fn each_gap_is_reported_once<W: World>() {
     // What has come since is closed, each once.
     assert!(closing.len() > KILLS / 10, "{} sessions were to close", closing.len());
     for session in &closing {
-        let of = |what: &str| times.keys().filter(|name| name.starts_with(&format!("{what} {session} "))).count();
+        let of =
+            |what: &str| times.keys().filter(|name| name.starts_with(&format!("{what} {session} "))).count();
         assert_eq!((of("found"), of("closed")), (2, 2), "{session}");
     }
     assert_eq!(times.keys().filter(|name| name.starts_with("closed")).count(), closing.len() * 2);

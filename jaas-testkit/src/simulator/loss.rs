@@ -7,8 +7,8 @@ use jaas_core::event::EventKind;
 
 use super::dice::Dice;
 
-/// Which events never come, chosen by a seed. Those that are lost are returned too, so that a test can tell how many of them
-/// are noticed.
+/// Which events never come, chosen by a seed. Those that are lost are returned too, so that a test can tell how many
+/// of them are noticed.
 ///
 /// ```
 /// use jaas_core::event::EventKind;

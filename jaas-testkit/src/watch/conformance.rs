@@ -114,8 +114,7 @@ pub async fn record_writes_each_sighting_once<H: Harness<Store: GapStore>>() {
     assert_eq!(recorded(&store, new("s-1", &["b", "c"], 21 * MINUTE)).await, 1);
     assert_eq!(recorded(&store, new("s-2", &["a"], 21 * MINUTE)).await, 1);
     let sightings = store.watched(&session("s-1")).await.expect("read").sightings;
-    let mut slots: Vec<_> =
-        sightings.iter().map(|one| (one.slot.as_str(), one.recorded_at)).collect();
+    let mut slots: Vec<_> = sightings.iter().map(|one| (one.slot.as_str(), one.recorded_at)).collect();
     slots.sort_unstable();
     assert_eq!(slots, [("a", at(0)), ("b", at(0)), ("c", at(21 * MINUTE))]);
 }
@@ -307,8 +306,7 @@ pub async fn purge_deletes_sessions_that_are_settled<H: Harness<Store: GapStore>
     recorded(&store, new("late", &["b"], DAY)).await;
     let claim = claimed_one(&store, DAY).await;
     finished(&store, &claim, None, DAY).await;
-    let retention =
-        Retention::builder(Tolerance::default()).events(EventState::Done, Keep::days(2)).build();
+    let retention = Retention::builder(Tolerance::default()).events(EventState::Done, Keep::days(2)).build();
     let retention = retention.expect("a sound retention");
     let left = async || {
         let mut left: Vec<_> =

@@ -25,8 +25,8 @@ const PART: Duration = Duration::from_secs(5 * 60);
 /// How late an event can come. Together with a part of the day it is less than any rule waits.
 const LATE_MS: u64 = 8 * 60 * 1000;
 
-/// Plays a day of random meetings against a store, delivers it shuffled and with copies, and audits it as it goes on. Every other
-/// meeting loses events: uploads, departures, and ends of rooms.
+/// Plays a day of random meetings against a store, delivers it shuffled and with copies, and audits it as it goes on.
+/// Every other meeting loses events: uploads, departures, and ends of rooms.
 ///
 /// ```
 /// use jaas_core::store::MemoryStore;
@@ -153,7 +153,9 @@ impl Drill {
         let (meetings, arrivals) = self.day();
         let begin = arrivals.first().map_or(Timestamp::from_millis(0), |(at, _)| *at);
         let clock = ManualClock::at(begin);
-        let misconfigured = |error| StoreError::new(jaas_core::store::StoreErrorKind::Refused, "the drill").with_source(error);
+        let misconfigured = |error| {
+            StoreError::new(jaas_core::store::StoreErrorKind::Refused, "the drill").with_source(error)
+        };
         let watch = Watch::builder(store.clone()).clock(clock.clone()).build().map_err(misconfigured)?;
         let handled = Arc::new((AtomicUsize::new(0), Notify::new()));
         let counting = Counting { inner: watch.handler(), handled: handled.clone() };
@@ -270,11 +272,7 @@ async fn all_gaps<S: GapStore>(store: &S) -> Result<Vec<GapRecord>, StoreError> 
     }
 }
 
-async fn score<S: GapStore>(
-    store: &S,
-    meetings: &[Played],
-    reports: &Reports,
-) -> Result<Score, StoreError> {
+async fn score<S: GapStore>(store: &S, meetings: &[Played], reports: &Reports) -> Result<Score, StoreError> {
     let mut score = Score::default();
     let mut gaps: BTreeMap<SessionId, Vec<GapRecord>> = BTreeMap::new();
     for record in all_gaps(store).await? {

@@ -26,8 +26,8 @@ impl LostEvent {
     }
 }
 
-/// The gaps that the loss of these events should make in the meeting with `all` these deliveries. Of uploads, departures and ends
-/// of rooms; of a transcription only if something was said.
+/// The gaps that the loss of these events should make in the meeting with `all` these deliveries. Of uploads,
+/// departures and ends of rooms; of a transcription only if something was said.
 pub fn gaps_of(all: &[Delivery], lost: &[Delivery]) -> Vec<LostEvent> {
     lost.iter().filter_map(|delivery| gap_of(all, delivery)).collect()
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::id::{Fqn, SessionId};
 use crate::store::{Retention, RowId, StoreError};
 use crate::timestamp::Timestamp;
-use crate::watch::store::{GapChange, GapRecord, GapState, NewSightings, SessionLease};
 use crate::watch::sighting::{Seen, Sighting};
+use crate::watch::store::{GapChange, GapRecord, GapState, NewSightings, SessionLease};
 
 /// The rows.
 #[derive(Debug, Default)]
@@ -80,9 +80,8 @@ impl WatchedSessions {
         let stale = || StoreError::stale_audit(&lease.session);
         match change {
             GapChange::Found(gap) => {
-                let is_same = |known: &GapRecord| {
-                    (known.gap.rule, &known.gap.subject) == (gap.rule, &gap.subject)
-                };
+                let is_same =
+                    |known: &GapRecord| (known.gap.rule, &known.gap.subject) == (gap.rule, &gap.subject);
                 if self.gaps_of(&lease.session).any(is_same) {
                     return Err(stale());
                 }

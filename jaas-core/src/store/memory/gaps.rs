@@ -16,8 +16,9 @@ use crate::watch::store::{
     SessionClaimRequest, SessionLease, Watched,
 };
 
-/// There are no transactions here: what is recorded is there whatever becomes of the handler, and recording it again changes
-/// nothing. A gap is there before the work of [`change_gap`](GapStore::change_gap) runs, and goes when that fails.
+/// There are no transactions here: what is recorded is there whatever becomes of the handler, and recording it again
+/// changes nothing. A gap is there before the work of [`change_gap`](GapStore::change_gap) runs, and goes when that
+/// fails.
 #[async_trait]
 impl GapStore for MemoryStore {
     async fn record_sightings(&self, _: &mut (), new: &NewSightings) -> Result<usize, StoreError> {
@@ -109,9 +110,9 @@ impl GapStore for MemoryStore {
         let is_in_room = |record: &GapRecord| {
             room.as_ref().is_none_or(|(tenant, room)| {
                 let fqn = &record.gap.fqn;
-                let of_tenant = tenant.as_ref().is_none_or(|tenant| {
-                    fqn.app_id().is_some_and(|app| app.to_lowercase() == *tenant)
-                });
+                let of_tenant = tenant
+                    .as_ref()
+                    .is_none_or(|tenant| fqn.app_id().is_some_and(|app| app.to_lowercase() == *tenant));
                 of_tenant && fqn.room_key() == *room
             })
         };

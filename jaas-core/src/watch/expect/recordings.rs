@@ -96,7 +96,8 @@ fn pair(recordings: &mut [Recording<'_>], uploads: &[&Sighting]) {
             (recording.upload, *done) = (Some(index), true);
         }
     }
-    for (index, upload) in uploads.iter().enumerate().filter(|(index, _)| paired.get(*index) == Some(&false)) {
+    for (index, upload) in uploads.iter().enumerate().filter(|(index, _)| paired.get(*index) == Some(&false))
+    {
         let begins_before = |recording: &Recording<'_>| {
             recording.started.or(recording.ended).is_some_and(|seen| seen.at <= upload.at)
         };

@@ -1,7 +1,7 @@
 //! The bill, and who was there.
 //!
-//! `USAGE` is not sent for a lone participant; the second join brings both, each later one itself (documented). Breakout rooms
-//! do not count; SIP devices are not on the bill, but end being alone (seen in the sender's modules).
+//! `USAGE` is not sent for a lone participant; the second join brings both, each later one itself (documented).
+//! Breakout rooms do not count; SIP devices are not on the bill, but end being alone (seen in the sender's modules).
 
 use std::collections::{BTreeMap, BTreeSet};
 

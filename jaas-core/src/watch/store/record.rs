@@ -75,13 +75,7 @@ pub struct SessionClaim {
 
 impl SessionClaim {
     /// A claim, for a store to make.
-    pub fn new(
-        lease: SessionLease,
-        version: i64,
-        fqn: Fqn,
-        last_seen_at: Timestamp,
-        now: Timestamp,
-    ) -> Self {
+    pub fn new(lease: SessionLease, version: i64, fqn: Fqn, last_seen_at: Timestamp, now: Timestamp) -> Self {
         Self { lease, version, fqn, last_seen_at, now }
     }
 }
@@ -108,8 +102,8 @@ pub struct Gap {
     pub session_id: SessionId,
     /// The meeting's name.
     pub fqn: Fqn,
-    /// Of which one in the session: the `idempotencyKey` of the event that was seen, the endpoint id, the room (`main` or
-    /// `breakout:` and its id), or `transcription`.
+    /// Of which one in the session: the `idempotencyKey` of the event that was seen, the endpoint id, the room (`main`
+    /// or `breakout:` and its id), or `transcription`.
     pub subject: String,
     /// The endpoint id of the participant it is about, if it has one.
     pub participant_id: Option<ParticipantId>,

@@ -15,12 +15,13 @@ CREATE TABLE IF NOT EXISTS jaas_watched (
 CREATE TABLE IF NOT EXISTS jaas_sightings (
     id          BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     session_id  VARBINARY(255) NOT NULL,
-    -- opened, closed, joined, left, recording_started, recording_ended, recording_uploaded, phrase, transcription_uploaded, usage
+    -- opened, closed, joined, left, recording_started, recording_ended, recording_uploaded, phrase,
+    -- transcription_uploaded, usage
     what        VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     slot        VARBINARY(255) NOT NULL, -- the idempotencyKey, or what there is one of
     place       VARBINARY(255) NOT NULL, -- main, or breakout:<id>
     presence    VARBINARY(255) NOT NULL, -- the participantId, or a hash of the address; '' when it is about nobody
-    via         VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, -- participant, visitor, dial_in, dial_out, sip_in, sip_out
+    via         VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, -- participant, visitor, dial_in, …
     happened_at BIGINT NOT NULL,
     recorded_at BIGINT NOT NULL,
     began_at    BIGINT, -- of an uploaded recording

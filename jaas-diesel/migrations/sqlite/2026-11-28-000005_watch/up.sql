@@ -16,7 +16,9 @@ CREATE INDEX jaas_watched_settled ON jaas_watched (last_seen_at) WHERE due_at IS
 CREATE TABLE jaas_sightings (
     id          INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     session_id  TEXT   NOT NULL,
-    what        TEXT   NOT NULL, -- opened, closed, joined, left, recording_started, recording_ended, recording_uploaded, phrase, transcription_uploaded, usage
+    -- opened, closed, joined, left, recording_started, recording_ended, recording_uploaded, phrase,
+    -- transcription_uploaded, usage
+    what        TEXT   NOT NULL,
     slot        TEXT   NOT NULL, -- the idempotencyKey, or what there is one of
     place       TEXT   NOT NULL, -- main, or breakout:<id>
     presence    TEXT   NOT NULL, -- the participantId, or a hash of the address; '' when it is about nobody

@@ -1,7 +1,7 @@
 //! Deleting what is watched of sessions.
 //!
-//! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `dialect` is
-//! the backend's module of this name.
+//! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`;
+//! `dialect` is the backend's module of this name.
 
 use diesel::prelude::{
     BoolExpressionMethods as _, ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, QueryResult,
@@ -24,8 +24,8 @@ pub(super) async fn erase_watched(connection: &mut Connection, session: &str) ->
     Ok(deleted)
 }
 
-/// Deletes sessions that are settled and that the retention does not keep, until `limit` rows are deleted; returns whether
-/// there may be more. A session is deleted as a whole: a part of what was seen would look like a gap.
+/// Deletes sessions that are settled and that the retention does not keep, until `limit` rows are deleted; returns
+/// whether there may be more. A session is deleted as a whole: a part of what was seen would look like a gap.
 pub(super) async fn purge_watched(
     connection: &mut Connection,
     retention: &Retention,

@@ -151,7 +151,10 @@ pub async fn gaps_are_listed_in_pages_and_filtered<H: Harness<Store: GapStore>>(
     assert_eq!(subjects(GapQuery { page: PageRequest::newest(), ..all.clone() }).await, ["c", "b", "a"]);
     assert_eq!(subjects(GapQuery { state: Some(GapState::Open), ..all.clone() }).await, ["b", "c"]);
     assert_eq!(subjects(GapQuery { state: Some(GapState::Closed), ..all.clone() }).await, ["a"]);
-    assert_eq!(subjects(GapQuery { rule: Some(Rule::RecordingNotUploaded), ..all.clone() }).await, ["a", "c"]);
+    assert_eq!(
+        subjects(GapQuery { rule: Some(Rule::RecordingNotUploaded), ..all.clone() }).await,
+        ["a", "c"]
+    );
     assert_eq!(subjects(GapQuery { session_id: Some(session("s-1")), ..all.clone() }).await, ["a", "b"]);
     let in_room = |fqn: &str| GapQuery { room: Some(Fqn::new(fqn)), ..GapQuery::default() };
     assert_eq!(subjects(in_room(FQN)).await, ["a", "b"]);

@@ -142,12 +142,7 @@ pub(super) async fn found(store: &impl GapStore, lease: &SessionLease, gap: Gap,
     changed(store, lease, &change, millis).await.expect("recorded").expect("handled");
 }
 
-pub(super) async fn finished(
-    store: &impl GapStore,
-    claim: &SessionClaim,
-    next: Option<i64>,
-    millis: i64,
-) {
+pub(super) async fn finished(store: &impl GapStore, claim: &SessionClaim, next: Option<i64>, millis: i64) {
     let audits = [(claim.clone(), next.map(at))];
     store.finish_sessions(&audits, at(millis)).await.expect("finished");
 }
