@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use diesel_async::SimpleAsyncConnection;
-use jaas_core::store::{EventAdmin, EventState, EventStore as _};
+use jaas_core::store::{EventAdmin, EventState};
 use jaas_core::watch::{Gap, GapHandler, GapQuery, GapRecord, GapState, GapStore, Watch};
 use jaas_core::{Clock, Delivery, HandlerError, Handlers, SystemClock, Timestamp, Worker};
 use serde_json::{Value, json};

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 
+use diesel::QueryDsl as _;
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _, SimpleAsyncConnection};
 use jaas_core::store::EventAdmin;
 use jaas_core::watch::GapStore;
@@ -59,7 +60,7 @@ macro_rules! world_on_a_server {
             }
 
             async fn reported(&self) -> Vec<String> {
-                reported::table.load(&mut self.0.connect().await).await.expect("read")
+                reported::table.select(reported::name).load(&mut self.0.connect().await).await.expect("read")
             }
         }
     };
@@ -100,6 +101,6 @@ impl World for Sqlite {
     }
 
     async fn reported(&self) -> Vec<String> {
-        reported::table.load(&mut self.connect().await).await.expect("read")
+        reported::table.select(reported::name).load(&mut self.connect().await).await.expect("read")
     }
 }
