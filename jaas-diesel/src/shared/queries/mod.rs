@@ -19,6 +19,7 @@ pub(super) mod quarantine;
 pub(super) mod repair;
 pub(super) mod settle;
 pub(super) mod stats;
+pub(super) mod watch;
 
 use jaas_core::store::{EventState, PageRequest, RowId};
 
