@@ -122,7 +122,7 @@ async fn kill_nine_of_broker_and_process_loses_nothing_and_keeps_each_session_in
 async fn the_applications_handler_runs_as_soon_whether_or_not_the_broker_is_there() {
     let _turn = TURN.lock().await;
     let (sessions, events, kills) = dose((10, 20, 1), (100, 100, 10));
-    let over = dose(Duration::from_secs(2), Duration::from_secs(40));
+    let over = dose(Duration::from_secs(2), Duration::from_secs(150));
     for away in [false, true] {
         let Some(mut nats) = Nats::create().await else { return };
         let folder = tempfile::tempdir().expect("a folder");
