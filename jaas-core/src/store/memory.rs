@@ -4,6 +4,7 @@
 mod artifact_rows;
 #[cfg(feature = "archive")]
 mod artifacts;
+mod drift;
 mod intake;
 mod queues;
 mod rows;

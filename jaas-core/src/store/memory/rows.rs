@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::queues::{Phase, Queue, QueueKey, Queues};
+use crate::drift::DriftRecord;
 use crate::handler::Handled;
 use crate::settings::SettingsRecord;
 use crate::store::dead_lettered::{DeadLettered, crash_note};
@@ -29,6 +30,7 @@ pub(super) struct Rows {
     pub(super) attempts: Vec<Attempt>,
     pub(super) audit: Vec<AuditEntry>,
     pub(super) settings: Vec<SettingsRecord>,
+    pub(super) drift: Vec<DriftRecord>,
     #[cfg(feature = "archive")]
     pub(super) artifacts: super::artifact_rows::Artifacts,
 }
