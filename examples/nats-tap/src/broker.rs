@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use crate::subject::ROOT;
 
-/// How long a publication waits for the connection before its event is retried. Together with the others it stays below the
-/// 60 s that a plain handler has.
+/// How long a publication waits for the connection before its event is retried. Together with the others it stays below
+/// the 60 s that a plain handler has.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long the server has to create the stream.
@@ -23,8 +23,9 @@ const CREATED_WITHIN: Duration = Duration::from_secs(10);
 /// How long the server has to acknowledge a message.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long the stream remembers the ids of messages. An event is published again within seconds when an acknowledgement
-/// was lost, and after the lease when the process died; a process that stays down for longer can cause a duplicate.
+/// How long the stream remembers the ids of messages. An event is published again within seconds when an
+/// acknowledgement was lost, and after the lease when the process died; a process that stays down for longer can cause
+/// a duplicate.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(60 * 60);
 
 /// How long the stream keeps messages.
@@ -67,7 +68,8 @@ impl Broker {
     /// Publishes a message and waits until the stream has it. Returns whether the stream had it before.
     ///
     /// # Errors
-    /// To retry, when the broker is away or does not acknowledge it; permanent, when it is larger than the server takes.
+    /// To retry, when the broker is away or does not acknowledge it; permanent, when it is larger than the server
+    /// takes.
     pub(crate) async fn publish(
         &self,
         subject: String,

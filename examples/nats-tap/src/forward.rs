@@ -1,8 +1,8 @@
 //! The tap's slot beside the application's handlers: it puts the event, without links, into the tap's inbox.
 //!
-//! It does not publish. The events of a session run one at a time, so a handler that waited for a broker would hold back
-//! the application's handlers of the later events. After three failures the worker would let them pass, and the broker
-//! would get the session out of order.
+//! It does not publish. The events of a session run one at a time, so a handler that waited for a broker would hold
+//! back the application's handlers of the later events. After three failures the worker would let them pass, and the
+//! broker would get the session out of order.
 
 use async_trait::async_trait;
 use jaas_core::event::Event;

@@ -11,13 +11,13 @@ const LINKS: [&str; 3] = ["preAuthenticatedLink", "preAuthenticatedLinkV2", "sta
 
 /// Returns the event with the fields of its envelope and its `data`.
 ///
-/// It leaves out each member that is a link by its name, and each whose whole value is a web address, whatever its name:
+/// It leaves out each member that is a link by its name, and each whose whole value is a web address, under any name:
 /// an event of tomorrow may name its link differently. That takes avatars too. The fields have their names on the wire;
 /// `appId` is the tenant that `fqn` names, because two documented events have another one in `appId`.
 ///
-/// Data that is valid JSON but that usual parsers refuse (a number beyond 64 bits of floating point, nesting of more than
-/// 128 levels; a claim of a JWT can be so) could not be searched for links. The event then has `null` in its place, and the
-/// member `dataUnreadable`; the inbox has the data.
+/// Data that is valid JSON but that usual parsers refuse (a number beyond 64 bits of floating point, nesting of more
+/// than 128 levels; a claim of a JWT can be so) could not be searched for links. The event then has `null` in its
+/// place, and the member `dataUnreadable`; the inbox has the data.
 ///
 /// The same event has the same bytes, always.
 pub(crate) fn without_links(delivery: &Delivery) -> Vec<u8> {
@@ -119,7 +119,9 @@ mod tests {
     fn the_tenant_is_that_of_the_room_and_absent_fields_stay_absent() {
         let body =
             r#"{"idempotencyKey":"k","eventType":"X","appId":"a","fqn":"b/room","appId":"c","timestamp":5}"#;
-        let expected = json!({"idempotencyKey": "k", "eventType": "X", "appId": "b", "fqn": "b/room", "timestamp": 5, "data": null});
+        let expected = json!({
+            "idempotencyKey": "k", "eventType": "X", "appId": "b", "fqn": "b/room", "timestamp": 5, "data": null,
+        });
         assert_eq!(published(body), expected);
     }
 }

@@ -56,7 +56,7 @@ impl SigningKey {
             Some("ENCRYPTED PRIVATE KEY") => {
                 return refused(
                     KeyErrorKind::Encrypted,
-                    "it has a passphrase; remove it with `openssl pkcs8 -in KEY -out NEW -topk8 -nocrypt`, and protect the file",
+                    "it has a passphrase; remove it with `openssl pkcs8 -in KEY -out NEW -topk8 -nocrypt`",
                 );
             }
             Some("PUBLIC KEY" | "RSA PUBLIC KEY" | "CERTIFICATE") => {

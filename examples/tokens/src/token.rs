@@ -55,7 +55,8 @@ impl MeetingToken {
         self
     }
 
-    /// How long the token lets a participant in. Whether a participant stays in when it expires is not documented. Defaults to one hour.
+    /// How long the token lets a participant in. Whether a participant stays in when it expires is not documented.
+    /// Defaults to one hour.
     pub fn valid_for(mut self, time: Duration) -> Self {
         self.valid_for = time;
         self

@@ -1,4 +1,4 @@
-//! Why the tap has an inbox of its own: what happens when it is mounted beside the application's handler instead.
+//! Why the tap has a second inbox: what happens when it is mounted beside the application's handler instead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::SOON;
 
-/// Reports its runs; fails on the first event as often as it is told.
+/// Reports its runs; fails on the first event this often.
 struct Reports {
     name: &'static str,
     failures: u32,

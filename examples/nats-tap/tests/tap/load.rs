@@ -55,7 +55,8 @@ pub(crate) struct Sender {
 impl Sender {
     pub(crate) fn new(address: &str) -> Self {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30));
-        // Shorter than the server's 5 s, so that the server does not close an idle connection just when it is used again.
+        // Shorter than the server's 5 s, so that the server does not close an idle connection just when it is used
+        // again.
         let client = client.pool_idle_timeout(Duration::from_secs(2)).build().expect("a client");
         let signer = Arc::new(Signer::new(SECRET).expect("a secret"));
         Self { client, signer, address: Arc::new(Mutex::new(address.to_owned())) }

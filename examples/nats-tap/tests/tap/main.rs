@@ -108,7 +108,7 @@ async fn kill_nine_of_broker_and_process_loses_nothing_and_keeps_each_session_in
     server.published(load.len()).await;
     let found = stream::check(&nats.url(), &load).await;
     say(&format!(
-        "killed {kills} times each: {} events sent in {sent:.1?}, published {:.1?} later; 0 missing, {} stored twice by the stream",
+        "killed {kills} times each: {} events sent in {sent:.1?}, published {:.1?} later; 0 missing, {} twice in the stream",
         load.len(),
         began.elapsed() - sent,
         found.messages - load.len(),

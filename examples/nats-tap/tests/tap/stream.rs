@@ -16,8 +16,8 @@ pub(crate) struct Found {
     pub(crate) messages: usize,
 }
 
-/// Checks that the stream has each event of the load and nothing else, each session in its order, under one message id for
-/// each event, and no link.
+/// Checks that the stream has each event of the load and nothing else, each session in its order, under one message id
+/// for each event, and no link.
 pub(crate) async fn check(url: &str, load: &Load) -> Found {
     let client = async_nats::connect(url).await.expect("connected");
     let stream = jetstream::new(client).get_stream("JAAS").await.expect("the stream");
