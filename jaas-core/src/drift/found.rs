@@ -56,7 +56,7 @@ impl Drift {
     }
 }
 
-/// Returns what this version does not know about an event. Costs about as much as decoding it twice.
+/// Returns what this version does not know about an event. Costs about twice as much as decoding it.
 ///
 /// Of an unknown type it reports the type and unknown fields of the envelope; its `data` is unknown as a whole. A value
 /// that means "none" (`null`, empty) is never news.
