@@ -33,6 +33,10 @@ struct Ordering;
 struct Brokers;
 
 #[cfg(doctest)]
+#[doc = include_str!("../drift.md")]
+struct Drift;
+
+#[cfg(doctest)]
 #[doc = include_str!("../settings.md")]
 struct Settings;
 
