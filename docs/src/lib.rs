@@ -29,6 +29,14 @@ struct Archive;
 struct Ordering;
 
 #[cfg(doctest)]
+#[doc = include_str!("../brokers.md")]
+struct Brokers;
+
+#[cfg(doctest)]
+#[doc = include_str!("../drift.md")]
+struct Drift;
+
+#[cfg(doctest)]
 #[doc = include_str!("../settings.md")]
 struct Settings;
 

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::event::Event;
-use crate::lenient::{self, DecodeError, Undecoded};
+use crate::lenient::{self, DecodeError, News, Undecoded};
 use crate::telemetry::TraceContext;
 use crate::timestamp::Timestamp;
 
@@ -126,6 +126,13 @@ impl Delivery {
         let mut undecoded = Undecoded::of(self.envelope.undecoded());
         let event = Event::parse_within(self.envelope.kind, self.data(), &mut undecoded);
         (event, undecoded)
+    }
+
+    /// Decodes the typed payload, and reports what this version does not know of it.
+    pub(crate) fn watched(&self) -> (Event, News) {
+        let mut undecoded = Undecoded::watching();
+        let event = Event::parse_within(self.envelope.kind, self.data(), &mut undecoded);
+        (event, undecoded.into_news())
     }
 
     /// When the event happened: its `timestamp`, or the time of receipt when it is absent.

@@ -10,6 +10,7 @@ mod define;
 mod entries;
 mod error;
 mod members;
+mod news;
 mod shape;
 mod text;
 mod write;
@@ -23,7 +24,9 @@ pub(crate) use self::define::{fields_table, open_enum, payload};
 pub(crate) use self::entries::Key;
 pub(crate) use self::entries::members_of;
 pub use self::error::{DecodeError, DecodeErrorKind};
-use self::shape::{Shape, is_empty, is_nothing, shape};
+pub(crate) use self::news::{News, plain};
+use self::shape::{Shape, is_empty, shape};
+pub(crate) use self::shape::{is_nothing, type_name};
 pub(crate) use self::text::{strict_text, string, text, without_bom, without_lone_surrogates};
 pub(crate) use self::write::{Write, WriteFields};
 
@@ -40,7 +43,11 @@ pub(crate) trait Field: Sized {
 /// The wire names of known fields whose values were neither null nor empty and did not fit. The names come from the
 /// tables of this crate and never from the wire.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Undecoded(Vec<&'static str>);
+pub(crate) struct Undecoded {
+    fields: Vec<&'static str>,
+    /// What this version does not know; only noted when asked for.
+    news: Option<Box<News>>,
+}
 
 impl Undecoded {
     /// The field for an entry of a list or map that is `data` itself: a map's keys come from the sender.
@@ -48,23 +55,61 @@ impl Undecoded {
 
     /// Continues from what another part of the body noted.
     pub(crate) fn of(fields: &[&'static str]) -> Self {
-        Self(fields.to_vec())
+        Self { fields: fields.to_vec(), news: None }
+    }
+
+    /// Also notes what this version does not know.
+    pub(crate) fn watching() -> Self {
+        Self { fields: Vec::new(), news: Some(Box::default()) }
+    }
+
+    pub(crate) fn into_news(self) -> News {
+        self.news.map(|news| *news).unwrap_or_default()
     }
 
     pub(crate) fn fields(&self) -> &[&'static str] {
-        &self.0
+        &self.fields
     }
 
     fn note(&mut self, name: &'static str) {
-        if !self.0.contains(&name) {
-            self.0.push(name);
+        if !self.fields.contains(&name) {
+            self.fields.push(name);
         }
+    }
+
+    /// A word of an open enum.
+    pub(crate) fn word(&mut self, word: &str, known: bool) {
+        if let Some(news) = &mut self.news {
+            news.word(word, known);
+        }
+    }
+
+    /// A member that the payload does not have.
+    fn foreign(&mut self, key: &str, raw: &str) {
+        if let Some(news) = &mut self.news {
+            news.field(key, raw);
+        }
+    }
+
+    /// Decodes inside this field.
+    fn inside<T>(&mut self, name: &'static str, decode: impl FnOnce(&mut Self) -> T) -> T {
+        if let Some(news) = &mut self.news {
+            news.enter(name);
+        }
+        let decoded = decode(self);
+        if let Some(news) = &mut self.news {
+            news.leave();
+        }
+        decoded
     }
 
     /// Returns the decoded value, and notes the field when a value was present and did not decode.
     pub(crate) fn checked<T>(&mut self, name: &'static str, raw: &str, read: Option<T>) -> Option<T> {
         if read.is_none() && !is_nothing(raw) {
             self.note(name);
+            if let Some(news) = &mut self.news {
+                news.odd(name, raw);
+            }
         }
         read
     }
@@ -77,15 +122,19 @@ pub(crate) trait Slot {
 
 impl<T: Field> Slot for Option<T> {
     fn fill(&mut self, name: &'static str, raw: &str, undecoded: &mut Undecoded) {
-        let read = T::parse_within(raw, undecoded);
-        *self = undecoded.checked(name, raw, read);
+        *self = undecoded.inside(name, |undecoded| {
+            let read = T::parse_within(raw, undecoded);
+            undecoded.checked(name, raw, read)
+        });
     }
 }
 
 impl<T: Field> Slot for Vec<T> {
     fn fill(&mut self, name: &'static str, raw: &str, undecoded: &mut Undecoded) {
-        let read = list(name, raw, undecoded).ok();
-        *self = undecoded.checked(name, raw, read).unwrap_or_default();
+        *self = undecoded.inside(name, |undecoded| {
+            let read = list(name, raw, undecoded).ok();
+            undecoded.checked(name, raw, read).unwrap_or_default()
+        });
     }
 }
 
@@ -104,7 +153,9 @@ pub(crate) trait Decode: Sized {
 pub(crate) fn object<T: Fields + Default>(raw: &str, undecoded: &mut Undecoded) -> Result<T, DecodeError> {
     let mut value = T::default();
     entries(raw, "an object", |key, raw| {
-        value.set(key, raw, undecoded);
+        if !value.set(key, raw, undecoded) {
+            undecoded.foreign(key, raw);
+        }
     })?;
     Ok(value)
 }
@@ -277,7 +328,7 @@ mod tests {
         }
         let noted = |raw: &str| {
             let mut undecoded = Undecoded::default();
-            Around::parse_data(raw, &mut undecoded).map(|_| undecoded.0)
+            Around::parse_data(raw, &mut undecoded).map(|_| undecoded.fields)
         };
         for (raw, expected) in [
             (

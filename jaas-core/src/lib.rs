@@ -13,6 +13,7 @@ mod deadline;
 mod delivery;
 mod direct;
 mod dispatcher;
+pub mod drift;
 mod envelope;
 #[macro_use] // The tables of fields, for the docs of the handler methods.
 pub mod event;

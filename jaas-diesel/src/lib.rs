@@ -6,6 +6,8 @@
 #[cfg(all(feature = "archive", any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 mod artifacts;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod drift;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod ending;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod error;

@@ -13,6 +13,8 @@ mod complete;
 #[path = "shared/counts.rs"]
 mod counts;
 mod dialect;
+#[path = "shared/drift.rs"]
+mod drift;
 mod listen;
 #[path = "shared/meetings.rs"]
 mod meetings;

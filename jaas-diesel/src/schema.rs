@@ -166,6 +166,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    jaas_drift (id) {
+        id -> BigInt,
+        kind -> Text,
+        event_type -> Text,
+        field -> Text,
+        detail -> Text,
+        seen -> BigInt,
+        first_seen -> BigInt,
+        last_seen -> BigInt,
+        example -> Nullable<BigInt>,
+        fixture -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     jaas_migrations (version) {
         version -> Text,
         applied_at -> BigInt,

@@ -16,6 +16,8 @@ mod connection;
 #[path = "shared/counts.rs"]
 mod counts;
 mod dialect;
+#[path = "shared/drift.rs"]
+mod drift;
 mod files;
 #[path = "shared/meetings.rs"]
 mod meetings;

@@ -6,6 +6,7 @@ pub mod archive;
 mod clock;
 pub mod conformance;
 pub mod doctor;
+pub mod drift;
 pub mod event;
 mod fake;
 mod faulty;

@@ -168,6 +168,12 @@ macro_rules! open_enum {
             fn parse(raw: &str) -> Option<Self> {
                 $crate::lenient::text(raw).map(|word| Self::from(&*word))
             }
+
+            fn parse_within(raw: &str, undecoded: &mut $crate::lenient::Undecoded) -> Option<Self> {
+                let word = <Self as $crate::lenient::Field>::parse(raw)?;
+                undecoded.word(word.as_str(), !matches!(word, Self::Other(_)));
+                Some(word)
+            }
         }
 
         impl $crate::lenient::Write for $Name {

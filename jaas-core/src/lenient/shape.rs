@@ -24,6 +24,24 @@ pub(super) fn shape(raw: &str) -> Shape {
     }
 }
 
+impl Shape {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Object => "object",
+            Self::List => "list",
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Bool => "bool",
+            Self::Null => "null",
+        }
+    }
+}
+
+/// The name of the JSON type of a raw value.
+pub(crate) fn type_name(raw: &str) -> &'static str {
+    shape(raw).name()
+}
+
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -38,7 +56,7 @@ impl fmt::Display for Shape {
 }
 
 /// Whether a raw value means that there is none.
-pub(super) fn is_nothing(raw: &str) -> bool {
+pub(crate) fn is_nothing(raw: &str) -> bool {
     match shape(raw) {
         Shape::Null => true,
         Shape::String | Shape::Object | Shape::List => is_empty(raw),

@@ -5,6 +5,7 @@ mod activity;
 mod artifact_rows;
 #[cfg(feature = "archive")]
 mod artifacts;
+mod drift;
 mod gap_rows;
 mod gaps;
 mod intake;

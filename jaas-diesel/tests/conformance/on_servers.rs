@@ -71,6 +71,7 @@ macro_rules! on_a_server {
             jaas_testkit::store_conformance!(Store);
             jaas_testkit::settings_log_conformance!(Store);
             jaas_testkit::gap_store_conformance!(Store);
+            jaas_testkit::drift_store_conformance!(Store);
             #[cfg(feature = "archive")]
             jaas_testkit::artifact_store_conformance!(Store);
         }

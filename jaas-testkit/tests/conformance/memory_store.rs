@@ -34,3 +34,4 @@ async fn a_full_store_is_not_ready() {
     assert_eq!(store.ping().await.expect_err("it is full").kind(), StoreErrorKind::Overloaded);
 }
 jaas_testkit::settings_log_conformance!(Memory);
+jaas_testkit::drift_store_conformance!(Memory);

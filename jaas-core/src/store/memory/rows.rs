@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::activity::Samples;
 use super::queues::{Phase, Queue, QueueKey, Queues};
+use crate::drift::DriftRecord;
 use crate::handler::Handled;
 use crate::settings::SettingsRecord;
 use crate::store::dead_lettered::{DeadLettered, crash_note};
@@ -32,6 +33,7 @@ pub(super) struct Rows {
     pub(super) settings: Vec<SettingsRecord>,
     pub(super) activity: Samples,
     pub(super) watch: super::gap_rows::WatchedSessions,
+    pub(super) drift: Vec<DriftRecord>,
     #[cfg(feature = "archive")]
     pub(super) artifacts: super::artifact_rows::Artifacts,
 }
