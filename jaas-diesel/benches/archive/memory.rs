@@ -1,4 +1,4 @@
-//! Four files of 2 GiB at once: by how much the resident memory of the process grows, and how long the next event of
+//! Four files of 2 GiB at once (`JAAS_BENCH_MIB` for another length): by how much the resident memory of the process grows, and how long the next event of
 //! the same session waits.
 
 use std::io::Write as _;
@@ -26,8 +26,15 @@ use tokio::time::sleep;
 use crate::files::Files;
 
 const FILES: usize = 4;
-const BYTES: u64 = 2 << 30;
 const ADDRESS: &str = "JAAS_BENCH_LINK";
+
+/// The length of each file in MiB, if it is not 2 GiB.
+const MIB: &str = "JAAS_BENCH_MIB";
+
+/// The length of each file, in bytes.
+fn bytes() -> u64 {
+    std::env::var(MIB).map_or(2048, |mib| mib.parse().expect("a number of MiB")) << 20
+}
 
 /// The promises.
 const MAX_GROWTH: u64 = 64 << 20;
@@ -36,12 +43,12 @@ const MAX_WAIT: Duration = Duration::from_millis(100);
 pub(crate) async fn measure() {
     println!(
         "\n{FILES} files of {} MiB at once, over HTTP from this machine into a folder; events on SQLite",
-        BYTES >> 20
+        bytes() >> 20
     );
     let files = Files::start();
     let status = Command::new(std::env::current_exe().unwrap())
         .env(crate::ROLE, "memory")
-        .env(ADDRESS, files.link(BYTES, 0, ""))
+        .env(ADDRESS, files.link(bytes(), 0, ""))
         .stdout(Stdio::inherit())
         .status();
     assert!(status.unwrap().success(), "a promise is broken; see above");
@@ -75,9 +82,13 @@ pub(crate) async fn measured() {
     let worker = Worker::builder(store.clone(), handlers).build().unwrap().spawn();
     let archiver = archive.spawn(Silent);
     // Once through everything, so that what is allocated once does not count.
-    recorded(&store, 1, &link.replace(&BYTES.to_string(), "1000000"), "warm").await;
+    recorded(&store, 1, &link.replace(&bytes().to_string(), "1000000"), "warm").await;
     joined(&store, &mut heard, "warm").await;
     stored(&store, 1).await;
+    let mut alone = Vec::new();
+    for number in 0..50 {
+        alone.push(joined(&store, &mut heard, &format!("alone-{number}")).await);
+    }
 
     let (before, largest, ends) = (resident(), Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let watch = std::thread::spawn({
@@ -107,17 +118,21 @@ pub(crate) async fn measured() {
     worker.stop(Duration::from_secs(5)).await;
 
     waits.sort();
+    alone.sort();
     let growth = largest.load(Ordering::Relaxed).saturating_sub(before);
     let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
     let late = waits.iter().filter(|wait| **wait > MAX_WAIT).count();
     println!(
         "resident: {} MiB before, {} MiB more at most (promise: {}); {:.0} MiB/s for {took:.1?}\nnext event of the session, \
-         accepted to handled: median {median:.1?}, longest {longest:.1?} of {} (promise: {MAX_WAIT:?}, {late} over it)",
+         accepted to handled: median {median:.1?}, longest {longest:.1?} of {} (promise: {MAX_WAIT:?}, {late} over it); \
+         without files: median {:.1?}, longest {:.1?}",
         before >> 20,
         growth >> 20,
         MAX_GROWTH >> 20,
-        (FILES as u64 * (BYTES >> 20)) as f64 / took.as_secs_f64(),
+        (FILES as u64 * (bytes() >> 20)) as f64 / took.as_secs_f64(),
         waits.len(),
+        alone[alone.len() / 2],
+        alone[alone.len() - 1],
     );
     std::io::stdout().flush().unwrap();
     if growth > MAX_GROWTH || late > 0 {

@@ -133,6 +133,8 @@ pub(super) async fn renew(
         for lease in leases.iter().filter(is_held) {
             let id = dsl::jaas_artifacts
                 .filter(dsl::id.eq(lease.artifact.get()).and(dsl::fence.eq(lease.fence)))
+                // Settled since the rows were read, it must not run again.
+                .filter(dsl::phase.ne(phase::SETTLED))
                 .select(dsl::id);
             // One that is locked is being settled, or was just taken over, which the next renewal finds out.
             let id: Option<i64> = locked_unless_taken!(id).get_result(connection).await.optional()?;
