@@ -19,8 +19,8 @@ use crate::timestamp::Timestamp;
 pub trait EventAdmin: EventStore {
     /// Lists events in the order of their rows.
     ///
-    /// A store may end a page after it has looked at many rows that do not match: then the page has fewer events than its
-    /// limit, or none, and yet [`Page::next`]. Only without `next` there are no more.
+    /// A store may end a page after it has looked at many rows that do not match: then the page has fewer events than
+    /// its limit, or none, and yet [`Page::next`]. Only without `next` there are no more.
     ///
     /// # Behavior
     /// - `events_are_listed_in_pages`: following [`Page::next`] shows each event once, oldest first or
@@ -199,17 +199,17 @@ pub trait EventAdmin: EventStore {
     /// - `stats_count_every_state`.
     async fn stats(&self) -> Result<StoreStats, StoreError>;
 
-    /// Records how much was accepted and settled so far, for [`activity`](EventAdmin::activity), unless that was recorded
-    /// in this minute before, and deletes records that are older than [`Activity::KEPT`]. It costs the same however many
-    /// events the store holds. [`Monitor`](crate::Monitor) calls it once a minute.
+    /// Records how much was accepted and settled so far, for [`activity`](EventAdmin::activity), unless that was
+    /// recorded in this minute before, and deletes records that are older than [`Activity::KEPT`]. It costs the same
+    /// however many events the store holds. [`Monitor`](crate::Monitor) calls it once a minute.
     ///
     /// # Behavior
     /// - `activity_is_recorded_once_a_minute`, whichever process records it.
     /// - `activity_is_kept_for_two_days`.
     async fn record_activity(&self, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Returns what happened between the records that were made at `since` or later, and at `until` or before: usually one
-    /// row for each minute, the earliest first. If there are more than [`Activity::MAX_ROWS`], the newest of them.
+    /// Returns what happened between the records that were made at `since` or later, and at `until` or before: usually
+    /// one row for each minute, the earliest first. If there are more than [`Activity::MAX_ROWS`], the newest of them.
     ///
     /// # Behavior
     /// - `activity_counts_what_happened_between_records`, and replaying, discarding and purging do not make it less.

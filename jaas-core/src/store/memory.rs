@@ -468,11 +468,13 @@ impl EventAdmin for MemoryStore {
     }
 
     async fn record_activity(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.rows().record_activity(now);
+        let mut rows = self.rows();
+        let waiting = rows.events.values().filter(|row| !row.event.state.is_settled()).count();
+        rows.activity.record(waiting, now);
         Ok(())
     }
 
     async fn activity(&self, since: Timestamp, until: Timestamp) -> Result<Vec<Activity>, StoreError> {
-        Ok(self.rows().activity(since, until))
+        Ok(self.rows().activity.rows(since, until))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use jaas_core::store::{ClaimRequest, EventStore as _, Failure, MemoryStore};
+use jaas_core::store::{ClaimRequest, EventAdmin as _, EventStore as _, Failure, MemoryStore};
 use jaas_core::{Delivery, Monitor, Timestamp};
 use jaas_testkit::{Fault, FaultyStore, Op, event};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
@@ -106,6 +106,32 @@ async fn an_outage_is_logged_once_when_it_begins_and_once_when_it_ends() {
     let calls = store.calls(Op::Stats);
     sleep(EVERY * 5).await;
     assert_eq!(store.calls(Op::Stats), calls, "it has stopped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_activity_is_recorded_once_a_minute() {
+    let lines = Lines::default();
+    let _logging = lines.listen();
+    let store = FaultyStore::new(MemoryStore::new());
+    let started = tokio::time::Instant::now();
+    let clock = move || at(1_795_420_800).saturating_add(started.elapsed());
+    let monitor = Monitor::new(store.clone()).interval(EVERY).clock(clock).spawn().expect("spawned");
+    sleep(Duration::from_secs(130)).await;
+    assert_eq!(store.calls(Op::RecordActivity), 3, "in the minutes 0, 1 and 2");
+    let recorded = store.activity(at(1_795_420_800), at(1_795_420_800 + 130)).await.expect("listed");
+    assert_eq!(recorded.len(), 2);
+
+    store.outage([Op::RecordActivity], Fault::Before);
+    sleep(Duration::from_secs(90)).await;
+    let said = lines.of("jaas::store");
+    assert_eq!(said.len(), 1, "once for the outage: {said:?}");
+    assert!(said[0].starts_with("WARN the activity cannot be recorded"), "{said:?}");
+    assert!(store.calls(Op::RecordActivity) > 4, "it is tried at each check");
+    store.mend();
+    sleep(EVERY).await;
+    monitor.stop().await;
+    let recorded = store.activity(at(1_795_420_800), at(1_795_420_800 + 300)).await.expect("listed");
+    assert_eq!(recorded.len(), 3, "a longer row spans the outage");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::Rows;
 use crate::store::activity::{Activity, ActivitySample};
 use crate::store::record::EventState;
 use crate::timestamp::Timestamp;
@@ -17,34 +16,6 @@ pub(super) struct Samples {
     by_minute: BTreeMap<i64, ActivitySample>,
 }
 
-impl Rows {
-    /// Keeps a sample, if there is none of this minute, and forgets old ones.
-    pub(super) fn record_activity(&mut self, now: Timestamp) {
-        let waiting = self.events.values().filter(|row| !row.event.state.is_settled()).count();
-        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
-        let Samples { accepted, settled, failed, dead, by_minute } = &mut self.activity;
-        let sample = ActivitySample {
-            at: now.as_millis(),
-            accepted: *accepted,
-            settled: *settled,
-            failed: *failed,
-            dead: *dead,
-            waiting,
-        };
-        by_minute.entry(ActivitySample::minute(now)).or_insert(sample);
-        let oldest = ActivitySample::minute(now.saturating_sub(Activity::KEPT));
-        by_minute.retain(|minute, _| *minute >= oldest);
-    }
-
-    pub(super) fn activity(&self, since: Timestamp, until: Timestamp) -> Vec<Activity> {
-        let taken = |sample: &&ActivitySample| (since.as_millis()..=until.as_millis()).contains(&sample.at);
-        let newest = self.activity.by_minute.values().rev().filter(taken).take(Activity::MAX_ROWS + 1);
-        let mut samples: Vec<ActivitySample> = newest.copied().collect();
-        samples.reverse();
-        ActivitySample::between(&samples)
-    }
-}
-
 impl Samples {
     /// Counts an event that was settled in this state.
     pub(super) fn count(&mut self, state: EventState) {
@@ -53,5 +24,29 @@ impl Samples {
             EventState::Dead => self.dead += 1,
             _ => {}
         }
+    }
+
+    /// Keeps a sample while `waiting` events wait or run, if there is none of this minute, and forgets old ones.
+    pub(super) fn record(&mut self, waiting: usize, now: Timestamp) {
+        let Self { accepted, settled, failed, dead, by_minute } = self;
+        let sample = ActivitySample {
+            at: now.as_millis(),
+            accepted: *accepted,
+            settled: *settled,
+            failed: *failed,
+            dead: *dead,
+            waiting: i64::try_from(waiting).unwrap_or(i64::MAX),
+        };
+        by_minute.entry(ActivitySample::minute(now)).or_insert(sample);
+        let oldest = ActivitySample::minute(now.saturating_sub(Activity::KEPT));
+        by_minute.retain(|minute, _| *minute >= oldest);
+    }
+
+    pub(super) fn rows(&self, since: Timestamp, until: Timestamp) -> Vec<Activity> {
+        let taken = |sample: &&ActivitySample| (since.as_millis()..=until.as_millis()).contains(&sample.at);
+        let newest = self.by_minute.values().rev().filter(taken).take(Activity::MAX_ROWS + 1);
+        let mut samples: Vec<ActivitySample> = newest.copied().collect();
+        samples.reverse();
+        ActivitySample::between(&samples)
     }
 }

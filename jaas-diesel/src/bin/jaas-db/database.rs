@@ -41,7 +41,7 @@ impl Database {
     pub(crate) fn address(&self) -> Result<Address, Failure> {
         let Some(url) = self.url.as_deref().filter(|url| !url.is_empty()) else {
             return Err(Failure::usage(
-                "no database; pass --database, or set DATABASE_URL to its address, such as postgres://user:password@host/name",
+                "no database; pass --database, or set DATABASE_URL to its address, such as postgres://user@host/name",
             ));
         };
         let (scheme, rest) = url.split_once(':').unwrap_or(("", url));

@@ -14,8 +14,8 @@ use self::database::Database;
 use self::failure::Failure;
 use self::output::Output;
 
-/// Looks into the database of an application that receives 8x8 JaaS webhooks, and repairs it. `jaas` runs this command for
-/// its subcommands that need a database.
+/// Looks into the database of an application that receives 8x8 JaaS webhooks, and repairs it. `jaas` runs this command
+/// for its subcommands that need a database.
 #[derive(Debug, Parser)]
 #[command(name = "jaas", bin_name = "jaas", version, propagate_version = true, after_help = EXIT_CODES)]
 struct Cli {

@@ -14,7 +14,8 @@ use crate::output::Output;
 /// Runs settled events again
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --state, only dead letters. A replayed dead letter runs the handlers that have not succeeded; a done event runs all.
+Without --state, only dead letters. A replayed dead letter runs the handlers that have not succeeded; a done event runs
+all.
 
 Examples:
   jaas inbox replay 4711 4712 --reason 'fixed in 1.4.2'
