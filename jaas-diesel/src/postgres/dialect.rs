@@ -26,6 +26,19 @@ pub(super) fn of_state(state: &'static str) -> String {
     format!("WHERE state BETWEEN '{state}' AND '{state}'")
 }
 
+/// Whether an event has this state, for the index of states.
+pub(super) fn in_state(state: &str) -> String {
+    format!("jaas_events.state = '{state}'")
+}
+
+/// Whether a column with an index has this value.
+macro_rules! in_index {
+    ($column:expr, $value:expr) => {
+        $column.eq($value)
+    };
+}
+pub(super) use in_index;
+
 /// Runs the body in a transaction.
 macro_rules! atomically {
     ($connection:ident, $body:block) => {{

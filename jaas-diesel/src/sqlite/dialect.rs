@@ -61,6 +61,19 @@ pub(super) fn of_state(state: &'static str) -> String {
     format!("INDEXED BY jaas_events_by_state WHERE state = '{state}'")
 }
 
+/// Whether an event has this state, for the index of states.
+pub(super) fn in_state(state: &str) -> String {
+    format!("jaas_events.state = '{state}'")
+}
+
+/// Whether a column with an index has this value.
+macro_rules! in_index {
+    ($column:expr, $value:expr) => {
+        $column.eq($value)
+    };
+}
+pub(super) use in_index;
+
 /// Runs the body in a transaction, which the writing thread has already begun.
 macro_rules! atomically {
     ($connection:ident, $body:block) => {

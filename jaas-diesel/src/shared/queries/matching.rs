@@ -3,14 +3,15 @@
 //! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`, and
 //! `dialect` the backend's module of this name.
 //!
-//! One field of the query chooses an index whose rows are in the order of the page. The other fields are compared row by
-//! row, and rows that match can be rare. So a page ends after a number of candidates, even if it is not full.
+//! One field of the query chooses an index whose rows are in the order of the page. The other fields are compared row by row,
+//! and rows that match can be rare. So a page ends after a number of candidates, even if it is not full.
 
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult};
 use jaas_core::store::{EventQuery, EventState};
 
 use super::super::dialect::{Connection, RunQueryDsl as _};
 use super::claim::queues;
+use super::{DEAD, WAITING};
 use crate::rows::text;
 use crate::schema::{jaas_events, jaas_queues};
 
@@ -23,6 +24,7 @@ macro_rules! candidates {
         use diesel::sql_types::{BigInt, Bool};
         use $crate::rows::{indexed, text};
         use $crate::schema::jaas_events::dsl;
+        use super::super::dialect;
         use super::matching::By;
         let (query, plan): (&EventQuery, &super::matching::Plan) = ($query, &$plan);
         let newest_first = query.page.newest_first;
@@ -41,13 +43,17 @@ macro_rules! candidates {
             }
             By::Session => {
                 let session = query.session_id.as_ref().map(|session| text(session.as_str()));
-                rows.filter(dsl::session_id.eq(session))
+                rows.filter(dialect::in_index!(dsl::session_id, session.unwrap_or_default()))
             }
             By::Room => {
                 let fqn = query.fqn.as_ref().map(|fqn| indexed(text(fqn.as_str())));
-                rows.filter(dsl::fqn.eq(fqn.unwrap_or_default()))
+                rows.filter(dialect::in_index!(dsl::fqn, fqn.unwrap_or_default()))
             }
-            By::State => rows.filter(diesel::dsl::sql::<Bool>(super::matching::state(query))),
+            // A constant of the text, because a partial index cannot serve a parameter.
+            By::State => rows.filter(diesel::dsl::sql::<Bool>(&match super::matching::state(query) {
+                Some(state) => dialect::in_state(state),
+                None => "1 = 0".to_owned(),
+            })),
             By::Row => rows,
         };
         // By the column of the index first. Otherwise the planner would read the table in the order of its ids until enough
@@ -73,9 +79,9 @@ pub(super) use candidates;
 macro_rules! matching {
     ($query:expr, $plan:expr, $select:expr) => {{
         use super::matching::By;
-        use diesel::dsl::{exists, not};
+        use diesel::dsl::{exists, not, sql};
         use diesel::prelude::NullableExpressionMethods as _;
-        use diesel::sql_types::Bool;
+        use diesel::sql_types::{Bool, Text};
         use jaas_core::store::EventState;
         use $crate::rows::{indexed, text};
         use $crate::schema::{jaas_events::dsl, jaas_queues};
@@ -88,8 +94,13 @@ macro_rules! matching {
                 rows.filter(dsl::id.le(bound))
             };
         }
+        // From here on, columns are compared as the results of a function: an index of theirs would be read instead of the one
+        // that was chosen.
         if plan.by != By::State && (query.state.is_some() || query.dead_letter.is_some()) {
-            rows = rows.filter(diesel::dsl::sql::<Bool>(super::matching::state(query)));
+            rows = rows.filter(sql::<Bool>(&match super::matching::state(query) {
+                Some(state) => format!("concat(jaas_events.state, '') = '{state}'"),
+                None => "1 = 0".to_owned(),
+            }));
         }
         if query.state == Some(EventState::Waiting) && query.dead_letter.is_none() {
             let runs = jaas_queues::table.filter(jaas_queues::event_id.eq(dsl::id.nullable()));
@@ -106,16 +117,16 @@ macro_rules! matching {
             rows = rows.filter(dsl::event_type.eq(text(event_type)));
         }
         if let Some(session) = query.session_id.as_ref().filter(|_| plan.by != By::Session) {
-            rows = rows.filter(dsl::session_id.eq(text(session.as_str())));
+            rows = rows.filter(sql::<Text>("concat(jaas_events.session_id, '')").eq(text(session.as_str())));
         }
         if let Some(fqn) = query.fqn.as_ref().filter(|_| plan.by != By::Room) {
-            rows = rows.filter(dsl::fqn.eq(indexed(text(fqn.as_str()))));
+            rows = rows.filter(sql::<Text>("concat(jaas_events.fqn, '')").eq(indexed(text(fqn.as_str()))));
         }
         if let Some(key) = query.idempotency_key.as_ref().filter(|_| plan.by != By::Key) {
-            rows = rows.filter(dsl::idempotency_key.eq(text(key.as_str())));
+            rows = rows.filter(sql::<Text>("concat(jaas_events.idempotency_key, '')").eq(text(key.as_str())));
         }
         if let Some(endpoint) = query.endpoint.as_ref().filter(|_| plan.by != By::Key) {
-            rows = rows.filter(dsl::endpoint.eq(text(endpoint)));
+            rows = rows.filter(sql::<Text>("concat(jaas_events.endpoint, '')").eq(text(endpoint)));
         }
         if let Some(from) = query.from {
             rows = rows.filter(dsl::occurred_at.ge(from.as_millis()));
@@ -204,18 +215,13 @@ pub(super) async fn plan(connection: &mut Connection, query: &EventQuery) -> Que
     Ok(plan)
 }
 
-/// Whether an event is in the state of the query, as the table has it: a running event is waiting there. It is a constant of
-/// the text, because a partial index cannot serve a parameter.
-pub(super) fn state(query: &EventQuery) -> &'static str {
+/// The state that the events have in the table, where a running event is waiting; `None` when no event can match.
+pub(super) fn state(query: &EventQuery) -> Option<&'static str> {
     match (&query.dead_letter, query.state) {
-        (Some(_), None | Some(EventState::Dead)) => "jaas_events.state = 'dead'",
-        (Some(_), Some(_)) => "1 = 0",
-        (None, None) => "1 = 1",
-        (None, Some(EventState::Running | EventState::Waiting)) => "jaas_events.state = 'waiting'",
-        (None, Some(EventState::Done)) => "jaas_events.state = 'done'",
-        (None, Some(EventState::Ignored)) => "jaas_events.state = 'ignored'",
-        (None, Some(EventState::Dead)) => "jaas_events.state = 'dead'",
-        (None, Some(_)) => "jaas_events.state = 'discarded'",
+        (Some(_), None) => Some(DEAD),
+        (Some(_), Some(state)) => Some(DEAD).filter(|_| state == EventState::Dead),
+        (None, Some(EventState::Running)) => Some(WAITING),
+        (None, state) => state.map(EventState::as_str),
     }
 }
 
