@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use diesel::dsl::{count_star, min};
+use diesel::dsl::count_star;
 use diesel::prelude::{
     BoolExpressionMethods as _, ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, QueryResult,
     SelectableHelper as _,
@@ -191,9 +191,10 @@ async fn finish(
 async fn next(connection: &mut Connection, now: Now) -> QueryResult<Option<Duration>> {
     use jaas_watched::dsl;
     let now = time(connection, now).await?;
-    let due = dsl::jaas_watched.filter(dsl::due_at.is_not_null()).select(min(dsl::due_at));
-    let due: Option<i64> = due.get_result(connection).await?;
-    Ok(due.map(|at| since(at, now)))
+    // MariaDB reads every row for the `MIN` of those that are not NULL.
+    let due = dsl::jaas_watched.filter(dsl::due_at.is_not_null()).order(dsl::due_at).limit(1);
+    let due: Option<Option<i64>> = due.select(dsl::due_at).get_result(connection).await.optional()?;
+    Ok(due.flatten().map(|at| since(at, now)))
 }
 
 async fn list(connection: &mut Connection, query: &GapQuery) -> QueryResult<Vec<GapRow>> {

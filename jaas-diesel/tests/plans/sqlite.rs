@@ -67,7 +67,7 @@ const IN_ORDER: [&str; 12] = [
     "jaas_events USING INDEX jaas_events_waiting (ordering_key=? AND passable=?)",
     "jaas_events USING INDEX jaas_events_by_state (state=?)",
     "jaas_watched USING INDEX jaas_watched_due (due_at<?)",
-    "jaas_watched USING COVERING INDEX jaas_watched_due",
+    "jaas_watched USING COVERING INDEX jaas_watched_due (due_at>?)",
     "jaas_gaps USING INTEGER PRIMARY KEY (rowid<?)",
     "jaas_gaps USING INDEX jaas_gaps_by_state (state=? AND id<?)",
     "jaas_gaps USING INDEX jaas_gaps_by_rule (state=? AND rule=? AND id<?)",

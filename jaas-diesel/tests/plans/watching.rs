@@ -66,7 +66,6 @@ pub(crate) async fn watching<S: GapStore + Clone>(store: &S, meter: &mut impl Me
 
     let page = PageRequest { limit: 10, ..PageRequest::newest() };
     for (what, query) in [
-        ("gaps", GapQuery::default()),
         ("open gaps", GapQuery { state: Some(GapState::Open), ..GapQuery::default() }),
         (
             "open gaps of a rule",

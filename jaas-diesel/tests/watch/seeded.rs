@@ -1,6 +1,7 @@
 //! Whole days of meetings of which some events never come.
 
 use jaas_core::event::EventKind;
+use jaas_core::store::{AttemptOutcome, AttemptQuery, EventAdmin as _};
 use jaas_testkit::watch::Drill;
 
 use crate::world::{Mysql, Postgres, Sqlite, World};
@@ -16,7 +17,10 @@ async fn lost_events_are_noticed<W: World>() {
     // Of few meetings, more is lost, so that there is something to notice.
     let share = if meetings_to_play() < 5000 { 0.15 } else { 0.01 };
     let drill = Drill::new(20_261_129).meetings(meetings_to_play()).share(share);
-    let score = drill.run(store).await.expect("played");
+    let score = drill.run(store.clone()).await.expect("played");
+    let failed = AttemptQuery { outcome: Some(AttemptOutcome::Failed), ..AttemptQuery::default() };
+    let failed = store.attempts(&failed).await.expect("listed").items;
+    assert!(failed.is_empty(), "{failed:?}");
     println!(
         "{}: {} meetings, {} clean: recall {:?}, {} false alarms, vanished {:?}, {} reported, {} twice, {} came later, \
          {} not closed",

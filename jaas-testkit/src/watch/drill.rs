@@ -190,6 +190,15 @@ impl Drill {
             score.came_later += usize::from(new);
         }
         all_handled(&handled, accepted).await;
+        // What failed is handled again after a while.
+        loop {
+            let due = store.next_due(jaas_core::Clock::now(&clock)).await?;
+            if due.after.is_none() && !due.held_back {
+                break;
+            }
+            clock.advance(Duration::from_secs(1));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         // What was handled last may be about to be committed.
         worker.stop(Duration::from_secs(30)).await;
         watch.audit(reports.clone()).await?;
