@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 use crate::background::Background;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, ConfigErrorKind};
+use crate::store::tools::ActivitySample;
 use crate::store::{EventAdmin, EventState, StoreStats};
 use crate::telemetry::{self, target};
 use crate::timestamp::Timestamp;
@@ -17,6 +18,8 @@ use crate::timestamp::Timestamp;
 /// `jaas_queue_events` and `jaas_queue_oldest_seconds`; see [`METRICS`](telemetry::METRICS). One process that does so
 /// is enough for a store; several set the same values. The gauges do not distinguish stores, so one process should
 /// watch one store.
+///
+/// Once a minute it also has the store record the [activity](EventAdmin::activity), for charts of the last day.
 ///
 /// While the store does not respond, and once the monitor has ended, the gauges are NaN, because their last values may
 /// no longer be true. The log reports when an outage begins and when it ends.
@@ -51,7 +54,7 @@ impl<S: EventAdmin> Monitor<S> {
         }
     }
 
-    /// The wait between two checks. A check counts every event in the store, so set a longer interval for a large one.
+    /// The wait between two checks. With more than a minute, the rows of the [activity](EventAdmin::activity) span as much.
     /// Defaults to 15 s.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
@@ -90,6 +93,7 @@ impl<S: EventAdmin> Monitor<S> {
     async fn run(self) {
         let gauges = Gauges;
         let mut failing = false;
+        let mut activity = ActivityRecord::default();
         loop {
             let looked = match timeout(self.timeout, self.store.stats()).await {
                 Ok(Ok(stats)) => Ok(stats),
@@ -110,7 +114,39 @@ impl<S: EventAdmin> Monitor<S> {
                 }
                 Err(_) => {}
             }
+            if !failing {
+                activity.keep(&self).await;
+            }
             sleep(self.interval).await;
+        }
+    }
+}
+
+/// Records the activity once a minute.
+#[derive(Default)]
+struct ActivityRecord {
+    minute: Option<i64>,
+    failing: bool,
+}
+
+impl ActivityRecord {
+    async fn keep<S: EventAdmin>(&mut self, monitor: &Monitor<S>) {
+        let now = monitor.clock.now();
+        let minute = ActivitySample::minute(now);
+        if self.minute == Some(minute) {
+            return;
+        }
+        let recorded = match timeout(monitor.timeout, monitor.store.record_activity(now)).await {
+            Ok(recorded) => recorded.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no response within {:?}", monitor.timeout)),
+        };
+        let was_failing = std::mem::replace(&mut self.failing, recorded.is_err());
+        match recorded {
+            Ok(()) => self.minute = Some(minute),
+            Err(error) if !was_failing => {
+                tracing::warn!(target: target::STORE, error, "the activity cannot be recorded; its charts have a gap until it can");
+            }
+            Err(_) => {}
         }
     }
 }

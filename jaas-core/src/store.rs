@@ -1,14 +1,17 @@
 //! Where accepted events are kept until they are handled, and afterwards.
 
+mod activity;
 mod admin;
 mod dead_lettered;
 mod error;
 mod hand_over;
 mod history;
+mod life;
 mod memory;
 mod methods;
 mod order;
 mod page;
+mod queue;
 mod record;
 mod retention;
 mod storable;
@@ -20,15 +23,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+pub use self::activity::Activity;
 pub use self::admin::EventAdmin;
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::hand_over::{HandOver, HandedOver, Slot};
 pub use self::history::{
     Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, DeadLetterGroup, DeadLetterKey,
 };
+pub use self::life::{EventLife, EventStatus};
 pub use self::memory::MemoryStore;
 pub use self::order::SessionOrder;
 pub use self::page::{Page, PageRequest, RowId};
+pub use self::queue::{QueueState, RunningEvent};
 pub use self::record::{
     Conflict, EventQuery, EventState, QuarantineReplay, Quarantined, StateStats, StoreStats, StoredEvent,
 };

@@ -1,5 +1,6 @@
 //! Rows of the tables, and how they are decoded into values of `jaas_core`.
 
+mod activity;
 mod attempt;
 mod audit;
 mod column;
@@ -13,6 +14,7 @@ mod queue;
 mod slot;
 mod success;
 
+pub(crate) use self::activity::ActivityRow;
 pub(crate) use self::attempt::AttemptRow;
 pub(crate) use self::audit::{AuditRow, NewAudit};
 pub(crate) use self::column::{indexed, since, text, unknown};

@@ -52,6 +52,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    jaas_activity (minute) {
+        minute -> BigInt,
+        taken_at -> BigInt,
+        accepted -> BigInt,
+        settled -> BigInt,
+        failed -> BigInt,
+        dead -> BigInt,
+        waiting -> BigInt,
+    }
+}
+
+diesel::table! {
     jaas_conflicts (id) {
         id -> BigInt,
         endpoint -> Text,

@@ -33,12 +33,14 @@
 //! setting to use the passed time.
 
 mod accept;
+mod activity;
 mod claim;
 mod concurrency;
 mod dead_letter;
 mod dispatcher;
 mod lease;
 mod migration;
+mod of_event;
 mod order;
 mod quarantine;
 mod query;
@@ -193,6 +195,7 @@ macro_rules! conformance_families {
         $crate::conformance_family! { $kind query with Conformance {
             events_are_listed_in_pages
             events_are_filtered_by_every_field_of_the_query
+            events_of_a_key_are_listed_from_every_endpoint
             conflicts_are_listed_in_pages
             quarantined_are_listed_in_pages
             attempts_are_listed_in_pages
@@ -200,6 +203,15 @@ macro_rules! conformance_families {
             event_is_found_by_its_row
             reveal_is_audited
             stats_count_every_state
+        } durable {}}
+        $crate::conformance_family! { $kind of_event with Conformance {
+            queue_of_an_event_shows_what_runs_and_what_is_next
+            conflicts_of_an_event_are_listed_in_pages
+            audit_of_an_event_is_listed_in_pages
+        } durable {}}
+        $crate::conformance_family! { $kind activity with Conformance {
+            activity_counts_what_happened_between_records
+            activity_is_kept_for_two_days
         } durable {}}
         $crate::conformance_family! { $kind retention with Conformance {
             purge_deletes_by_age_and_state
@@ -215,6 +227,7 @@ macro_rules! conformance_families {
         }}
         $crate::conformance_family! { $kind concurrency with ConformanceOfTwo {
             accept_is_safe_for_concurrent_calls
+            activity_is_recorded_once_a_minute
             claim_is_safe_for_concurrent_calls
             hand_over_gives_each_event_to_one_side
         } durable {}}
@@ -242,11 +255,13 @@ macro_rules! conformance_family {
 #[doc(hidden)]
 pub mod behavior {
     pub use super::accept::*;
+    pub use super::activity::*;
     pub use super::claim::*;
     pub use super::concurrency::*;
     pub use super::dead_letter::*;
     pub use super::lease::*;
     pub use super::migration::*;
+    pub use super::of_event::*;
     pub use super::order::*;
     pub use super::quarantine::*;
     pub use super::query::*;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jaas_core::store::tools::ActivitySample;
 use jaas_core::store::*;
 use jaas_core::telemetry::TraceContext;
 use jaas_core::{Body, Delivery, HandlerResult, IdempotencyKey, SessionId, Timestamp};
@@ -47,14 +48,37 @@ fn expired(mut rows: Vec<(Timestamp, RowId, bool)>, keep: Keep, now: Timestamp) 
 fn seen<T>(
     tables: &ReadTransaction,
     table: Rows,
+    matches: impl Fn(&Seen) -> bool,
     page: PageRequest,
     row: impl Fn(RowId, Seen, Body) -> T,
 ) -> Outcome<Page<T>> {
-    let rows = all(&tables.open_table(table)?, |id, json| Ok((id, serde_json::from_slice(json)?)))?;
+    let mut rows = all(&tables.open_table(table)?, |id, json| Ok((id, serde_json::from_slice(json)?)))?;
+    rows.retain(|(_, row)| matches(row));
     let Page { items, next } = cut(rows, page, |(id, _)| *id);
     let bodies = tables.open_table(BODIES)?;
     let items = items.into_iter().map(|(id, seen)| Ok(row(id, seen, body(&bodies, id)?)));
     Ok(Page { items: items.collect::<Outcome<_>>()?, next })
+}
+
+fn conflict(id: RowId, (endpoint, key, first_at, last_at, seen): Seen, body: Body) -> Conflict {
+    let mut conflict = Conflict::new(id, endpoint, key.into(), first_at, body);
+    (conflict.last_received_at, conflict.seen) = (last_at, seen);
+    conflict
+}
+
+/// Returns a page of the audit.
+fn audit(
+    tables: &ReadTransaction,
+    page: PageRequest,
+    matches: impl Fn(&AuditEntry) -> bool,
+) -> Outcome<Page<AuditEntry>> {
+    let mut rows = all(&tables.open_table(AUDIT)?, |id, json| {
+        let (event, endpoint, key, action, by, reason, at): AuditRow = serde_json::from_slice(json)?;
+        let (action, note) = (named(AuditAction::from_name(&action), &action)?, AuditNote { by, reason });
+        Ok(AuditEntry::new(id, event, (endpoint, key), action, note, at))
+    })?;
+    rows.retain(matches);
+    Ok(cut(rows, page, |row| row.id))
 }
 
 /// What an operator does, why and when.
@@ -195,6 +219,25 @@ impl Change {
         Ok(erased)
     }
 
+    fn record_activity(&self, now: Timestamp) -> Outcome<()> {
+        let mut samples = self.tables.open_table(SAMPLES)?;
+        let oldest = ActivitySample::minute(now.saturating_sub(Activity::KEPT));
+        samples.retain(|minute, _| minute >= oldest)?;
+        let minute = ActivitySample::minute(now);
+        if samples.get(minute)?.is_some() {
+            return Ok(());
+        }
+        let ever = self.tables.open_table(EVER)?;
+        let of = |what| Outcome::Ok(ever.get(what)?.map_or(0, |amount| amount.value()));
+        let mut waiting = 0;
+        for state in [EventState::Waiting, EventState::Running] {
+            waiting += self.tables.open_table(Numbers::new(&of_state(state)))?.len()?;
+        }
+        let sample = (now, of("accepted")?, of("settled")?, of("failed")?, of("dead")?, waiting);
+        samples.insert(minute, &*serde_json::to_vec(&sample)?)?;
+        Ok(())
+    }
+
     fn rows(&self) -> Outcome<Vec<Row>> {
         all(&self.tables.open_table(EVENTS)?, Row::from_json)
     }
@@ -234,24 +277,40 @@ impl EventAdmin for RedbStore {
         .await
     }
 
+    async fn queue_of(&self, event: RowId) -> Result<Option<QueueState>> {
+        self.write(move |change| change.queue_of(event)).await
+    }
+
     async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>> {
+        self.read(move |tables| seen(tables, CONFLICTS, |_| true, page, conflict)).await
+    }
+
+    async fn conflicts_of(&self, event: RowId, page: PageRequest) -> Result<Page<Conflict>> {
         self.read(move |tables| {
-            seen(tables, CONFLICTS, page, |id, (endpoint, key, first_at, last_at, seen), body| {
-                let mut conflict = Conflict::new(id, endpoint, key.into(), first_at, body);
-                (conflict.last_received_at, conflict.seen) = (last_at, seen);
-                conflict
-            })
+            let events = tables.open_table(EVENTS)?;
+            let Some(json) = events.get(event.get())? else {
+                return Ok(Page { items: Vec::new(), next: None });
+            };
+            let event = Row::from_json(event, json.value())?.event;
+            let same_key = |of: &Seen| *of.0 == *event.endpoint && event.idempotency_key == *of.1;
+            seen(tables, CONFLICTS, same_key, page, conflict)
         })
         .await
     }
 
     async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>> {
         self.read(move |tables| {
-            seen(tables, QUARANTINE, page, |id, (endpoint, reason, first_at, last_at, seen), body| {
-                let mut quarantined = Quarantined::new(id, endpoint, reason, first_at, body);
-                (quarantined.last_received_at, quarantined.seen) = (last_at, seen);
-                quarantined
-            })
+            seen(
+                tables,
+                QUARANTINE,
+                |_| true,
+                page,
+                |id, (endpoint, reason, first_at, last_at, seen), body| {
+                    let mut quarantined = Quarantined::new(id, endpoint, reason, first_at, body);
+                    (quarantined.last_received_at, quarantined.seen) = (last_at, seen);
+                    quarantined
+                },
+            )
         })
         .await
     }
@@ -354,16 +413,11 @@ impl EventAdmin for RedbStore {
     }
 
     async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>> {
-        self.read(move |tables| {
-            let rows = all(&tables.open_table(AUDIT)?, |id, json| {
-                let (event, endpoint, key, action, by, reason, at): AuditRow = serde_json::from_slice(json)?;
-                let (action, note) =
-                    (named(AuditAction::from_name(&action), &action)?, AuditNote { by, reason });
-                Ok(AuditEntry::new(id, event, (endpoint, key), action, note, at))
-            })?;
-            Ok(cut(rows, page, |row| row.id))
-        })
-        .await
+        self.read(move |tables| audit(tables, page, |_| true)).await
+    }
+
+    async fn audit_of(&self, event: RowId, page: PageRequest) -> Result<Page<AuditEntry>> {
+        self.read(move |tables| audit(tables, page, |entry| entry.event == event)).await
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged> {
@@ -387,6 +441,23 @@ impl EventAdmin for RedbStore {
                 stats.set(state, StateStats::new(events.len()?, oldest));
             }
             Ok(stats)
+        })
+        .await
+    }
+
+    async fn record_activity(&self, now: Timestamp) -> Result<()> {
+        self.write(move |change| change.record_activity(now)).await
+    }
+
+    async fn activity(&self, since: Timestamp, until: Timestamp) -> Result<Vec<Activity>> {
+        self.read(move |tables| {
+            let mut samples = all(&tables.open_table(SAMPLES)?, |_, json| {
+                let (at, accepted, settled, failed, dead, waiting) = serde_json::from_slice(json)?;
+                Ok(ActivitySample { at, accepted, settled, failed, dead, waiting })
+            })?;
+            samples.retain(|sample| (since.as_millis()..=until.as_millis()).contains(&sample.at));
+            samples.drain(..samples.len().saturating_sub(Activity::MAX_ROWS + 1));
+            Ok(ActivitySample::between(&samples))
         })
         .await
     }

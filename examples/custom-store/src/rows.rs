@@ -32,6 +32,10 @@ pub const WAITING: Table<(&str, bool, i64, i64), ()> = Table::new("jaas waiting"
 pub const QUEUES: Table<&str, (u8, i64)> = Table::new("jaas queues");
 /// The same queues by phase and time, with the event that runs.
 pub const DUE: Table<(u8, i64, &str), i64> = Table::new("jaas due");
+/// How often something was ever done: accepted, settled, failed, dead.
+pub const EVER: Table<&str, i64> = Table::new("jaas ever");
+/// A sample of those numbers for each minute, as JSON.
+pub const SAMPLES: Rows = Table::new("jaas samples");
 const LAST_ROW: Table<(), i64> = Table::new("jaas last row");
 
 /// The events of a state, and when they were received. A table knows its number of rows, so counting costs the same
@@ -153,10 +157,11 @@ impl Change {
     /// Creates the tables, so that they can be read while they are empty.
     pub fn create(&self) -> Outcome<()> {
         self.tables.open_table(DUE)?;
+        self.tables.open_table(EVER)?;
         EventState::ALL
             .iter()
             .try_for_each(|state| self.tables.open_table(Numbers::new(&of_state(*state))).map(drop))?;
-        [EVENTS, CONFLICTS, QUARANTINE, AUDIT, BODIES]
+        [EVENTS, CONFLICTS, QUARANTINE, AUDIT, BODIES, SAMPLES]
             .iter()
             .try_for_each(|table| self.tables.open_table(*table).map(drop))?;
         Ok(())
@@ -167,6 +172,14 @@ impl Change {
         let next = last.get(())?.map_or(0, |last| last.value()) + 1;
         last.insert((), next)?;
         Ok(RowId::new(next))
+    }
+
+    /// Counts that something was done.
+    pub fn count(&self, what: &str) -> Outcome<()> {
+        let mut ever = self.tables.open_table(EVER)?;
+        let before = ever.get(what)?.map_or(0, |before| before.value());
+        ever.insert(what, before + 1)?;
+        Ok(())
     }
 
     pub fn put(&self, table: Rows, id: RowId, row: &impl Serialize) -> Outcome<()> {

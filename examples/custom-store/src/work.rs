@@ -45,6 +45,7 @@ impl Change {
         event.session_id = delivery.envelope.session_id;
         event.fqn = delivery.envelope.fqn;
         self.wait(&Row { event, attempts: Vec::new(), hash, fence: 0, passable: false }, received_at)?;
+        self.count("accepted")?;
         Ok(Accepted::New)
     }
 
@@ -113,6 +114,7 @@ impl Change {
         row.event.state = EventState::Waiting;
         if row.event.crashes >= request.max_crashes {
             row.settle(EventState::Dead, crash_note(row.event.crashes), request.now);
+            self.count("dead")?;
             let event = &row.event;
             let attempts = event.failures + event.crashes + event.interruptions;
             let key = event.idempotency_key.clone();
@@ -158,6 +160,7 @@ impl Change {
             }
             _ => (event.state, event.settled_at) = (EventState::Done, Some(now)),
         }
+        self.count("settled")?;
         self.go_on(&row, step.next, now)
     }
 
@@ -165,6 +168,10 @@ impl Change {
         let mut row = self.held("record the failure", lease)??;
         self.attempt(&mut row, AttemptOutcome::Failed, Some(&failure.error), now)?;
         row.event.failures += 1;
+        self.count("failed")?;
+        if failure.retry_in.is_none() {
+            self.count("dead")?;
+        }
         row.settle(EventState::Dead, failure.error.clone(), now);
         if let Some(wait) = failure.retry_in {
             (row.event.state, row.event.settled_at) = (EventState::Waiting, None);
@@ -253,6 +260,25 @@ impl Change {
             (event.failures, event.crashes, event.interruptions);
         (claim.completed, claim.trace) = (event.completed, event.trace);
         Ok(Some(claim))
+    }
+
+    /// Returns the queue in which an event waits or runs.
+    pub fn queue_of(&self, event: RowId) -> Outcome<Option<QueueState>> {
+        let Some(row) = self.find(event)?.filter(|row| !row.event.state.is_settled()) else {
+            return Ok(None);
+        };
+        let queue = row.queue();
+        let Some((phase, at)) = self.known_queue(&queue)? else { return Ok(None) };
+        let mut state = QueueState::new(Timestamp::from_millis(at));
+        (state.first, state.passed) = (self.head(&queue, false)?, self.head(&queue, true)?);
+        (state.suspect, state.passable) = (phase == SUSPECT, row.passable);
+        if phase >= RUNNING {
+            let running = self.tables.open_table(DUE)?.get((phase, at, &*queue))?.map(|event| event.value());
+            if let Some(running) = running.map(|event| self.row(RowId::new(event))).transpose()? {
+                state.running = Some(RunningEvent::new(running.event.id, running.event.worker, state.due_at));
+            }
+        }
+        Ok(Some(state))
     }
 
     /// Returns the first waiting event of a queue, either of the passable events or of the others.

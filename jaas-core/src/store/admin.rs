@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use super::{
-    Attempt, AttemptQuery, AuditEntry, AuditNote, Conflict, DeadLetterGroup, EventQuery, EventStore, Page,
-    PageRequest, Purged, QuarantineReplay, Quarantined, Retention, RowId, StoreError, StoreStats,
-    StoredEvent, TxWork,
+    Activity, Attempt, AttemptQuery, AuditEntry, AuditNote, Conflict, DeadLetterGroup, EventQuery,
+    EventStore, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId,
+    StoreError, StoreStats, StoredEvent, TxWork,
 };
 use crate::handler::HandlerResult;
 use crate::id::SessionId;
@@ -23,6 +23,7 @@ pub trait EventAdmin: EventStore {
     /// - `events_are_listed_in_pages`: following [`Page::next`] shows each event once, oldest first or
     ///   [newest first](PageRequest::newest_first).
     /// - `events_are_filtered_by_every_field_of_the_query`.
+    /// - `events_of_a_key_are_listed_from_every_endpoint`, when the query names no endpoint.
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError>;
 
     /// Finds the event of this row; `None` when it does not exist or was purged.
@@ -31,11 +32,23 @@ pub trait EventAdmin: EventStore {
     /// - `event_is_found_by_its_row`.
     async fn event(&self, event: RowId) -> Result<Option<StoredEvent>, StoreError>;
 
+    /// Returns the queue in which an event waits or runs; `None` when it is settled or does not exist.
+    ///
+    /// # Behavior
+    /// - `queue_of_an_event_shows_what_runs_and_what_is_next`.
+    async fn queue_of(&self, event: RowId) -> Result<Option<QueueState>, StoreError>;
+
     /// Lists deliveries whose key was already used with another body, in the order of their rows.
     ///
     /// # Behavior
     /// - `conflicts_are_listed_in_pages`: one row per key and body; repetitions only increment a count.
     async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError>;
+
+    /// Lists the conflicts with the key of an event, in the order of their rows; none for an event that does not exist.
+    ///
+    /// # Behavior
+    /// - `conflicts_of_an_event_are_listed_in_pages`: only those of its endpoint and key.
+    async fn conflicts_of(&self, event: RowId, page: PageRequest) -> Result<Page<Conflict>, StoreError>;
 
     /// Lists the quarantine, in the order of the rows.
     ///
@@ -144,6 +157,12 @@ pub trait EventAdmin: EventStore {
     /// - `audit_is_listed_in_pages`.
     async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError>;
 
+    /// Lists what operators did to an event, in the order of the entries, also after it was purged.
+    ///
+    /// # Behavior
+    /// - `audit_of_an_event_is_listed_in_pages`.
+    async fn audit_of(&self, event: RowId, page: PageRequest) -> Result<Page<AuditEntry>, StoreError>;
+
     /// Deletes what `retention` does not keep, at most `limit` rows of each kind. With an event it deletes the event's
     /// attempts and conflicts.
     ///
@@ -176,6 +195,22 @@ pub trait EventAdmin: EventStore {
     /// # Behavior
     /// - `stats_count_every_state`.
     async fn stats(&self) -> Result<StoreStats, StoreError>;
+
+    /// Records how much was accepted and settled so far, for [`activity`](EventAdmin::activity), unless that was recorded
+    /// in this minute before, and deletes records that are older than [`Activity::KEPT`]. It costs the same however many
+    /// events the store holds. [`Monitor`](crate::Monitor) calls it once a minute.
+    ///
+    /// # Behavior
+    /// - `activity_is_recorded_once_a_minute`, whichever process records it.
+    /// - `activity_is_kept_for_two_days`.
+    async fn record_activity(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Returns what happened between the records that were made at `since` or later, and at `until` or before: usually one
+    /// row for each minute, the earliest first. If there are more than [`Activity::MAX_ROWS`], the newest of them.
+    ///
+    /// # Behavior
+    /// - `activity_counts_what_happened_between_records`, and replaying, discarding and purging do not make it less.
+    async fn activity(&self, since: Timestamp, until: Timestamp) -> Result<Vec<Activity>, StoreError>;
 }
 
 const _: fn(&dyn EventAdmin<Tx = ()>) = |_| {};

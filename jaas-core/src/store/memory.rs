@@ -1,5 +1,6 @@
 //! The reference store.
 
+mod activity;
 #[cfg(feature = "archive")]
 mod artifact_rows;
 #[cfg(feature = "archive")]
@@ -21,10 +22,10 @@ use self::intake::check_room;
 use self::rows::{ConflictRow, Row, Rows, cut, purge_rows};
 use super::dead_lettered::DeadLettered;
 use super::{
-    Accepted, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Claim, ClaimRequest,
-    Completion, Conflict, DeadLetterGroup, DeadLetterKey, EventAdmin, EventQuery, EventState, EventStore,
-    Failure, HandOver, Lease, NextClaim, NextDue, Page, PageRequest, Purged, QuarantineReplay, Quarantined,
-    Retention, RowId, StateStats, Step, StoreError, StoreStats, StoredEvent, TxWork,
+    Accepted, Activity, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Claim,
+    ClaimRequest, Completion, Conflict, DeadLetterGroup, DeadLetterKey, EventAdmin, EventQuery, EventState,
+    EventStore, Failure, HandOver, Lease, NextClaim, NextDue, Page, PageRequest, Purged, QuarantineReplay,
+    Quarantined, QueueState, Retention, RowId, StateStats, Step, StoreError, StoreStats, StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
@@ -167,8 +168,12 @@ impl EventStore for MemoryStore {
                 row.passable = failure.passable;
                 rows.enqueue(lease.event, now);
             }
-            None => row.settle(EventState::Dead, failure.error.clone(), now),
+            None => {
+                row.settle(EventState::Dead, failure.error.clone(), now);
+                rows.activity.count(EventState::Dead);
+            }
         }
+        rows.activity.failed += 1;
         rows.record(attempt);
         Ok(rows.go_on(lease.event, failure.next, now))
     }
@@ -229,8 +234,23 @@ impl EventAdmin for MemoryStore {
         Ok(self.rows().events.get(&event).map(|row| row.event.clone()))
     }
 
+    async fn queue_of(&self, event: RowId) -> Result<Option<QueueState>, StoreError> {
+        Ok(self.rows().queue_of(event))
+    }
+
     async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
         let conflicts: Vec<_> = self.rows().conflicts.iter().map(|row| row.conflict.clone()).collect();
+        Ok(cut(&conflicts, page, |conflict| conflict.id))
+    }
+
+    async fn conflicts_of(&self, event: RowId, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
+        let rows = self.rows();
+        let of_event = rows.events.get(&event).map(|row| &row.event);
+        let conflicts = of_event.into_iter().flat_map(|event| {
+            let same_key = |row: &&ConflictRow| row.is_of(&event.endpoint, event.idempotency_key.as_str());
+            rows.conflicts.iter().filter(same_key).map(|row| row.conflict.clone())
+        });
+        let conflicts: Vec<_> = conflicts.collect();
         Ok(cut(&conflicts, page, |conflict| conflict.id))
     }
 
@@ -364,6 +384,12 @@ impl EventAdmin for MemoryStore {
         Ok(cut(&self.rows().audit, page, |entry| entry.id))
     }
 
+    async fn audit_of(&self, event: RowId, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
+        let rows = self.rows();
+        let entries: Vec<_> = rows.audit.iter().filter(|entry| entry.event == event).cloned().collect();
+        Ok(cut(&entries, page, |entry| entry.id))
+    }
+
     async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
         let mut rows = self.rows();
         let limit = limit as usize;
@@ -439,5 +465,14 @@ impl EventAdmin for MemoryStore {
             stats.set(state, StateStats::new(events().count() as u64, oldest));
         }
         Ok(stats)
+    }
+
+    async fn record_activity(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.rows().record_activity(now);
+        Ok(())
+    }
+
+    async fn activity(&self, since: Timestamp, until: Timestamp) -> Result<Vec<Activity>, StoreError> {
+        Ok(self.rows().activity(since, until))
     }
 }

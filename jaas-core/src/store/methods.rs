@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Completion, Conflict,
-    DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, NextClaim, NextDue, Page,
-    PageRequest, Purged, QuarantineReplay, Quarantined, Retention, RowId, Step, StoreError, StoreStats,
-    StoredEvent, TxWork,
+    Accepted, Activity, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Completion,
+    Conflict, DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, NextClaim,
+    NextDue, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId, Step,
+    StoreError, StoreStats, StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
@@ -54,7 +54,9 @@ macro_rules! __event_admin_methods {
             $($before)?
             Events events(query: &EventQuery) -> [Result<Page<StoredEvent>, StoreError>];
             Event event(event: RowId) -> [Result<Option<StoredEvent>, StoreError>];
+            QueueOf queue_of(event: RowId) -> [Result<Option<QueueState>, StoreError>];
             Conflicts conflicts(page: PageRequest) -> [Result<Page<Conflict>, StoreError>];
+            ConflictsOf conflicts_of(event: RowId, page: PageRequest) -> [Result<Page<Conflict>, StoreError>];
             Quarantined quarantined(page: PageRequest) -> [Result<Page<Quarantined>, StoreError>];
             Attempts attempts(of: &AttemptQuery) -> [Result<Page<Attempt>, StoreError>];
             DeadLetters dead_letters() -> [Result<Vec<DeadLetterGroup>, StoreError>];
@@ -69,10 +71,13 @@ macro_rules! __event_admin_methods {
             Rehearse rehearse(work: $work<$($tx)*) -> [Result<HandlerResult, StoreError>];
             Reveal reveal(event: RowId, audit: &AuditNote, now: Timestamp) -> [Result<(), StoreError>];
             Audit audit(page: PageRequest) -> [Result<Page<AuditEntry>, StoreError>];
+            AuditOf audit_of(event: RowId, page: PageRequest) -> [Result<Page<AuditEntry>, StoreError>];
             Purge purge(retention: &Retention, now: Timestamp, limit: u32) -> [Result<Purged, StoreError>];
             EraseSession erase_session(session: &SessionId, audit: &AuditNote, now: Timestamp)
                 -> [Result<u64, StoreError>];
             Stats stats() -> [Result<StoreStats, StoreError>];
+            RecordActivity record_activity(now: Timestamp) -> [Result<(), StoreError>];
+            Activity activity(since: Timestamp, until: Timestamp) -> [Result<Vec<Activity>, StoreError>];
         }
     };
 }

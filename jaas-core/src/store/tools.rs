@@ -1,6 +1,7 @@
 //! For those who write a store, and for handlers that write events into tables: what fits a column, and what the stores of
 //! this project share.
 
+pub use super::activity::ActivitySample;
 pub use super::dead_lettered::{DeadLettered, crash_note};
 #[doc(hidden)]
 pub use super::methods::{event_admin_methods, event_store_methods};

@@ -4,14 +4,15 @@
 //! of the backend, a `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `queries` is the backend's module.
 
 use async_trait::async_trait;
+use jaas_core::store::tools::ActivitySample;
 use jaas_core::store::{
-    Attempt, AttemptQuery, AuditEntry, AuditNote, Conflict, DeadLetterGroup, EventAdmin, EventQuery, Page,
-    PageRequest, Purged, QuarantineReplay, Quarantined, Retention, RowId, StoreError, StoreStats,
-    StoredEvent, TxWork,
+    Activity, Attempt, AttemptQuery, AuditEntry, AuditNote, Conflict, DeadLetterGroup, EventAdmin,
+    EventQuery, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId,
+    StoreError, StoreStats, StoredEvent, TxWork,
 };
 use jaas_core::{HandlerResult, SessionId, Timestamp};
 
-use super::queries::{lookup, purge, quarantine, repair, stats};
+use super::queries::{activity, lookup, of_event, purge, quarantine, repair, stats};
 use super::{Store, asked};
 use crate::ending::Ending;
 use crate::rows::{changed, page_of};
@@ -29,9 +30,21 @@ impl EventAdmin for Store {
         row.map(StoredEvent::try_from).transpose()
     }
 
+    async fn queue_of(&self, event: RowId) -> Result<Option<QueueState>, StoreError> {
+        asked!(read, self, "find the queue", [] connection => of_event::queue_of(connection, event))
+    }
+
     async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
         let rows =
             asked!(read, self, "list conflicts", [] connection => lookup::conflicts(connection, page))?;
+        page_of(rows, page, |conflict: &Conflict| conflict.id)
+    }
+
+    async fn conflicts_of(&self, event: RowId, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
+        let rows = asked!(
+            read, self, "list the conflicts of the event",
+            [] connection => of_event::conflicts_of(connection, event, page)
+        )?;
         page_of(rows, page, |conflict: &Conflict| conflict.id)
     }
 
@@ -124,6 +137,14 @@ impl EventAdmin for Store {
         page_of(rows, page, |entry: &AuditEntry| entry.id)
     }
 
+    async fn audit_of(&self, event: RowId, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
+        let rows = asked!(
+            read, self, "list the audit of the event",
+            [] connection => of_event::audit_of(connection, event, page)
+        )?;
+        page_of(rows, page, |entry: &AuditEntry| entry.id)
+    }
+
     async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
         asked!(
             write, self, "purge old rows",
@@ -146,5 +167,19 @@ impl EventAdmin for Store {
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
         asked!(read, self, "count events", [] connection => stats::stats(connection))
+    }
+
+    async fn record_activity(&self, now: Timestamp) -> Result<(), StoreError> {
+        let now = self.shared.now(now);
+        asked!(write, self, "record the activity", [] connection => activity::record(connection, now))
+    }
+
+    async fn activity(&self, since: Timestamp, until: Timestamp) -> Result<Vec<Activity>, StoreError> {
+        let rows = asked!(
+            read, self, "list the activity",
+            [] connection => activity::rows(connection, since, until)
+        )?;
+        let samples: Vec<ActivitySample> = rows.into_iter().rev().map(ActivitySample::from).collect();
+        Ok(ActivitySample::between(&samples))
     }
 }

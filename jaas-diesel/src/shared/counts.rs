@@ -4,6 +4,7 @@
 //! `AsyncMysqlConnection`; `dialect` and `queues` are the backend's modules of these names.
 
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult};
+use jaas_core::store::EventState;
 
 use super::dialect::{Connection, RunQueryDsl as _};
 use super::queues;
@@ -12,6 +13,25 @@ use crate::schema::jaas_counts;
 pub(super) const CONFLICT: &str = "conflict";
 pub(super) const QUARANTINED: &str = "quarantined";
 
+// These never decrease.
+/// Runs that failed.
+pub(super) const FAILED: &str = "failed";
+/// Events that were purged.
+pub(super) const PURGED: &str = "purged";
+/// How often an event was done or ignored, and then purged, replayed or discarded.
+pub(super) const SETTLED_LEFT: &str = "settled_left";
+/// How often an event was a dead letter, and then purged, replayed or discarded.
+pub(super) const DEAD_LEFT: &str = "dead_left";
+
+/// The count of those that leave this state. Accepting and settling leave none of these states, so they do not pay for it.
+fn left_of(state: &str) -> Option<&'static str> {
+    match EventState::from_name(state)? {
+        EventState::Done | EventState::Ignored => Some(SETTLED_LEFT),
+        EventState::Dead => Some(DEAD_LEFT),
+        _ => None,
+    }
+}
+
 /// Adds to counts. A transaction calls this last, so that it locks the rows only briefly.
 pub(super) async fn count(
     connection: &mut Connection,
@@ -19,10 +39,12 @@ pub(super) async fn count(
     changes: &[(&'static str, i64)],
 ) -> QueryResult<()> {
     let mut sums: Vec<(&'static str, i64)> = Vec::new();
-    for (name, change) in changes {
-        match sums.iter_mut().find(|(known, _)| known == name) {
+    let left = changes.iter().filter(|(_, change)| *change < 0);
+    let left = left.filter_map(|(name, change)| Some((left_of(name)?, -change)));
+    for (name, change) in changes.iter().copied().chain(left) {
+        match sums.iter_mut().find(|(known, _)| *known == name) {
             Some((_, sum)) => *sum += change,
-            None => sums.push((name, *change)),
+            None => sums.push((name, change)),
         }
     }
     sums.retain(|(_, sum)| *sum != 0);

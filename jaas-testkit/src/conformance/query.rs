@@ -77,6 +77,28 @@ pub async fn events_are_filtered_by_every_field_of_the_query<H: Harness>() {
     assert_eq!(keys(page).await, ["c"]);
 }
 
+pub async fn events_of_a_key_are_listed_from_every_endpoint<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    store.stored(lone("other")).await;
+    for endpoint in ["main", "a", "z", "b"] {
+        let body = lone("k").body().clone();
+        store.stored(Delivery::parse(endpoint, at(0), body).expect("an envelope")).await;
+    }
+    let key = Some(IdempotencyKey::new("k"));
+    let of_key = EventQuery { idempotency_key: key, ..EventQuery::default() };
+    let pages = pages(3, async |page| store.events(&EventQuery { page, ..of_key.clone() }).await).await;
+    let endpoints: Vec<Vec<_>> =
+        pages.iter().map(|page| page.iter().map(|event| &*event.endpoint).collect()).collect();
+    assert_eq!(endpoints, [vec!["main", "a", "z"], vec!["b"]]);
+    let dead = EventQuery { state: Some(EventState::Dead), ..of_key.clone() };
+    assert_eq!(store.events(&dead).await.expect("listed").items, []);
+    let replayed = store.replay_matching(&of_key, &note(), at(1)).await.expect("nothing is settled");
+    assert_eq!(replayed.items, []);
+    let discarded = store.discard_matching(&of_key, &note(), at(1)).await.expect("discarded");
+    assert_eq!(discarded.items.len(), 4);
+}
+
 pub async fn conflicts_are_listed_in_pages<H: Harness>() {
     let harness = H::start().await;
     let store = harness.store();

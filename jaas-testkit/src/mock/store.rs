@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::store::{
-    Accepted, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Completion, Conflict,
-    DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, NextClaim, NextDue, Page,
-    PageRequest, Purged, QuarantineReplay, Quarantined, Retention, RowId, Step, StoreError, StoreStats,
-    StoredEvent, TxWork,
+    Accepted, Activity, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Completion,
+    Conflict, DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, NextClaim,
+    NextDue, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId, Step,
+    StoreError, StoreStats, StoredEvent, TxWork,
 };
 use jaas_core::{Delivery, Handled, HandlerResult, SessionId, Timestamp, Unreadable};
 use tokio::sync::watch;

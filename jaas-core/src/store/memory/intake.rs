@@ -62,6 +62,7 @@ impl Rows {
         self.events.insert(id, Row { event, body_hash, fence: 0, passable: false });
         self.by_key.insert(key, id);
         self.enqueue(id, due_at);
+        self.activity.accepted += 1;
         Ok(Accepted::New)
     }
 

@@ -31,8 +31,8 @@ pub(super) struct Queue {
     pub(super) passed: BTreeSet<(Timestamp, RowId)>,
     pub(super) running: Option<Lease>,
     /// When to look at the queue next; while an event runs, the end of its lease.
-    due_at: Timestamp,
-    phase: Phase,
+    pub(super) due_at: Timestamp,
+    pub(super) phase: Phase,
 }
 
 /// The phase of a queue.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::activity::Samples;
 use super::queues::{Phase, Queue, QueueKey, Queues};
 use crate::handler::Handled;
 use crate::settings::SettingsRecord;
@@ -11,8 +12,8 @@ use crate::store::dead_lettered::{DeadLettered, crash_note};
 use crate::store::order::{Head, Turn};
 use crate::store::{
     Attempt, AttemptOutcome, AuditAction, AuditEntry, AuditNote, Claim, ClaimRequest, Completion, Conflict,
-    EventQuery, EventState, Keep, Lease, NextClaim, Page, PageRequest, Quarantined, Retention, RowId,
-    SessionOrder, Step, StoreError, StoredEvent,
+    EventQuery, EventState, Keep, Lease, NextClaim, Page, PageRequest, Quarantined, QueueState, Retention,
+    RowId, RunningEvent, SessionOrder, Step, StoreError, StoredEvent,
 };
 use crate::timestamp::Timestamp;
 
@@ -29,6 +30,7 @@ pub(super) struct Rows {
     pub(super) attempts: Vec<Attempt>,
     pub(super) audit: Vec<AuditEntry>,
     pub(super) settings: Vec<SettingsRecord>,
+    pub(super) activity: Samples,
     #[cfg(feature = "archive")]
     pub(super) artifacts: super::artifact_rows::Artifacts,
 }
@@ -88,8 +90,8 @@ impl Row {
         }
     }
 
-    /// Completes the event; this is the result of the last handler.
-    fn complete(&mut self, last: &Handled, now: Timestamp) {
+    /// Completes the event; this is the result of the last handler. Returns its state.
+    fn complete(&mut self, last: &Handled, now: Timestamp) -> EventState {
         match last {
             Handled::Ignored(reason) if self.event.completed.is_empty() => {
                 self.settle(EventState::Ignored, reason.to_string(), now);
@@ -99,6 +101,7 @@ impl Row {
                 self.event.settled_at = Some(now);
             }
         }
+        self.event.state
     }
 
     /// Its place among the waiting events of its session.
@@ -187,6 +190,24 @@ impl Rows {
             place.and_then(|(_, event)| self.events.get(event)).map(Row::head)
         };
         order.turn(head(queue.first.first()), head(queue.passed.first()), now)
+    }
+
+    /// The queue in which an event waits or runs.
+    pub(super) fn queue_of(&self, event: RowId) -> Option<QueueState> {
+        let row = self.events.get(&event)?;
+        let queue = self.queues.get(&QueueKey::of(&row.event)).filter(|_| !row.event.state.is_settled())?;
+        let head = |place: Option<&(Timestamp, RowId)>| {
+            place.and_then(|(_, event)| self.events.get(event)).map(Row::head)
+        };
+        let mut state = QueueState::new(queue.due_at);
+        state.running = queue.running.map(|lease| {
+            let worker = self.events.get(&lease.event).and_then(|row| row.event.worker.clone());
+            RunningEvent::new(lease.event, worker, queue.due_at)
+        });
+        (state.first, state.passed) = (head(queue.first.first()), head(queue.passed.first()));
+        state.suspect = queue.phase == Phase::Suspect;
+        state.passable = row.passable;
+        Some(state)
     }
 
     fn has_crashed(&self, event: RowId) -> bool {
@@ -309,6 +330,7 @@ impl Rows {
         let mut dead_letters = None;
         if row.event.crashes >= request.max_crashes {
             row.settle(EventState::Dead, crash_note(row.event.crashes), now);
+            self.activity.count(EventState::Dead);
             let event = &row.event;
             let attempts = event.failures + event.crashes + event.interruptions;
             let key = event.idempotency_key.clone();
@@ -374,7 +396,8 @@ impl Rows {
         if !step.last {
             return Ok(None);
         }
-        row.complete(handled, now);
+        let state = row.complete(handled, now);
+        self.activity.count(state);
         Ok(self.go_on(lease.event, step.next, now))
     }
 
@@ -397,7 +420,8 @@ impl Rows {
             let Some(row) = self.events.get_mut(&of.event) else { continue };
             handled.iter().for_each(|(handler, handled)| row.handled(handler, handled));
             if let Some((_, last)) = handled.last() {
-                row.complete(last, now);
+                let state = row.complete(last, now);
+                self.activity.count(state);
             }
         }
         Ok(if held_is_done { self.go_on(lease.event, next, now) } else { None })

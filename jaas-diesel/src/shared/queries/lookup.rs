@@ -23,7 +23,7 @@ use crate::schema::{jaas_attempts, jaas_events, jaas_queues};
 /// If the query names a column with an index, the rows are ordered by that column first. Otherwise the planner would read
 /// the whole table in the order of its ids until enough rows match, even when few do.
 macro_rules! matching {
-    ($query:expr, $select:expr) => {{
+    ($query:expr, $select:expr, $connection:expr) => {{
         use crate::schema::{jaas_events::dsl, jaas_queues};
         let query: &EventQuery = $query;
         let mut rows = dsl::jaas_events.limit(one_more(query.page)).select($select).into_boxed();
@@ -64,6 +64,10 @@ macro_rules! matching {
         }
         if let Some(key) = &query.idempotency_key {
             rows = rows.filter(dsl::idempotency_key.eq(text(key.as_str())));
+            if query.endpoint.is_none() {
+                // The index of keys begins with the endpoint.
+                rows = rows.filter(dsl::endpoint.eq_any(super::lookup::endpoints($connection).await?));
+            }
         }
         if let Some(endpoint) = &query.endpoint {
             rows = rows.filter(dsl::endpoint.eq(text(endpoint)));
@@ -75,15 +79,22 @@ macro_rules! matching {
             rows = rows.filter(dsl::occurred_at.lt(until.as_millis()));
         }
         let by_state = query.state.is_some() || query.dead_letter.is_some();
-        match (query.session_id.is_some(), query.fqn.is_some(), by_state, query.page.newest_first) {
-            (true, _, _, false) => rows.order((dsl::session_id, dsl::id)),
-            (true, _, _, true) => rows.order((dsl::session_id.desc(), dsl::id.desc())),
-            (_, true, _, false) => rows.order((dsl::fqn, dsl::id)),
-            (_, true, _, true) => rows.order((dsl::fqn.desc(), dsl::id.desc())),
-            (_, _, true, false) => rows.order((dsl::state, dsl::id)),
-            (_, _, true, true) => rows.order((dsl::state.desc(), dsl::id.desc())),
-            (_, _, _, false) => rows.order(dsl::id),
-            (_, _, _, true) => rows.order(dsl::id.desc()),
+        if query.idempotency_key.is_some() {
+            // They are few. An index that has them in this order would be read to its end.
+            let id = diesel::dsl::sql::<diesel::sql_types::BigInt>("jaas_events.id + 0");
+            rows = if query.page.newest_first { rows.order(id.desc()) } else { rows.order(id) };
+            rows
+        } else {
+            match (query.session_id.is_some(), query.fqn.is_some(), by_state, query.page.newest_first) {
+                (true, _, _, false) => rows.order((dsl::session_id, dsl::id)),
+                (true, _, _, true) => rows.order((dsl::session_id.desc(), dsl::id.desc())),
+                (_, true, _, false) => rows.order((dsl::fqn, dsl::id)),
+                (_, true, _, true) => rows.order((dsl::fqn.desc(), dsl::id.desc())),
+                (_, _, true, false) => rows.order((dsl::state, dsl::id)),
+                (_, _, true, true) => rows.order((dsl::state.desc(), dsl::id.desc())),
+                (_, _, _, false) => rows.order(dsl::id),
+                (_, _, _, true) => rows.order(dsl::id.desc()),
+            }
         }
     }};
 }
@@ -108,8 +119,24 @@ pub(in super::super) async fn events(
     connection: &mut Connection,
     query: &EventQuery,
 ) -> QueryResult<Vec<EventRow>> {
-    let rows = matching!(query, EventRow::as_select()).load(connection).await?;
+    let rows = matching!(query, EventRow::as_select(), connection).load(connection).await?;
     mark_running(connection, rows).await
+}
+
+/// The endpoints that events have, found one by one in the index of keys.
+pub(super) async fn endpoints(connection: &mut Connection) -> QueryResult<Vec<String>> {
+    use jaas_events::dsl;
+    let mut endpoints: Vec<String> = Vec::new();
+    loop {
+        let mut next = dsl::jaas_events.order(dsl::endpoint).limit(1).select(dsl::endpoint).into_boxed();
+        if let Some(known) = endpoints.last() {
+            next = next.filter(dsl::endpoint.gt(known.clone()));
+        }
+        match next.load(connection).await?.pop() {
+            Some(next) => endpoints.push(next),
+            None => return Ok(endpoints),
+        }
+    }
 }
 
 /// The event with this id.
@@ -169,10 +196,20 @@ pub(in super::super) async fn attempts(
     use jaas_attempts::dsl;
     let mut rows =
         dsl::jaas_attempts.limit(one_more(query.page)).select(AttemptRow::as_select()).into_boxed();
-    rows = if query.page.newest_first {
-        rows.filter(dsl::id.lt(after(query.page))).order(dsl::id.desc())
+    let newest_first = query.page.newest_first;
+    rows = if newest_first {
+        rows.filter(dsl::id.lt(after(query.page)))
     } else {
-        rows.filter(dsl::id.gt(after(query.page))).order(dsl::id)
+        rows.filter(dsl::id.gt(after(query.page)))
+    };
+    // By the index that has the rows of the query in their order.
+    rows = match (query.event.is_some(), query.outcome.is_some(), newest_first) {
+        (true, _, false) => rows.order((dsl::event_id, dsl::id)),
+        (true, _, true) => rows.order((dsl::event_id.desc(), dsl::id.desc())),
+        (_, true, false) => rows.order((dsl::outcome, dsl::id)),
+        (_, true, true) => rows.order((dsl::outcome.desc(), dsl::id.desc())),
+        (_, _, false) => rows.order(dsl::id),
+        (_, _, true) => rows.order(dsl::id.desc()),
     };
     if let Some(event) = query.event {
         rows = rows.filter(dsl::event_id.eq(event.get()));

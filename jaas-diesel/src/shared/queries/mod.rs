@@ -8,8 +8,10 @@
 //! All backends lock rows in the same order: bodies in quarantine, queues by their keys, then events, then counts.
 
 pub(super) mod accept;
+pub(super) mod activity;
 pub(super) mod claim;
 pub(super) mod lookup;
+pub(super) mod of_event;
 pub(super) mod ping;
 pub(super) mod purge;
 pub(super) mod quarantine;

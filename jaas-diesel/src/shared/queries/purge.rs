@@ -8,7 +8,7 @@ use diesel::prelude::{BoolExpressionMethods as _, ExpressionMethods as _, QueryD
 use jaas_core::Timestamp;
 use jaas_core::store::{EventState, Keep, Purged, Retention};
 
-use super::super::counts::{CONFLICT, QUARANTINED, count, rows_of};
+use super::super::counts::{CONFLICT, PURGED, QUARANTINED, count, rows_of};
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically, locked};
 use super::repair::conflicts_of;
 use crate::rows::slot;
@@ -96,7 +96,7 @@ pub(in super::super) async fn purge(
                     (name, -(settled.iter().filter(|(_, of)| of == name).count() as i64))
                 })
                 .to_vec();
-            gone.push((CONFLICT, -conflicts_gone));
+            gone.extend([(CONFLICT, -conflicts_gone), (PURGED, settled.len() as i64)]);
             count(connection, slot(expired.as_slice().first().copied().unwrap_or_default()), &gone).await?;
             QueryResult::Ok(expired)
         })?;

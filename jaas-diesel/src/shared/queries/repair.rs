@@ -61,7 +61,7 @@ pub(in super::super) async fn replay_matching(
 ) -> QueryResult<Vec<(RowId, bool)>> {
     use jaas_events::dsl;
     atomically!(connection, {
-        let ids: Vec<i64> = matching!(query, dsl::id).load(connection).await?;
+        let ids: Vec<i64> = matching!(query, dsl::id, connection).load(connection).await?;
         // The row that was read beyond the page is not replayed.
         let page = ids.get(..query.page.clamped_limit()).unwrap_or(&ids);
         let settled = dsl::jaas_events
@@ -176,7 +176,7 @@ pub(in super::super) async fn discard_matching(
     now: Now,
 ) -> QueryResult<Vec<(RowId, bool)>> {
     atomically!(connection, {
-        let ids: Vec<i64> = matching!(query, dsl::id).load(connection).await?;
+        let ids: Vec<i64> = matching!(query, dsl::id, connection).load(connection).await?;
         let page = ids.get(..query.page.clamped_limit()).unwrap_or(&ids);
         let discarded = discard_all(connection, page, audit, now).await?;
         let is_discarded = |id: i64| discarded.iter().any(|(of, state)| *of == id && state.is_none());

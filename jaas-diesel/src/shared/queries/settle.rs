@@ -14,7 +14,7 @@ use jaas_core::store::{AttemptOutcome, Claim, Failure, Lease, NextClaim, Session
 use jaas_core::{Handled, Timestamp};
 
 use super::super::accept::arrive;
-use super::super::counts::count;
+use super::super::counts::{FAILED, count};
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically};
 use super::super::queues;
 use super::{DEAD, WAITING};
@@ -270,9 +270,9 @@ pub(in super::super) async fn fail(
         record_attempt(connection, &queue, AttemptOutcome::Failed, Some(&error), now).await?;
         let key = queue.ordering_key.clone();
         let mut claims = go_on(connection, vec![Freed::settled(queue, failure.next)], now).await?;
-        if failure.retry_in.is_none() {
-            count(connection, slot(event), &[(WAITING, -1), (DEAD, 1)]).await?;
-        }
+        let changes = [(FAILED, 1), (WAITING, -1), (DEAD, 1)];
+        let changes = if failure.retry_in.is_none() { &changes[..] } else { &changes[..1] };
+        count(connection, slot(event), changes).await?;
         Ok(Ok(claims.remove(&key)))
     })
 }
