@@ -8,6 +8,8 @@
 //! | [`Attendance`], [`Attendee`] | per person: intervals, minutes, first, last, late by; as CSV and JSON |
 //! | [`Present`] | who is in the room now, and who waits in the lobby |
 //! | [`Timeline`] | a picture of the stays of a meeting, as SVG |
+//! | [`Mark`] | a moment of a meeting, such as the beginning of a recording |
+//! | [`MeetingReader`], [`MeetingView`] | reading meetings wherever they are kept |
 //! | [`Phrase`], [`Transcript`] | what was said, as text, WebVTT and JSON |
 //!
 //! Everything is computed from a *set* of edges: their order makes no difference, and neither do copies. Counters (add one
@@ -53,7 +55,10 @@ mod attendance;
 mod csv;
 mod edge;
 mod intervals;
+mod mark;
+mod page;
 mod present;
+mod reader;
 mod sitting;
 mod stay;
 mod timeline;
@@ -62,7 +67,10 @@ mod transcript;
 pub use self::attendance::{Attendance, Attendee};
 pub use self::edge::{Change, Edge, Place, Via, Who, is_visitor};
 pub use self::intervals::Interval;
+pub use self::mark::Mark;
+pub use self::page::{TimeCursor, TimePage, TimePageRequest};
 pub use self::present::Present;
+pub use self::reader::{MeetingReader, MeetingView};
 pub use self::sitting::{Sitting, stitch};
 pub use self::stay::{Stay, stays};
 pub use self::timeline::Timeline;

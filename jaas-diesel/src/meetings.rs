@@ -47,29 +47,32 @@
 mod announce;
 pub(crate) mod dialect;
 mod handler;
+pub(crate) mod notes;
 mod questions;
 mod rebuild;
 pub(crate) mod rows;
 pub(crate) mod schema;
 pub(crate) mod tables;
+pub(crate) mod view;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jaas_core::{Clock, ConfigError, ConfigErrorKind, SystemClock};
+use jaas_core::{Clock, ConfigError, ConfigErrorKind, SystemClock, Timestamp};
 
 pub use self::announce::{Announcer, AnnouncerHandle, MeetingEnded};
 pub use self::handler::MeetingsHandler;
+use self::notes::NoteStatements;
 pub use self::questions::SittingsQuery;
 pub use self::rebuild::Rebuilt;
 use self::tables::Tables;
 
 /// A connection that the tables of meetings can be asked on: those of [`SqliteStore`](crate::SqliteStore),
 /// [`PostgresStore`](crate::PostgresStore) and [`MysqlStore`](crate::MysqlStore).
-pub trait MeetingsConnection: Tables + 'static {}
+pub trait MeetingsConnection: Tables + NoteStatements + 'static {}
 
-impl<C: Tables + 'static> MeetingsConnection for C {}
+impl<C: Tables + NoteStatements + 'static> MeetingsConnection for C {}
 
 /// Whether names, e-mail addresses and phone numbers are kept in the tables of meetings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,6 +111,10 @@ impl Meetings {
             grace: Duration::from_secs(10 * 60),
             clock: Arc::new(SystemClock),
         }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 }
 

@@ -5,6 +5,7 @@ use jaas_core::event::Event;
 use jaas_core::meetings::Edge;
 use jaas_core::{Context, EventHandler, Handled, HandlerResult};
 
+use super::notes::Notes;
 use super::rows::EdgeRow;
 use super::{Meetings, MeetingsConnection};
 
@@ -26,14 +27,21 @@ impl Meetings {
 impl<Tx: MeetingsConnection> EventHandler<Tx> for MeetingsHandler {
     async fn any_event(&self, cx: &mut Context<'_, Tx>, event: &Event) -> HandlerResult {
         let delivery = cx.delivery();
-        let Some(edge) = Edge::of_event(delivery, event) else {
-            return Ok(Handled::ignored("it does not say who came or left in which session"));
-        };
         let Meetings { names, grace, clock } = &self.meetings;
-        let row = EdgeRow::new(&delivery.envelope.idempotency_key, &edge, *names);
-        // From now on and not from the end: what was received late, such as a later opening, is handled within it too.
-        let due_at = clock.now().max(edge.at).saturating_add(*grace);
-        cx.tx().record(&row, &edge.fqn, due_at.as_millis()).await?;
+        if let Some(edge) = Edge::of_event(delivery, event) {
+            let row = EdgeRow::new(&delivery.envelope.idempotency_key, &edge, *names);
+            // From now on and not from the end: what was received late, such as a later opening, is handled within it too.
+            let due_at = clock.now().max(edge.at).saturating_add(*grace);
+            cx.tx().record(&row, &edge.fqn, due_at.as_millis()).await?;
+            return Ok(Handled::Done);
+        }
+        let notes = Notes::of(delivery);
+        if notes.is_empty() {
+            return Ok(Handled::ignored("it says nothing that the tables of meetings hold"));
+        }
+        for notes in &notes {
+            cx.tx().note(notes).await?;
+        }
         Ok(Handled::Done)
     }
 }

@@ -1,5 +1,8 @@
 //! The tables of meetings, in types that every backend has.
 
+/// All of them; each has a column `session_id`.
+pub(crate) const TABLES: [&str; 4] = ["jaas_marks", "jaas_stays", "jaas_edges", "jaas_sittings"];
+
 diesel::table! {
     jaas_sittings (session_id) {
         session_id -> Text,
@@ -52,5 +55,14 @@ diesel::table! {
         name -> Nullable<Text>,
         email -> Nullable<Text>,
         address -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    jaas_marks (session_id, event_key) {
+        session_id -> Text,
+        event_key -> Text,
+        happened_at -> BigInt,
+        kind -> Text,
     }
 }
