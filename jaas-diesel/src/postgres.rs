@@ -14,7 +14,7 @@ mod complete;
 mod counts;
 mod dialect;
 mod listen;
-#[path = "shared/meetings.rs"]
+#[path = "shared/meetings/mod.rs"]
 mod meetings;
 #[path = "shared/migrations.rs"]
 mod migrations;
@@ -36,6 +36,7 @@ mod store;
 mod tls;
 
 // The names by which the files in `shared` call the store, its builder and its way to the database.
+pub use self::meetings::MeetingTables;
 use self::opening::{PostgresStore as Store, PostgresStoreBuilder as Builder};
 use self::server::pooled::asked;
 pub use self::settings_table::SettingsTable;

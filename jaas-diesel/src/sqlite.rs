@@ -17,7 +17,7 @@ mod connection;
 mod counts;
 mod dialect;
 mod files;
-#[path = "shared/meetings.rs"]
+#[path = "shared/meetings/mod.rs"]
 mod meetings;
 #[path = "shared/migrations.rs"]
 mod migrations;
@@ -36,6 +36,7 @@ mod writer;
 
 // The names by which the files in `shared` call the store and its way to the database.
 use self::calls::asked;
+pub use self::meetings::MeetingTables;
 use self::opening::SqliteStore as Store;
 pub use self::settings_table::SettingsTable;
 
