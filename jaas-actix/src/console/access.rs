@@ -107,7 +107,7 @@ impl fmt::Debug for Operator {
 /// The console asks it for each request, also for its style sheet. With `None` the response is an empty 404, as if
 /// there were no console. It must not block the thread, and the console's timeout covers it.
 ///
-/// A closure that needs not wait is enough where a middleware has done the work:
+/// A closure is enough where a middleware has done the work, so that there is nothing to wait for:
 ///
 /// ```
 /// use actix_web::{HttpMessage as _, HttpRequest};

@@ -194,7 +194,6 @@ fn headers(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
         .insert_header((REFERRER_POLICY, "same-origin"))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header(("x-frame-options", "DENY"))
-        .insert_header(("cross-origin-opener-policy", "same-origin"))
         .insert_header(("cross-origin-resource-policy", "same-origin"));
     response
 }

@@ -66,15 +66,16 @@ fn query(visit: &Visit) -> Result<EventQuery, Failure> {
         }
         None => None,
     };
-    let mut query = EventQuery::default();
-    query.state = state;
-    query.event_type = asked.get("type").map(str::to_owned);
-    query.fqn = asked.get("room").map(Into::into);
-    query.session_id = asked.get("session").map(Into::into);
-    query.idempotency_key = asked.get("key").map(Into::into);
-    query.endpoint = asked.get("endpoint").map(Arc::from);
-    query.from = asked.time("from")?;
-    query.until = asked.time("until")?;
-    query.page = PageRequest { after: asked.row("after")?, limit: PAGE, newest_first: true };
-    Ok(query)
+    Ok(EventQuery {
+        state,
+        event_type: asked.get("type").map(str::to_owned),
+        session_id: asked.get("session").map(Into::into),
+        fqn: asked.get("room").map(Into::into),
+        idempotency_key: asked.get("key").map(Into::into),
+        endpoint: asked.get("endpoint").map(Arc::from),
+        from: asked.time("from")?,
+        until: asked.time("until")?,
+        page: PageRequest { after: asked.row("after")?, limit: PAGE, newest_first: true },
+        ..EventQuery::default()
+    })
 }

@@ -23,7 +23,8 @@ struct Overview {
     frame: Frame,
     states: Vec<StateRow>,
     oldest_waiting: Option<At>,
-    dead: u64,
+    /// How many dead letters there are, if any.
+    dead: Option<String>,
     conflicts: String,
     quarantined: String,
     worst: Vec<GroupRow>,
@@ -69,7 +70,7 @@ fn overview(
         frame: visit.frame("Overview"),
         states: EventState::ALL.into_iter().map(row).collect(),
         oldest_waiting: stats.state(EventState::Waiting).oldest.map(|at| visit.at(at)),
-        dead: stats.count(EventState::Dead),
+        dead: Some(stats.count(EventState::Dead)).filter(|dead| *dead > 0).map(count),
         conflicts: count(stats.conflicts),
         quarantined: count(stats.quarantined),
         worst: groups.iter().take(WORST).map(|group| GroupRow::new(visit, group)).collect(),
@@ -86,7 +87,7 @@ fn meaning(state: EventState) -> &'static str {
         EventState::Running => "is being run",
         EventState::Done => "was handled",
         EventState::Ignored => "every handler ignored it",
-        EventState::Dead => "gave up; kept to be replayed",
+        EventState::Dead => "its attempts are exhausted, or it failed permanently; kept to be replayed",
         EventState::Discarded => "was discarded by an operator",
         _ => "",
     }

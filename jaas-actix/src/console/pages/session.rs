@@ -63,9 +63,11 @@ pub(crate) async fn confirm(visit: Visit) -> Result<Shown, Failure> {
     if page.items.is_empty() {
         return Err(Failure::NotFound("The store has no events of this session.".to_owned()));
     }
-    let exact = page.next.is_none();
-    let how_many =
-        if exact { page.items.len().to_string() } else { format!("more than {}", page.items.len()) };
+    let how_many = match (page.items.len(), page.next) {
+        (1, None) => "1 event".to_owned(),
+        (number, None) => format!("{number} events"),
+        (number, Some(_)) => format!("more than {number} events"),
+    };
     Shown::page(&Erase {
         frame: visit.frame("Erase a session?"),
         back: href("session", [("id", session.as_str())]),

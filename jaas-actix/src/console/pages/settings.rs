@@ -42,17 +42,23 @@ pub(crate) async fn show(visit: Visit) -> Result<Shown, Failure> {
     };
     let asked = &visit.query;
     let unknown = |what: &str| Failure::request(format!("there is no such {what}"));
-    let mut query = SettingsQuery::default();
-    query.fqn = asked.get("room").map(Into::into);
-    query.from = asked.time("from")?;
-    query.until = asked.time("until")?;
-    if let Some(name) = asked.get("source") {
-        query.source = Some(SettingsSource::from_name(name).ok_or_else(|| unknown("source"))?);
-    }
-    if let Some(name) = asked.get("failure") {
-        query.failure = Some(SettingsFailure::from_name(name).ok_or_else(|| unknown("failure"))?);
-    }
-    query.page = PageRequest { after: asked.row("after")?, limit: PAGE, newest_first: true };
+    let source = match asked.get("source") {
+        Some(name) => Some(SettingsSource::from_name(name).ok_or_else(|| unknown("source"))?),
+        None => None,
+    };
+    let failure = match asked.get("failure") {
+        Some(name) => Some(SettingsFailure::from_name(name).ok_or_else(|| unknown("failure"))?),
+        None => None,
+    };
+    let query = SettingsQuery {
+        fqn: asked.get("room").map(Into::into),
+        from: asked.time("from")?,
+        until: asked.time("until")?,
+        source,
+        failure,
+        page: PageRequest { after: asked.row("after")?, limit: PAGE, newest_first: true },
+        ..SettingsQuery::default()
+    };
     let page = crate::console::shelf::within(visit.desk.timeout, log.settings_records(&query)).await?;
     let row = |record: &jaas_core::settings::SettingsRecord| Row {
         received: visit.at(record.received_at),

@@ -54,7 +54,11 @@ impl Target {
                 (format!("{} events", rows.len()), format!("events {}", listed.join(", ")))
             }
             Self::Group { key, count: number, .. } => (
-                format!("{} dead letters", count(*number)),
+                if *number == 1 {
+                    "1 dead letter".to_owned()
+                } else {
+                    format!("{} dead letters", count(*number))
+                },
                 format!(
                     "type {}, error: {}",
                     cut(&key.event_type, 60),

@@ -76,7 +76,9 @@ async fn files_are_listed_by_the_time_that_is_left() {
     let at =
         |slot: &str| page.find(&format!("<td>{slot}</td>")).unwrap_or_else(|| panic!("{slot} in {page}"));
     assert!(at("gone") < at("soon") && at("soon") < at("late"));
-    assert!(page.contains("3 files wait") && page.contains("(in 3 h)") && page.contains("class=\"bad\""));
+    assert!(
+        page.contains("being fetched: 3.") && page.contains("(in 3 h)") && page.contains("class=\"bad\"")
+    );
     let lost = send(&app, get("artifacts?state=lost")).await.body;
     assert!(lost.contains("No file is in this state"));
 }
