@@ -37,6 +37,10 @@ struct Settings;
 struct Meetings;
 
 #[cfg(doctest)]
+#[doc = include_str!("../watch.md")]
+struct Watch;
+
+#[cfg(doctest)]
 #[doc = include_str!("../stores.md")]
 struct Stores;
 

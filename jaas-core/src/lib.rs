@@ -40,6 +40,7 @@ pub mod signature;
 pub mod store;
 pub mod telemetry;
 mod timestamp;
+pub mod watch;
 mod worker;
 
 pub use self::auth::{Auth, AuthError, AuthMethod, Credentials};

@@ -9,7 +9,6 @@ pub(crate) enum Ending {
     /// The step is completed, and both are committed.
     Complete(Lease, Step, Now),
     /// It is committed.
-    #[cfg_attr(not(feature = "archive"), allow(dead_code))]
     Commit,
     /// It is rolled back.
     RollBack,

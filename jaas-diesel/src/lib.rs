@@ -31,6 +31,8 @@ mod settings;
 pub mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod statement;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod watch;
 
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use self::migrations::Migration;

@@ -39,6 +39,7 @@ macro_rules! scripts {
             $crate::migrations::script!($database, "2026-11-28-000001", "jaas"),
             $crate::migrations::script!($database, "2026-11-28-000002", "artifacts"),
             $crate::migrations::script!($database, "2026-11-28-000003", "meetings"),
+            $crate::migrations::script!($database, "2026-11-28-000005", "watch"),
             $crate::migrations::script!($database, "2026-11-29-000010", "activity"),
             $crate::migrations::script!($database, "2026-11-29-000011", "lists"),
         ]

@@ -34,6 +34,8 @@ mod settings;
 mod settings_table;
 #[path = "shared/store.rs"]
 mod store;
+#[path = "shared/watch.rs"]
+mod watch;
 
 // The names by which the files in `shared` call the store, its builder and its way to the database.
 pub use self::meetings::MeetingTables;

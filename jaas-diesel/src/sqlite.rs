@@ -32,6 +32,8 @@ mod settings_table;
 #[path = "shared/store.rs"]
 mod store;
 mod transaction;
+#[path = "shared/watch.rs"]
+mod watch;
 mod writer;
 
 // The names by which the files in `shared` call the store and its way to the database.

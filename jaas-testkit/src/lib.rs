@@ -15,6 +15,7 @@ mod recorder;
 pub mod settings;
 mod signer;
 pub mod simulator;
+pub mod watch;
 
 pub use mockall;
 

@@ -6,6 +6,7 @@
 //! | [`Random`], [`Day`] | whole meetings from a seed |
 //! | [`Facts`] | what an application should have learned from a meeting |
 //! | [`Independence`] | does your projection depend on the order of events, or on copies? |
+//! | [`Loss`] | which events never come |
 //! | [`Sender`], [`Target`] | delivering to a `Receiver` or a server: repeated, doubled, reordered, late, lost |
 //! | `strategy` | random meetings for proptest (feature `proptest`) |
 //!
@@ -38,6 +39,7 @@ mod day;
 mod dice;
 mod facts;
 mod independence;
+mod loss;
 mod meeting;
 mod person;
 mod random;
@@ -46,8 +48,10 @@ mod sender;
 pub mod strategy;
 
 pub use self::day::{Day, billable_devices, bodies_in_order};
+pub(crate) use self::dice::Dice;
 pub use self::facts::{Artifact, BreakoutFact, CallFact, Facts, PollFact, Stay, Wait};
 pub use self::independence::{Counterexample, Independence};
+pub use self::loss::Loss;
 pub use self::meeting::{Breakout, Call, Document, Meeting, Poll, Presence, Waiting};
 pub use self::person::Person;
 pub use self::random::Random;

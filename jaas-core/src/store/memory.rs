@@ -5,6 +5,8 @@ mod activity;
 mod artifact_rows;
 #[cfg(feature = "archive")]
 mod artifacts;
+mod gap_rows;
+mod gaps;
 mod intake;
 mod queues;
 mod rows;
@@ -405,6 +407,7 @@ impl EventAdmin for MemoryStore {
         more |= left;
         let age = |quarantined: &Quarantined| (quarantined.last_received_at, quarantined.id);
         let (quarantined, left) = purge_rows(&mut rows.quarantine, retention.quarantined(), now, limit, age);
+        more |= rows.watch.purge(retention, now, limit);
         Ok(Purged { events, conflicts, quarantined, more: more || left })
     }
 
@@ -422,6 +425,7 @@ impl EventAdmin for MemoryStore {
         if running > 0 {
             return Err(StoreError::some_are_running(running as u64));
         }
+        rows.watch.erase(session);
         let mut erased = 0;
         for id in &ids {
             let Some(row) = rows.events.get_mut(id) else { continue };

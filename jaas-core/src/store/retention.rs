@@ -96,6 +96,15 @@ impl Retention {
     pub fn keys_before(&self, now: Timestamp) -> Timestamp {
         now.saturating_sub(self.key_lifetime)
     }
+
+    /// What is watched of a session of which nothing was recorded since this time may be deleted; `None` when handled events
+    /// are kept forever.
+    pub fn sessions_before(&self, now: Timestamp) -> Option<Timestamp> {
+        let keep = self.events(EventState::Done);
+        let forgettable = self.keys_before(now);
+        let before = keep.age.map_or(forgettable, |age| now.saturating_sub(age).min(forgettable));
+        (keep != Keep::FOREVER).then_some(before)
+    }
 }
 
 /// Builds a [`Retention`].

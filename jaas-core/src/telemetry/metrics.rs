@@ -251,6 +251,18 @@ define! {
         reason: "`queue_full`, `closed`, `not_written`",
     } "Records of settings answers that were not kept.";
 
+    Counter GAPS "jaas_gaps_total" in Count {
+        rule: "what is missing: `recording_not_uploaded`, `recording_not_started`, `transcription_not_uploaded`, `stay_not_left`, \
+               `room_not_closed`, `usage_not_sent`, `join_not_sent`",
+        severity: "`critical` (a file may be lost), `warning`, `info`",
+        change: "`found`, `closed` (what was missing has come)",
+    } "Events that should have come and did not, by what the application was told of them.";
+
+    Gauge GAPS_OPEN "jaas_gaps_open" in Count {
+        rule: "as in `jaas_gaps_total`",
+        severity: "as in `jaas_gaps_total`",
+    } "Gaps that have not closed. Set by the auditor of a `Watch`.";
+
     Counter ARTIFACTS "jaas_artifacts_total" in Count {
         kind: "`recording`, `video_segment`, `transcription`, `chat`, `screen_sharing`, `screen_sharing_pages`, `document`, \
                `rtcstats`, `other`",

@@ -14,6 +14,8 @@ pub mod target {
     pub const ARCHIVE: &str = "jaas::archive";
     /// Questions about the settings of meetings, and their answers.
     pub const SETTINGS: &str = "jaas::settings";
+    /// Gaps: events that should have come and did not.
+    pub const WATCH: &str = "jaas::watch";
     /// Stores: what they warn of, purging and watching them.
     pub const STORE: &str = "jaas::store";
     /// The web framework's side: bodies that end too soon, health checks.

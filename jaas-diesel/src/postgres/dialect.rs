@@ -68,7 +68,6 @@ macro_rules! conflict_target {
 }
 
 /// The same, of those that another claim has not locked.
-#[cfg(feature = "archive")]
 macro_rules! locked_unless_taken {
     ($query:expr) => {
         $query.for_update().skip_locked()
@@ -76,7 +75,6 @@ macro_rules! locked_unless_taken {
 }
 
 /// Runs a query in the transaction of a handler.
-#[cfg(feature = "archive")]
 macro_rules! within {
     ($tx:expr, $connection:ident => $query:expr) => {{
         let $connection = &mut *$tx;
@@ -84,7 +82,6 @@ macro_rules! within {
     }};
 }
 
-#[cfg(feature = "archive")]
 pub(super) use {locked_unless_taken, within};
 
 pub(super) use {atomically, atomically as inside, conflict_target, exclusively, locked};

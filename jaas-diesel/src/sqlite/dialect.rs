@@ -101,7 +101,6 @@ macro_rules! locked {
 }
 
 /// The same, of those that another claim has not locked.
-#[cfg(feature = "archive")]
 macro_rules! locked_unless_taken {
     ($query:expr) => {
         $query
@@ -109,14 +108,12 @@ macro_rules! locked_unless_taken {
 }
 
 /// Runs a query in the transaction of a handler. What it needs is moved.
-#[cfg(feature = "archive")]
 macro_rules! within {
     ($tx:expr, $connection:ident => $query:expr) => {
         $tx.spawn_blocking(move |$connection| $crate::sqlite::dialect::polled($query)).await
     };
 }
 
-#[cfg(feature = "archive")]
 pub(super) use {locked_unless_taken, within};
 
 /// The unique columns by which an insert finds an existing row.

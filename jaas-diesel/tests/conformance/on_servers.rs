@@ -70,6 +70,7 @@ macro_rules! on_a_server {
 
             jaas_testkit::store_conformance!(Store);
             jaas_testkit::settings_log_conformance!(Store);
+            jaas_testkit::gap_store_conformance!(Store);
             #[cfg(feature = "archive")]
             jaas_testkit::artifact_store_conformance!(Store);
         }

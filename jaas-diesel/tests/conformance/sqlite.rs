@@ -69,5 +69,6 @@ impl DurableHarness for Sqlite {
 
 jaas_testkit::store_conformance!(Sqlite);
 jaas_testkit::settings_log_conformance!(Sqlite);
+jaas_testkit::gap_store_conformance!(Sqlite);
 #[cfg(feature = "archive")]
 jaas_testkit::artifact_store_conformance!(Sqlite);

@@ -9,9 +9,11 @@ use jaas_core::store::{
     Accepted, AuditNote, Claim, Completion, EventAdmin, EventState, Failure, Lease, NextClaim, SessionOrder,
     Step,
 };
+use jaas_core::watch::GapStore;
 
 use crate::fill::{LATER, LONG, LONG_SESSION, OTHERS};
 use crate::servers::{joined_at, now, request, work};
+use crate::watching::watching;
 
 /// How many events are listed behind a claim.
 const FOLLOWING: usize = 8;
@@ -42,12 +44,17 @@ pub(crate) trait Meter {
 }
 
 /// Makes the calls of a receiver and a worker in a filled inbox. Afterwards the inbox is as before, except for a few events.
-pub(crate) async fn hot_road<S: EventAdmin + Clone>(store: &S, meter: &mut impl Meter, round: &str) {
+pub(crate) async fn hot_road<S: EventAdmin + GapStore + Clone>(
+    store: &S,
+    meter: &mut impl Meter,
+    round: &str,
+) {
     accepting(store, meter, round).await;
     meter.call("ping", 1, store.ping()).await;
     going_on(store, meter).await;
     several_at_once(store, meter).await;
     after_a_crash(store, meter).await;
+    watching(store, meter, round).await;
     let stats = meter.call("stats", 20, store.stats()).await;
     assert!(stats.count(EventState::Waiting) > (LONG + OTHERS + LATER - 500) as u64, "{stats:?}");
 }

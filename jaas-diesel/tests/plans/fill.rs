@@ -25,7 +25,7 @@ pub(crate) fn statements() -> Vec<String> {
                   SELECT 'main', concat";
     let same = "'PARTICIPANT_JOINED', concat('app/room', n % 50), '{}', 'hash'";
     let session = "CASE WHEN n % 10 = 3 THEN 'long' ELSE concat('settled', n % 1000) END";
-    vec![
+    let mut statements = vec![
         "CREATE TABLE plan_digits (d BIGINT PRIMARY KEY)".into(),
         "INSERT INTO plan_digits VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)".into(),
         format!(
@@ -53,5 +53,7 @@ pub(crate) fn statements() -> Vec<String> {
          SELECT ordering_key, MIN(due_at), MIN(place) FROM jaas_events WHERE state = 'waiting' GROUP BY ordering_key"
             .into(),
         "INSERT INTO jaas_counts (name, slot, amount) SELECT state, 0, COUNT(*) FROM jaas_events GROUP BY state".into(),
-    ]
+    ];
+    statements.extend(crate::watching::statements());
+    statements
 }

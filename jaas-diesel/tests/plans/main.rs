@@ -23,6 +23,8 @@ mod sqlite;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod watching;
 
 #[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 #[test]

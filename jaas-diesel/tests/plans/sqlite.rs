@@ -40,7 +40,7 @@ struct Line {
 }
 
 /// The allowed ways to read a table: one row by a key, or rows in the order in which the statement wants them.
-const BY_KEY: [&str; 8] = [
+const BY_KEY: [&str; 15] = [
     "jaas_events USING INTEGER PRIMARY KEY (rowid=?)",
     "jaas_events USING INDEX sqlite_autoindex_jaas_events_1 (endpoint=? AND idempotency_key=?)",
     "jaas_queues USING PRIMARY KEY (ordering_key=?)",
@@ -48,15 +48,29 @@ const BY_KEY: [&str; 8] = [
     "jaas_queues USING INDEX sqlite_autoindex_jaas_queues_3 (suspect_turn=?)",
     "jaas_conflicts USING INDEX sqlite_autoindex_jaas_conflicts_1 (endpoint=? AND idempotency_key=? AND body_hash=?)",
     "jaas_queues USING COVERING INDEX sqlite_autoindex_jaas_queues_2 (event_id=?)",
+    "jaas_watched USING INDEX sqlite_autoindex_jaas_watched_1 (session_id=?)",
+    "jaas_sightings USING INDEX sqlite_autoindex_jaas_sightings_1 (session_id=? AND what=? AND slot=?)",
+    "jaas_gaps USING INDEX sqlite_autoindex_jaas_gaps_1 (session_id=? AND rule=? AND subject=?)",
+    "jaas_gaps USING INTEGER PRIMARY KEY (rowid=?)",
+    // What was seen in a session, and its gaps.
+    "jaas_sightings USING INDEX jaas_sightings_by_session (session_id=? AND id>?)",
+    "jaas_gaps USING INDEX jaas_gaps_by_session (session_id=? AND id>?)",
+    "jaas_gaps USING INDEX jaas_gaps_by_session (session_id=? AND id<?)",
     // Few rows.
     "jaas_counts",
 ];
 /// The queues in which an event runs: no more than workers hold claims.
 const RUNNING: [&str; 1] = ["jaas_queues USING INDEX jaas_queues_due (phase=?)"];
-const IN_ORDER: [&str; 6] = [
+const IN_ORDER: [&str; 12] = [
     "jaas_events USING INDEX jaas_events_waiting (ordering_key=? AND passable=? AND place>?)",
     "jaas_events USING INDEX jaas_events_waiting (ordering_key=? AND passable=?)",
     "jaas_events USING INDEX jaas_events_by_state (state=?)",
+    "jaas_watched USING INDEX jaas_watched_due (due_at<?)",
+    "jaas_watched USING COVERING INDEX jaas_watched_due",
+    "jaas_gaps USING INTEGER PRIMARY KEY (rowid<?)",
+    "jaas_gaps USING INDEX jaas_gaps_by_state (state=? AND id<?)",
+    "jaas_gaps USING INDEX jaas_gaps_by_rule (state=? AND rule=? AND id<?)",
+    "jaas_gaps USING INDEX jaas_gaps_by_room (room=? AND id<?)",
     "jaas_queues USING INDEX jaas_queues_due (phase=? AND due_at<?)",
     "jaas_queues USING COVERING INDEX jaas_queues_due (phase=? AND due_at<?)",
     "jaas_queues USING COVERING INDEX jaas_queues_due (phase=? AND due_at>?)",

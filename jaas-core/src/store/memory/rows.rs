@@ -31,6 +31,7 @@ pub(super) struct Rows {
     pub(super) audit: Vec<AuditEntry>,
     pub(super) settings: Vec<SettingsRecord>,
     pub(super) activity: Samples,
+    pub(super) watch: super::gap_rows::WatchedSessions,
     #[cfg(feature = "archive")]
     pub(super) artifacts: super::artifact_rows::Artifacts,
 }

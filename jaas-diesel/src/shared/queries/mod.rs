@@ -18,6 +18,7 @@ pub(super) mod quarantine;
 pub(super) mod repair;
 pub(super) mod settle;
 pub(super) mod stats;
+pub(super) mod watch;
 
 use jaas_core::store::{EventState, PageRequest, RowId};
 

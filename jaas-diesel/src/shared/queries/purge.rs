@@ -11,6 +11,7 @@ use jaas_core::store::{EventState, Keep, Purged, Retention};
 use super::super::counts::{CONFLICT, PURGED, QUARANTINED, count, rows_of};
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically, locked};
 use super::repair::conflicts_of;
+use super::watch::purge_watched;
 use crate::rows::slot;
 use crate::schema::{
     jaas_artifacts, jaas_attempts, jaas_conflicts, jaas_events, jaas_quarantine, jaas_settings_records,
@@ -130,7 +131,8 @@ pub(in super::super) async fn purge(
     let gone = [(CONFLICT, -(conflicts_deleted as i64)), (QUARANTINED, -(quarantined_deleted as i64))];
     count(connection, slot(0), &gone).await?;
     let deleted = [expired.len(), conflicts_deleted, quarantined_deleted];
-    let more = deleted.iter().any(|deleted| *deleted as i64 >= limit);
+    let watched = purge_watched(connection, retention, now, limit).await?;
+    let more = watched || deleted.iter().any(|deleted| *deleted as i64 >= limit);
     let [events, conflicts, quarantined] = deleted.map(|deleted| deleted as u64);
     Ok(Purged::new(events, conflicts, quarantined, more))
 }

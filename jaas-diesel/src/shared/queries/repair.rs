@@ -18,6 +18,7 @@ use super::super::dialect::{Connection, RunQueryDsl as _, atomically, locked};
 use super::super::meetings::DeleteSession;
 use super::lookup::matching;
 use super::settle::{Freed, go_on};
+use super::watch::erase_watched;
 use super::{DEAD, DISCARDED, DONE, IGNORED, WAITING, after, one_more, state_is};
 use crate::now::Now;
 use crate::rows::{Arrival, NewAudit, QueueRow, earliest, indexed, ordering_key_of, slot, state, text};
@@ -282,6 +283,7 @@ pub(in super::super) async fn erase_session(
             return Ok(Err(StoreError::some_are_running(1)));
         }
         erase_meeting(connection, session).await?;
+        erase_watched(connection, &text(session.as_str())).await?;
         // Also the conflicts that arrived after their event was erased.
         let all: Vec<i64> = events.iter().map(|(id, ..)| *id).collect();
         let conflicts = conflicts_of(connection, &all).await?;
