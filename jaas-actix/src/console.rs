@@ -17,6 +17,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 mod visit;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use jaas_core::archive::ArtifactStore;
 use jaas_core::meetings::MeetingReader;
 use jaas_core::settings::SettingsLog;
 use jaas_core::store::EventAdmin;
+use jaas_core::watch::GapStore;
 use jaas_core::{Clock, Handlers, SystemClock};
 
 pub use self::access::{Access, Operator, Right};
@@ -35,6 +37,7 @@ pub use self::access::{Access, Operator, Right};
 use self::files::{AnyTx, Files};
 use self::shelf::Limited;
 use self::visit::Desk;
+use self::watch::{Gaps, Watching};
 
 /// Pages for the operators of an inbox, inside your application: what waits, why it failed, and buttons to run it again.
 ///
@@ -75,6 +78,7 @@ pub struct Console<S: EventAdmin> {
     handlers: Option<Arc<Handlers<S::Tx>>>,
     settings: Option<Arc<dyn SettingsLog>>,
     meetings: Option<Arc<dyn MeetingReader>>,
+    gaps: Option<Arc<dyn Gaps>>,
     #[cfg(feature = "archive")]
     archive: Option<Arc<dyn Files>>,
     clock: Arc<dyn Clock>,
@@ -90,6 +94,7 @@ impl<S: EventAdmin> Console<S> {
             handlers: None,
             settings: None,
             meetings: None,
+            gaps: None,
             #[cfg(feature = "archive")]
             archive: None,
             clock: Arc::new(SystemClock),
@@ -114,6 +119,13 @@ impl<S: EventAdmin> Console<S> {
     /// reveal. Off by default.
     pub fn meetings(mut self, reader: impl MeetingReader) -> Self {
         self.meetings = Some(Arc::new(reader));
+        self
+    }
+
+    /// Shows what should have come and did not: what an auditor of this store found ([`jaas_core::watch`]). Off by
+    /// default.
+    pub fn gaps(mut self, store: impl GapStore) -> Self {
+        self.gaps = Some(Arc::new(Watching(store)));
         self
     }
 
@@ -147,6 +159,7 @@ impl<S: EventAdmin> Clone for Console<S> {
             handlers: self.handlers.clone(),
             settings: self.settings.clone(),
             meetings: self.meetings.clone(),
+            gaps: self.gaps.clone(),
             #[cfg(feature = "archive")]
             archive: self.archive.clone(),
             clock: self.clock.clone(),
@@ -164,6 +177,7 @@ impl<S: EventAdmin> HttpServiceFactory for Console<S> {
             timeout: self.timeout,
             settings: self.settings,
             meetings: self.meetings,
+            gaps: self.gaps,
             #[cfg(feature = "archive")]
             files: self.archive,
         };

@@ -7,6 +7,7 @@ pub(crate) mod conflicts;
 pub(crate) mod dead;
 pub(crate) mod discard;
 pub(crate) mod event;
+pub(crate) mod gaps;
 pub(crate) mod inbox;
 mod life;
 pub(crate) mod meetings;

@@ -7,8 +7,8 @@ use super::failure::Failure;
 #[cfg(feature = "archive")]
 use super::pages::artifacts;
 use super::pages::{
-    audit, conflicts, dead, discard, event, inbox, meetings, overview, quarantine, rehearse, replay, session,
-    settings,
+    audit, conflicts, dead, discard, event, gaps, inbox, meetings, overview, quarantine, rehearse, replay,
+    session, settings,
 };
 use super::visit::{Shown, Visit};
 
@@ -70,6 +70,7 @@ routes! {
     "meetings" Show Look "meetings" meetings::list;
     "meeting" Show Look "meetings" meetings::show;
     "reveal-meeting" Act Reveal "meetings" meetings::reveal;
+    "gaps" Show Look "gaps" gaps::show;
     "settings" Show Look "settings" settings::show;
     #[cfg(feature = "archive")]
     "artifacts" Show Look "artifacts" artifacts::show;

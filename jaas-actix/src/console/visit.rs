@@ -18,6 +18,7 @@ use super::files::Files;
 use super::params::Params;
 use super::shelf::Shelf;
 use super::show::{At, cut};
+use super::watch::Gaps;
 
 /// How many rows a page lists.
 pub(crate) const PAGE: u32 = 50;
@@ -32,6 +33,7 @@ pub(crate) struct Desk {
     pub(crate) timeout: Duration,
     pub(crate) settings: Option<Arc<dyn SettingsLog>>,
     pub(crate) meetings: Option<Arc<dyn MeetingReader>>,
+    pub(crate) gaps: Option<Arc<dyn Gaps>>,
     #[cfg(feature = "archive")]
     pub(crate) files: Option<Arc<dyn Files>>,
 }
@@ -116,6 +118,9 @@ impl Visit {
         ];
         if self.desk.meetings.is_some() {
             tabs.push(("meetings", "Meetings"));
+        }
+        if self.desk.gaps.is_some() {
+            tabs.push(("gaps", "Gaps"));
         }
         if self.desk.settings.is_some() {
             tabs.push(("settings", "Settings"));

@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jaas_core::archive::{ArtifactKind, ArtifactStore as _, NewArtifact};
-use jaas_core::store::{EventAdmin as _, EventStore as _, MemoryStore};
+use jaas_core::store::{EventAdmin as _, EventStore as _, MemoryStore, TxWork};
+use jaas_core::watch::{
+    Gap, GapChange, GapStore as _, NewSightings, Rule, Seen, SessionClaimRequest, Sighting,
+};
+use jaas_core::{Fqn, Handled, SessionId};
 use jaas_testkit::event;
 
 use super::support::{NOW, app, bury, console, earlier, get, one_dead, post, send};
@@ -81,4 +85,30 @@ async fn files_are_listed_by_the_time_that_is_left() {
     );
     let lost = send(&app, get("artifacts?state=lost")).await.body;
     assert!(lost.contains("No file is in this state"));
+}
+
+#[actix_web::test]
+async fn gaps_are_counted_listed_and_filtered() {
+    let store = Arc::new(MemoryStore::new());
+    let (session, fqn) = (SessionId::new("<i>s"), Fqn::new("app/<b>room"));
+    let seen = NewSightings {
+        session: session.clone(),
+        fqn: fqn.clone(),
+        sightings: vec![Sighting::new(Seen::Opened, "key", earlier(60), earlier(60))],
+        now: earlier(60),
+        due_at: earlier(30),
+    };
+    store.record_sightings(&mut (), &seen).await.unwrap();
+    let app = app(console(store.clone()).gaps(store.clone())).await;
+    assert!(send(&app, get("gaps")).await.body.contains("No gap matches"));
+
+    let claim = store.claim_sessions(&SessionClaimRequest::new("w", NOW, 1)).await.unwrap().pop().unwrap();
+    let gap = Gap::new(Rule::RecordingNotUploaded, session, fqn, "<u>subject", earlier(60), earlier(30));
+    let work: TxWork<()> = Box::new(|_| Box::pin(async { Ok(Handled::Done) }));
+    store.change_gap(&claim.lease, &GapChange::Found(gap), NOW, work).await.unwrap().unwrap();
+    let page = send(&app, get("gaps?state=open&rule=recording_not_uploaded")).await.body;
+    assert!(page.contains("&#60;u&#62;subject") && page.contains("&#60;b&#62;room"), "{page}");
+    assert!(page.contains("Open gaps by rule") && page.contains("<td class=\"number\">1</td>"), "{page}");
+    assert!(send(&app, get("gaps?state=closed")).await.body.contains("No gap matches"));
+    assert!(send(&app, get("gaps?rule=recording_not_started")).await.body.contains("No gap matches"));
 }

@@ -233,6 +233,7 @@ async fn a_store_that_is_away_gives_a_page_that_says_so() {
         "settings",
         "meetings",
         "meeting",
+        "gaps",
         "reveal-meeting",
         "artifacts",
         "rehearse",
