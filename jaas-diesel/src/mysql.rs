@@ -16,7 +16,7 @@ mod dialect;
 #[path = "shared/drift.rs"]
 mod drift;
 mod listen;
-#[path = "shared/meetings.rs"]
+#[path = "shared/meetings/mod.rs"]
 mod meetings;
 #[path = "shared/migrations.rs"]
 mod migrations;
@@ -40,6 +40,7 @@ mod store;
 mod watch;
 
 // The names by which the files in `shared` call the store, its builder and its way to the database.
+pub use self::meetings::MeetingTables;
 use self::opening::{MysqlStore as Store, MysqlStoreBuilder as Builder};
 use self::server::pooled::asked;
 pub use self::settings_table::SettingsTable;

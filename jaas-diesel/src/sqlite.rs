@@ -19,7 +19,7 @@ mod dialect;
 #[path = "shared/drift.rs"]
 mod drift;
 mod files;
-#[path = "shared/meetings.rs"]
+#[path = "shared/meetings/mod.rs"]
 mod meetings;
 #[path = "shared/migrations.rs"]
 mod migrations;
@@ -40,6 +40,7 @@ mod writer;
 
 // The names by which the files in `shared` call the store and its way to the database.
 use self::calls::asked;
+pub use self::meetings::MeetingTables;
 use self::opening::SqliteStore as Store;
 pub use self::settings_table::SettingsTable;
 

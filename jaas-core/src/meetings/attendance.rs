@@ -87,7 +87,7 @@ impl Attendance {
             .into_iter()
             .filter(|stay| stay.session == sitting.session && !stay.place.is_lobby())
             .collect();
-        counted.sort_by(|one, other| one.place_in_time().cmp(&other.place_in_time()));
+        counted.sort_by(|one, other| one.by_time(other));
         let mut people: BTreeMap<Person<'_>, Vec<&Stay>> = BTreeMap::new();
         for stay in &counted {
             people.entry(Person::of(stay)).or_default().push(stay);

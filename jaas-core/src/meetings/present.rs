@@ -24,7 +24,7 @@ impl Present {
         }
         let of_sitting = stays.into_iter().filter(|stay| stay.session == sitting.session);
         let mut open: Vec<Stay> = of_sitting.filter(|stay| stay.left_at.is_none()).cloned().collect();
-        open.sort_by(|one, other| one.place_in_time().cmp(&other.place_in_time()));
+        open.sort_by(Stay::by_time);
         let (lobby, people) = open.into_iter().partition(|stay| stay.place.is_lobby());
         Self { people, lobby }
     }

@@ -1,5 +1,6 @@
 //! From edges to stays.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::edge::{Change, Edge, Place, Who};
@@ -38,8 +39,13 @@ impl Stay {
         self.reason == Some(DisconnectReason::SwitchRoom)
     }
 
+    /// Compares by the time of joining, and by what tells stays of the same time apart.
+    pub fn by_time(&self, other: &Self) -> Ordering {
+        self.place_in_time().cmp(&other.place_in_time())
+    }
+
     /// What stays are sorted by.
-    pub(super) fn place_in_time(&self) -> (Timestamp, &SessionId, &str, &Place) {
+    fn place_in_time(&self) -> (Timestamp, &SessionId, &str, &Place) {
         (self.joined_at, &self.session, &self.who.presence, &self.place)
     }
 }
@@ -54,7 +60,7 @@ pub fn stays<'a>(edges: impl IntoIterator<Item = &'a Edge>) -> Vec<Stay> {
         sessions.entry(&edge.session).or_default().add(edge);
     }
     let mut stays: Vec<Stay> = sessions.into_iter().flat_map(|(id, session)| session.stays(id)).collect();
-    stays.sort_by(|one, other| one.place_in_time().cmp(&other.place_in_time()));
+    stays.sort_by(Stay::by_time);
     stays
 }
 

@@ -28,7 +28,7 @@ pub struct SittingsQuery {
     room: RoomKey,
     from: Timestamp,
     until: Timestamp,
-    after: Option<(i64, String)>,
+    after: Option<String>,
     limit: u32,
 }
 
@@ -53,8 +53,7 @@ impl SittingsQuery {
 
     /// Those that follow this one, which is the last of the page before.
     pub fn after(mut self, last: &Sitting) -> Self {
-        let begin = [last.opened_at, last.ended_at].into_iter().flatten().min();
-        self.after = begin.map(|at| (at.as_millis(), indexed(last.session.as_str())));
+        self.after = Some(indexed(last.session.as_str()));
         self
     }
 
@@ -86,7 +85,7 @@ impl Meetings {
         if stays.is_empty() {
             return Ok(Present::default());
         }
-        let newest = asked(connection.newest_sittings(&room, 50).await)?;
+        let newest = asked(connection.newest_sittings(Some(&room), None, 50).await)?;
         let mut sessions: BTreeMap<String, Vec<StayRow>> = BTreeMap::new();
         for stay in stays {
             sessions.entry(stay.session_id.clone()).or_default().push(stay);
@@ -126,7 +125,7 @@ impl Meetings {
         connection: &mut C,
         session: &SessionId,
     ) -> Result<Option<Sitting>, StoreError> {
-        Ok(asked(connection.sitting(session.as_str()).await)?.map(Sitting::from))
+        Ok(asked(connection.sitting(&indexed(session.as_str())).await)?.map(Sitting::from))
     }
 
     /// A page of the sittings of a room, oldest first. The next one [follows](SittingsQuery::after) the last of them.
@@ -166,15 +165,9 @@ impl Meetings {
         connection: &mut C,
         session: &SessionId,
     ) -> Result<Vec<Stay>, StoreError> {
-        let rows = asked(connection.stays(session.as_str()).await)?;
+        let rows = asked(connection.stays(&indexed(session.as_str())).await)?;
         let mut stays: Vec<Stay> = rows.into_iter().map(Stay::from).collect();
-        stays.sort_by(|one, other| {
-            (one.joined_at, &one.who.presence, &one.place).cmp(&(
-                other.joined_at,
-                &other.who.presence,
-                &other.place,
-            ))
-        });
+        stays.sort_by(Stay::by_time);
         Ok(stays)
     }
 
@@ -187,8 +180,8 @@ impl Meetings {
         connection: &mut C,
         session: &SessionId,
     ) -> Result<Option<Attendance>, StoreError> {
-        let known = asked(connection.sitting(session.as_str()).await)?.map(Sitting::from);
-        let rows = asked(connection.stays(session.as_str()).await)?;
+        let known = asked(connection.sitting(&indexed(session.as_str())).await)?.map(Sitting::from);
+        let rows = asked(connection.stays(&indexed(session.as_str())).await)?;
         let unknown = rows.first().map(|row| Sitting::new(session.clone(), row.fqn()));
         let stays: Vec<Stay> = rows.into_iter().map(Stay::from).collect();
         let now = self.clock.now();
@@ -258,7 +251,10 @@ impl Meetings {
         connection: &mut C,
         session: &SessionId,
     ) -> Result<(), StoreError> {
-        connection.erase(session.as_str()).await.map_err(|error| unavailable("erase a meeting", error))
+        connection
+            .erase(&indexed(session.as_str()))
+            .await
+            .map_err(|error| unavailable("erase a meeting", error))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Rows of the tables of meetings, and the values that they become.
 
 use diesel::prelude::*;
-use jaas_core::event::DisconnectReason;
-use jaas_core::meetings::{Change, Edge, Place, Sitting, Stay, Via, Who};
+use jaas_core::event::{DisconnectReason, EventKind};
+use jaas_core::meetings::{Change, Edge, Mark, Place, Sitting, Stay, Via, Who};
 use jaas_core::store::tools::{MAX_INDEXED_BYTES, storable};
 use jaas_core::{Fqn, IdempotencyKey, Jid, ParticipantId, Personal, SessionId, Timestamp, UserId};
 
 use super::Names;
-use super::schema::{jaas_edges, jaas_sittings, jaas_stays};
+use super::schema::{jaas_edges, jaas_marks, jaas_sittings, jaas_stays};
 use crate::rows::text;
 
 /// The room of a meeting, as it is compared.
@@ -252,5 +252,21 @@ impl From<SittingRow> for Sitting {
         sitting.opened_at = row.opened_at.map(Timestamp::from_millis);
         sitting.ended_at = row.ended_at.map(Timestamp::from_millis);
         sitting
+    }
+}
+
+/// A row of `jaas_marks`.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = jaas_marks)]
+pub struct MarkRow {
+    pub(crate) session_id: String,
+    pub(crate) happened_at: i64,
+    pub(crate) kind: String,
+}
+
+impl From<MarkRow> for Mark {
+    fn from(row: MarkRow) -> Self {
+        let at = Timestamp::from_millis(row.happened_at);
+        Self::new(SessionId::new(row.session_id), at, EventKind::from_wire(&row.kind))
     }
 }

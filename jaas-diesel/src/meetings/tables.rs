@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use diesel::QueryResult;
 use jaas_core::Fqn;
 
-use super::rows::{EdgeRow, RoomKey, SittingRow, StayRow};
+use super::rows::{EdgeRow, MarkRow, RoomKey, SittingRow, StayRow};
 
 /// Statements of each backend.
 #[async_trait]
@@ -15,15 +15,20 @@ pub trait Tables: Send {
 
     async fn open_stays(&mut self, room: &RoomKey) -> QueryResult<Vec<StayRow>>;
 
-    /// The sittings of a room that began last, newest first.
-    async fn newest_sittings(&mut self, room: &RoomKey, limit: i64) -> QueryResult<Vec<SittingRow>>;
+    /// The sittings that began last, of a room or of all, newest first, after this one.
+    async fn newest_sittings(
+        &mut self,
+        room: Option<&RoomKey>,
+        after: Option<(i64, String)>,
+        limit: i64,
+    ) -> QueryResult<Vec<SittingRow>>;
 
-    /// The sittings of a room that began within this range, oldest first, after this one.
+    /// The sittings of a room that began within this range, oldest first, after that of this session.
     async fn sittings(
         &mut self,
         room: &RoomKey,
         range: (i64, i64),
-        after: Option<(i64, String)>,
+        after: Option<String>,
         limit: i64,
     ) -> QueryResult<Vec<SittingRow>>;
 
@@ -32,6 +37,8 @@ pub trait Tables: Send {
     async fn sittings_of(&mut self, sessions: &[String]) -> QueryResult<Vec<SittingRow>>;
 
     async fn stays(&mut self, session: &str) -> QueryResult<Vec<StayRow>>;
+
+    async fn marks(&mut self, session: &str) -> QueryResult<Vec<MarkRow>>;
 
     async fn stays_of_user(&mut self, user: &str, range: (i64, i64), limit: i64)
     -> QueryResult<Vec<StayRow>>;

@@ -1,6 +1,7 @@
 //! How the calls of a store reach the writing thread and the reading connection.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ macro_rules! asked {
     }};
 }
 pub(super) use asked;
+
+type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 
 /// What the clones of a store share.
 pub(super) struct Shared {
@@ -114,6 +117,25 @@ impl Shared {
             result
         });
         self.limited(operation, async { task.await.map_err(|error| unavailable(operation, error))? }).await
+    }
+
+    /// Runs queries of the asynchronous connection, on a new connection that cannot write.
+    pub(super) async fn on_connection<T>(
+        &self,
+        operation: &'static str,
+        work: impl for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, QueryResult<T>>,
+    ) -> Result<T, StoreError> {
+        if self.writer.is_closed() {
+            return Err(closed(operation));
+        }
+        let open = self.open.clone();
+        self.limited(operation, async {
+            let opening = tokio::task::spawn_blocking(move || open.reader());
+            let opened = opening.await.map_err(|error| unavailable(operation, error))??;
+            let mut connection = Connection::new(opened);
+            work(&mut connection).await.map_err(|error| unavailable(operation, error))
+        })
+        .await
     }
 
     async fn limited<T>(

@@ -1,8 +1,10 @@
 //! What the tables can be asked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use jaas_core::meetings::Via;
+use jaas_core::event::EventKind;
+use jaas_core::meetings::{MeetingReader, TimeCursor, TimePageRequest, Via};
 use jaas_core::store::{AuditNote, EventAdmin as _};
 use jaas_core::{Clock as _, Fqn, SessionId, SystemClock, Timestamp, UserId};
 use jaas_diesel::meetings::{Meetings, Names, SittingsQuery};
@@ -16,6 +18,7 @@ on_all! {
     sittings_come_in_pages_and_are_stitched_when_read
     attendance_is_asked_of_a_session_a_room_and_a_user
     an_erased_session_leaves_nothing
+    a_reader_lists_sittings_newest_first_and_shows_one
     long_and_strange_texts_are_kept_as_far_as_they_fit
 }
 
@@ -194,4 +197,52 @@ async fn long_and_strange_texts_are_kept_as_far_as_they_fit<W: World>(world: &W)
     let attendance = attendance.expect("read").expect("known");
     assert_eq!(attendance.people[0].attended(), Duration::from_secs(60));
     assert!(attendance.people[0].shown_name().starts_with("=\u{fffd}ë"));
+}
+
+async fn a_reader_lists_sittings_newest_first_and_shows_one<W: World>(world: &W) {
+    let mut events = Vec::new();
+    for number in 0..5 {
+        let session = format!("s{number}");
+        // Two begin at the same time.
+        let begin = number / 2 * 1000;
+        events.extend([
+            opened(&session, begin),
+            joined(&session, begin + 5, "p"),
+            closed(&session, begin + 9),
+        ]);
+    }
+    events.push(event("s3", "RECORDING_STARTED", 1006, &json!({})));
+    events.push(event("s3", "RECORDING_ENDED", 1008, &json!({})));
+    events.push(event("alone", "PARTICIPANT_JOINED", 7, &json!({"participantId": "q"})));
+    // It closed, and opened only then: it began when it closed.
+    events.extend([closed("odd", 500), opened("odd", 2500)]);
+    world.handle(&meetings(), &events).await;
+
+    let reader: Arc<dyn MeetingReader> = world.reader(&meetings());
+    for room in [None, Some(room()), Some(Fqn::new("math room"))] {
+        let mut page = TimePageRequest { limit: 2, ..TimePageRequest::first() };
+        let mut listed = Vec::new();
+        loop {
+            let sittings = reader.sittings(room.as_ref(), &page).await.expect("listed");
+            assert!(sittings.items.len() <= 2);
+            listed.extend(sittings.items.into_iter().map(|sitting| sitting.session.to_string()));
+            match sittings.next {
+                Some(next) => page.after = TimeCursor::parse(&next.to_string()),
+                None => break,
+            }
+        }
+        assert_eq!(listed, ["s4", "s3", "s2", "odd", "s1", "s0"]);
+    }
+    let elsewhere = Fqn::new("another/math room");
+    let none = reader.sittings(Some(&elsewhere), &TimePageRequest::first()).await.expect("listed");
+    assert_eq!(none.items, []);
+
+    let view = reader.meeting(&SessionId::new("s3")).await.expect("read").expect("known");
+    assert_eq!(view.sitting.ended_at, Some(Timestamp::from_secs(1009)));
+    assert_eq!((view.stays.len(), view.attendance.people.len()), (1, 1));
+    let marks: Vec<_> = view.marks.iter().map(|mark| (mark.kind, mark.at.as_millis())).collect();
+    assert_eq!(marks, [(EventKind::RecordingStarted, 1_006_000), (EventKind::RecordingEnded, 1_008_000)]);
+    let alone = reader.meeting(&SessionId::new("alone")).await.expect("read").expect("known");
+    assert_eq!((alone.sitting.opened_at, alone.stays.len()), (None, 1));
+    assert_eq!(reader.meeting(&SessionId::new("s9")).await.expect("read"), None);
 }

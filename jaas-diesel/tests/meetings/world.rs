@@ -2,9 +2,11 @@
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel_async::AsyncConnection;
+use jaas_core::meetings::MeetingReader;
 use jaas_core::store::{EventAdmin, EventState, EventStore as _};
 use jaas_core::{Delivery, Handlers, Timestamp, Worker, WorkerHandle};
 use jaas_diesel::meetings::{Meetings, MeetingsConnection};
@@ -42,6 +44,7 @@ pub(crate) trait World: Sized + Send + Sync + 'static {
     fn start() -> impl Future<Output = Option<Self>> + Send;
     fn store(&self) -> Self::Store;
     fn url(&self) -> String;
+    fn reader(&self, meetings: &Meetings) -> Arc<dyn MeetingReader>;
 
     async fn connection(&self) -> Self::Connection {
         connect(self.url()).await.expect("connected")
@@ -119,6 +122,10 @@ impl World for Sqlite {
         self.store.clone()
     }
 
+    fn reader(&self, meetings: &Meetings) -> Arc<dyn MeetingReader> {
+        Arc::new(self.store.meeting_tables(meetings))
+    }
+
     fn url(&self) -> String {
         self.folder.path().join("jaas.sqlite").to_str().expect("UTF-8").to_owned()
     }
@@ -143,6 +150,10 @@ impl World for Postgres {
         self.store.clone()
     }
 
+    fn reader(&self, meetings: &Meetings) -> Arc<dyn MeetingReader> {
+        Arc::new(self.store.meeting_tables(meetings))
+    }
+
     fn url(&self) -> String {
         self.database.url()
     }
@@ -165,6 +176,10 @@ impl World for Mysql {
 
     fn store(&self) -> MysqlStore {
         self.store.clone()
+    }
+
+    fn reader(&self, meetings: &Meetings) -> Arc<dyn MeetingReader> {
+        Arc::new(self.store.meeting_tables(meetings))
     }
 
     fn url(&self) -> String {

@@ -1,3 +1,11 @@
+DROP TABLE IF EXISTS jaas_phrases;
+DROP TABLE IF EXISTS jaas_feedback;
+DROP TABLE IF EXISTS jaas_reactions;
+DROP TABLE IF EXISTS jaas_poll_answers;
+DROP TABLE IF EXISTS jaas_polls;
+DROP TABLE IF EXISTS jaas_talk;
+DROP TABLE IF EXISTS jaas_devices;
+DROP TABLE IF EXISTS jaas_marks;
 DROP TABLE IF EXISTS jaas_stays;
 DROP TABLE IF EXISTS jaas_edges;
 DROP TABLE IF EXISTS jaas_sittings;

@@ -14,6 +14,7 @@ use jaas_core::store::{AuditAction, AuditNote, EventQuery, EventState, RowId, St
 use super::super::accept::arrive;
 use super::super::counts::count;
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically, locked};
+use super::super::meetings::DeleteSession;
 use super::matching::{self, matching};
 use super::settle::{Freed, go_on};
 use super::watch::erase_watched;
@@ -339,13 +340,10 @@ pub(in super::super) async fn erase_session(
 
 /// Deletes what the tables of meetings hold of a session.
 async fn erase_meeting(connection: &mut Connection, session: &SessionId) -> QueryResult<()> {
-    use crate::meetings::schema::{jaas_edges, jaas_sittings, jaas_stays};
-    let session = text(session.as_str());
-    diesel::delete(jaas_stays::table.filter(jaas_stays::session_id.eq(&session))).execute(connection).await?;
-    diesel::delete(jaas_edges::table.filter(jaas_edges::session_id.eq(&session))).execute(connection).await?;
-    diesel::delete(jaas_sittings::table.filter(jaas_sittings::session_id.eq(&session)))
-        .execute(connection)
-        .await?;
+    let session = crate::meetings::rows::indexed(session.as_str());
+    for table in crate::meetings::schema::TABLES {
+        DeleteSession { table, session: &session }.execute(connection).await?;
+    }
     Ok(())
 }
 

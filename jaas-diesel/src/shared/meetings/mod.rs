@@ -1,27 +1,31 @@
 //! The statements about meetings. Each backend compiles this file as a module: `Connection` is the connection that its
 //! transactional handlers are given.
 
+mod notes;
+mod reader;
+mod writing;
+
 use async_trait::async_trait;
 use diesel::QueryResult;
 use diesel::prelude::{
     BoolExpressionMethods as _, ExpressionMethods as _, OptionalExtension as _, QueryDsl as _,
     SelectableHelper as _,
 };
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 use diesel_async::{AsyncConnection, AsyncConnectionCore, RunQueryDsl as _, TransactionManager as _};
 use jaas_core::Fqn;
 use jaas_core::meetings::stays;
 
+pub use self::reader::MeetingTables;
+pub(super) use self::writing::DeleteSession;
+use self::writing::{Closed, InsertEdge, Opened, UpsertStays};
 use super::Connection;
-use crate::meetings::dialect::Dialect;
-use crate::meetings::rows::{EdgeRow, RoomKey, SittingRow, StayRow};
-use crate::meetings::schema::{jaas_edges, jaas_sittings, jaas_stays};
+use crate::meetings::rows::{EdgeRow, MarkRow, RoomKey, SittingRow, StayRow};
+use crate::meetings::schema::{TABLES, jaas_edges, jaas_marks, jaas_sittings, jaas_stays};
 use crate::meetings::tables::Tables;
 
 type Backend = <Connection as AsyncConnectionCore>::Backend;
 /// How many rows one statement writes at most.
-const MANY: usize = 100;
+const MANY: usize = 1000;
 
 type Transactions = <Connection as AsyncConnection>::TransactionManager;
 
@@ -47,8 +51,8 @@ impl Tables for Connection {
                 let edges = edges_of(self, &edge.session_id, &edge.presence).await?;
                 let edges: Vec<_> = edges.into_iter().map(|row| row.edge(fqn)).collect();
                 let rows: Vec<_> = stays(&edges).iter().map(|stay| StayRow::new(stay, &room)).collect();
-                if !rows.is_empty() {
-                    UpsertStays(rows).execute(self).await?;
+                for some in rows.chunks(MANY) {
+                    UpsertStays(some.to_vec()).execute(self).await?;
                 }
             }
         }
@@ -67,16 +71,28 @@ impl Tables for Connection {
         rows.load(self).await
     }
 
-    async fn newest_sittings(&mut self, room: &RoomKey, limit: i64) -> QueryResult<Vec<SittingRow>> {
+    async fn newest_sittings(
+        &mut self,
+        room: Option<&RoomKey>,
+        after: Option<(i64, String)>,
+        limit: i64,
+    ) -> QueryResult<Vec<SittingRow>> {
         use jaas_sittings::dsl;
         let mut rows = dsl::jaas_sittings
-            .filter(dsl::room.eq(&room.room))
             .order((dsl::first_at.desc(), dsl::session_id.desc()))
             .limit(limit)
             .select(SittingRow::as_select())
             .into_boxed();
-        if !room.tenant.is_empty() {
-            rows = rows.filter(dsl::tenant.eq(&room.tenant));
+        if let Some(RoomKey { tenant, room }) = room {
+            rows = rows.filter(dsl::room.eq(room));
+            if !tenant.is_empty() {
+                rows = rows.filter(dsl::tenant.eq(tenant));
+            }
+        }
+        if let Some((at, session)) = after {
+            // The first condition is what an index can begin at.
+            let further = dsl::first_at.lt(at).or(dsl::session_id.lt(session));
+            rows = rows.filter(dsl::first_at.le(at).and(further));
         }
         rows.load(self).await
     }
@@ -85,10 +101,15 @@ impl Tables for Connection {
         &mut self,
         room: &RoomKey,
         (from, until): (i64, i64),
-        after: Option<(i64, String)>,
+        after: Option<String>,
         limit: i64,
     ) -> QueryResult<Vec<SittingRow>> {
         use jaas_sittings::dsl;
+        let after = match after {
+            Some(session) => Tables::sitting(self, &session).await?,
+            None => None,
+        };
+        let from = after.as_ref().map_or(from, |last| last.first_at.max(from));
         let mut rows = dsl::jaas_sittings
             .filter(dsl::room.eq(&room.room).and(dsl::first_at.ge(from)).and(dsl::first_at.lt(until)))
             .order((dsl::first_at, dsl::session_id))
@@ -98,9 +119,8 @@ impl Tables for Connection {
         if !room.tenant.is_empty() {
             rows = rows.filter(dsl::tenant.eq(&room.tenant));
         }
-        if let Some((at, session)) = after {
-            let later = dsl::first_at.eq(at).and(dsl::session_id.gt(session));
-            rows = rows.filter(dsl::first_at.gt(at).or(later));
+        if let Some(last) = after {
+            rows = rows.filter(dsl::first_at.gt(last.first_at).or(dsl::session_id.gt(last.session_id)));
         }
         rows.load(self).await
     }
@@ -120,6 +140,11 @@ impl Tables for Connection {
         rows.select(StayRow::as_select()).load(self).await
     }
 
+    async fn marks(&mut self, session: &str) -> QueryResult<Vec<MarkRow>> {
+        let rows = jaas_marks::table.filter(jaas_marks::session_id.eq(session));
+        rows.select(MarkRow::as_select()).load(self).await
+    }
+
     async fn stays_of_user(
         &mut self,
         user: &str,
@@ -137,9 +162,9 @@ impl Tables for Connection {
     }
 
     async fn erase(&mut self, session: &str) -> QueryResult<()> {
-        diesel::delete(jaas_stays::table.filter(jaas_stays::session_id.eq(session))).execute(self).await?;
-        diesel::delete(jaas_edges::table.filter(jaas_edges::session_id.eq(session))).execute(self).await?;
-        diesel::delete(jaas_sittings::table.find(session)).execute(self).await?;
+        for table in TABLES {
+            DeleteSession { table, session }.execute(self).await?;
+        }
         Ok(())
     }
 
@@ -245,177 +270,4 @@ async fn close_stays(connection: &mut Connection, closed: &EdgeRow) -> QueryResu
         diesel::update(open).set(ended).execute(connection).await?;
     }
     Ok(())
-}
-
-/// Inserts an edge unless there is one of the same event.
-#[derive(QueryId)]
-struct InsertEdge(EdgeRow);
-
-impl QueryFragment<Backend> for InsertEdge {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
-        let (row, who) = (&self.0, &self.0.who);
-        out.push_sql(Backend::INSERT_NEW);
-        out.push_sql(
-            " INTO jaas_edges (session_id, event_key, happened_at, what, place, presence, via, reason, user_id, \
-             participant_id, jid, name, email, address) VALUES (",
-        );
-        out.push_bind_param::<Text, _>(&row.session_id)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Text, _>(&row.event_key)?;
-        out.push_sql(", ");
-        out.push_bind_param::<BigInt, _>(&row.happened_at)?;
-        for text in [&row.what, &row.place, &row.presence, &who.via] {
-            out.push_sql(", ");
-            out.push_bind_param::<Text, _>(text)?;
-        }
-        let optional =
-            [&who.reason, &who.user_id, &who.participant_id, &who.jid, &who.name, &who.email, &who.address];
-        for text in optional {
-            out.push_sql(", ");
-            out.push_bind_param::<Nullable<Text>, _>(text)?;
-        }
-        out.push_sql(")");
-        out.push_sql(Backend::UNLESS_KNOWN);
-        Ok(())
-    }
-}
-
-/// Writes stays, whether they are known or not.
-struct UpsertStays(Vec<StayRow>);
-
-impl QueryId for UpsertStays {
-    type QueryId = ();
-
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl QueryFragment<Backend> for UpsertStays {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
-        const CHANGING: [&str; 10] = [
-            "left_at",
-            "estimated",
-            "reason",
-            "via",
-            "user_id",
-            "participant_id",
-            "jid",
-            "name",
-            "email",
-            "address",
-        ];
-        out.push_sql(
-            "INSERT INTO jaas_stays (session_id, presence, place, tenant, room, via, joined_at, left_at, estimated, reason, \
-             user_id, participant_id, jid, name, email, address) VALUES ",
-        );
-        for (index, row) in self.0.iter().enumerate() {
-            let who = &row.who;
-            out.push_sql(if index > 0 { ", (" } else { "(" });
-            for text in [&row.session_id, &row.presence, &row.place, &row.tenant, &row.room, &who.via] {
-                out.push_bind_param::<Text, _>(text)?;
-                out.push_sql(", ");
-            }
-            out.push_bind_param::<BigInt, _>(&row.joined_at)?;
-            out.push_sql(", ");
-            out.push_bind_param::<Nullable<BigInt>, _>(&row.left_at)?;
-            out.push_sql(", ");
-            out.push_bind_param::<SmallInt, _>(&row.estimated)?;
-            let optional = [
-                &who.reason,
-                &who.user_id,
-                &who.participant_id,
-                &who.jid,
-                &who.name,
-                &who.email,
-                &who.address,
-            ];
-            for text in optional {
-                out.push_sql(", ");
-                out.push_bind_param::<Nullable<Text>, _>(text)?;
-            }
-            out.push_sql(")");
-        }
-        out.push_sql(&Backend::if_known("session_id, presence, place, joined_at"));
-        for (index, column) in CHANGING.iter().enumerate() {
-            out.push_sql(if index > 0 { ", " } else { " " });
-            out.push_sql(&format!("{column} = {}", Backend::given(column)));
-        }
-        Ok(())
-    }
-}
-
-/// The main room opened. A later opening than the last closing takes the end back.
-#[derive(QueryId)]
-struct Opened {
-    room: RoomKey,
-    edge: EdgeRow,
-}
-
-impl QueryFragment<Backend> for Opened {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
-        out.push_sql(
-            "INSERT INTO jaas_sittings (session_id, tenant, room, first_at, opened_at, last_opened_at) VALUES (",
-        );
-        sitting(&mut out, &self.room, &self.edge)?;
-        for _ in 0..2 {
-            out.push_sql(", ");
-            out.push_bind_param::<BigInt, _>(&self.edge.happened_at)?;
-        }
-        out.push_sql(")");
-        out.push_sql(&Backend::if_known("session_id"));
-        let (at, row) = (Backend::given("opened_at"), "jaas_sittings");
-        // MySQL sets one column after the other, so what depends on others comes before them.
-        out.push_sql(&format!(
-            " due_at = CASE WHEN {at} > {row}.ended_at THEN NULL ELSE {row}.due_at END, \
-             ended_at = CASE WHEN {at} > {row}.ended_at THEN NULL ELSE {row}.ended_at END, \
-             first_at = CASE WHEN {at} < {row}.first_at THEN {at} ELSE {row}.first_at END, \
-             opened_at = CASE WHEN {row}.opened_at <= {at} THEN {row}.opened_at ELSE {at} END, \
-             last_opened_at = CASE WHEN {row}.last_opened_at >= {at} THEN {row}.last_opened_at ELSE {at} END"
-        ));
-        Ok(())
-    }
-}
-
-/// The main room closed. That is the end, unless it opened later.
-#[derive(QueryId)]
-struct Closed {
-    room: RoomKey,
-    edge: EdgeRow,
-    /// When the end is to be announced; `None` leaves that as it is.
-    due_at: Option<i64>,
-}
-
-impl QueryFragment<Backend> for Closed {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
-        out.push_sql(
-            "INSERT INTO jaas_sittings (session_id, tenant, room, first_at, last_closed_at, ended_at, due_at) VALUES (",
-        );
-        sitting(&mut out, &self.room, &self.edge)?;
-        for _ in 0..2 {
-            out.push_sql(", ");
-            out.push_bind_param::<BigInt, _>(&self.edge.happened_at)?;
-        }
-        out.push_sql(", ");
-        out.push_bind_param::<Nullable<BigInt>, _>(&self.due_at)?;
-        out.push_sql(")");
-        out.push_sql(&Backend::if_known("session_id"));
-        let (at, due, row) = (Backend::given("last_closed_at"), Backend::given("due_at"), "jaas_sittings");
-        let is_last = format!(
-            "COALESCE({row}.last_closed_at, {at}) <= {at} AND COALESCE({row}.last_opened_at, {at}) <= {at}"
-        );
-        out.push_sql(&format!(
-            " due_at = CASE WHEN {row}.told_at IS NULL AND {is_last} THEN COALESCE({due}, {row}.due_at) ELSE {row}.due_at END, \
-             ended_at = CASE WHEN {is_last} THEN {at} ELSE {row}.ended_at END, \
-             first_at = CASE WHEN {at} < {row}.first_at THEN {at} ELSE {row}.first_at END, \
-             last_closed_at = CASE WHEN {row}.last_closed_at >= {at} THEN {row}.last_closed_at ELSE {at} END"
-        ));
-        Ok(())
-    }
-}
-
-fn sitting<'b>(out: &mut AstPass<'_, 'b, Backend>, room: &'b RoomKey, edge: &'b EdgeRow) -> QueryResult<()> {
-    for text in [&edge.session_id, &room.tenant, &room.room] {
-        out.push_bind_param::<Text, _>(text)?;
-        out.push_sql(", ");
-    }
-    out.push_bind_param::<BigInt, _>(&edge.happened_at)
 }

@@ -1,0 +1,25 @@
+// Comfort only: every page works without it.
+(() => {
+  "use strict";
+  // Selects all rows of a table.
+  for (const table of document.querySelectorAll("form table")) {
+    const boxes = table.querySelectorAll("tbody input[type=checkbox]");
+    const head = table.querySelector("thead th");
+    if (boxes.length < 2 || !head) continue;
+    const all = document.createElement("input");
+    all.type = "checkbox";
+    all.setAttribute("aria-label", "Select all rows of this page");
+    all.addEventListener("change", () => { for (const box of boxes) box.checked = all.checked; });
+    head.append(all);
+  }
+  // Keeps the age of the numbers true while the page is open.
+  for (const shown of document.querySelectorAll("time[data-age]")) {
+    const opened = Date.now();
+    const text = shown.textContent.replace(/ \(.*/, "");
+    setInterval(() => {
+      const secs = Math.round((Date.now() - opened) / 1000);
+      const age = secs < 120 ? `${secs} s` : secs < 7200 ? `${Math.floor(secs / 60)} min` : `${Math.floor(secs / 3600)} h`;
+      shown.textContent = `${text} (${age} ago)`;
+    }, 5000);
+  }
+})();
