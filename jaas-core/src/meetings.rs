@@ -10,6 +10,9 @@
 //! | [`Timeline`] | a picture of the stays of a meeting, as SVG |
 //! | [`Mark`] | a moment of a meeting, such as the beginning of a recording |
 //! | [`MeetingReader`], [`MeetingView`] | reading meetings wherever they are kept |
+//! | [`Note`] | what one event says besides: talk time, polls, reactions, ratings, devices |
+//! | [`talk_times`], [`poll_results`], [`reaction_counts`], [`ratings`] | what the notes add up to |
+//! | [`DeviceKey`], [`Month`], [`MonthlyDevices`] | the devices that the bill counts |
 //! | [`Phrase`], [`Transcript`] | what was said, as text, WebVTT and JSON |
 //!
 //! Everything is computed from a *set* of edges: their order makes no difference, and neither do copies. Counters (add one
@@ -53,25 +56,33 @@
 
 mod attendance;
 mod csv;
+mod device;
 mod edge;
 mod intervals;
 mod mark;
+mod note;
 mod page;
 mod present;
 mod reader;
+mod said;
 mod sitting;
 mod stay;
+mod talk;
 mod timeline;
 mod transcript;
 
 pub use self::attendance::{Attendance, Attendee};
+pub use self::device::{DeviceKey, Month, MonthlyDevices};
 pub use self::edge::{Change, Edge, Place, Via, Who, is_visitor};
 pub use self::intervals::Interval;
 pub use self::mark::Mark;
+pub use self::note::{Answered, Asked, Note, Rating, Reacted, Said, Talk};
 pub use self::page::{TimeCursor, TimePage, TimePageRequest};
 pub use self::present::Present;
 pub use self::reader::{MeetingReader, MeetingView};
+pub use self::said::{PollResult, poll_results, ratings, reaction_counts};
 pub use self::sitting::{Sitting, stitch};
 pub use self::stay::{Stay, stays};
+pub use self::talk::{TalkTime, talk_times};
 pub use self::timeline::Timeline;
 pub use self::transcript::{Phrase, Transcript};

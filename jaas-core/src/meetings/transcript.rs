@@ -37,6 +37,12 @@ pub struct Phrase {
 }
 
 impl Phrase {
+    /// A phrase of which neither speaker nor language is known.
+    pub fn new(session: SessionId, id: impl Into<String>, at: Timestamp, text: Personal) -> Self {
+        let (participant_id, user_id, name, language) = (None, None, None, None);
+        Self { session, id: id.into(), at, participant_id, user_id, name, language, text }
+    }
+
     /// The phrase of a delivery; `None` for other events, and for chunks without a session, a time or a text.
     pub fn of(delivery: &Delivery) -> Option<Self> {
         match delivery.event() {
