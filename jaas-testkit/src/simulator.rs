@@ -46,7 +46,9 @@ mod sender;
 pub mod strategy;
 
 pub use self::day::{Day, billable_devices, bodies_in_order};
-pub use self::facts::{Artifact, BreakoutFact, CallFact, Facts, PollFact, Stay, Wait};
+pub use self::facts::{
+    Artifact, BreakoutFact, CallFact, Facts, PollFact, ReactionsByUser, Stay, TalkFact, Wait,
+};
 pub use self::independence::{Counterexample, Independence};
 pub use self::meeting::{Breakout, Call, Document, Meeting, Poll, Presence, Waiting};
 pub use self::person::Person;
