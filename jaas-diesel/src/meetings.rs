@@ -40,6 +40,13 @@
 //! | `jaas_edges` | event about who came to or left a place, or which room opened or closed |
 //! | `jaas_stays` | presence in one place, from one joining on |
 //! | `jaas_sittings` | session whose main room opened or closed |
+//! | `jaas_marks` | event about a recording, a live stream, a file and the like |
+//! | `jaas_talk` | connection that spoke |
+//! | `jaas_polls`, `jaas_poll_answers` | poll; answer to a poll |
+//! | `jaas_reactions` | reaction of a user in one event |
+//! | `jaas_feedback` | rating or comment |
+//! | `jaas_devices` | device that counts, hashed, if [asked for](MeetingsBuilder::devices) |
+//! | `jaas_phrases` | phrase, if [asked for](MeetingsBuilder::phrases) |
 //!
 //! Rows stay until [`erase_session`](jaas_core::store::EventAdmin::erase_session) or [`Meetings::erase`] deletes them; the
 //! purger does not.
@@ -47,10 +54,12 @@
 mod announce;
 pub(crate) mod dialect;
 mod handler;
+pub(crate) mod note_statements;
 pub(crate) mod notes;
 mod questions;
 mod rebuild;
 pub(crate) mod rows;
+mod said;
 pub(crate) mod schema;
 pub(crate) mod tables;
 pub(crate) mod view;
@@ -59,11 +68,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jaas_core::meetings::DeviceKey;
 use jaas_core::{Clock, ConfigError, ConfigErrorKind, SystemClock, Timestamp};
 
 pub use self::announce::{Announcer, AnnouncerHandle, MeetingEnded};
 pub use self::handler::MeetingsHandler;
-use self::notes::NoteStatements;
+use self::note_statements::NoteStatements;
 pub use self::questions::SittingsQuery;
 pub use self::rebuild::Rebuilt;
 use self::tables::Tables;
@@ -74,7 +84,7 @@ pub trait MeetingsConnection: Tables + NoteStatements + 'static {}
 
 impl<C: Tables + NoteStatements + 'static> MeetingsConnection for C {}
 
-/// Whether names, e-mail addresses and phone numbers are kept in the tables of meetings.
+/// Whether names, e-mail addresses, phone numbers and typed texts are kept in the tables of meetings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Names {
     /// They are not: the tables hold ids and addresses of connections only.
@@ -90,6 +100,8 @@ pub enum Names {
 #[derive(Clone)]
 pub struct Meetings {
     names: Names,
+    devices: Option<DeviceKey>,
+    phrases: bool,
     grace: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -99,6 +111,8 @@ pub struct Meetings {
 #[must_use]
 pub struct MeetingsBuilder {
     names: Names,
+    devices: Option<DeviceKey>,
+    phrases: bool,
     grace: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -108,6 +122,8 @@ impl Meetings {
     pub fn builder() -> MeetingsBuilder {
         MeetingsBuilder {
             names: Names::default(),
+            devices: None,
+            phrases: false,
             grace: Duration::from_secs(10 * 60),
             clock: Arc::new(SystemClock),
         }
@@ -129,9 +145,24 @@ impl MeetingsBuilder {
         self
     }
 
-    /// Whether names, e-mail addresses and phone numbers are kept. Defaults to [`Names::Drop`].
+    /// Whether names, e-mail addresses, phone numbers and what participants typed are kept: the comments of feedback, and the
+    /// questions and options of polls. Defaults to [`Names::Drop`].
     pub fn names(mut self, names: Names) -> Self {
         self.names = names;
+        self
+    }
+
+    /// Keeps the devices that the bill counts, hashed with this key, for [`Meetings::monthly_devices`]. Defaults to not keeping
+    /// them.
+    pub fn devices(mut self, key: DeviceKey) -> Self {
+        self.devices = Some(key);
+        self
+    }
+
+    /// Whether what was said is kept, for [`Meetings::transcript`]: a row for each `TRANSCRIPTION_CHUNK_RECEIVED`. Defaults to
+    /// `false`.
+    pub fn phrases(mut self, keep: bool) -> Self {
+        self.phrases = keep;
         self
     }
 
@@ -150,7 +181,8 @@ impl MeetingsBuilder {
             let why = "the grace period of meetings must not be longer than 30 days";
             return Err(ConfigError::new(ConfigErrorKind::Range, why));
         }
-        Ok(Meetings { names: self.names, grace: self.grace, clock: self.clock })
+        let Self { names, devices, phrases, grace, clock } = self;
+        Ok(Meetings { names, devices, phrases, grace, clock })
     }
 }
 

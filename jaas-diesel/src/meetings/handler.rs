@@ -5,11 +5,12 @@ use jaas_core::event::Event;
 use jaas_core::meetings::Edge;
 use jaas_core::{Context, EventHandler, Handled, HandlerResult};
 
-use super::notes::Notes;
+use super::notes::NoteRows;
 use super::rows::EdgeRow;
 use super::{Meetings, MeetingsConnection};
 
-/// Writes each event that is about who is where into the tables of meetings, with at most three statements. Mount it as
+/// Writes what each event says into the tables of meetings, with at most three statements; a list with thousands of entries takes
+/// one more for each thousand. Mount it as
 /// [transactional](jaas_core::Handlers::transactional); it ignores all other events.
 #[derive(Debug, Clone)]
 pub struct MeetingsHandler {
@@ -27,7 +28,7 @@ impl Meetings {
 impl<Tx: MeetingsConnection> EventHandler<Tx> for MeetingsHandler {
     async fn any_event(&self, cx: &mut Context<'_, Tx>, event: &Event) -> HandlerResult {
         let delivery = cx.delivery();
-        let Meetings { names, grace, clock } = &self.meetings;
+        let Meetings { names, grace, clock, .. } = &self.meetings;
         if let Some(edge) = Edge::of_event(delivery, event) {
             let row = EdgeRow::new(&delivery.envelope.idempotency_key, &edge, *names);
             // From now on and not from the end: what was received late, such as a later opening, is handled within it too.
@@ -35,12 +36,12 @@ impl<Tx: MeetingsConnection> EventHandler<Tx> for MeetingsHandler {
             cx.tx().record(&row, &edge.fqn, due_at.as_millis()).await?;
             return Ok(Handled::Done);
         }
-        let notes = Notes::of(delivery);
+        let notes = NoteRows::of(delivery, event, &self.meetings);
         if notes.is_empty() {
             return Ok(Handled::ignored("it says nothing that the tables of meetings hold"));
         }
-        for notes in &notes {
-            cx.tx().note(notes).await?;
+        for rows in &notes {
+            cx.tx().note(rows).await?;
         }
         Ok(Handled::Done)
     }

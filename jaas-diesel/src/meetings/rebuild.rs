@@ -6,7 +6,8 @@ use jaas_core::meetings::Edge;
 use jaas_core::store::{EventAdmin, EventQuery, PageRequest, StoreError};
 use jaas_core::{Delivery, Fqn, SessionId, Timestamp};
 
-use super::rows::EdgeRow;
+use super::notes::NoteRows;
+use super::rows::{EdgeRow, indexed};
 use super::{Meetings, MeetingsConnection};
 use crate::error::unavailable;
 
@@ -72,6 +73,7 @@ impl Meetings {
         let page = PageRequest { limit: 200, ..PageRequest::first() };
         let mut query = EventQuery { session_id: Some(session.clone()), page, ..EventQuery::default() };
         let mut edges: BTreeMap<String, EdgeRow> = BTreeMap::new();
+        let (mut keys, mut notes): (Vec<String>, Vec<NoteRows>) = (Vec::new(), Vec::new());
         let (mut read, mut fqn) = (0, None::<Fqn>);
         loop {
             let events = store.events(&query).await?;
@@ -79,9 +81,12 @@ impl Meetings {
                 read += 1;
                 let body = (*event.body).clone();
                 let Ok(delivery) = Delivery::parse(event.endpoint, event.received_at, body) else { continue };
-                let Some(edge) = Edge::of(&delivery) else { continue };
+                let decoded = delivery.event();
+                fqn.get_or_insert_with(|| delivery.envelope.fqn.clone());
+                keys.push(indexed(delivery.envelope.idempotency_key.as_str()));
+                notes.extend(NoteRows::of(&delivery, &decoded, self));
+                let Some(edge) = Edge::of_event(&delivery, &decoded) else { continue };
                 let row = EdgeRow::new(&delivery.envelope.idempotency_key, &edge, self.names);
-                fqn.get_or_insert(edge.fqn);
                 edges.insert(row.event_key.clone(), row);
             }
             match events.next {
@@ -91,10 +96,19 @@ impl Meetings {
         }
         let Some(fqn) = fqn else { return Ok(read) };
         let edges: Vec<EdgeRow> = edges.into_values().collect();
+        let session = indexed(session.as_str());
         let failed = |error| unavailable("rebuild the tables of meetings", error);
         loop {
             connection.begin().await.map_err(failed)?;
-            let used = match connection.replace(session.as_str(), &edges, &fqn).await {
+            let replaced = async {
+                let used = connection.replace(&session, &edges, &fqn).await?;
+                connection.forget(&session, &keys).await?;
+                for rows in &notes {
+                    connection.note(rows).await?;
+                }
+                Ok::<i64, diesel::result::Error>(used)
+            };
+            let used = match replaced.await {
                 Ok(used) => used,
                 Err(error) => {
                     // When this fails too, the connection is of no use any more, and the database rolls back.
@@ -104,7 +118,7 @@ impl Meetings {
             };
             connection.commit().await.map_err(failed)?;
             // An edge that was written meanwhile was not looked at.
-            if connection.count_edges(session.as_str()).await.map_err(failed)? == used {
+            if connection.count_edges(&session).await.map_err(failed)? == used {
                 return Ok(read);
             }
         }

@@ -1,7 +1,19 @@
 //! The tables of meetings, in types that every backend has.
 
 /// All of them; each has a column `session_id`.
-pub(crate) const TABLES: [&str; 4] = ["jaas_marks", "jaas_stays", "jaas_edges", "jaas_sittings"];
+pub(crate) const TABLES: [&str; 11] = [
+    "jaas_marks",
+    "jaas_devices",
+    "jaas_talk",
+    "jaas_polls",
+    "jaas_poll_answers",
+    "jaas_reactions",
+    "jaas_feedback",
+    "jaas_phrases",
+    "jaas_stays",
+    "jaas_edges",
+    "jaas_sittings",
+];
 
 diesel::table! {
     jaas_sittings (session_id) {
@@ -64,5 +76,89 @@ diesel::table! {
         event_key -> Text,
         happened_at -> BigInt,
         kind -> Text,
+    }
+}
+
+diesel::table! {
+    jaas_devices (session_id, event_key, device) {
+        session_id -> Text,
+        event_key -> Text,
+        happened_at -> BigInt,
+        device -> Text,
+        tenant -> Text,
+        month -> Integer,
+    }
+}
+
+diesel::table! {
+    jaas_talk (session_id, event_key, jid) {
+        session_id -> Text,
+        event_key -> Text,
+        happened_at -> BigInt,
+        jid -> Text,
+        user_id -> Nullable<Text>,
+        talked_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    jaas_polls (session_id, event_key) {
+        session_id -> Text,
+        event_key -> Text,
+        happened_at -> BigInt,
+        poll_id -> Text,
+        user_id -> Nullable<Text>,
+        participant_id -> Nullable<Text>,
+        question -> Nullable<Text>,
+        options -> Text,
+    }
+}
+
+diesel::table! {
+    jaas_poll_answers (session_id, event_key) {
+        session_id -> Text,
+        event_key -> Text,
+        happened_at -> BigInt,
+        poll_id -> Text,
+        voter -> Text,
+        user_id -> Nullable<Text>,
+        ticked -> Text,
+    }
+}
+
+diesel::table! {
+    jaas_reactions (session_id, event_key, user_id, reaction) {
+        session_id -> Text,
+        event_key -> Text,
+        happened_at -> BigInt,
+        user_id -> Text,
+        reaction -> Text,
+        amount -> BigInt,
+        aggregated -> SmallInt,
+    }
+}
+
+diesel::table! {
+    jaas_feedback (session_id, event_key) {
+        session_id -> Text,
+        event_key -> Text,
+        happened_at -> BigInt,
+        user_id -> Nullable<Text>,
+        stars -> Nullable<SmallInt>,
+        comments -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    jaas_phrases (session_id, event_key) {
+        session_id -> Text,
+        event_key -> Text,
+        happened_at -> BigInt,
+        message_id -> Text,
+        participant_id -> Nullable<Text>,
+        user_id -> Nullable<Text>,
+        name -> Nullable<Text>,
+        language -> Nullable<Text>,
+        said -> Text,
     }
 }

@@ -25,7 +25,7 @@ use crate::meetings::tables::Tables;
 
 type Backend = <Connection as AsyncConnectionCore>::Backend;
 /// How many rows one statement writes at most.
-const MANY: usize = 100;
+const MANY: usize = 1000;
 
 type Transactions = <Connection as AsyncConnection>::TransactionManager;
 
@@ -51,8 +51,8 @@ impl Tables for Connection {
                 let edges = edges_of(self, &edge.session_id, &edge.presence).await?;
                 let edges: Vec<_> = edges.into_iter().map(|row| row.edge(fqn)).collect();
                 let rows: Vec<_> = stays(&edges).iter().map(|stay| StayRow::new(stay, &room)).collect();
-                if !rows.is_empty() {
-                    UpsertStays(rows).execute(self).await?;
+                for some in rows.chunks(MANY) {
+                    UpsertStays(some.to_vec()).execute(self).await?;
                 }
             }
         }
