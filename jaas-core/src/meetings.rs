@@ -67,6 +67,7 @@ mod reader;
 mod said;
 mod sitting;
 mod stay;
+mod talk;
 mod timeline;
 mod transcript;
 
@@ -79,8 +80,9 @@ pub use self::note::{Answered, Asked, Note, Rating, Reacted, Said, Talk};
 pub use self::page::{TimeCursor, TimePage, TimePageRequest};
 pub use self::present::Present;
 pub use self::reader::{MeetingReader, MeetingView};
-pub use self::said::{PollResult, TalkTime, poll_results, ratings, reaction_counts, talk_times};
+pub use self::said::{PollResult, poll_results, ratings, reaction_counts};
 pub use self::sitting::{Sitting, stitch};
 pub use self::stay::{Stay, stays};
+pub use self::talk::{TalkTime, talk_times};
 pub use self::timeline::Timeline;
 pub use self::transcript::{Phrase, Transcript};

@@ -49,7 +49,9 @@ pub mod strategy;
 
 pub use self::day::{Day, billable_devices, bodies_in_order};
 pub(crate) use self::dice::Dice;
-pub use self::facts::{Artifact, BreakoutFact, CallFact, Facts, PollFact, Stay, Wait};
+pub use self::facts::{
+    Artifact, BreakoutFact, CallFact, Facts, PollFact, ReactionsByUser, Stay, TalkFact, Wait,
+};
 pub use self::independence::{Counterexample, Independence};
 pub use self::loss::Loss;
 pub use self::meeting::{Breakout, Call, Document, Meeting, Poll, Presence, Waiting};

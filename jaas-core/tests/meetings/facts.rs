@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use jaas_core::event::EventKind;
-use jaas_core::meetings::{Attendance, Edge, Present, Sitting, stays};
+use jaas_core::meetings::{
+    Attendance, Edge, Note, Present, Said, Sitting, Transcript, poll_results, ratings, reaction_counts,
+    stays, talk_times,
+};
 use jaas_core::{Delivery, Timestamp};
 use jaas_testkit::simulator::{Facts, Independence, Meeting, Random};
 use rand::seq::SliceRandom as _;
@@ -94,5 +97,38 @@ fn what_is_learned_depends_on_neither_order_nor_copies() {
             (stays(&edges), sitting, attended)
         };
         Independence::of(deliveries).seed(seed).orders(20).check(learn).expect("the same");
+    }
+}
+
+#[test]
+fn what_was_said_is_what_happened_in_any_order_and_with_copies() {
+    for seed in 3000..3040 {
+        let meeting = Random::new(seed).meeting();
+        let facts = meeting.facts();
+        let learn = |deliveries: &[Delivery]| {
+            let notes: Vec<Note> = deliveries.iter().filter_map(Note::of).collect();
+            let stays = stays(&edges(deliveries));
+            let phrase = |note: &Note| match &note.said {
+                Said::Phrase(phrase) => Some(phrase.clone()),
+                _ => None,
+            };
+            let transcript = Transcript::of(meeting.now(), notes.iter().filter_map(phrase), &stays);
+            (
+                talk_times(&notes, &stays),
+                poll_results(&notes),
+                reaction_counts(&notes),
+                ratings(&notes),
+                transcript.phrases,
+            )
+        };
+        let (talk, polls, reactions, feedback, phrases) = learn(&meeting.deliveries());
+        let checked = facts
+            .check_talk(&talk)
+            .and_then(|()| facts.check_polls(&polls))
+            .and_then(|()| facts.check_reactions(&reactions))
+            .and_then(|()| facts.check_feedback(&feedback))
+            .and_then(|()| facts.check_phrases(&phrases));
+        checked.unwrap_or_else(|report| panic!("{report}in {meeting:#?}"));
+        Independence::of(meeting.deliveries()).seed(seed).orders(20).check(learn).expect("the same");
     }
 }

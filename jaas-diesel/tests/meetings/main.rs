@@ -4,7 +4,11 @@
 
 mod announcing;
 mod asking;
+mod dump;
+mod killed;
+mod said;
 mod seeded;
 #[path = "../support/server.rs"]
 mod server;
+mod statements;
 mod world;

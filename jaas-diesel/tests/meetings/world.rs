@@ -45,6 +45,8 @@ pub(crate) trait World: Sized + Send + Sync + 'static {
     fn store(&self) -> Self::Store;
     fn url(&self) -> String;
     fn reader(&self, meetings: &Meetings) -> Arc<dyn MeetingReader>;
+    /// The store of a database that another process has created.
+    fn open(url: String) -> impl Future<Output = Self::Store> + Send;
 
     async fn connection(&self) -> Self::Connection {
         connect(self.url()).await.expect("connected")
@@ -60,8 +62,10 @@ pub(crate) trait World: Sized + Send + Sync + 'static {
     }
 
     async fn accept(&self, deliveries: &[Delivery]) {
-        for delivery in deliveries {
-            self.store().accept(delivery.clone()).await.expect("accepted");
+        for some in deliveries.chunks(64) {
+            let store = self.store();
+            let all = some.iter().map(|delivery| store.accept(delivery.clone()));
+            futures_util::future::try_join_all(all).await.expect("accepted");
         }
     }
 
@@ -118,6 +122,10 @@ impl World for Sqlite {
         Some(Self { folder, store })
     }
 
+    async fn open(url: String) -> SqliteStore {
+        SqliteStore::open(url).await.expect("opened")
+    }
+
     fn store(&self) -> SqliteStore {
         self.store.clone()
     }
@@ -146,6 +154,10 @@ impl World for Postgres {
         Some(Self { database, store })
     }
 
+    async fn open(url: String) -> PostgresStore {
+        PostgresStore::open(url).await.expect("opened")
+    }
+
     fn store(&self) -> PostgresStore {
         self.store.clone()
     }
@@ -172,6 +184,10 @@ impl World for Mysql {
         let database = server::Mysql::create().await.ok()?;
         let store = MysqlStore::open(database.url()).await.expect("opened");
         Some(Self { database, store })
+    }
+
+    async fn open(url: String) -> MysqlStore {
+        MysqlStore::open(url).await.expect("opened")
     }
 
     fn store(&self) -> MysqlStore {

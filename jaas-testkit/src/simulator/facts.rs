@@ -1,13 +1,19 @@
 //! What an application should have learned.
 
 mod check;
+mod check_said;
+mod json;
+mod said;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jaas_core::event::{DisconnectReason, EventKind};
+use jaas_core::meetings::{Mark, Phrase, Rating};
 use jaas_core::{AppId, BreakoutRoomId, Jid, Link, ParticipantId, PollId, SessionId, Timestamp, UserId};
 use serde_json::{Value, json};
+
+pub use self::said::{ReactionsByUser, TalkFact};
 
 /// What an application that received every event of a meeting should know in the end, whatever their order and however
 /// often each came. A meeting records it while it is played; compare your own tables with it.
@@ -41,6 +47,16 @@ pub struct Facts {
     pub reactions: BTreeMap<String, usize>,
     /// The ratings that were given, from 1 to 5, in order.
     pub ratings: Vec<u8>,
+    /// One for each `FEEDBACK`, in order.
+    pub feedback: Vec<Rating>,
+    /// How often each user sent each reaction.
+    pub reactions_by_user: ReactionsByUser,
+    /// Who spoke for how long; empty until the end.
+    pub talk: Vec<TalkFact>,
+    /// What was said while it was transcribed, with the name of who spoke, in order.
+    pub phrases: Vec<Phrase>,
+    /// When recordings, live streams and transcriptions began and ended, files were ready, and the like; in any order.
+    pub marks: Vec<Mark>,
     /// The files that could be downloaded.
     pub artifacts: Vec<Artifact>,
 }
@@ -126,6 +142,10 @@ pub struct PollFact {
     pub voters: usize,
     /// How often each option was ticked, by its key.
     pub votes: BTreeMap<i64, usize>,
+    /// The question.
+    pub question: String,
+    /// The last answer of each voter: the keys of the options that are ticked, by the bare address.
+    pub answers: BTreeMap<String, Vec<i64>>,
 }
 
 /// A file that could be downloaded.
@@ -215,66 +235,13 @@ impl Facts {
             "polls": self.polls.iter().map(PollFact::json).collect::<Vec<_>>(),
             "reactions": self.reactions,
             "ratings": self.ratings,
+            "feedback": self.feedback.iter().map(said::rating).collect::<Vec<_>>(),
+            "reactionsByUser": said::reactions(&self.reactions_by_user),
+            "talk": self.talk.iter().map(TalkFact::json).collect::<Vec<_>>(),
+            "phrases": self.phrases.iter().map(said::phrase).collect::<Vec<_>>(),
+            "marks": self.marks.iter().map(said::mark).collect::<Vec<_>>(),
             "artifacts": self.artifacts.iter().map(Artifact::json).collect::<Vec<_>>(),
         })
-    }
-}
-
-impl Stay {
-    fn json(&self) -> Value {
-        json!({
-            "userId": self.user,
-            "name": self.name,
-            "participantFullJid": self.jid,
-            "participantId": self.participant,
-            "breakoutRoomId": self.breakout,
-            "visitor": self.visitor,
-            "joinedAt": self.joined_at,
-            "leftAt": self.left_at,
-            "estimated": self.estimated,
-            "reason": self.reason.as_ref().map(DisconnectReason::as_str),
-        })
-    }
-}
-
-impl Wait {
-    fn json(&self) -> Value {
-        json!({
-            "userId": self.user,
-            "participantId": self.participant,
-            "since": self.since,
-            "until": self.until,
-        })
-    }
-}
-
-impl BreakoutFact {
-    fn json(&self) -> Value {
-        json!({ "breakoutRoomId": self.id, "openedAt": self.opened_at, "closedAt": self.closed_at })
-    }
-}
-
-impl CallFact {
-    fn json(&self) -> Value {
-        json!({
-            "startedBy": self.kind.as_str(),
-            "address": self.address,
-            "participantId": self.participant,
-            "startedAt": self.started_at,
-            "endedAt": self.ended_at,
-        })
-    }
-}
-
-impl PollFact {
-    fn json(&self) -> Value {
-        json!({ "pollId": self.id, "voters": self.voters, "votes": self.votes })
-    }
-}
-
-impl Artifact {
-    fn json(&self) -> Value {
-        json!({ "broughtBy": self.kind.as_str(), "id": self.id, "link": self.link.expose() })
     }
 }
 

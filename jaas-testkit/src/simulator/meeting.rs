@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jaas_core::event::Reaction;
+use jaas_core::meetings::{Mark, Phrase, Rating};
 use jaas_core::{AppId, Delivery, SessionId, Timestamp};
 
 pub use self::call::Call;
@@ -87,6 +88,9 @@ pub struct Meeting {
     billing: usage::State,
     artifacts: Vec<Artifact>,
     ratings: Vec<u8>,
+    feedback: Vec<Rating>,
+    phrases: Vec<Phrase>,
+    marks: Vec<Mark>,
 }
 
 /// A breakout room of a meeting.
@@ -130,6 +134,9 @@ impl Meeting {
             billing: usage::State::default(),
             artifacts: Vec::new(),
             ratings: Vec::new(),
+            feedback: Vec::new(),
+            phrases: Vec::new(),
+            marks: Vec::new(),
         }
     }
 
@@ -233,6 +240,15 @@ impl Meeting {
                 counts
             }),
             ratings: self.ratings.clone(),
+            feedback: self.feedback.clone(),
+            reactions_by_user: self.reactions.iter().fold(BTreeMap::new(), |mut counts, reacted| {
+                let by = self.chain(reacted.by).user_id();
+                *counts.entry((by, reacted.reaction.as_str().to_owned())).or_default() += 1;
+                counts
+            }),
+            talk: if self.has_ended() { self.talk() } else { Vec::new() },
+            phrases: self.phrases.clone(),
+            marks: self.marks.clone(),
             artifacts: self.artifacts.clone(),
         }
     }

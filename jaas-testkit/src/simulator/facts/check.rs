@@ -26,6 +26,26 @@ fn line(stay: &Stay) -> String {
     )
 }
 
+/// Compares lines in any order; the error lists those that differ.
+pub(super) fn compare(what: &str, mut learned: Vec<String>, mut happened: Vec<String>) -> Result<(), String> {
+    learned.sort();
+    happened.sort();
+    if learned == happened {
+        return Ok(());
+    }
+    let mut report = format!("{what} are not what happened:\n");
+    for line in learned.iter().filter(|line| !happened.contains(line)) {
+        let _ = writeln!(report, "  learned:  {line}");
+    }
+    for line in happened.iter().filter(|line| !learned.contains(line)) {
+        let _ = writeln!(report, "  happened: {line}");
+    }
+    if learned.len() != happened.len() {
+        let _ = writeln!(report, "  {} were learned, {} happened", learned.len(), happened.len());
+    }
+    Err(report)
+}
+
 impl Facts {
     /// Compares the stays that an application has learned of the meeting, from
     /// [`jaas_core::meetings::stays`] or from tables of its own: participants, visitors, phones and the lobby, field by field.
@@ -33,24 +53,9 @@ impl Facts {
     /// # Errors
     /// A text with the stays that differ.
     pub fn check_stays(&self, learned: &[Stay]) -> Result<(), String> {
-        let (mut learned, mut happened): (Vec<String>, Vec<String>) =
-            (learned.iter().map(line).collect(), self.expected_stays().iter().map(line).collect());
-        learned.sort();
-        happened.sort();
-        if learned == happened {
-            return Ok(());
-        }
-        let mut report = format!("the stays of the meeting {} are not what happened:\n", self.session);
-        for line in learned.iter().filter(|line| !happened.contains(line)) {
-            let _ = writeln!(report, "  learned:  {line}");
-        }
-        for line in happened.iter().filter(|line| !learned.contains(line)) {
-            let _ = writeln!(report, "  happened: {line}");
-        }
-        if learned.len() != happened.len() {
-            let _ = writeln!(report, "  {} were learned, {} happened", learned.len(), happened.len());
-        }
-        Err(report)
+        let happened = self.expected_stays().iter().map(line).collect();
+        let what = format!("the stays of the meeting {}", self.session);
+        compare(&what, learned.iter().map(line).collect(), happened)
     }
 
     /// Compares when the meeting began and ended, and where it was.

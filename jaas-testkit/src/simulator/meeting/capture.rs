@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jaas_core::event::{EventKind, RecordingParticipant};
+use jaas_core::meetings::Phrase;
 use jaas_core::{Jid, ParticipantId, Personal, RecordingSessionId, Timestamp, UserId};
 use serde_json::json;
 
@@ -203,7 +204,7 @@ impl Meeting {
         let (chain, message) = (self.chain(by).clone(), self.dice.uuid());
         let chunk = event::transcription_chunk_received().with(|chunk| {
             chunk.text = Some(Personal::new(text));
-            chunk.message_id = Some(message);
+            chunk.message_id = Some(message.clone());
             let speaker = chunk.participant.get_or_insert_default();
             speaker.id = chain.participant_id();
             speaker.name = chain.name();
@@ -215,7 +216,11 @@ impl Meeting {
         if self.odd(30) {
             chunk = chunk.set("data.language", "en");
         }
-        self.emit(chunk);
+        let at = self.emit(chunk);
+        let mut phrase = Phrase::new(self.session.clone(), message, at, Personal::new(text.trim()));
+        (phrase.participant_id, phrase.user_id) = (chain.participant_id(), chain.user_id());
+        phrase.name = chain.name();
+        self.phrases.push(phrase);
     }
 
     pub(super) fn upload_transcription(&mut self, at: Timestamp) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jaas_core::event::EventKind;
+use jaas_core::meetings::Mark;
 use jaas_core::{BreakoutRoomId, Link, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -25,6 +26,9 @@ impl Meeting {
             at = at.saturating_add(Duration::from_millis(1));
         }
         let kind = EventKind::from_wire(event.json()["eventType"].as_str().unwrap_or_default());
+        if Mark::KINDS.contains(&kind) {
+            self.marks.push(Mark::new(self.session.clone(), at, kind));
+        }
         let key = self.new_key(kind);
         let event = event.of_app(self.app.clone()).in_session(self.session.clone()).key(key).at(at);
         let spelling = match kind {

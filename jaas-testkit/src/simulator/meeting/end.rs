@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::Meeting;
 use crate::event;
+use crate::simulator::facts::TalkFact;
 
 impl Meeting {
     /// Ends the meeting: recordings and streams stop, the remaining participants leave, the rooms close; then come the
@@ -48,6 +49,15 @@ impl Meeting {
         self.ended_at = Some(ended);
         self.report_speakers(ended);
         self.upload(ended);
+    }
+
+    /// Who spoke for how long.
+    pub(super) fn talk(&self) -> Vec<TalkFact> {
+        let spoke = self.presences.iter().filter(|chain| !chain.spoke.is_zero());
+        let fact = |chain: &super::presence::Chain| {
+            TalkFact::new(Jid::new(chain.full_jid()), chain.participant_id(), chain.user_id(), chain.spoke)
+        };
+        spoke.map(fact).collect()
     }
 
     fn report_speakers(&mut self, ended: Timestamp) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jaas_core::event::{PollChoice, PollOption, PollUser, Reaction};
+use jaas_core::meetings::Rating;
 use jaas_core::{Jid, Personal, PollId};
 
 use super::presence::Presence;
@@ -18,6 +19,7 @@ pub struct Poll(usize);
 #[derive(Debug, Clone)]
 pub(super) struct State {
     id: PollId,
+    question: String,
     options: Vec<String>,
     /// The latest answer of each stay: the options ticked, from 0.
     answers: BTreeMap<String, Vec<usize>>,
@@ -30,6 +32,12 @@ impl State {
             id: self.id.clone(),
             voters: self.answers.len(),
             votes: (0..self.options.len()).map(|option| (key(option), votes(option))).collect(),
+            question: self.question.clone(),
+            answers: self
+                .answers
+                .iter()
+                .map(|(jid, ticked)| (jid.clone(), ticked.iter().copied().map(key).collect()))
+                .collect(),
         }
     }
 }
@@ -72,7 +80,8 @@ impl Meeting {
         let created = self.with_unknown_user_fields(created);
         self.emit(created);
         let options = options.iter().map(|&name| name.to_owned()).collect();
-        self.polls.push(State { id, options, answers: BTreeMap::new() });
+        let question = question.to_owned();
+        self.polls.push(State { id, question, options, answers: BTreeMap::new() });
         Poll(self.polls.len() - 1)
     }
 
@@ -124,12 +133,15 @@ impl Meeting {
         let mut feedback = event::feedback().with(|feedback| {
             feedback.rating = Some(stars.map_or(-1, i64::from));
             feedback.comments = Some(Personal::new(comment));
-            feedback.user_id = user;
+            feedback.user_id.clone_from(&user);
         });
         if stars.is_none() && self.odd(50) {
             feedback = feedback.without("data.rating");
         }
-        self.emit(feedback);
+        let mut rating = Rating::new(self.session.clone(), self.emit(feedback));
+        (rating.user_id, rating.stars) = (user, stars);
+        rating.comments = Some(Personal::new(comment));
+        self.feedback.push(rating);
         self.ratings.extend(stars);
     }
 
