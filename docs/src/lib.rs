@@ -61,6 +61,10 @@ struct Retention;
 struct Repair;
 
 #[cfg(doctest)]
+#[doc = include_str!("../operators.md")]
+struct Operators;
+
+#[cfg(doctest)]
 #[doc = include_str!("../operations/metrics.md")]
 struct Metrics;
 

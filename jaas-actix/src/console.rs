@@ -2,6 +2,8 @@
 
 mod access;
 mod assets;
+mod chart;
+mod difference;
 mod failure;
 #[cfg(feature = "archive")]
 mod files;
@@ -23,6 +25,7 @@ use std::time::Duration;
 use actix_web::dev::{AppService, HttpServiceFactory};
 #[cfg(feature = "archive")]
 use jaas_core::archive::ArtifactStore;
+use jaas_core::meetings::MeetingReader;
 use jaas_core::settings::SettingsLog;
 use jaas_core::store::EventAdmin;
 use jaas_core::{Clock, Handlers, SystemClock};
@@ -35,8 +38,8 @@ use self::visit::Desk;
 
 /// Pages for the operators of an inbox, inside your application: what waits, why it failed, and buttons to run it again.
 ///
-/// Mount it in a scope of your application. It has no login of its own: an [`Access`] says who the operator is and what
-/// they may do, and everyone else gets an empty 404. It serves every path below the scope, so nothing else can be mounted
+/// Mount it in a scope of your application. Your application logs operators in: an [`Access`] says who the operator is and
+/// what they may do, and everyone else gets an empty 404. It serves every path below the scope, so nothing else can be mounted
 /// after it there. All links are relative, so any path works, also behind a proxy that changes it.
 ///
 /// ```
@@ -71,6 +74,7 @@ pub struct Console<S: EventAdmin> {
     access: Arc<dyn Access>,
     handlers: Option<Arc<Handlers<S::Tx>>>,
     settings: Option<Arc<dyn SettingsLog>>,
+    meetings: Option<Arc<dyn MeetingReader>>,
     #[cfg(feature = "archive")]
     archive: Option<Arc<dyn Files>>,
     clock: Arc<dyn Clock>,
@@ -85,6 +89,7 @@ impl<S: EventAdmin> Console<S> {
             access: Arc::new(access),
             handlers: None,
             settings: None,
+            meetings: None,
             #[cfg(feature = "archive")]
             archive: None,
             clock: Arc::new(SystemClock),
@@ -102,6 +107,13 @@ impl<S: EventAdmin> Console<S> {
     /// Shows how questions for settings were answered. Off by default.
     pub fn settings(mut self, log: impl SettingsLog) -> Self {
         self.settings = Some(Arc::new(log));
+        self
+    }
+
+    /// Shows the meetings: when they began and ended, who was where, and what was recorded. Names are shown only after a
+    /// reveal. Off by default.
+    pub fn meetings(mut self, reader: impl MeetingReader) -> Self {
+        self.meetings = Some(Arc::new(reader));
         self
     }
 
@@ -134,6 +146,7 @@ impl<S: EventAdmin> Clone for Console<S> {
             access: self.access.clone(),
             handlers: self.handlers.clone(),
             settings: self.settings.clone(),
+            meetings: self.meetings.clone(),
             #[cfg(feature = "archive")]
             archive: self.archive.clone(),
             clock: self.clock.clone(),
@@ -150,6 +163,7 @@ impl<S: EventAdmin> HttpServiceFactory for Console<S> {
             clock: self.clock,
             timeout: self.timeout,
             settings: self.settings,
+            meetings: self.meetings,
             #[cfg(feature = "archive")]
             files: self.archive,
         };
@@ -162,6 +176,7 @@ impl<S: EventAdmin> fmt::Debug for Console<S> {
         f.debug_struct("Console")
             .field("handlers", &self.handlers)
             .field("settings", &self.settings.is_some())
+            .field("meetings", &self.meetings.is_some())
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! What the page of artifacts needs of a store, whatever its transactions.
+//! What the page of artifacts needs of a store with any transactions.
 
 use async_trait::async_trait;
 use jaas_core::archive::{ArtifactQuery, ArtifactRecord, ArtifactStats, ArtifactStore};

@@ -8,6 +8,8 @@ pub(crate) mod dead;
 pub(crate) mod discard;
 pub(crate) mod event;
 pub(crate) mod inbox;
+mod life;
+pub(crate) mod meetings;
 pub(crate) mod overview;
 pub(crate) mod quarantine;
 pub(crate) mod rehearse;

@@ -7,7 +7,8 @@ use super::failure::Failure;
 #[cfg(feature = "archive")]
 use super::pages::artifacts;
 use super::pages::{
-    audit, conflicts, dead, discard, event, inbox, overview, quarantine, rehearse, replay, session, settings,
+    audit, conflicts, dead, discard, event, inbox, meetings, overview, quarantine, rehearse, replay, session,
+    settings,
 };
 use super::visit::{Shown, Visit};
 
@@ -66,6 +67,9 @@ routes! {
     "session" Show Look "session" session::show;
     "confirm-erase" Show Erase "session" session::confirm;
     "erase" Act Erase "session" session::erase;
+    "meetings" Show Look "meetings" meetings::list;
+    "meeting" Show Look "meetings" meetings::show;
+    "reveal-meeting" Act Reveal "meetings" meetings::reveal;
     "settings" Show Look "settings" settings::show;
     #[cfg(feature = "archive")]
     "artifacts" Show Look "artifacts" artifacts::show;

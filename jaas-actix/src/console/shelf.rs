@@ -1,4 +1,4 @@
-//! What the pages need of a store, whatever its transactions, each call with a timeout.
+//! What the pages need of a store with any transactions, each call with a timeout.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jaas_core::store::{
-    Attempt, AttemptQuery, AuditEntry, AuditNote, Conflict, DeadLetterGroup, EventAdmin, EventQuery, Page,
+    Activity, AuditEntry, AuditNote, Conflict, DeadLetterGroup, EventAdmin, EventLife, EventQuery, Page,
     PageRequest, QuarantineReplay, Quarantined, RowId, StoreError, StoreErrorKind, StoreStats, StoredEvent,
 };
 use jaas_core::{Handlers, Rehearsed, SessionId, Timestamp};
@@ -25,6 +25,9 @@ macro_rules! shelf {
         pub(crate) trait Shelf: Send + Sync {
             $(async fn $method(&self, $($argument: $Type),*) -> Result<$Returned, StoreError>;)*
 
+            /// Everything about one event.
+            async fn life(&self, event: RowId, now: Timestamp) -> Result<Option<EventLife>, StoreError>;
+
             /// Rehearses the handlers; `None` without any.
             async fn rehearse(&self, event: RowId) -> Option<Result<Vec<(Arc<str>, Rehearsed)>, StoreError>>;
 
@@ -37,6 +40,10 @@ macro_rules! shelf {
             $(async fn $method(&self, $($argument: $Type),*) -> Result<$Returned, StoreError> {
                 within(self.timeout, self.store.$method($($argument),*)).await
             })*
+
+            async fn life(&self, event: RowId, now: Timestamp) -> Result<Option<EventLife>, StoreError> {
+                within(self.timeout, EventLife::of(&*self.store, event, now)).await
+            }
 
             async fn rehearse(&self, event: RowId) -> Option<Result<Vec<(Arc<str>, Rehearsed)>, StoreError>> {
                 let handlers = self.handlers.as_ref()?;
@@ -53,10 +60,8 @@ macro_rules! shelf {
 
 shelf! {
     fn events(query: &EventQuery) -> Page<StoredEvent>;
-    fn event(event: RowId) -> Option<StoredEvent>;
     fn conflicts(page: PageRequest) -> Page<Conflict>;
     fn quarantined(page: PageRequest) -> Page<Quarantined>;
-    fn attempts(query: &AttemptQuery) -> Page<Attempt>;
     fn dead_letters() -> Vec<DeadLetterGroup>;
     fn replay(event: RowId, audit: &AuditNote, now: Timestamp) -> ();
     fn replay_matching(query: &EventQuery, audit: &AuditNote, now: Timestamp) -> Page<RowId>;
@@ -67,6 +72,7 @@ shelf! {
     fn audit(page: PageRequest) -> Page<AuditEntry>;
     fn erase_session(session: &SessionId, audit: &AuditNote, now: Timestamp) -> u64;
     fn stats() -> StoreStats;
+    fn activity(since: Timestamp, until: Timestamp) -> Vec<Activity>;
 }
 
 /// Waits for a store, but not longer than this.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use askama::Template;
+use jaas_core::meetings::MeetingReader;
 use jaas_core::settings::SettingsLog;
 use jaas_core::store::AuditNote;
 use jaas_core::{Clock, Timestamp};
@@ -30,6 +31,7 @@ pub(crate) struct Desk {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) timeout: Duration,
     pub(crate) settings: Option<Arc<dyn SettingsLog>>,
+    pub(crate) meetings: Option<Arc<dyn MeetingReader>>,
     #[cfg(feature = "archive")]
     pub(crate) files: Option<Arc<dyn Files>>,
 }
@@ -112,6 +114,9 @@ impl Visit {
             ("conflicts", "Conflicts"),
             ("session", "Sessions"),
         ];
+        if self.desk.meetings.is_some() {
+            tabs.push(("meetings", "Meetings"));
+        }
         if self.desk.settings.is_some() {
             tabs.push(("settings", "Settings"));
         }

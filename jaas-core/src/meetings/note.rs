@@ -193,8 +193,7 @@ fn said(delivery: &Delivery, event: &Event, session: &SessionId, at: Timestamp) 
             (asked.user_id, asked.participant_id) = (user.id, user.participant_id);
             asked.question = created.question.clone();
             let options = created.answers.iter().enumerate();
-            asked.options =
-                options.map(|(index, one)| (key_at(one.key, index), one.name.clone())).collect();
+            asked.options = options.map(|(index, one)| (key_at(one.key, index), one.name.clone())).collect();
             Said::Asked(asked)
         }
         Event::PollAnswer(answer) => {
@@ -249,7 +248,8 @@ pub(super) fn counted<'a>(
     for (user, reaction) in each {
         *counts.entry((user, reaction.as_str())).or_default() += 1;
     }
-    let reacted =
-        |((user, name), count): ((Option<&UserId>, &str), u64)| Reacted::new(user.cloned(), name.into(), count);
+    let reacted = |((user, name), count): ((Option<&UserId>, &str), u64)| {
+        Reacted::new(user.cloned(), name.into(), count)
+    };
     counts.into_iter().map(reacted).collect()
 }

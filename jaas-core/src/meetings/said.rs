@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn the_last_answer_of_each_voter_counts_in_any_order() {
-        let asked = r#"{"pollId":"p","question":"?","answers":[{"key":1,"name":"a"},{"name":"b"},{"key":7}]}"#;
+        let asked =
+            r#"{"pollId":"p","question":"?","answers":[{"key":1,"name":"a"},{"name":"b"},{"key":7}]}"#;
         let answer = |key: &str, secs, who: &str, ticked: [bool; 2]| {
             let data = format!(
                 r#"{{"pollId":"p","user":{{"participantJid":"{who}@8x8.vc/r"}},
@@ -272,8 +273,10 @@ mod tests {
         (who.jid, who.name) = (Some(Jid::new("b@8x8.vc/2")), Some(Personal::new("Ben")));
         let stay = Stay::new(SessionId::new("s"), who, Place::Main, Timestamp::from_secs(1));
         let times = talk_times(&notes, &[stay]);
-        let shown: Vec<_> =
-            times.iter().map(|one| (one.jid.as_str(), one.presence.as_deref(), one.talked.as_millis())).collect();
+        let shown: Vec<_> = times
+            .iter()
+            .map(|one| (one.jid.as_str(), one.presence.as_deref(), one.talked.as_millis()))
+            .collect();
         assert_eq!(shown, [("b@8x8.vc/2", Some("p2"), 900), ("a@8x8.vc/1", None, 500)]);
         assert_eq!(times[1].user_id, Some(UserId::new("ada")));
         assert_eq!(times[0].name.as_ref().map(Personal::expose), Some("Ben"));

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use jaas_core::event::{Event, Reaction};
-use jaas_core::meetings::{
-    Answered, Asked, Mark, Month, Note, Phrase, Rating, Reacted, Said, Talk,
-};
+use jaas_core::meetings::{Answered, Asked, Mark, Month, Note, Phrase, Rating, Reacted, Said, Talk};
 use jaas_core::{
     Delivery, Fqn, IdempotencyKey, Jid, ParticipantId, Personal, PollId, SessionId, Timestamp, UserId,
 };
@@ -32,8 +30,7 @@ impl NoteTable {
 const MARKS: NoteTable = NoteTable::new("jaas_marks", "kind");
 const DEVICES: NoteTable = NoteTable::new("jaas_devices", "device, tenant, month");
 const TALK: NoteTable = NoteTable::new("jaas_talk", "jid, user_id, talked_ms");
-const POLLS: NoteTable =
-    NoteTable::new("jaas_polls", "poll_id, user_id, participant_id, question, options");
+const POLLS: NoteTable = NoteTable::new("jaas_polls", "poll_id, user_id, participant_id, question, options");
 const ANSWERS: NoteTable = NoteTable::new("jaas_poll_answers", "poll_id, voter, user_id, ticked");
 const REACTIONS: NoteTable = NoteTable::new("jaas_reactions", "user_id, reaction, amount, aggregated");
 const FEEDBACK: NoteTable = NoteTable::new("jaas_feedback", "user_id, stars, comments");

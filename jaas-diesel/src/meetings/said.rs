@@ -44,8 +44,7 @@ impl Meetings {
         session: &SessionId,
     ) -> Result<Vec<PollResult>, StoreError> {
         let session = indexed(session.as_str());
-        let mut notes: Vec<Note> =
-            asked(connection.polls(&session).await)?.into_iter().map(poll).collect();
+        let mut notes: Vec<Note> = asked(connection.polls(&session).await)?.into_iter().map(poll).collect();
         notes.extend(asked(connection.poll_answers(&session).await)?.into_iter().map(answer));
         Ok(poll_results(&notes))
     }

@@ -1,15 +1,16 @@
 //! One event and its whole life.
 
 use askama::Template;
-use jaas_core::store::{AttemptQuery, EventState, PageRequest, RowId, StoredEvent};
+use jaas_core::store::{EventLife, EventState, EventStatus, RowId};
 use jaas_core::telemetry::Escaped;
 
+use super::life::Rows;
 use super::rows::EventRow;
 use crate::console::access::Right;
 use crate::console::failure::Failure;
 use crate::console::params::href;
 use crate::console::show::{At, bytes, cut};
-use crate::console::visit::{Frame, PAGE, Shown, Visit};
+use crate::console::visit::{Frame, Shown, Visit};
 
 /// How many bytes of a body one page shows.
 const PART: usize = 12 * 1024;
@@ -35,21 +36,14 @@ struct Page {
     counts: (u32, u32, u32),
     size: String,
     key_href: String,
-    attempts: Vec<AttemptRow>,
-    more_attempts: bool,
+    life: Rows,
+    next: String,
+    behind: Option<RowId>,
     can_replay: bool,
     can_rehearse: bool,
     can_discard: bool,
     can_reveal: bool,
     body: Option<Body>,
-}
-
-struct AttemptRow {
-    fence: i64,
-    outcome: &'static str,
-    worker: String,
-    ended: At,
-    error: String,
 }
 
 /// A part of a revealed body.
@@ -61,14 +55,15 @@ struct Body {
 }
 
 pub(crate) async fn show(visit: Visit) -> Result<Shown, Failure> {
-    let event = find(&visit, visit.query.row("id")?).await?;
-    page(&visit, &event, None).await
+    let life = find(&visit, visit.query.row("id")?).await?;
+    page(&visit, &life, None)
 }
 
 /// Shows the body, after the audit has who looks and why.
 pub(crate) async fn reveal(visit: Visit) -> Result<Shown, Failure> {
     let note = visit.note()?;
-    let event = find(&visit, visit.form.row("id")?).await?;
+    let life = find(&visit, visit.form.row("id")?).await?;
+    let event = &life.event;
     let part = usize::try_from(visit.form.count("part")?).unwrap_or(usize::MAX);
     visit.desk.store.reveal(event.id, &note, visit.now).await?;
     let text = match serde_json::from_slice::<serde_json::Value>(&event.body) {
@@ -80,30 +75,21 @@ pub(crate) async fn reveal(visit: Visit) -> Result<Shown, Failure> {
     let part = part.min(parts.len().saturating_sub(1));
     let text = parts.get(part).copied().unwrap_or_default().to_owned();
     let body = Body { text, part, parts: parts.len(), reason: visit.form.text("reason") };
-    page(&visit, &event, Some(body)).await
+    page(&visit, &life, Some(body))
 }
 
-async fn find(visit: &Visit, id: Option<RowId>) -> Result<StoredEvent, Failure> {
+async fn find(visit: &Visit, id: Option<RowId>) -> Result<EventLife, Failure> {
     let id = id.ok_or_else(|| Failure::request("the number of the event is missing"))?;
-    let event = visit.desk.store.event(id).await?;
-    event.ok_or_else(|| {
+    let life = visit.desk.store.life(id, visit.now).await?;
+    life.ok_or_else(|| {
         Failure::NotFound(format!(
             "There is no event {id}. It may have been purged; the audit keeps what was done to it."
         ))
     })
 }
 
-async fn page(visit: &Visit, event: &StoredEvent, body: Option<Body>) -> Result<Shown, Failure> {
-    let mut asked = AttemptQuery { event: Some(event.id), ..AttemptQuery::default() };
-    asked.page = PageRequest { limit: PAGE, ..PageRequest::newest() };
-    let attempts = visit.desk.store.attempts(&asked).await?;
-    let attempt = |attempt: &jaas_core::store::Attempt| AttemptRow {
-        fence: attempt.fence,
-        outcome: attempt.outcome.as_str(),
-        worker: cut(attempt.worker.as_deref().unwrap_or_default(), 40),
-        ended: visit.at(attempt.ended_at),
-        error: cut(attempt.error.as_deref().unwrap_or_default(), 200),
-    };
+fn page(visit: &Visit, life: &EventLife, body: Option<Body>) -> Result<Shown, Failure> {
+    let event = &life.event;
     let title = format!("Event {}", event.id);
     let is_waiting = event.state == EventState::Waiting;
     let may_run = visit.can(Right::Replay) && event.erased_at.is_none();
@@ -126,8 +112,12 @@ async fn page(visit: &Visit, event: &StoredEvent, body: Option<Body>) -> Result<
         counts: (event.failures, event.crashes, event.interruptions),
         size: bytes(event.body.len() as u64),
         key_href: href("inbox", [("key", event.idempotency_key.as_str())]),
-        attempts: attempts.items.iter().map(attempt).collect(),
-        more_attempts: attempts.next.is_some(),
+        life: Rows::new(visit, life, body.is_some()),
+        next: cut(&life.status.to_string(), 300),
+        behind: match life.status {
+            EventStatus::Behind { event, .. } => Some(event),
+            _ => None,
+        },
         can_replay: may_run && event.state.is_settled(),
         can_rehearse: may_run && visit.desk.store.can_rehearse(),
         can_discard: visit.can(Right::Discard)

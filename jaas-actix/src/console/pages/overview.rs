@@ -1,15 +1,19 @@
 //! How the inbox does: counts, ages, and what failed most.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use askama::Template;
-use jaas_core::store::{DeadLetterGroup, EventState, StoreStats};
+use jaas_core::store::{Activity, DeadLetterGroup, EventState, StoreStats};
 
 use super::dead::GroupRow;
+use crate::console::chart::{self, Chart, charts};
 use crate::console::failure::Failure;
 use crate::console::show::{At, count};
 use crate::console::visit::{Frame, Shown, Visit};
 
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many groups of dead letters it lists.
 const WORST: usize = 5;
 
@@ -23,6 +27,9 @@ struct Overview {
     conflicts: String,
     quarantined: String,
     worst: Vec<GroupRow>,
+    charts: Vec<(&'static str, Vec<Chart>)>,
+    width: u64,
+    height: u64,
     is_empty: bool,
 }
 
@@ -34,17 +41,29 @@ struct StateRow {
 }
 
 pub(crate) async fn show(visit: Visit) -> Result<Shown, Failure> {
-    let (stats, groups) =
-        futures_util::future::try_join(visit.desk.store.stats(), visit.desk.store.dead_letters()).await?;
-    Shown::page(&overview(&visit, &stats, groups))
+    let (store, now) = (&visit.desk.store, visit.now);
+    let activity = store.activity(now.saturating_sub(DAY), now);
+    let (stats, groups, activity) =
+        futures_util::future::try_join3(store.stats(), store.dead_letters(), activity).await?;
+    Shown::page(&overview(&visit, &stats, groups, &activity))
 }
 
-fn overview(visit: &Visit, stats: &StoreStats, mut groups: Vec<DeadLetterGroup>) -> Overview {
+fn overview(
+    visit: &Visit,
+    stats: &StoreStats,
+    mut groups: Vec<DeadLetterGroup>,
+    activity: &[Activity],
+) -> Overview {
     let row = |state: EventState| {
         let known = stats.state(state);
         let oldest = known.oldest.map(|at| visit.at(at));
         StateRow { state: state.as_str(), meaning: meaning(state), count: count(known.count), oldest }
     };
+    let mut drawn = Vec::new();
+    if !activity.is_empty() {
+        drawn.push(("The last hour, a bar for each minute", charts(activity, visit.now, HOUR, 60)));
+        drawn.push(("The last day, a bar for each half hour", charts(activity, visit.now, DAY, 48)));
+    }
     groups.sort_by_key(|group| Reverse(group.count));
     Overview {
         frame: visit.frame("Overview"),
@@ -54,6 +73,9 @@ fn overview(visit: &Visit, stats: &StoreStats, mut groups: Vec<DeadLetterGroup>)
         conflicts: count(stats.conflicts),
         quarantined: count(stats.quarantined),
         worst: groups.iter().take(WORST).map(|group| GroupRow::new(visit, group)).collect(),
+        charts: drawn,
+        width: chart::WIDTH,
+        height: chart::HEIGHT,
         is_empty: EventState::ALL.into_iter().all(|state| stats.count(state) == 0),
     }
 }

@@ -55,10 +55,12 @@ pub(crate) struct Pager {
 
 impl Pager {
     pub(crate) fn new<T>(visit: &Visit, page: &Page<T>) -> Self {
+        Self::of(visit, page.next.map(|next| next.to_string()))
+    }
+
+    /// The pager of a list whose next page starts after this.
+    pub(crate) fn of(visit: &Visit, next: Option<String>) -> Self {
         let link = |after: &str| visit.query.href_with(visit.page, "after", after);
-        Self {
-            first: visit.query.get("after").map(|_| link("")),
-            next: page.next.map(|next| link(&next.to_string())),
-        }
+        Self { first: visit.query.get("after").map(|_| link("")), next: next.map(|next| link(&next)) }
     }
 }

@@ -18,6 +18,7 @@ struct Page {
     id: String,
     rows: Vec<EventRow>,
     pager: Pager,
+    meeting: Option<String>,
     confirm_erase: Option<String>,
     /// How many events have just been erased.
     erased: Option<String>,
@@ -47,6 +48,7 @@ pub(crate) async fn show(visit: Visit) -> Result<Shown, Failure> {
         frame: visit.frame(title),
         rows: EventRow::all(&visit, &page.items),
         pager: Pager::new(&visit, &page),
+        meeting: (visit.desk.meetings.is_some() && !id.is_empty()).then(|| href("meeting", [("id", &*id)])),
         confirm_erase: may_erase.then(|| href("confirm-erase", [("id", &*id)])),
         erased: visit.query.get("erased").map(|number| cut(number, 20)),
         id,

@@ -151,7 +151,9 @@ impl QueryFragment<Backend> for InsertNotes<'_> {
         }
         let NoteRows { table, session, key, at, .. } = self.notes;
         out.push_sql(Backend::INSERT_NEW);
-        for sql in [" INTO ", table.name, " (session_id, event_key, happened_at, ", table.columns, ") VALUES "] {
+        for sql in
+            [" INTO ", table.name, " (session_id, event_key, happened_at, ", table.columns, ") VALUES "]
+        {
             out.push_sql(sql);
         }
         for (index, row) in self.rows.iter().enumerate() {

@@ -1,0 +1,84 @@
+//! The pages of meetings, over a reader made of deliveries.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use async_trait::async_trait;
+use jaas_core::meetings::{
+    Attendance, Edge, Mark, MeetingReader, MeetingView, Sitting, TimeCursor, TimePage, TimePageRequest, stays,
+};
+use jaas_core::store::{AuditAction, EventStore as _, MemoryStore, StoreError};
+use jaas_core::{Delivery, Fqn, SessionId};
+use jaas_testkit::event;
+
+use super::support::{NOW, app, audit, console, earlier, get, post, send};
+
+const EVIL: &str = "<script>Zora</script>";
+
+/// One meeting.
+struct Meetings(Vec<Delivery>);
+
+#[async_trait]
+impl MeetingReader for Meetings {
+    async fn sittings(
+        &self,
+        _: Option<&Fqn>,
+        page: &TimePageRequest,
+    ) -> Result<TimePage<Sitting>, StoreError> {
+        let sitting = self.view().sitting;
+        let items = if page.after.is_some() { Vec::new() } else { vec![sitting.clone(), sitting] };
+        Ok(TimePage::from_items(items, 1, |sitting| TimeCursor::new(earlier(9), sitting.session.as_str())))
+    }
+
+    async fn meeting(&self, session: &SessionId) -> Result<Option<MeetingView>, StoreError> {
+        Ok(Some(self.view()).filter(|view| view.sitting.session == *session))
+    }
+}
+
+impl Meetings {
+    fn view(&self) -> MeetingView {
+        let edges: Vec<Edge> = self.0.iter().filter_map(Edge::of).collect();
+        let (sitting, stays) = (Sitting::of(&edges).unwrap(), stays(&edges));
+        let attendance = Attendance::of(&sitting, &stays, NOW);
+        MeetingView::new(sitting, stays, attendance, self.0.iter().filter_map(Mark::of).collect())
+    }
+}
+
+#[actix_web::test]
+async fn the_people_of_a_meeting_are_numbers_until_their_names_are_revealed() {
+    let deliveries = vec![
+        event::participant_joined()
+            .named(EVIL)
+            .user("zora@example.org")
+            .in_session("s")
+            .at(earlier(600))
+            .delivery(),
+        event::recording_started().in_session("s").at(earlier(500)).delivery(),
+    ];
+    let store = Arc::new(MemoryStore::new());
+    let app = app(console(store.clone()).meetings(Meetings(deliveries.clone()))).await;
+
+    let list = send(&app, get("meetings")).await.body;
+    assert!(list.contains("href=\"meeting?id=s\"") && list.contains("rel=\"next\""), "{list}");
+    let page = send(&app, get("meeting?id=s")).await.body;
+    assert!(
+        page.contains("Person 1") && page.contains("<svg") && page.contains("RECORDING_STARTED"),
+        "{page}"
+    );
+    assert!(!page.contains("Zora") && !page.contains("zora@"), "{page}");
+    assert!(!page.contains("style="));
+
+    let refused = send(&app, post("reveal-meeting", "id=s&reason=why")).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "there is no event to audit");
+    assert!(!refused.body.contains("Zora"));
+    store.accept(deliveries[0].clone()).await.unwrap();
+    let revealed = send(&app, post("reveal-meeting", "id=s&reason=why")).await.body;
+    assert!(revealed.contains("&#60;script&#62;Zora") && !revealed.contains(EVIL), "{revealed}");
+    let entry = audit(&store).await.remove(0);
+    assert_eq!((entry.action, &*entry.note.reason), (AuditAction::Revealed, "names of the meeting: why"));
+
+    assert_eq!(send(&app, get("meeting?id=other")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(send(&app, get("meetings?after=x")).await.status, StatusCode::BAD_REQUEST);
+    let session = send(&app, get("session?id=s")).await.body;
+    assert!(session.contains("href=\"meeting?id=s\""), "{session}");
+}
