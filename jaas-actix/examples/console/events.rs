@@ -41,7 +41,10 @@ pub(crate) fn batch(number: usize, at: Timestamp) -> Vec<EventBuilder> {
         event.key(key(part)).in_session(format!("{part}-{number:04}")).at(at)
     };
     if number % 3 == 0 {
-        events.push(alone(event::participant_joined().named("Mary Example").in_room(UNKNOWN).untyped(), "annex"));
+        events.push(alone(
+            event::participant_joined().named("Mary Example").in_room(UNKNOWN).untyped(),
+            "annex",
+        ));
     }
     if number % 11 == 5 {
         events.push(alone(event::recording_uploaded().in_room(room).untyped(), "recording"));
@@ -63,13 +66,15 @@ pub(crate) fn retried(at: Timestamp) -> Vec<EventBuilder> {
 
 /// One event with the attack in each field.
 pub(crate) fn hostile(at: Timestamp) -> EventBuilder {
-    let event = event::unknown(HOSTILE).key(HOSTILE).in_room(HOSTILE).in_session(HOSTILE).to_endpoint(HOSTILE);
+    let event =
+        event::unknown(HOSTILE).key(HOSTILE).in_room(HOSTILE).in_session(HOSTILE).to_endpoint(HOSTILE);
     event.set("data.name", HOSTILE).at(at)
 }
 
 /// An event, and another body with its key.
 pub(crate) fn conflict(at: Timestamp) -> [EventBuilder; 2] {
-    let event = event::participant_joined().key(CONFLICTING).named("Ada Lovelace").in_session("conflicted").at(at);
+    let event =
+        event::participant_joined().key(CONFLICTING).named("Ada Lovelace").in_session("conflicted").at(at);
     let other = event.clone().named("Ada King").set("data.department", "algebra");
     [event.untyped(), other.untyped()]
 }

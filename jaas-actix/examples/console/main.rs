@@ -52,7 +52,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .clock(clock.now())
         .handlers(handlers())
         .settings(store.clone())
-        .archive(store.clone());
+        .archive(store.clone())
+        .meetings(store.meeting_tables(&meetings));
 
     let server = HttpServer::new(move || App::new().service(web::scope(&path).service(console.clone())))
         .workers(1)

@@ -31,7 +31,9 @@ impl<Tx: Send> EventHandler<Tx> for Rooms {
         match &*envelope.event_type {
             HOSTILE => return Err(HandlerError::permanent(HOSTILE)),
             "RECORDING_UPLOADED" => {
-                return Err(HandlerError::permanent("the bucket \"recordings\" refused the copy: 403 Forbidden"));
+                return Err(HandlerError::permanent(
+                    "the bucket \"recordings\" refused the copy: 403 Forbidden",
+                ));
             }
             "FEEDBACK" => return Ok(Handled::ignored("feedback is not kept")),
             _ => {}
