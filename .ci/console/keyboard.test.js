@@ -22,7 +22,7 @@ test("an operator works with the keyboard alone", async () => {
       await tabTo(page, "Reason, for the audit");
       await page.keyboard.type("the annex is in the table now");
       await page.keyboard.press("Enter");
-      await page.getByRole("status").filter({ hasText: `${dead} events replayed` }).waitFor();
+      await page.getByRole("status").filter({ hasText: `${dead} replayed` }).waitFor();
 
       // A selection: Space marks a row.
       await follow(page, "Dead letters");

@@ -48,10 +48,10 @@ async function replayTheGroup(page) {
   assert.equal(Number(await page.locator("dt:text('Count') + dd").innerText()), dead, "a rehearsal changes nothing");
 
   await page.getByRole("button", { name: "Replay the group…" }).click();
-  await page.getByText(`${dead} events`).first().waitFor();
+  await page.getByRole("heading", { name: `Replay ${dead} dead letters?` }).waitFor();
   await page.getByLabel("Reason").fill("the annex is in the table now");
-  await page.getByRole("button", { name: `Replay ${dead} events` }).click();
-  await page.getByRole("status").filter({ hasText: `${dead} events replayed` }).waitFor();
+  await page.getByRole("button", { name: `Replay ${dead} dead letters` }).click();
+  await page.getByRole("status").filter({ hasText: `${dead} replayed` }).waitFor();
 
   await open(page, "Inbox");
   await page.getByLabel("State").selectOption("done");

@@ -96,8 +96,8 @@ export async function browse(base, options, work) {
 
 function watch(context, origin, complaints) {
   context.on("console", (message) => {
-    if (message.location().url.endsWith(MISSING)) return;
-    complaints.push(`${message.type()}: ${message.text()}`);
+    const { url } = message.location();
+    if (!url.endsWith(MISSING)) complaints.push(`${message.type()}: ${message.text()} (${url})`);
   });
   context.on("weberror", (error) => complaints.push(`error: ${error.error()}`));
   context.on("dialog", (dialog) => {

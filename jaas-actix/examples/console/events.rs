@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jaas_core::Timestamp;
-use jaas_testkit::EventBuilder;
+use jaas_testkit::event::EventBuilder;
 use jaas_testkit::event;
 
 /// The text of a stranger who attacks the pages.

@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
 
     let folder = tempfile::tempdir()?;
-    let store = SqliteStore::open(&folder.path().join("jaas.sqlite").to_string_lossy()).await?;
+    let store = SqliteStore::open(folder.path().join("jaas.sqlite")).await?;
     let clock = Wound::new(SystemClock.now());
     let meetings = Meetings::builder().names(Names::Keep).clock(clock.now()).build()?;
     let rooms = Arc::new(Rooms::default());

@@ -8,7 +8,7 @@ use jaas_core::settings::{SettingsFailure, SettingsLog as _, SettingsRecord, Set
 use jaas_core::store::{EventAdmin as _, EventState, EventStore as _};
 use jaas_core::{Clock as _, Delivery, Fqn, SystemClock, Timestamp};
 use jaas_diesel::SqliteStore;
-use jaas_testkit::EventBuilder;
+use jaas_testkit::event::EventBuilder;
 
 use crate::clock::Wound;
 use crate::events::{self, HOSTILE};
