@@ -1,7 +1,7 @@
 // Without a mouse: everything is reached with Tab, and what has the focus is seen.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MEETING, UNKNOWN_ROOM, browse, readAgainUntil, startServer } from "./support.js";
+import { ANNEX, MEETING, UNKNOWN_ROOM, browse, readAgainUntil, startServer } from "./support.js";
 
 test("an operator works with the keyboard alone", async () => {
   const server = await startServer();
@@ -37,8 +37,8 @@ test("an operator works with the keyboard alone", async () => {
       await follow(page, "Inbox");
       await tabTo(page, "State");
       await page.keyboard.type("done");
-      await tabTo(page, "Room");
-      await page.keyboard.type("annex");
+      await tabTo(page, /^Room/);
+      await page.keyboard.type(ANNEX);
       await page.keyboard.press("Enter");
       await page.waitForURL(/state=done/);
       const done = page.getByRole("row").filter({ has: page.getByRole("cell", { name: "done", exact: true }) });
@@ -55,6 +55,7 @@ test("an operator works with the keyboard alone", async () => {
       await tabTo(page, "Session");
       await page.keyboard.type(MEETING);
       await page.keyboard.press("Enter");
+      await page.waitForURL(/session\?id=/);
       await follow(page, "Erase this session…");
       await tabTo(page, "Reason, for the audit");
       await page.keyboard.type("a participant asked for it");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  CONFLICTING, MEETING, UNKNOWN_ROOM, browse, open, readAgainUntil, startProxy, startServer,
+  ANNEX, CONFLICTING, MEETING, UNKNOWN_ROOM, browse, open, readAgainUntil, startProxy, startServer,
 } from "./support.js";
 
 test("an operator repairs the inbox", () => operate("/ops", {}));
@@ -55,9 +55,9 @@ async function replayTheGroup(page) {
 
   await open(page, "Inbox");
   await page.getByLabel("State").selectOption("done");
-  await page.getByLabel("Room").fill("annex");
+  await page.getByLabel("Room").fill(ANNEX);
   await page.getByRole("button", { name: "Filter" }).click();
-  assert.equal(await page.getByLabel("Room").inputValue(), "annex", "the filter is kept");
+  assert.equal(await page.getByLabel("Room").inputValue(), ANNEX, "the filter is kept");
   const done = page.getByRole("row").filter({ has: page.getByRole("cell", { name: "done", exact: true }) });
   await readAgainUntil(page, "all are done", async () => await done.count() === dead);
 }

@@ -11,6 +11,7 @@ import { chromium } from "playwright-core";
 export const SOON = 20_000; // ms, for everything that should happen
 export const UNKNOWN_ROOM = "no such room in the table";
 export const MEETING = "7f4c1a52-6a63-4c1e-9d2b-8f7f5e0c9a10";
+export const ANNEX = "vpaas-magic-cookie-c2824d584eac4489a1e32e4e164d5a3c/annex";
 export const CONFLICTING = "8d1f3c5a-conflict";
 
 /** A page that is not there: the browser says so, as it should. */
@@ -44,6 +45,7 @@ export async function startServer(path = "/ops") {
 export async function startProxy(address, from, to) {
   const [host, port] = address.split(":");
   const server = http.createServer((request, response) => {
+    if (request.url === "/favicon.ico") return response.writeHead(204).end();
     if (!request.url.startsWith(`${to}/`)) return response.writeHead(404).end();
     const path = from + request.url.slice(to.length);
     const { method, headers } = request;

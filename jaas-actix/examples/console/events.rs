@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jaas_core::Timestamp;
-use jaas_testkit::event::EventBuilder;
 use jaas_testkit::event;
+use jaas_testkit::event::EventBuilder;
 
 /// The text of a stranger who attacks the pages.
 pub(crate) const HOSTILE: &str =

@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{App, HttpRequest, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use jaas_actix::{Console, Operator};
 use jaas_core::{Clock as _, Handlers, Monitor, SystemClock, Worker};
 use jaas_diesel::SqliteStore;
@@ -55,9 +55,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .archive(store.clone())
         .meetings(store.meeting_tables(&meetings));
 
-    let server = HttpServer::new(move || App::new().service(web::scope(&path).service(console.clone())))
-        .workers(1)
-        .bind(address)?;
+    let server = HttpServer::new(move || {
+        // Browsers ask for the icon of the whole application.
+        App::new()
+            .route("/favicon.ico", web::get().to(HttpResponse::NoContent))
+            .service(web::scope(&path).service(console.clone()))
+    });
+    let server = server.workers(1).bind(address)?;
     let address = *server.addrs().first().ok_or("no address to listen on")?;
     writeln!(std::io::stdout(), "listening address={address}")?;
     server.run().await?;
