@@ -64,8 +64,8 @@ test("the pictures of the book", { skip: !BLESSED && "without --bless" }, async 
   const server = await startServer();
   await mkdir(BLESSED, { recursive: true });
   try {
-    await browse(server.base, { viewport: { width: 960, height: 600 } }, async (page) => {
-      const shown = ["overview", "dead-group", "conflict-revealed", "meeting-revealed"];
+    await browse(server.base, { viewport: { width: 800, height: 440 } }, async (page) => {
+      const shown = ["overview", "dead-group", "meeting-revealed"];
       for (const [name, go] of visits(server.base)) {
         if (!shown.includes(name)) continue;
         await go(page);
