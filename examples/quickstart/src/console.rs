@@ -40,7 +40,7 @@ pub(crate) fn pages(
     store: SqliteStore,
     handlers: Handlers<Connection>,
     password: &str,
-) -> impl Fn(&mut ServiceConfig) + Clone {
+) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
     let login =
         Data::new(Login { header: format!("Basic {}", STANDARD.encode(format!("{USER}:{password}"))) });
     let access = |_: &HttpRequest| Some(Operator::with_every_right(USER)); // who comes this far has the password
