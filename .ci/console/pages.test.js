@@ -96,6 +96,7 @@ function visits(base) {
   const hostile = [to("inbox?state=dead"), async (page) => {
     await page.getByRole("row").filter({ hasText: "<script>" }).getByRole("link").first().click();
   }];
+  const erase = (page) => page.getByRole("link", { name: "Erase this session…" }).click();
   const conflict = [to("conflicts"), (page) => page.getByRole("link", { name: CONFLICTING }).click(), first];
   return [
     ["overview", to("overview")],
@@ -116,7 +117,7 @@ function visits(base) {
     ["event-revealed", steps(...hostile, because, press("Reveal"))],
     ["sessions", to("session")],
     ["session", to(`session?id=${MEETING}`)],
-    ["confirm-erase", steps(to(`session?id=${MEETING}`), (page) => page.getByRole("link", { name: "Erase this session…" }).click())],
+    ["confirm-erase", steps(to(`session?id=${MEETING}`), erase)],
     ["meetings", to("meetings")],
     ["meeting", to(`meeting?id=${MEETING}`)],
     ["meeting-revealed", steps(to(`meeting?id=${MEETING}`), because, press("Reveal the names"))],

@@ -65,8 +65,8 @@ export async function startProxy(address, from, to) {
 }
 
 /**
- * Runs the work with a page of a browser that has no history. Afterwards the browser must have nothing to complain about:
- * no message, no error, no violation of the policy, no request to another origin, no page over 50 KB.
+ * Runs the work with a page of a browser that has no history. Afterwards the browser must have nothing to complain
+ * about: no message, no error, no violation of the policy, no request to another origin, no page over 50 KB.
  */
 export async function browse(base, options, work) {
   const folder = await mkdtemp(join(tmpdir(), "check-console-"));

@@ -1,7 +1,8 @@
-//! The operators' console over an inbox that has everything an operator may meet: for `.ci/check-console`, and to look at.
+//! The operators' console over an inbox that has everything an operator may meet: for `.ci/check-console`, and to look
+//! at.
 //!
-//! `cargo run -p jaas-actix --all-features --example console -- [PATH [ADDRESS]]` serves it below `PATH`, by default `/ops`,
-//! at `ADDRESS`, by default a free port of this machine. The inbox is a file that is deleted at the end.
+//! `cargo run -p jaas-actix --all-features --example console -- [PATH [ADDRESS]]` serves it below `PATH`, by default
+//! `/ops`, at `ADDRESS`, by default a free port of this machine. The inbox is a file that is deleted at the end.
 
 mod clock;
 mod events;
