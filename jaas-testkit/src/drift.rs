@@ -26,7 +26,7 @@
 //! # fn main() {}
 //! ```
 // Each mounted name is a test, and says what it tests.
-#![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
+#![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc, clippy::panic)]
 
 use futures_util::future::join_all;
 use jaas_core::Timestamp;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::WWW_AUTHENTICATE;
 use actix_web::{HttpResponse, ResponseError};
 use diesel_async::pooled_connection::bb8::RunError;
 use jaas_core::store::{StoreError, StoreErrorKind};
@@ -12,6 +13,8 @@ use jaas_core::telemetry::Escaped;
 pub(crate) enum AppError {
     #[error("a valid token is needed")]
     NotAllowed,
+    #[error("a name and a valid token are needed")]
+    NotLoggedIn,
     #[error("{0}")]
     NotFound(String),
     #[error("{0}")]
@@ -25,7 +28,7 @@ pub(crate) enum AppError {
 impl ResponseError for AppError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::NotAllowed => StatusCode::UNAUTHORIZED,
+            Self::NotAllowed | Self::NotLoggedIn => StatusCode::UNAUTHORIZED,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::NotNow(_) => StatusCode::CONFLICT,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -37,7 +40,12 @@ impl ResponseError for AppError {
         if let Self::Busy(source) | Self::Internal(source) = self {
             tracing::error!(source = %Escaped(source), "{}", Escaped(self));
         }
-        HttpResponse::build(self.status_code()).json(BTreeMap::from([("error", self.to_string())]))
+        let mut response = HttpResponse::build(self.status_code());
+        if let Self::NotLoggedIn = self {
+            // Browsers ask for both, and send them with each request.
+            response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"existing-app\", charset=\"UTF-8\""));
+        }
+        response.json(BTreeMap::from([("error", self.to_string())]))
     }
 }
 

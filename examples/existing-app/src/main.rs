@@ -53,7 +53,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(bind).map_err(|error| format!("{bind} (BIND): {error}"))?;
     let (pool, inbox) = database::open(&options.database).await?;
     let jaas = webhooks::start(inbox.clone(), &options.secrets)?;
-    let (webhook, health) = (jaas.webhook(), jaas.health());
+    let (webhook, health, console) = (jaas.webhook(), jaas.health(), jaas.console());
 
     let state = Data::new(State { pool, inbox, token: options.token });
     let metrics = telemetry.metrics();
@@ -62,6 +62,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             .app_data(state.clone())
             .service(web::scope("/api").wrap(from_fn(auth::needs_token)).configure(rooms::routes))
             .service(web::scope("/admin").wrap(from_fn(auth::needs_token)).configure(admin::routes))
+            .service(web::scope("/ops").wrap(from_fn(auth::needs_login)).service(console.clone()))
             // JaaS does not have our token. A signature over the body, byte for byte, proves each request, so no middleware
             // around this scope may read or change the body.
             .service(web::scope("/hooks").configure(webhook.config()))

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jaas_actix::{Health, Webhook};
+use jaas_actix::{Console, Health, Webhook};
 use jaas_core::signature::Tolerance;
 use jaas_core::store::Retention;
 use jaas_core::{
@@ -12,7 +12,8 @@ use jaas_core::{
 };
 
 use crate::attendance::Attendance;
-use crate::database::Store;
+use crate::auth;
+use crate::database::{Connection, Store};
 use crate::telemetry::OpenTelemetry;
 
 pub(crate) struct Jaas {
@@ -27,8 +28,7 @@ pub(crate) fn start(store: Store, secrets: &[String]) -> Result<Jaas, Box<dyn Er
     let receiver = Receiver::builder("main", Auth::signature(secrets)?, Inbox::new(store.clone()))
         .trace_propagator(OpenTelemetry)
         .build()?;
-    let handlers = Handlers::new().transactional("attendance", Attendance);
-    let worker = Worker::builder(store.clone(), handlers)
+    let worker = Worker::builder(store.clone(), handlers())
         .trace_propagator(OpenTelemetry)
         .transaction_timeout(Duration::from_secs(5))
         // Fewer than the pool's connections, so that some are left for the application's routes.
@@ -38,6 +38,10 @@ pub(crate) fn start(store: Store, secrets: &[String]) -> Result<Jaas, Box<dyn Er
     let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
     let monitor = Monitor::new(store.clone()).spawn()?;
     Ok(Jaas { store, receiver: Arc::new(receiver), worker: worker.spawn(), purger, monitor })
+}
+
+fn handlers() -> Handlers<Connection> {
+    Handlers::new().transactional("attendance", Attendance)
 }
 
 impl Jaas {
@@ -51,6 +55,11 @@ impl Jaas {
             .receiver(self.receiver.clone())
             .store(self.store.clone())
             .live_check("worker", self.worker.liveness())
+    }
+
+    /// Pages for operators. They have no login: what is mounted around them must have one.
+    pub(crate) fn console(&self) -> Console<Store> {
+        Console::new(self.store.clone(), auth::operator).handlers(handlers())
     }
 
     /// Call this after the server has stopped.

@@ -84,6 +84,39 @@ async fn an_event_of_an_unknown_room_is_a_dead_letter_until_an_operator_replays_
     app.terminate().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_needs_a_name_and_the_token_and_the_audit_has_the_name() {
+    let Some(database) = database().await else { return };
+    let app = Application::start(&database.url, &[]).await;
+    assert_eq!(app.deliver(&joined("the-key", "math"), &[]).await, 200);
+    app.until("/admin/dead-letters", Some(TOKEN), |text| text != "[]").await;
+
+    let stranger = app.ask_as(None, Method::GET, "/ops/inbox", None).await;
+    assert_eq!(stranger.status(), 401);
+    assert!(stranger.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic "));
+    assert_eq!(
+        stranger.json::<Value>().await.unwrap(),
+        json!({"error": "a name and a valid token are needed"})
+    );
+    for login in [("", TOKEN), ("ada", "a-token-of-a-stranger"), ("ada", "")] {
+        for path in ["/ops/", "/ops/overview", "/ops/inbox"] {
+            let refused = app.browse(Method::GET, path, login).await;
+            assert_eq!(refused.status(), 401, "{path} with {login:?}");
+            assert!(!refused.text().await.unwrap().contains("the-key"));
+        }
+    }
+    let bearer = app.ask(Method::GET, "/ops/overview", None).await;
+    assert_eq!(bearer.status(), 401, "a program's token does not name an operator");
+
+    let ada = ("ada", TOKEN);
+    let overview = app.browse(Method::GET, "/ops/", ada).await;
+    assert_eq!((overview.status(), overview.url().path()), (reqwest::StatusCode::OK, "/ops/overview"));
+    let text = overview.text().await.unwrap();
+    assert!(text.contains("Signed in as ada") && text.contains("the room is not known here"), "{text}");
+    assert_eq!(app.browse(Method::POST, "/ops/replay", ada).await.status(), 403, "it is not from a page");
+    app.terminate().await;
+}
+
 const STARTED: i64 = 1_783_497_600_000;
 
 /// One participant goes from the main room to a breakout room and back, with the same id. That makes three stays in any order

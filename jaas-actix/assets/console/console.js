@@ -12,6 +12,15 @@
     all.addEventListener("change", () => { for (const box of boxes) box.checked = all.checked; });
     head.append(all);
   }
+  // Lets the keyboard scroll tables that are wider than the window.
+  const reach = () => {
+    for (const table of document.querySelectorAll("table")) {
+      if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
+      else table.removeAttribute("tabindex");
+    }
+  };
+  reach();
+  addEventListener("resize", reach);
   // Keeps the age of the numbers true while the page is open.
   for (const shown of document.querySelectorAll("time[data-age]")) {
     const opened = Date.now();

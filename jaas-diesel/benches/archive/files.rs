@@ -49,7 +49,7 @@ pub(crate) async fn serve() {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         // A client may go away.
-        tokio::spawn(async move { drop(send(stream).await) });
+        tokio::spawn(async move { drop(Box::pin(send(stream)).await) });
     }
 }
 

@@ -28,7 +28,7 @@ impl Instrumentation for Notes {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match event {
             InstrumentationEvent::StartEstablishConnection { url, .. } => {
-                self.is_counted = url.contains(FILE)
+                self.is_counted = url.contains(FILE);
             }
             InstrumentationEvent::StartQuery { query, .. } if self.is_counted => {
                 let sql = query.to_string();

@@ -87,6 +87,12 @@ impl Application {
         request.send().await.expect("answered")
     }
 
+    /// Asks as a browser does in which this name and token were entered.
+    pub async fn browse(&self, method: Method, path: &str, (name, token): (&str, &str)) -> Response {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        request.basic_auth(name, Some(token)).send().await.expect("answered")
+    }
+
     /// Sends a delivery as JaaS would, with extra headers, and returns the status.
     pub async fn deliver(&self, body: &str, more: &[(&str, &str)]) -> u16 {
         let signed = self.signer.sign(SystemClock.now(), body.to_owned());

@@ -82,6 +82,23 @@ impl Server {
         response.status().as_u16()
     }
 
+    /// Asks for a page of the console, with this user and password.
+    pub(crate) async fn console(&self, path: &str, login: Option<(&str, &str)>) -> reqwest::Response {
+        let mut request = self.client.get(format!("{}{path}", self.base));
+        if let Some((user, password)) = login {
+            request = request.basic_auth(user, Some(password));
+        }
+        request.send().await.expect("answered")
+    }
+
+    /// Waits for the line that begins so, and returns it.
+    pub(crate) async fn printed(&mut self, beginning: &str) -> String {
+        let find = |lines: &Vec<String>| lines.iter().find(|line| line.starts_with(beginning)).cloned();
+        let waiting = timeout(SOON, self.lines.wait_for(|lines| find(lines).is_some()));
+        let lines = waiting.await.expect("printed in time").expect("printed before the end");
+        find(&lines).expect("waited for")
+    }
+
     /// Waits until `count` events have been handled, and returns the `handled` lines by key.
     pub(crate) async fn handled(&mut self, count: usize) -> BTreeMap<String, Vec<String>> {
         let enough = self.lines.wait_for(|lines| by_key(lines).len() >= count);
