@@ -42,8 +42,6 @@
 mod address;
 mod archiver;
 mod artifact;
-#[cfg(any(feature = "archive-s3", feature = "archive-gcs", feature = "archive-azure"))]
-mod bucket;
 mod builder;
 mod download;
 mod erasing;

@@ -7,8 +7,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use jaas_core::{AppId, Clock, ParticipantId};
-use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use crate::key::SigningKey;
@@ -22,7 +29,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Gives commands to meetings of one tenant.
 #[derive(Clone)]
 pub struct Commands {
-    client: Client,
+    // It follows no redirects: the token is for 8x8 only.
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
     key: Arc<SigningKey>,
     clock: Arc<dyn Clock>,
@@ -32,13 +40,15 @@ impl Commands {
     /// With this key. The clock is for the times in tokens.
     ///
     /// # Errors
-    /// When the HTTP client cannot be set up.
-    pub fn new(key: SigningKey, clock: impl Clock) -> Result<Self, reqwest::Error> {
-        // Another part of the application may have chosen a provider, and that one is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // Without redirects: the token is for 8x8 only.
-        let client =
-            Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none()).build()?;
+    /// When this machine trusts no certificates at all.
+    pub fn new(key: SigningKey, clock: impl Clock) -> std::io::Result<Self> {
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
+            // For tests; the default is https.
+            .https_or_http()
+            .enable_http1()
+            .build();
+        let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { client, base: JAAS.to_owned(), key: Arc::new(key), clock: Arc::new(clock) })
     }
 
@@ -83,17 +93,18 @@ impl Commands {
         let token = self.key.admin(self.clock.now()).map_err(|error| {
             failed(CommandErrorKind::Refused, format!("the token cannot be signed: {error}"))
         })?;
-        let request = self
-            .client
-            .post(format!("{}/conference-commands/v1/meeting", self.base))
-            .bearer_auth(token)
-            .header("Content-Type", "application/json")
-            .body(json!({"action": action, "payload": payload}).to_string());
-        // The address is left out: it says nothing that the action does not.
-        let response = request
-            .send()
-            .await
-            .map_err(|error| failed(CommandErrorKind::Unavailable, error.without_url().to_string()))?;
+        let request = Request::post(format!("{}/conference-commands/v1/meeting", self.base))
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .header(CONTENT_TYPE, "application/json")
+            .body(json!({"action": action, "payload": payload}).to_string().into())
+            .map_err(|error| failed(CommandErrorKind::Refused, format!("not a request: {error}")))?;
+        let response = match tokio::time::timeout(TIMEOUT, self.client.request(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(failed(CommandErrorKind::Unavailable, with_causes(&error))),
+            Err(_) => {
+                return Err(failed(CommandErrorKind::Unavailable, format!("no reply within {TIMEOUT:?}")));
+            }
+        };
         let status = response.status();
         let kind = match status {
             _ if status.is_success() => return Ok(()),
@@ -110,6 +121,17 @@ impl Commands {
         };
         Err(failed(kind, format!("JaaS replied {status}{remedy}")))
     }
+}
+
+/// The error with its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 impl fmt::Debug for Commands {

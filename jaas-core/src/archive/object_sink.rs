@@ -40,8 +40,8 @@ const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 /// # Ok::<(), jaas_core::ConfigError>(())
 /// ```
 ///
-/// The features `archive-s3`, `archive-gcs` and `archive-azure` add `ObjectSink::s3`, `gcs` and `azure`. Any other
-/// store goes through [`new`](ObjectSink::new), in an `Arc` or not:
+/// Any other store goes through [`new`](ObjectSink::new), in an `Arc` or not. For a bucket, enable the feature `aws`,
+/// `gcp` or `azure` of `object_store` in the application:
 ///
 /// ```
 /// use jaas_core::archive::ObjectSink;
@@ -213,7 +213,7 @@ impl Limit {
 }
 
 /// The error with its causes.
-pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -28,7 +28,7 @@ use crate::timestamp::Timestamp;
 /// let store = MemoryStore::new();
 /// let now = Timestamp::from_secs(1_795_420_800);
 /// let body = br#"{"idempotencyKey": "k-1", "eventType": "ROOM_CREATED"}"#;
-/// store.accept(Delivery::parse("main", now, body.to_vec().into())?).await?;
+/// store.accept(Delivery::parse("main", now, body.to_vec().into()).map_err(|body| body.reason)?).await?;
 ///
 /// for life in EventLife::of_key(&store, None, &IdempotencyKey::new("k-1"), now).await? {
 ///     println!("{life}");

@@ -256,7 +256,7 @@ define! {
                `room_not_closed`, `usage_not_sent`, `join_not_sent`",
         severity: "`critical` (a file may be lost), `warning`, `info`",
         change: "`found`, `closed` (what was missing has come)",
-    } "Events that should have come and did not, by what the application was told of them.";
+    } "Events that should have come and did not, by what was reported to the application.";
 
     Gauge GAPS_OPEN "jaas_gaps_open" in Count {
         rule: "as in `jaas_gaps_total`",
@@ -267,7 +267,7 @@ define! {
         kind: "`recording`, `video_segment`, `transcription`, `chat`, `screen_sharing`, `screen_sharing_pages`, `document`, \
                `rtcstats`, `other`",
         outcome: "`stored`; `at_risk`, which another outcome follows; lost: `expired`, `gone`, `refused`",
-    } "Files behind links, by what the application was told of them. With the feature `archive`, like those that follow.";
+    } "Files behind links, by what was reported to the application. With the feature `archive`, like those that follow.";
 
     Histogram ARTIFACT_SECONDS "jaas_artifact_seconds" in Seconds [
         0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,

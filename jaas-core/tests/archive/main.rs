@@ -3,7 +3,6 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod archiving;
-mod bucket;
 mod downloads;
 mod erasing;
 mod outages;

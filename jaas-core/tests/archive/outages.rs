@@ -1,5 +1,5 @@
-//! A sink that cannot be written: a full disk, a bucket that refuses. Nothing counts as stored that is not there, the
-//! record says why, and the file is kept once the sink can be written.
+//! A disk that is full: nothing counts as stored that is not there, the record says why, and the file is kept once the
+//! disk has room.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -7,7 +7,6 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jaas_core::archive::object_store::aws::AmazonS3Builder;
 use jaas_core::archive::{
     Archive, ArchiverHandle, ArtifactKind, ArtifactQuery, ArtifactRecord, ArtifactState, ArtifactStore as _,
     HttpFetcher, ObjectSink,
@@ -16,7 +15,6 @@ use jaas_core::store::{EventStore as _, MemoryStore};
 use jaas_core::{Backoff, Clock as _, Handlers, SystemClock, Worker, WorkerHandle};
 use jaas_testkit::archive::{FileServer, Reply, uploaded};
 
-use crate::bucket::Bucket;
 use crate::world::{HOUR, Heard};
 
 const FILE: usize = 3_000_000;
@@ -148,30 +146,4 @@ async fn a_full_disk_keeps_nothing_and_is_used_again_when_it_has_room() {
     running.stop().await;
     assert_eq!(std::fs::read(disk.path().join(OBJECT)).expect("kept").len(), FILE);
     assert_eq!(disk.files(), 1, "what was written before the disk was full is removed");
-}
-
-#[tokio::test]
-async fn a_bucket_that_refuses_keeps_nothing_and_is_used_again_when_it_accepts() {
-    let bucket = Bucket::start().await;
-    bucket.refuse(true);
-    let sink = AmazonS3Builder::new()
-        .with_bucket_name("recordings")
-        .with_region("eu-central-1")
-        .with_endpoint(bucket.endpoint())
-        .with_access_key_id("key")
-        .with_secret_access_key("secret-of-the-bucket")
-        .with_allow_http(true);
-    let running = Running::start(ObjectSink::s3(sink).expect("a sink")).await;
-    running.fails_with("403").await;
-    assert!(bucket.objects().is_empty());
-    bucket.refuse(false);
-    running.is_kept().await;
-    running.stop().await;
-    assert_eq!(bucket.objects(), [(format!("/recordings/{OBJECT}"), FILE)]);
-}
-
-#[test]
-fn a_bucket_without_a_name_is_an_error_that_says_so() {
-    let error = ObjectSink::s3(AmazonS3Builder::new()).expect_err("no name");
-    assert!(error.to_string().contains("cannot keep files in S3"), "{error}");
 }

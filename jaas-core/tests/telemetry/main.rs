@@ -13,4 +13,5 @@ mod undecodable;
 
 #[path = "../support/lines.rs"]
 mod lines;
+mod watched;
 mod world;

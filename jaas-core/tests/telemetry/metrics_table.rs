@@ -17,6 +17,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio::time::sleep;
 
 use crate::archived::archived;
+use crate::watched::watched;
 use crate::world::{AsTold, NOW, deliver, handlers, receiver, worker};
 
 /// The metrics under a name.
@@ -84,6 +85,7 @@ async fn what_is_emitted_is_the_table_with_its_kinds_units_and_labels() {
     directly().await;
     questions().await;
     archived().await;
+    watched().await;
     let monitor = Monitor::new(store.clone()).spawn().expect("spawned");
     let later = NOW.saturating_add(Duration::from_secs(400 * 24 * 60 * 60));
     let retention = Retention::builder(Tolerance::default()).build().expect("sound");

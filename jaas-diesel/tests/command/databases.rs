@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use jaas_core::drift::{Drift as Found, DriftKind, DriftSighting, DriftStore};
 use jaas_core::store::{
     Accepted, AuditAction, ClaimRequest, EventAdmin, EventQuery, EventState, Failure, PageRequest,
 };
@@ -52,7 +53,7 @@ async fn count<S: EventAdmin>(store: &S, state: EventState) -> u64 {
 }
 
 /// The test, with a store and the address of its database.
-async fn every_command_works<S: EventAdmin>(store: S, url: String) {
+async fn every_command_works<S: EventAdmin + DriftStore>(store: S, url: String) {
     let run = async |args: &[&str]| jaas(&url, args).await;
     dead_letters(&store, "other", 2, "another error").await;
     dead_letters(&store, "k", 23, FORGED).await;
@@ -118,6 +119,32 @@ async fn every_command_works<S: EventAdmin>(store: S, url: String) {
     let of_key = EventQuery { idempotency_key: Some("waits".into()), ..EventQuery::default() };
     let row = store.events(&of_key).await.expect("listed").items.remove(0).id.to_string();
     one_event(&store, &url, &row).await;
+    watched_and_drifted(&store, &url).await;
+}
+
+/// What the watch and the radar have found.
+async fn watched_and_drifted<S: DriftStore>(store: &S, url: &str) {
+    let run = async |args: &[&str]| jaas(url, args).await;
+    assert_eq!(run(&["gaps"]).await.exits(0).stdout, "there are no open gaps\n");
+    let counts = run(&["gaps", "--counts", "--json"]).await.exits(0).json();
+    assert_eq!(counts["counts"].as_array().map(Vec::len), Some(0));
+    let unknown = run(&["gaps", "--rule", "nothing"]).await.exits(2);
+    assert!(unknown.stderr.contains("recording_not_uploaded"), "{}", unknown.stderr);
+
+    assert_eq!(run(&["drift"]).await.exits(0).stdout, "nothing unknown was seen\n");
+    let found = Found::new(DriftKind::Field, "ROOM_CREATED", "data.\u{1b}mood", "string");
+    let mut sighting = DriftSighting::new(found, now(), "main", "k".into());
+    sighting.fixture = Some(r#"{"eventType": "ROOM_CREATED"}"#.into());
+    store.record_drift(&[sighting]).await.expect("recorded");
+    let listed = run(&["drift", "--json"]).await.exits(0).json();
+    assert_eq!((&listed["drift"][0]["count"], &listed["next"]), (&1.into(), &serde_json::Value::Null));
+    let text = run(&["drift"]).await.exits(0).stdout;
+    assert!(text.contains(r"data.\u{1b}mood") && !text.contains('\u{1b}'), "{text}");
+    let row = listed["drift"][0]["id"].to_string();
+    let fixture = run(&["drift", "--fixture", &row]).await.exits(0);
+    assert_eq!(fixture.json()["eventType"], "ROOM_CREATED");
+    let missing = run(&["drift", "--fixture", "999999"]).await.exits(1);
+    assert!(missing.stderr.contains("there is no row 999999"), "{}", missing.stderr);
 }
 
 /// What is done to single events.

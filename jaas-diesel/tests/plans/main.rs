@@ -9,8 +9,6 @@ mod calls;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod fill;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
-mod lists;
-#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod mysql;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod postgres;

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::calls::{Meter, hot_road};
 use crate::fill::{self, PUT_LONG_FIRST};
-use crate::lists::lists;
 use crate::proxy::Proxy;
 use crate::servers::{Postgres, Server, Settings};
 
@@ -23,7 +22,6 @@ struct Explained<'d> {
     database: &'d Postgres,
     proxy: Proxy,
     round: String,
-    lists: bool,
 }
 
 impl Meter for Explained<'_> {
@@ -45,11 +43,7 @@ impl Meter for Explained<'_> {
                 self.round
             );
         }
-        assert!(all_rows > 0 || self.lists || call.starts_with("accept"), "{call}: no row was read");
-    }
-
-    fn read_lists(&mut self) {
-        self.lists = true;
+        assert!(all_rows > 0 || call.starts_with("accept"), "{call}: no row was read");
     }
 
     async fn put_long_first(&mut self) {
@@ -116,7 +110,7 @@ async fn the_calls_for_each_event_read_few_rows_on_postgresql() {
              ANALYZE jaas_events, jaas_queues, jaas_counts, jaas_conflicts",
         )
         .await;
-    for statement in [fill::statements(), fill::histories()].concat() {
+    for statement in fill::statements() {
         database.execute(&statement).await;
     }
     let forget = forget();
@@ -134,7 +128,7 @@ async fn the_calls_for_each_event_read_few_rows_on_postgresql_with_statistics_fr
     let database = crate::server_or_return!(Postgres);
     database.open().await;
     database.execute("ALTER TABLE jaas_events SET (autovacuum_enabled = off)").await;
-    let statements = [fill::statements(), fill::histories()].concat();
+    let statements = fill::statements();
     let settled = statements.iter().position(|sql| sql.contains("'settled'")).expect("settled rows");
     let (before, after) = statements.split_at(settled + 1);
     for statement in before {
@@ -160,9 +154,8 @@ async fn look(database: &Postgres, knowledge: &[(&str, &str)]) {
             }
             let address = proxy.address(&direct).replacen("options=", &options, 1) + "&sslmode=disable";
             let store = Postgres::open_at(address, Settings::default()).await.expect("opened");
-            let mut meter = Explained { database, proxy, round: round.clone(), lists: false };
+            let mut meter = Explained { database, proxy, round: round.clone() };
             hot_road(&store, &mut meter, &round).await;
-            lists(&store, &mut meter).await;
             store.close().await;
         }
     }

@@ -29,7 +29,7 @@ async fn filled(store: &SqliteStore) -> i64 {
 #[tokio::test]
 async fn g1_a_full_file_takes_nothing_and_the_error_says_so() {
     let folder = Folder::new();
-    let store = folder.builder().max_pages(60).open().await.expect("opened");
+    let store = folder.builder().max_pages(120).open().await.expect("opened");
     let taken = filled(&store).await;
     assert!(taken > 10, "{taken}");
     for key in ["a", "b"] {
@@ -50,7 +50,7 @@ async fn g1_a_full_file_takes_nothing_and_the_error_says_so() {
 #[tokio::test]
 async fn after_room_was_made_the_same_store_takes_events_again() {
     let folder = Folder::new();
-    let store = folder.builder().max_pages(60).open().await.expect("opened");
+    let store = folder.builder().max_pages(120).open().await.expect("opened");
     filled(&store).await;
     folder.execute("DELETE FROM jaas_events WHERE id < 10");
     assert_eq!(store.accept(large("after")).await.expect("accepted"), Accepted::New);
@@ -60,10 +60,10 @@ async fn after_room_was_made_the_same_store_takes_events_again() {
 #[tokio::test]
 async fn a_full_file_opened_with_more_room_takes_events_again() {
     let folder = Folder::new();
-    let store = folder.builder().max_pages(60).open().await.expect("opened");
+    let store = folder.builder().max_pages(120).open().await.expect("opened");
     let taken = filled(&store).await;
     store.close().await;
-    let store = folder.builder().max_pages(120).open().await.expect("opened");
+    let store = folder.builder().max_pages(180).open().await.expect("opened");
     assert_eq!(store.accept(large("after")).await.expect("accepted"), Accepted::New);
     assert_eq!(folder.number(EVENTS), taken + 1);
 }
@@ -71,7 +71,7 @@ async fn a_full_file_opened_with_more_room_takes_events_again() {
 #[tokio::test]
 async fn what_is_there_can_be_handled_although_the_file_is_full() {
     let folder = Folder::new();
-    let store = folder.builder().max_pages(60).open().await.expect("opened");
+    let store = folder.builder().max_pages(120).open().await.expect("opened");
     filled(&store).await;
     let claim = store.claim(&request(1)).await.expect("claimed").remove(0);
     let step = Step { handler: "handler".into(), last: true, next: None };
@@ -81,7 +81,7 @@ async fn what_is_there_can_be_handled_although_the_file_is_full() {
 #[tokio::test]
 async fn a_full_file_is_not_ready() {
     let folder = Folder::new();
-    let store = folder.builder().max_pages(60).open().await.expect("opened");
+    let store = folder.builder().max_pages(120).open().await.expect("opened");
     store.ping().await.expect("ready");
     filled(&store).await;
     // A smaller event may still find room.

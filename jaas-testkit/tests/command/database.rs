@@ -46,6 +46,10 @@ async fn inbox_runs_the_program_beside_it_or_that_of_path() {
     stand_in(elsewhere.path(), "path", 0);
     let ran = jaas_in(here.path(), path, &["inbox", "list", "--state", "dead"]).await.exits(0);
     assert_eq!(ran.stdout, "path <inbox> <list> <--state> <dead>");
+    for command in ["gaps", "drift"] {
+        let ran = jaas_in(here.path(), path, &[command, "--after", "7"]).await.exits(0);
+        assert_eq!(ran.stdout, format!("path <{command}> <--after> <7>"));
+    }
     stand_in(here.path(), "beside", 3);
     let ran = jaas_in(here.path(), path, &["--json", "inbox", "--help"]).await.exits(3);
     assert_eq!((&*ran.stdout, &*ran.stderr), ("beside <--json> <inbox> <--help>", ""));

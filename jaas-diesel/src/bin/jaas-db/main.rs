@@ -1,7 +1,9 @@
 //! `jaas-db`: the commands of `jaas` that need a database. `jaas inbox …` runs `jaas-db inbox …`.
 
 mod database;
+mod drift;
 mod failure;
+mod gaps;
 mod inbox;
 mod output;
 mod values;
@@ -33,6 +35,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Inbox(inbox::Inbox),
+    Gaps(gaps::Gaps),
+    Drift(drift::Drift),
 }
 
 const EXIT_CODES: &str = "\
@@ -60,8 +64,13 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::usage(format!("cannot start the async runtime: {error}")))?;
-    let Command::Inbox(inbox) = cli.command;
-    runtime.block_on(inbox.run(&cli.database, output))
+    runtime.block_on(async {
+        match &cli.command {
+            Command::Inbox(inbox) => inbox.run(&cli.database, output).await,
+            Command::Gaps(gaps) => gaps.run(&cli.database, output).await,
+            Command::Drift(drift) => drift.run(&cli.database, output).await,
+        }
+    })
 }
 
 #[cfg(test)]

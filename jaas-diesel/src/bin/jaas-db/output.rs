@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use jaas_core::store::RowId;
 use jaas_core::telemetry::Escaped;
 use serde_json::Value;
 
@@ -81,6 +82,11 @@ impl Table {
         }
         text
     }
+}
+
+/// How to see the rows that follow a page.
+pub(crate) fn more(next: Option<RowId>) -> String {
+    next.map(|next| format!("more follow: --after {next}\n")).unwrap_or_default()
 }
 
 /// The first characters of a text, for a cell.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jaas_core::store::EventState;
+use jaas_core::watch::{GapState, Rule};
 use jaas_core::{Clock as _, SystemClock, Timestamp};
 
 /// A time: RFC 3339, ms since the epoch, or how long ago (`2h`).
@@ -38,6 +39,17 @@ pub(crate) fn state(text: &str) -> Result<EventState, String> {
     EventState::from_name(text).ok_or_else(|| {
         let names: Vec<_> = EventState::ALL.iter().map(|state| state.as_str()).collect();
         format!("not a state; the states are {}", names.join(", "))
+    })
+}
+
+pub(crate) fn gap_state(text: &str) -> Result<GapState, String> {
+    GapState::from_name(text).ok_or_else(|| "not a state; the states are open and closed".to_owned())
+}
+
+pub(crate) fn rule(text: &str) -> Result<Rule, String> {
+    Rule::from_name(text).ok_or_else(|| {
+        let names: Vec<_> = Rule::ALL.iter().map(|rule| rule.as_str()).collect();
+        format!("not a rule; the rules are {}", names.join(", "))
     })
 }
 

@@ -10,18 +10,17 @@ use clap::Args;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// Lists, explains, replays and discards the events of a database (needs the program jaas-db)
+/// The arguments of such a command, which `jaas-db` parses.
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
-pub(crate) struct Inbox {
-    /// See jaas inbox --help
+pub(crate) struct Arguments {
+    /// See its --help
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }
 
-impl Inbox {
-    pub(crate) fn run(&self, output: &Output) -> Result<(), Failure> {
-        run("inbox", &self.arguments, output)
+impl Arguments {
+    pub(crate) fn run(&self, subcommand: &str, output: &Output) -> Result<(), Failure> {
+        run(subcommand, &self.arguments, output)
     }
 }
 

@@ -44,7 +44,15 @@ enum Command {
     Fixtures(fixtures::Fixtures),
     Rtcstats(rtcstats::Rtcstats),
     Completions(completions::Completions),
-    Inbox(database::Inbox),
+    /// Lists, explains, replays and discards the events of a database (needs the program jaas-db)
+    #[command(disable_help_flag = true)]
+    Inbox(database::Arguments),
+    /// Lists what should have come and did not, as the watch found it (needs the program jaas-db)
+    #[command(disable_help_flag = true)]
+    Gaps(database::Arguments),
+    /// Lists what JaaS sends and this version does not know (needs the program jaas-db)
+    #[command(disable_help_flag = true)]
+    Drift(database::Arguments),
 }
 
 const EXIT_CODES: &str = "\
@@ -96,7 +104,9 @@ fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Fixtures(fixtures) => fixtures.run(output),
         Command::Rtcstats(rtcstats) => rtcstats.run(output),
         Command::Completions(completions) => completions.run(output),
-        Command::Inbox(inbox) => inbox.run(output),
+        Command::Inbox(arguments) => arguments.run("inbox", output),
+        Command::Gaps(arguments) => arguments.run("gaps", output),
+        Command::Drift(arguments) => arguments.run("drift", output),
     }
 }
 

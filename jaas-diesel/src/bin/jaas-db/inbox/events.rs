@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::groups;
 use crate::failure::Failure;
-use crate::output::{Output, Table, short};
+use crate::output::{Output, Table, more, short};
 use crate::values;
 
 /// Which events: those that match every option.
@@ -129,12 +129,9 @@ impl List {
                     short(event.note.as_deref().unwrap_or_default(), 60),
                 ]);
             }
-            let more = match listed.next {
-                Some(next) => format!("more follow: --after {next}\n"),
-                None if listed.items.is_empty() => "no event matches\n".into(),
-                None => String::new(),
-            };
-            table.text() + &more
+            let is_nothing = listed.items.is_empty() && listed.next.is_none();
+            let end = if is_nothing { "no event matches\n".into() } else { more(listed.next) };
+            table.text() + &end
         })
     }
 }
