@@ -129,6 +129,12 @@ async fn each_gap_is_reported_once<W: World>() {
     let mut closing: Vec<String> = Vec::new();
     let mut by_this_process = 0;
     for round in 0..KILLS {
+        if round % 10 == 9 {
+            // So that some gaps are known which can close; what follows is for the process that is killed.
+            let before = world.reported().await.len();
+            watch(store.clone()).audit(Report).await.expect("audited");
+            by_this_process += world.reported().await.len() - before;
+        }
         let mut deliveries: Vec<Delivery> =
             (0..SESSIONS).flat_map(|number| with_gaps(&name(round, number), begin)).collect();
         let reported = with_both_gaps(&store).await;
@@ -137,12 +143,6 @@ async fn each_gap_is_reported_once<W: World>() {
             closing.push(session);
         }
         accept(&store, deliveries).await;
-        if round % 10 == 9 {
-            // So that some gaps are known which can close.
-            let before = world.reported().await.len();
-            watch(store.clone()).audit(Report).await.expect("audited");
-            by_this_process += world.reported().await.len() - before;
-        }
         // Of the eight that are new, at the first, or later.
         kill_at(start_child::<W>(&world), 1 + round % 6).await;
     }
