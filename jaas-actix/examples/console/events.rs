@@ -40,7 +40,7 @@ pub(crate) fn batch(number: usize, at: Timestamp) -> Vec<EventBuilder> {
     let alone = |event: EventBuilder, part: &str| {
         event.key(key(part)).in_session(format!("{part}-{number:04}")).at(at)
     };
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         events.push(alone(
             event::participant_joined().named("Mary Example").in_room(UNKNOWN).untyped(),
             "annex",

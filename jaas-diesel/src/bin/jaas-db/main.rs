@@ -34,7 +34,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Inbox(inbox::Inbox),
+    Inbox(Box<inbox::Inbox>),
     Gaps(gaps::Gaps),
     Drift(drift::Drift),
 }
@@ -49,7 +49,7 @@ Exit codes:
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.json);
-    match run(cli, &output) {
+    match run(&cli, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(message) = failure.message() {
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::usage(format!("cannot start the async runtime: {error}")))?;
