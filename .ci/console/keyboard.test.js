@@ -60,7 +60,7 @@ test("an operator works with the keyboard alone", async () => {
       await tabTo(page, "Reason, for the audit");
       await page.keyboard.type("a participant asked for it");
       await press(page, /^Erase \d+ events$/);
-      await page.getByRole("status").filter({ hasText: "were erased" }).waitFor();
+      await page.getByRole("status").filter({ hasText: "Erased events" }).waitFor();
     });
   } finally {
     await server.stop();

@@ -113,7 +113,7 @@ async function eraseTheSession(page) {
   await page.getByRole("link", { name: "Erase this session…" }).click();
   await page.getByLabel("Reason").fill("a participant asked for it");
   await page.getByRole("button", { name: `Erase ${count} events` }).click();
-  await page.getByRole("status").filter({ hasText: `${count} events were erased` }).waitFor();
+  await page.getByRole("status").filter({ hasText: `Erased events: ${count}` }).waitFor();
   await page.getByRole("row").nth(1).getByRole("link").first().click();
   await page.locator("dt:text('Body') + dd", { hasText: "erased" }).waitFor();
 }
