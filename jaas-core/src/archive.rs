@@ -63,8 +63,7 @@ use std::time::Duration;
 
 /// The version of `object_store` that [`ObjectSink`] takes stores of.
 pub use object_store;
-use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
 
 use self::archiver::Archiver;
 pub use self::artifact::{Artifact, ArtifactKind};
@@ -83,7 +82,7 @@ pub use self::store::{
     ArtifactClaim, ArtifactClaimRequest, ArtifactLease, ArtifactQuery, ArtifactRecord, ArtifactState,
     ArtifactStats, ArtifactStore, Kept, LostWhy, NewArtifact, Postponed, Settling,
 };
-use crate::telemetry;
+use crate::background::Background;
 
 /// Fetches the files behind the links of a store's events, and keeps them. See the [module](self).
 ///
@@ -114,10 +113,8 @@ impl<S: ArtifactStore> Archive<S> {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn spawn(&self, handler: impl ArtifactHandler<S::Tx>) -> ArchiverHandle {
-        let (stop, stopped) = oneshot::channel();
         let archiver = Archiver::new(self, Arc::new(handler));
-        let run = archiver.until(async { stopped.await.unwrap_or_default() });
-        ArchiverHandle { stop: Some(stop), task: tokio::spawn(telemetry::heard(run)) }
+        ArchiverHandle(Background::until(|stopped| archiver.until(stopped)))
     }
 }
 
@@ -131,30 +128,17 @@ impl<S> fmt::Debug for Archive<S> {
 /// [`stop`](ArchiverHandle::stop).
 #[derive(Debug)]
 #[must_use = "dropping the handle cuts the archiver off"]
-pub struct ArchiverHandle {
-    stop: Option<oneshot::Sender<Duration>>,
-    task: JoinHandle<()>,
-}
+pub struct ArchiverHandle(Background<Duration>);
 
 impl ArchiverHandle {
     /// Begins nothing new, waits up to `grace` for files that are being fetched, then gives the rest back, which counts
     /// as no failure.
-    pub async fn stop(mut self, grace: Duration) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(grace);
-        }
-        let _ = (&mut self.task).await;
+    pub async fn stop(self, grace: Duration) {
+        self.0.stop(grace).await;
     }
 
-    /// A question that can be asked from anywhere: does the archiver still run? For liveness checks.
+    /// Returns a check that any thread can call: does the archiver still run? For liveness probes.
     pub fn liveness(&self) -> impl Fn() -> bool + Clone + Send + Sync + 'static + use<> {
-        let task = self.task.abort_handle();
-        move || !task.is_finished()
-    }
-}
-
-impl Drop for ArchiverHandle {
-    fn drop(&mut self) {
-        self.task.abort();
+        self.0.liveness()
     }
 }

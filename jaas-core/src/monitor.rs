@@ -205,6 +205,6 @@ pub struct MonitorHandle(Background);
 impl MonitorHandle {
     /// Ends the monitor and waits for it.
     pub async fn stop(self) {
-        self.0.stop().await;
+        self.0.stop(()).await;
     }
 }

@@ -151,7 +151,7 @@ pub struct PurgerHandle(Background);
 impl PurgerHandle {
     /// Ends the purger and waits for it.
     pub async fn stop(self) {
-        self.0.stop().await;
+        self.0.stop(()).await;
     }
 }
 

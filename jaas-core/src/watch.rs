@@ -55,9 +55,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-
 use self::auditor::Auditor;
 use self::builder::Settings;
 pub use self::builder::WatchBuilder;
@@ -70,8 +67,8 @@ pub use self::store::{
     Gap, GapChange, GapCount, GapQuery, GapRecord, GapState, GapStore, NewSightings, SessionClaim,
     SessionClaimRequest, SessionLease, Watched,
 };
+use crate::background::Background;
 use crate::store::StoreError;
-use crate::telemetry;
 
 /// Finds the gaps in the events of a store. See the [module](self).
 ///
@@ -113,9 +110,8 @@ impl<S: GapStore> Watch<S> {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn spawn(&self, handler: impl GapHandler<S::Tx>) -> AuditorHandle {
-        let (stop, stopped) = oneshot::channel();
-        let run = self.auditor(handler).until(async { stopped.await.unwrap_or_default() });
-        AuditorHandle { stop: Some(stop), task: tokio::spawn(telemetry::heard(run)) }
+        let auditor = self.auditor(handler);
+        AuditorHandle(Background::until(|stopped| auditor.until(stopped)))
     }
 }
 
@@ -129,30 +125,17 @@ impl<S> fmt::Debug for Watch<S> {
 /// [`stop`](AuditorHandle::stop).
 #[derive(Debug)]
 #[must_use = "dropping the handle cuts the auditor off"]
-pub struct AuditorHandle {
-    stop: Option<oneshot::Sender<Duration>>,
-    task: JoinHandle<()>,
-}
+pub struct AuditorHandle(Background<Duration>);
 
 impl AuditorHandle {
     /// Begins nothing new, and waits up to `grace` for what is being audited. What is cut off then is rolled back, and
     /// audited again when its lease ends.
-    pub async fn stop(mut self, grace: Duration) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(grace);
-        }
-        let _ = (&mut self.task).await;
+    pub async fn stop(self, grace: Duration) {
+        self.0.stop(grace).await;
     }
 
-    /// A question that can be asked from anywhere: does the auditor still run? For liveness checks.
+    /// Returns a check that any thread can call: does the auditor still run? For liveness probes.
     pub fn liveness(&self) -> impl Fn() -> bool + Clone + Send + Sync + 'static + use<> {
-        let task = self.task.abort_handle();
-        move || !task.is_finished()
-    }
-}
-
-impl Drop for AuditorHandle {
-    fn drop(&mut self) {
-        self.task.abort();
+        self.0.liveness()
     }
 }

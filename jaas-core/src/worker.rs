@@ -14,15 +14,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-
 pub use self::builder::WorkerBuilder;
 use self::process::Process;
 use self::run::Run;
+use crate::background::Background;
 use crate::handlers::Handlers;
 use crate::store::{EventStore, SessionOrder};
-use crate::telemetry;
 
 /// Runs handlers on the events of a store.
 ///
@@ -76,10 +73,7 @@ impl<S: EventStore> Worker<S> {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn spawn(self) -> WorkerHandle {
-        let (stop, stopped) = oneshot::channel();
-        let run = self.run(async { stopped.await.unwrap_or_default() });
-        let task = tokio::spawn(telemetry::heard(run));
-        WorkerHandle { stop: Some(stop), task }
+        WorkerHandle(Background::until(|stopped| self.run(stopped)))
     }
 
     /// Runs until `stop` resolves to the grace period in which running handlers may finish.
@@ -105,30 +99,17 @@ impl<S: EventStore> fmt::Debug for Worker<S> {
 /// A worker that runs in a task. Dropping it aborts the worker, as a crash would; call [`stop`](WorkerHandle::stop).
 #[derive(Debug)]
 #[must_use = "dropping the handle aborts the worker"]
-pub struct WorkerHandle {
-    stop: Option<oneshot::Sender<Duration>>,
-    task: JoinHandle<StopReport>,
-}
+pub struct WorkerHandle(Background<Duration, StopReport>);
 
 impl WorkerHandle {
     /// Takes no new events, waits up to `grace` for running handlers, then gives the rest back.
-    pub async fn stop(mut self, grace: Duration) -> StopReport {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(grace);
-        }
-        (&mut self.task).await.unwrap_or_default()
+    pub async fn stop(self, grace: Duration) -> StopReport {
+        self.0.stop(grace).await
     }
 
     /// Returns a check that any thread can call: does the worker still run? For liveness probes.
     pub fn liveness(&self) -> impl Fn() -> bool + Clone + Send + Sync + 'static + use<> {
-        let task = self.task.abort_handle();
-        move || !task.is_finished()
-    }
-}
-
-impl Drop for WorkerHandle {
-    fn drop(&mut self) {
-        self.task.abort();
+        self.0.liveness()
     }
 }
 

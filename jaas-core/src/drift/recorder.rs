@@ -4,15 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use futures_util::future::BoxFuture;
 use tokio::time::{sleep, timeout};
 
 use super::found::Drift;
 use super::radar::Radar;
 use super::store::DriftStore;
+use crate::background::Background;
 use crate::config::{ConfigError, ConfigErrorKind};
-use crate::telemetry::{self, Escaped, target};
+use crate::telemetry::{Escaped, target};
 
 /// The timeout of one write; a store's own timeout should be shorter.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
@@ -52,15 +52,14 @@ impl DriftRecorder {
             let message = "the interval of the drift recorder must not be zero";
             return Err(ConfigError::new(ConfigErrorKind::Range, message));
         }
-        let (stop, stopped) = oneshot::channel();
-        Ok(DriftHandle { stop: Some(stop), task: tokio::spawn(telemetry::heard(self.run(stopped))) })
+        Ok(DriftHandle(Background::until(|stopped| self.run(stopped))))
     }
 
-    async fn run(self, mut stopped: oneshot::Receiver<()>) {
+    async fn run(self, mut stopped: BoxFuture<'static, ()>) {
         let mut failing = false;
         loop {
             let stopping = tokio::select! {
-                _ = &mut stopped => true,
+                () = &mut stopped => true,
                 () = sleep(self.interval) => false,
             };
             let written = self.write().await;
@@ -115,21 +114,11 @@ impl fmt::Debug for DriftRecorder {
 /// A recorder that runs in a task. Dropping it ends the recorder without a last write.
 #[derive(Debug)]
 #[must_use = "dropping the handle ends the recorder"]
-pub struct DriftHandle {
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
-}
+pub struct DriftHandle(Background);
 
 impl DriftHandle {
     /// Writes what was found since the last write, and ends the recorder. Call it after the worker has stopped.
-    pub async fn stop(mut self) {
-        drop(self.stop.take());
-        let _ = (&mut self.task).await;
-    }
-}
-
-impl Drop for DriftHandle {
-    fn drop(&mut self) {
-        self.task.abort();
+    pub async fn stop(self) {
+        self.0.stop(()).await;
     }
 }
