@@ -70,7 +70,8 @@ CREATE TABLE IF NOT EXISTS jaas_conflicts (
     first_received_at BIGINT         NOT NULL,
     last_received_at  BIGINT         NOT NULL,
     seen              INTEGER        NOT NULL DEFAULT 1,
-    UNIQUE KEY jaas_conflicts_by_body (endpoint, idempotency_key, body_hash)
+    UNIQUE KEY jaas_conflicts_by_body (endpoint, idempotency_key, body_hash),
+    KEY jaas_conflicts_by_key (endpoint, idempotency_key)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS jaas_quarantine (
@@ -95,7 +96,8 @@ CREATE TABLE IF NOT EXISTS jaas_attempts (
              CHECK (outcome IN ('failed', 'crashed', 'interrupted')),
     error    TEXT,
     ended_at BIGINT      NOT NULL,
-    KEY jaas_attempts_by_event (event_id)
+    KEY jaas_attempts_by_event (event_id),
+    KEY jaas_attempts_by_outcome (outcome)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- What operators did to events.
@@ -108,7 +110,8 @@ CREATE TABLE IF NOT EXISTS jaas_audit (
                     CHECK (action IN ('replayed', 'discarded', 'erased', 'revealed')),
     actor           TEXT           NOT NULL,
     reason          TEXT           NOT NULL,
-    acted_at        BIGINT         NOT NULL
+    acted_at        BIGINT         NOT NULL,
+    KEY jaas_audit_by_event (event_id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- What meetings start with. The row with neither tenant nor room is the default.
@@ -135,6 +138,6 @@ CREATE TABLE IF NOT EXISTS jaas_settings_records (
     error       TEXT,
     decided_by  TEXT,
     answer      MEDIUMTEXT     NOT NULL, -- JSON without passcode and phone number
-    KEY jaas_settings_records_by_room (room, received_at),
+    KEY jaas_settings_records_by_room (room),
     KEY jaas_settings_records_by_time (received_at, id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -73,6 +73,7 @@ CREATE TABLE jaas_conflicts (
     seen              INTEGER NOT NULL DEFAULT 1,
     UNIQUE (endpoint, idempotency_key, body_hash)
 );
+CREATE INDEX jaas_conflicts_by_key ON jaas_conflicts (endpoint, idempotency_key, id);
 
 CREATE TABLE jaas_quarantine (
     id                BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -96,7 +97,8 @@ CREATE TABLE jaas_attempts (
     error    TEXT,
     ended_at BIGINT  NOT NULL
 );
-CREATE INDEX jaas_attempts_by_event ON jaas_attempts (event_id);
+CREATE INDEX jaas_attempts_by_event ON jaas_attempts (event_id, id);
+CREATE INDEX jaas_attempts_by_outcome ON jaas_attempts (outcome, id);
 
 -- What operators did to events.
 CREATE TABLE jaas_audit (
@@ -109,6 +111,7 @@ CREATE TABLE jaas_audit (
     reason          TEXT    NOT NULL,
     acted_at        BIGINT  NOT NULL
 );
+CREATE INDEX jaas_audit_by_event ON jaas_audit (event_id, id);
 
 -- What meetings start with. The row with neither tenant nor room is the default.
 CREATE TABLE jaas_settings (
@@ -135,5 +138,5 @@ CREATE TABLE jaas_settings_records (
     decided_by  TEXT,
     answer      TEXT    NOT NULL -- JSON without passcode and phone number
 );
-CREATE INDEX jaas_settings_records_by_room ON jaas_settings_records (room, received_at);
+CREATE INDEX jaas_settings_records_by_room ON jaas_settings_records (room, id);
 CREATE INDEX jaas_settings_records_by_time ON jaas_settings_records (received_at, id);
