@@ -223,8 +223,10 @@ fn candidates(header: &str) -> impl Iterator<Item = CtOutput<Hmac<Sha256>>> {
 }
 
 pub(crate) fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    // HMAC accepts keys of every length: longer ones are hashed, shorter ones padded.
-    #[allow(clippy::expect_used)]
+    #[allow(
+        clippy::expect_used,
+        reason = "HMAC takes keys of every length: longer ones are hashed, shorter ones padded"
+    )]
     Hmac::new_from_slice(key).expect("a key of any length")
 }
 

@@ -291,7 +291,7 @@ async fn claims_that_the_application_knows_are_not_news_and_a_retry_counts_once(
 async fn more_things_than_the_memory_is_for_are_passed_over() {
     let radar = Radar::new();
     for number in 0..3000_u64 {
-        // A name of its own for each, without digits.
+        // A different name for each, without digits.
         let name: String = (0..6).map(|place| char::from(b'a' + (number >> (2 * place)) as u8 % 4)).collect();
         radar.observe(&data(&format!("NEW_{name}"), &Value::Null));
     }

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// The files in `shared` are modules of each backend on purpose: one text, compiled for each connection type.
-#![allow(clippy::duplicate_mod)]
+#![allow(clippy::duplicate_mod, reason = "one text, compiled for each connection type")]
 
 #[cfg(all(feature = "archive", any(feature = "sqlite", feature = "postgres", feature = "mysql")))]
 mod artifacts;

@@ -73,7 +73,7 @@ pub fn uploaded(
     at: Timestamp,
     deadline: Timestamp,
 ) -> Delivery {
-    #[allow(clippy::expect_used)] // Said above.
+    #[allow(clippy::expect_used, reason = "documented under Panics")]
     let (event_type, slot) = event_of(kind).expect("a kind that an event links to");
     let body = serde_json::json!({
         "idempotencyKey": key,
@@ -83,6 +83,6 @@ pub fn uploaded(
         "fqn": "vpaas-magic-cookie-1/math",
         "data": {slot: link, "linkExpiration": deadline.as_millis()},
     });
-    #[allow(clippy::expect_used)] // It is one.
+    #[allow(clippy::expect_used, reason = "the body above has the fields of an envelope")]
     Delivery::parse("main", at, body.to_string().into()).expect("a readable envelope")
 }

@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     seed::seed(&store, &clock, &rooms).await?;
     let monitor = Monitor::new(store.clone()).spawn()?;
 
-    // Whoever reaches the port may do everything: there is nothing in this inbox, and it is only for this machine.
+    // Every client that reaches the port may do everything: there is nothing in this inbox, and it is only for this machine.
     let access = |_: &HttpRequest| Some(Operator::with_every_right("ada"));
     let console = Console::new(store.clone(), access)
         .clock(clock.now())

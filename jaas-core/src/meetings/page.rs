@@ -24,7 +24,7 @@ pub struct TimeCursor {
 }
 
 impl TimeCursor {
-    /// Behind the item of this time with this key, which tells items of the same time apart.
+    /// Behind the item of this time with this key, which distinguishes items of the same time.
     pub fn new(at: Timestamp, key: impl Into<String>) -> Self {
         Self { at, key: key.into() }
     }

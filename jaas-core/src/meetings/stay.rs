@@ -39,7 +39,7 @@ impl Stay {
         self.reason == Some(DisconnectReason::SwitchRoom)
     }
 
-    /// Compares by the time of joining, and by what tells stays of the same time apart.
+    /// Compares by the time of joining, and then by what distinguishes stays of the same time.
     pub fn by_time(&self, other: &Self) -> Ordering {
         self.place_in_time().cmp(&other.place_in_time())
     }

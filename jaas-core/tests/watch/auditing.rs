@@ -26,7 +26,7 @@ fn event(key: &str, kind: &str, secs: i64, data: &serde_json::Value) -> Delivery
     Delivery::parse("main", at, body.to_string().into()).expect("an envelope")
 }
 
-/// Remembers what it is told, and fails as often as it should.
+/// Remembers what was reported to it, and fails as often as it should.
 #[derive(Default)]
 struct Told {
     failures: AtomicUsize,

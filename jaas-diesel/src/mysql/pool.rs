@@ -18,8 +18,7 @@ pub(super) struct OwnPool {
 }
 
 impl OwnPool {
-    // Async because the method of the same name for PostgreSQL, which reads files, is.
-    #[allow(clippy::unused_async)]
+    #[allow(clippy::unused_async, reason = "the method of the same name for PostgreSQL reads files")]
     pub(super) async fn open(&self, timeout: Duration) -> Result<Pool<AsyncMysqlConnection>, StoreError> {
         let url = without_socket(&self.url);
         // The parser's error names the part of the address, not its value, which may be a password.

@@ -77,7 +77,7 @@ where
 
 fn meetings() -> Meetings {
     let key = DeviceKey::new("0123456789abcdef").expect("long enough");
-    // After all meetings, whatever the date is.
+    // After all meetings, on any date.
     let later = || SystemClock.now().saturating_add(Duration::from_secs(10 * 365 * 24 * 60 * 60));
     let builder = Meetings::builder().devices(key).phrases(true).clock(later);
     builder.grace(Duration::from_millis(20)).build().expect("built")

@@ -7,7 +7,7 @@ use jaas_core::event::EventKind;
 
 use super::dice::Dice;
 
-/// Which events never come, chosen by a seed. Those that are lost are returned too, so that a test can tell how many
+/// Which events never come, chosen by a seed. Those that are lost are returned too, so that a test can compute how many
 /// of them are noticed.
 ///
 /// ```

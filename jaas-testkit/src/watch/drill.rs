@@ -78,7 +78,7 @@ impl Score {
     }
 }
 
-/// What the application was told.
+/// What was reported to the application.
 #[derive(Default)]
 struct Reports {
     found: Mutex<BTreeMap<(SessionId, Rule, String), usize>>,

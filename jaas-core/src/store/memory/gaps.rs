@@ -16,7 +16,7 @@ use crate::watch::store::{
     SessionClaimRequest, SessionLease, Watched,
 };
 
-/// There are no transactions here: what is recorded is there whatever becomes of the handler, and recording it again
+/// There are no transactions here: what is recorded stays even if the handler fails, and recording it again
 /// changes nothing. A gap is there before the work of [`change_gap`](GapStore::change_gap) runs, and goes when that
 /// fails.
 #[async_trait]
