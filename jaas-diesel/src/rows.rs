@@ -24,7 +24,7 @@ pub(crate) use self::head::{Behind, HeadColumns, HeadRow, follow, looked_at};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use self::new_event::Claimant;
 pub(crate) use self::new_event::{Inserted, MAX_BYTES, NewEvent, endpoints_and_keys, ordering_key_of};
-pub(crate) use self::page::{bounded, changed, page_of};
+pub(crate) use self::page::{Span, bounded, changed, page_of};
 pub(crate) use self::quarantine::{NewQuarantined, QuarantineRow};
 pub(crate) use self::queue::{Arrival, Phase, QueueColumns, QueueRow, earliest};
 pub(crate) use self::slot::slot;

@@ -29,18 +29,17 @@ pub(super) fn of_state(state: &'static str) -> String {
     format!("FORCE INDEX (jaas_events_by_state) WHERE state = '{state}'")
 }
 
-/// Whether an event has this state, for the index of states. No event has the second: with a single value the optimizer
-/// prefers to read the table in the order of its ids until enough rows match.
-pub(super) fn in_state(state: &str) -> String {
-    format!("jaas_events.state IN ('{state}', '')")
-}
-
-/// Whether a column with an index has this value. No row has the second, which is too long for the column; it is there for
-/// the same reason.
+/// Whether a column has this value and the id is in this span, for the index of the two. No row has the second value, which is
+/// too long for the column: with a single value the optimizer prefers to read the table in the order of its ids until enough
+/// rows match.
 macro_rules! in_index {
-    ($column:expr, $value:expr) => {
-        $column.eq_any(vec![$value, "-".repeat(256)])
-    };
+    ($column:ident, $value:expr, $span:expr) => {{
+        use diesel::BoolExpressionMethods as _;
+        use $crate::schema::jaas_events::dsl;
+        let (value, span): (String, $crate::rows::Span) = ($value, $span);
+        let (least, most) = span.ends();
+        dsl::$column.eq_any(vec![value, "-".repeat(256)]).and(dsl::id.between(least, most))
+    }};
 }
 pub(super) use in_index;
 

@@ -26,16 +26,24 @@ pub(super) fn of_state(state: &'static str) -> String {
     format!("WHERE state BETWEEN '{state}' AND '{state}'")
 }
 
-/// Whether an event has this state, for the index of states.
-pub(super) fn in_state(state: &str) -> String {
-    format!("jaas_events.state = '{state}'")
-}
-
-/// Whether a column with an index has this value.
+/// Whether a column has this value and the id is in this span, for the index of the two. Compared as rows, because an equality
+/// would leave the order to the id: with old statistics the planner would read the table in that order until enough rows match.
 macro_rules! in_index {
-    ($column:expr, $value:expr) => {
-        $column.eq($value)
-    };
+    ($column:ident, $value:expr, $span:expr) => {{
+        use diesel::sql_types::{BigInt, Bool, Text};
+        let (value, span): (String, $crate::rows::Span) = ($value, $span);
+        let columns = concat!("(jaas_events.", stringify!($column), ", jaas_events.id)");
+        let (behind, up_to) = if span.newest_first { ("<", ">=") } else { (">", "<=") };
+        diesel::dsl::sql::<Bool>(&format!("{columns} {behind} ("))
+            .bind::<Text, _>(value.clone())
+            .sql(", ")
+            .bind::<BigInt, _>(span.after)
+            .sql(&format!(") AND {columns} {up_to} ("))
+            .bind::<Text, _>(value)
+            .sql(", ")
+            .bind::<BigInt, _>(span.last)
+            .sql(")")
+    }};
 }
 pub(super) use in_index;
 

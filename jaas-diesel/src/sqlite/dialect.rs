@@ -61,16 +61,15 @@ pub(super) fn of_state(state: &'static str) -> String {
     format!("INDEXED BY jaas_events_by_state WHERE state = '{state}'")
 }
 
-/// Whether an event has this state, for the index of states.
-pub(super) fn in_state(state: &str) -> String {
-    format!("jaas_events.state = '{state}'")
-}
-
-/// Whether a column with an index has this value.
+/// Whether a column has this value and the id is in this span, for the index of the two.
 macro_rules! in_index {
-    ($column:expr, $value:expr) => {
-        $column.eq($value)
-    };
+    ($column:ident, $value:expr, $span:expr) => {{
+        use diesel::BoolExpressionMethods as _;
+        use $crate::schema::jaas_events::dsl;
+        let (value, span): (String, $crate::rows::Span) = ($value, $span);
+        let (least, most) = span.ends();
+        dsl::$column.eq(value).and(dsl::id.between(least, most))
+    }};
 }
 pub(super) use in_index;
 

@@ -26,6 +26,12 @@ pub(crate) trait Meter {
     /// Fails if the statements since the start read more rows than a call for `n` sessions or events may read.
     async fn check(&mut self, call: &str, n: usize);
 
+    /// Begins to measure lists, which are not on the road of each event.
+    fn read_lists(&mut self);
+
+    /// What was wrong with lists since they are measured. The road of each event fails immediately.
+    fn failures(&mut self) -> Vec<String>;
+
     /// Makes the long session due before all others.
     async fn put_long_first(&mut self);
 

@@ -12,14 +12,45 @@ pub(crate) const LONG_SESSION: &str = "long";
 /// Its queue comes first.
 pub(crate) const PUT_LONG_FIRST: &str = "UPDATE jaas_queues SET due_at = 1 WHERE ordering_key = 'slong'";
 
+/// How many rows of each kind operators have caused.
+const HISTORY_DIGITS: usize = 4;
+
+/// The statements that fill the tables for operators of a filled inbox.
+pub(crate) fn histories() -> Vec<String> {
+    let numbers = numbers(HISTORY_DIGITS);
+    let inserts = [
+        "INSERT INTO jaas_attempts (event_id, fence, outcome, ended_at) SELECT n % 1000, 1, \
+         CASE WHEN n % 5000 = 0 THEN 'interrupted' ELSE 'failed' END, n",
+        "INSERT INTO jaas_audit (event_id, endpoint, idempotency_key, action, actor, reason, acted_at) \
+         SELECT n % 1000, 'main', concat('settled', n), 'replayed', 'operator', 'why', n",
+        "INSERT INTO jaas_conflicts (endpoint, idempotency_key, body, body_hash, first_received_at, last_received_at) \
+         SELECT 'main', concat('settled', n), '{}', 'other', n, n",
+        "INSERT INTO jaas_quarantine (endpoint, body, body_hash, reason, first_received_at, last_received_at) \
+         SELECT concat('endpoint', n), '{}', 'hash', 'no key', n, n",
+        "INSERT INTO jaas_settings_records (endpoint, tenant, room, fqn, received_at, took_us, source, answer) \
+         SELECT 'main', 'tenant', concat('room', n % 50), 'tenant/room', n, 1, 'provider', '{}'",
+        "INSERT INTO jaas_artifacts (event_id, slot, kind, deadline, phase, outcome, due_at, settled_at) \
+         SELECT n, 'link', 'recording', n, 3, 'stored', n, n",
+    ];
+    let filled = inserts.iter().map(|insert| format!("{insert} FROM {numbers} ORDER BY n"));
+    let counts = ["conflict", "quarantined"].map(|name| {
+        format!(
+            "INSERT INTO jaas_counts (name, slot, amount) VALUES ('{name}', 9, {})",
+            10_i64.pow(HISTORY_DIGITS as u32)
+        )
+    });
+    filled.chain(counts).collect()
+}
+
+/// All numbers of so many digits.
+fn numbers(digits: usize) -> String {
+    let terms: Vec<String> = (0..digits).map(|n| format!("d{n}.d * {}", 10_i64.pow(n as u32))).collect();
+    let tables: Vec<String> = (0..digits).map(|n| format!("plan_digits d{n}")).collect();
+    format!("(SELECT {} AS n FROM {}) numbers", terms.join(" + "), tables.join(" CROSS JOIN "))
+}
+
 /// The statements that fill an empty inbox. The text is the same for each database.
 pub(crate) fn statements() -> Vec<String> {
-    // All numbers of so many digits.
-    let numbers = |digits: usize| {
-        let terms: Vec<String> = (0..digits).map(|n| format!("d{n}.d * {}", 10_i64.pow(n as u32))).collect();
-        let tables: Vec<String> = (0..digits).map(|n| format!("plan_digits d{n}")).collect();
-        format!("(SELECT {} AS n FROM {}) numbers", terms.join(" + "), tables.join(" CROSS JOIN "))
-    };
     let events = "INSERT INTO jaas_events (endpoint, idempotency_key, event_type, fqn, body, body_hash, completed, session_id, \
                   ordering_key, state, occurred_at, received_at, due_at, place, fence, settled_at) \
                   SELECT 'main', concat";

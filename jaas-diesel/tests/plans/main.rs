@@ -9,6 +9,8 @@ mod calls;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod fill;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod lists;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod mysql;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod postgres;

@@ -71,7 +71,8 @@ CREATE TABLE IF NOT EXISTS jaas_conflicts (
     last_received_at  BIGINT         NOT NULL,
     seen              INTEGER        NOT NULL DEFAULT 1,
     UNIQUE KEY jaas_conflicts_by_body (endpoint, idempotency_key, body_hash),
-    KEY jaas_conflicts_by_key (endpoint, idempotency_key)
+    KEY jaas_conflicts_by_key (endpoint, idempotency_key),
+    KEY jaas_conflicts_by_time (last_received_at, id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS jaas_quarantine (
@@ -83,7 +84,8 @@ CREATE TABLE IF NOT EXISTS jaas_quarantine (
     first_received_at BIGINT         NOT NULL,
     last_received_at  BIGINT         NOT NULL,
     seen              INTEGER        NOT NULL DEFAULT 1,
-    UNIQUE KEY jaas_quarantine_by_body (endpoint, body_hash)
+    UNIQUE KEY jaas_quarantine_by_body (endpoint, body_hash),
+    KEY jaas_quarantine_by_time (last_received_at, id)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Attempts that did not succeed.

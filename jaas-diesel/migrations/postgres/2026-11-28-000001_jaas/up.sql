@@ -74,6 +74,7 @@ CREATE TABLE jaas_conflicts (
     UNIQUE (endpoint, idempotency_key, body_hash)
 );
 CREATE INDEX jaas_conflicts_by_key ON jaas_conflicts (endpoint, idempotency_key, id);
+CREATE INDEX jaas_conflicts_by_time ON jaas_conflicts (last_received_at, id);
 
 CREATE TABLE jaas_quarantine (
     id                BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -86,6 +87,7 @@ CREATE TABLE jaas_quarantine (
     seen              INTEGER NOT NULL DEFAULT 1,
     UNIQUE (endpoint, body_hash)
 );
+CREATE INDEX jaas_quarantine_by_time ON jaas_quarantine (last_received_at, id);
 
 -- Attempts that did not succeed.
 CREATE TABLE jaas_attempts (

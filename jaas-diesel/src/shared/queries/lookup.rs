@@ -3,8 +3,9 @@
 //! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`, and
 //! `dialect` the backend's module of this name.
 
-use diesel::dsl::{count_star, max, min};
+use diesel::dsl::{count_star, max, min, sql};
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult, SelectableHelper as _};
+use diesel::sql_types::Text;
 use jaas_core::Timestamp;
 use jaas_core::store::{AttemptQuery, DeadLetterGroup, DeadLetterKey, EventQuery, PageRequest, RowId};
 
@@ -117,7 +118,11 @@ pub(in super::super) async fn attempts(
         rows = rows.filter(dsl::event_id.eq(event.get()));
     }
     if let Some(outcome) = query.outcome {
-        rows = rows.filter(dsl::outcome.eq(outcome.as_str()));
+        // Of an event, as the result of a function: the index of outcomes would be read instead.
+        rows = match query.event {
+            Some(_) => rows.filter(sql::<Text>("concat(jaas_attempts.outcome, '')").eq(outcome.as_str())),
+            None => rows.filter(dsl::outcome.eq(outcome.as_str())),
+        };
     }
     rows.load(connection).await
 }

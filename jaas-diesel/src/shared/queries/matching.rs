@@ -21,40 +21,40 @@ const CANDIDATES: i64 = 10_000;
 /// The candidates behind the start of the page, in the order of their index, with the selected columns.
 macro_rules! candidates {
     ($query:expr, $plan:expr, $select:expr) => {{
-        use diesel::sql_types::{BigInt, Bool};
-        use $crate::rows::{indexed, text};
+        use diesel::sql_types::BigInt;
+        use $crate::rows::{Span, indexed, text};
         use $crate::schema::jaas_events::dsl;
         use super::super::dialect;
         use super::matching::By;
         let (query, plan): (&EventQuery, &super::matching::Plan) = ($query, &$plan);
         let newest_first = query.page.newest_first;
-        let mut rows = dsl::jaas_events.select($select).into_boxed();
-        rows = if newest_first {
-            rows.filter(dsl::id.lt(super::after(query.page)))
-        } else {
-            rows.filter(dsl::id.gt(super::after(query.page)))
-        };
-        rows = match plan.by {
-            By::Running => rows.filter(dsl::id.eq_any(plan.running.clone())),
+        let span = Span::of(query.page, plan.bound);
+        let (least, most) = span.ends();
+        let rows = dsl::jaas_events.select($select).into_boxed();
+        let rows = match plan.by {
+            By::Running => {
+                rows.filter(dsl::id.eq_any(plan.running.clone())).filter(dsl::id.between(least, most))
+            }
             By::Key => {
                 let key = query.idempotency_key.as_ref().map(|key| text(key.as_str()));
                 rows.filter(dsl::endpoint.eq_any(plan.endpoints.clone()))
                     .filter(dsl::idempotency_key.eq(key.unwrap_or_default()))
+                    .filter(dsl::id.between(least, most))
             }
             By::Session => {
                 let session = query.session_id.as_ref().map(|session| text(session.as_str()));
-                rows.filter(dialect::in_index!(dsl::session_id, session.unwrap_or_default()))
+                rows.filter(dialect::in_index!(session_id, session.unwrap_or_default(), span))
             }
             By::Room => {
                 let fqn = query.fqn.as_ref().map(|fqn| indexed(text(fqn.as_str())));
-                rows.filter(dialect::in_index!(dsl::fqn, fqn.unwrap_or_default()))
+                rows.filter(dialect::in_index!(fqn, fqn.unwrap_or_default(), span))
             }
-            // A constant of the text, because a partial index cannot serve a parameter.
-            By::State => rows.filter(diesel::dsl::sql::<Bool>(&match super::matching::state(query) {
-                Some(state) => dialect::in_state(state),
-                None => "1 = 0".to_owned(),
-            })),
-            By::Row => rows,
+            // No event has the state of a query that no event can match.
+            By::State => {
+                let state = super::matching::state(query).unwrap_or_default();
+                rows.filter(dialect::in_index!(state, state.to_owned(), span))
+            }
+            By::Row => rows.filter(dsl::id.between(least, most)),
         };
         // By the column of the index first. Otherwise the planner would read the table in the order of its ids until enough
         // rows match, even when few do.
@@ -87,13 +87,6 @@ macro_rules! matching {
         use $crate::schema::{jaas_events::dsl, jaas_queues};
         let (query, plan): (&EventQuery, &super::matching::Plan) = ($query, &$plan);
         let mut rows = super::matching::candidates!(query, plan, $select).limit(super::one_more(query.page));
-        if let Some(bound) = plan.bound {
-            rows = if query.page.newest_first {
-                rows.filter(dsl::id.ge(bound))
-            } else {
-                rows.filter(dsl::id.le(bound))
-            };
-        }
         // From here on, columns are compared as the results of a function: an index of theirs would be read instead of the one
         // that was chosen.
         if plan.by != By::State && (query.state.is_some() || query.dead_letter.is_some()) {

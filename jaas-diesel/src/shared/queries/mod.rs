@@ -37,6 +37,14 @@ macro_rules! state_is {
 }
 use state_is;
 
+/// The same for events that are chosen by their ids, as the result of a function: an index of states would be read instead.
+macro_rules! also_in_state {
+    ($state:literal) => {
+        diesel::dsl::sql::<diesel::sql_types::Bool>(concat!("concat(jaas_events.state, '') = '", $state, "'"))
+    };
+}
+use also_in_state;
+
 /// How many rows to read for a page: one more than it holds, which shows whether another page follows.
 pub(super) fn one_more(page: PageRequest) -> i64 {
     page.clamped_limit() as i64 + 1

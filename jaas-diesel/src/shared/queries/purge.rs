@@ -3,7 +3,6 @@
 //! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `dialect`
 //! and `counts` are the backend's modules of these names.
 
-use diesel::dsl::{exists, not};
 use diesel::prelude::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, QueryResult};
 use jaas_core::Timestamp;
 use jaas_core::store::{EventState, Keep, Purged, Retention};
@@ -49,14 +48,16 @@ macro_rules! expired {
     }};
 }
 
-/// Whether an artifact of an event waits to be fetched, or is being fetched: its link is in the event's body.
-macro_rules! has_open_artifact {
+/// Whether no artifact of an event waits to be fetched, or is being fetched: its link is in the event's body. As a number,
+/// because the planner would read all artifacts to find the events that none exists for.
+macro_rules! has_no_open_artifact {
     () => {
-        exists(
-            jaas_artifacts::table
-                .filter(jaas_artifacts::event_id.eq(jaas_events::id))
-                .filter(jaas_artifacts::outcome.is_null()),
-        )
+        jaas_artifacts::table
+            .filter(jaas_artifacts::event_id.eq(jaas_events::id))
+            .filter(jaas_artifacts::outcome.is_null())
+            .count()
+            .single_value()
+            .eq(0)
     };
 }
 
@@ -197,7 +198,7 @@ async fn expired_events(
             .filter(dsl::state.eq(state.as_str()))
             .filter(dsl::settled_at.lt(now.saturating_sub(age).as_millis()))
             .filter(dsl::received_at.lt(forgettable))
-            .filter(not(has_open_artifact!()))
+            .filter(has_no_open_artifact!())
             .order((dsl::state, dsl::settled_at, dsl::id))
             .limit(limit)
             .select(dsl::id)
@@ -211,7 +212,7 @@ async fn expired_events(
         if surplus > 0 {
             let oldest: Vec<(i64, i64)> = dsl::jaas_events
                 .filter(dsl::state.eq(state.as_str()).and(dsl::settled_at.is_not_null()))
-                .filter(not(has_open_artifact!()))
+                .filter(has_no_open_artifact!())
                 .order((dsl::state, dsl::settled_at, dsl::id))
                 .limit(surplus.min(left.saturating_add(expired)))
                 .select((dsl::id, dsl::received_at))

@@ -18,7 +18,7 @@ use super::super::meetings::DeleteSession;
 use super::matching::{self, matching};
 use super::settle::{Freed, go_on};
 use super::watch::erase_watched;
-use super::{DEAD, DISCARDED, DONE, IGNORED, WAITING, state_is};
+use super::{DEAD, DISCARDED, DONE, IGNORED, WAITING, also_in_state};
 use crate::now::Now;
 use crate::rows::{Arrival, NewAudit, QueueRow, earliest, ordering_key_of, slot, state, text};
 use crate::schema::{
@@ -201,7 +201,7 @@ async fn discard_all(
     use jaas_events::dsl;
     let of_events = || dsl::jaas_events.filter(dsl::id.eq_any(events)).order(dsl::id);
     let keys: Vec<String> =
-        of_events().filter(state_is!("waiting")).select(dsl::ordering_key).load(connection).await?;
+        of_events().filter(also_in_state!("waiting")).select(dsl::ordering_key).load(connection).await?;
     // Queues are locked before events everywhere. An event that is being replayed may have no queue yet; it stays.
     let queues = lock_queues(connection, keys).await?;
     let runs = |id: i64| queues.iter().any(|queue| queue.event_id == Some(id));
@@ -299,7 +299,7 @@ pub(in super::super) async fn erase_session(
         events.retain(|(_, _, erased_at)| erased_at.is_none());
         let ids: Vec<i64> = events.iter().map(|(id, ..)| *id).collect();
         let Some(first) = ids.as_slice().first().copied() else { return Ok(Ok(0)) };
-        let waiting = dsl::jaas_events.filter(dsl::id.eq_any(&ids).and(dsl::state.eq(WAITING)));
+        let waiting = dsl::jaas_events.filter(dsl::id.eq_any(&ids)).filter(also_in_state!("waiting"));
         diesel::update(waiting)
             .set((dsl::state.eq(DISCARDED), dsl::settled_at.eq(now.nullable())))
             .execute(connection)
