@@ -31,6 +31,7 @@ mod queues;
 mod settings;
 #[path = "shared/settings_table.rs"]
 mod settings_table;
+mod statistics;
 #[path = "shared/store.rs"]
 mod store;
 mod transaction;

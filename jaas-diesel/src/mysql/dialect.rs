@@ -33,9 +33,9 @@ pub(super) fn of_state(state: &'static str) -> String {
 /// too long for the column: with a single value the optimizer prefers to read the table in the order of its ids until enough
 /// rows match.
 macro_rules! in_index {
-    ($column:ident, $value:expr, $span:expr) => {{
+    ($table:ident, $column:ident, $value:expr, $span:expr) => {{
         use diesel::BoolExpressionMethods as _;
-        use $crate::schema::jaas_events::dsl;
+        use $crate::schema::$table::dsl;
         let (value, span): (String, $crate::rows::Span) = ($value, $span);
         let (least, most) = span.ends();
         dsl::$column.eq_any(vec![value, "-".repeat(256)]).and(dsl::id.between(least, most))

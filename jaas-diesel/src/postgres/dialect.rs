@@ -29,10 +29,11 @@ pub(super) fn of_state(state: &'static str) -> String {
 /// Whether a column has this value and the id is in this span, for the index of the two. Compared as rows, because an equality
 /// would leave the order to the id: with old statistics the planner would read the table in that order until enough rows match.
 macro_rules! in_index {
-    ($column:ident, $value:expr, $span:expr) => {{
+    ($table:ident, $column:ident, $value:expr, $span:expr) => {{
         use diesel::sql_types::{BigInt, Bool, Text};
         let (value, span): (String, $crate::rows::Span) = ($value, $span);
-        let columns = concat!("(jaas_events.", stringify!($column), ", jaas_events.id)");
+        let columns =
+            concat!("(", stringify!($table), ".", stringify!($column), ", ", stringify!($table), ".id)");
         let (behind, up_to) = if span.newest_first { ("<", ">=") } else { (">", "<=") };
         diesel::dsl::sql::<Bool>(&format!("{columns} {behind} ("))
             .bind::<Text, _>(value.clone())

@@ -63,9 +63,9 @@ pub(super) fn of_state(state: &'static str) -> String {
 
 /// Whether a column has this value and the id is in this span, for the index of the two.
 macro_rules! in_index {
-    ($column:ident, $value:expr, $span:expr) => {{
+    ($table:ident, $column:ident, $value:expr, $span:expr) => {{
         use diesel::BoolExpressionMethods as _;
-        use $crate::schema::jaas_events::dsl;
+        use $crate::schema::$table::dsl;
         let (value, span): (String, $crate::rows::Span) = ($value, $span);
         let (least, most) = span.ends();
         dsl::$column.eq(value).and(dsl::id.between(least, most))

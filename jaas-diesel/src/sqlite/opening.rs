@@ -12,6 +12,7 @@ use super::calls::Shared;
 use super::connection::Open;
 use super::dialect::polled;
 use super::migrations;
+use super::statistics;
 use super::writer::Writer;
 use crate::error::unavailable;
 use crate::migrations::{Migration, MigrationError};
@@ -131,10 +132,11 @@ impl SqliteStoreBuilder {
         let migrate = self.migrate;
         let (connection, ()) = on_new(&open, move |connection| {
             if migrate {
-                polled(migrations::apply(connection)).map(drop)
+                polled(migrations::apply(connection))?;
             } else {
-                polled(migrations::check(connection))
+                polled(migrations::check(connection))?;
             }
+            Ok(statistics::forget(connection)?)
         })
         .await?;
         let writer = Writer::start(open.clone(), connection, self.queue.max(1))?;

@@ -8,7 +8,8 @@ CREATE TABLE IF NOT EXISTS jaas_watched (
     due_at       BIGINT, -- when it is to be audited, or until when it is claimed; NULL when nothing is awaited
     fence        BIGINT NOT NULL DEFAULT 0,
     worker       VARCHAR(255),
-    KEY jaas_watched_due (due_at, last_seen_at)
+    KEY jaas_watched_due (due_at),
+    KEY jaas_watched_by_time (last_seen_at)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- What was seen in a session. No names, addresses or links.

@@ -10,7 +10,7 @@ CREATE TABLE jaas_watched (
     worker       TEXT
 );
 CREATE INDEX jaas_watched_due ON jaas_watched (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX jaas_watched_settled ON jaas_watched (last_seen_at) WHERE due_at IS NULL;
+CREATE INDEX jaas_watched_by_time ON jaas_watched (last_seen_at);
 
 -- What was seen in a session. No names, addresses or links.
 CREATE TABLE jaas_sightings (

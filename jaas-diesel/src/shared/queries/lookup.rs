@@ -7,12 +7,14 @@ use diesel::dsl::{count_star, max, min, sql};
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult, SelectableHelper as _};
 use diesel::sql_types::Text;
 use jaas_core::Timestamp;
-use jaas_core::store::{AttemptQuery, DeadLetterGroup, DeadLetterKey, EventQuery, PageRequest, RowId};
+use jaas_core::store::{
+    AttemptOutcome, AttemptQuery, DeadLetterGroup, DeadLetterKey, EventQuery, PageRequest, RowId,
+};
 
-use super::super::dialect::{Connection, RunQueryDsl as _, atomically};
+use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically};
 use super::matching::{self, matching};
 use super::{WAITING, after, one_more, state_is};
-use crate::rows::{AttemptRow, AuditRow, ConflictRow, EventRow, QuarantineRow};
+use crate::rows::{AttemptRow, AuditRow, ConflictRow, EventRow, QuarantineRow, Span};
 use crate::schema::{jaas_attempts, jaas_events, jaas_queues};
 
 /// A page of the rows of a table.
@@ -97,16 +99,28 @@ pub(in super::super) async fn attempts(
     query: &AttemptQuery,
 ) -> QueryResult<Vec<AttemptRow>> {
     use jaas_attempts::dsl;
-    let mut rows =
-        dsl::jaas_attempts.limit(one_more(query.page)).select(AttemptRow::as_select()).into_boxed();
-    let newest_first = query.page.newest_first;
-    rows = if newest_first {
-        rows.filter(dsl::id.lt(after(query.page)))
-    } else {
-        rows.filter(dsl::id.gt(after(query.page)))
-    };
+    let rows = dsl::jaas_attempts.limit(one_more(query.page)).select(AttemptRow::as_select()).into_boxed();
+    let span = Span::of(query.page, None);
+    let (least, most) = span.ends();
+    let outcome = query.outcome.map(AttemptOutcome::as_str);
     // By the index that has the rows of the query in their order.
-    rows = match (query.event.is_some(), query.outcome.is_some(), newest_first) {
+    let rows = match (query.event, outcome) {
+        (Some(event), outcome) => {
+            let rows = rows.filter(dsl::event_id.eq(event.get())).filter(dsl::id.between(least, most));
+            match outcome {
+                // As the result of a function: the index of outcomes would be read instead.
+                Some(outcome) => rows.filter(sql::<Text>("concat(jaas_attempts.outcome, '')").eq(outcome)),
+                None => rows,
+            }
+        }
+        (None, Some(outcome)) => {
+            rows.filter(dialect::in_index!(jaas_attempts, outcome, outcome.to_owned(), span))
+        }
+        // One end only: of a span the planner would believe that it holds few rows, and sort them.
+        (None, None) if query.page.newest_first => rows.filter(dsl::id.le(most)),
+        (None, None) => rows.filter(dsl::id.ge(least)),
+    };
+    let rows = match (query.event.is_some(), outcome.is_some(), query.page.newest_first) {
         (true, _, false) => rows.order((dsl::event_id, dsl::id)),
         (true, _, true) => rows.order((dsl::event_id.desc(), dsl::id.desc())),
         (_, true, false) => rows.order((dsl::outcome, dsl::id)),
@@ -114,16 +128,6 @@ pub(in super::super) async fn attempts(
         (_, _, false) => rows.order(dsl::id),
         (_, _, true) => rows.order(dsl::id.desc()),
     };
-    if let Some(event) = query.event {
-        rows = rows.filter(dsl::event_id.eq(event.get()));
-    }
-    if let Some(outcome) = query.outcome {
-        // Of an event, as the result of a function: the index of outcomes would be read instead.
-        rows = match query.event {
-            Some(_) => rows.filter(sql::<Text>("concat(jaas_attempts.outcome, '')").eq(outcome.as_str())),
-            None => rows.filter(dsl::outcome.eq(outcome.as_str())),
-        };
-    }
     rows.load(connection).await
 }
 

@@ -39,22 +39,25 @@ macro_rules! candidates {
                 let key = query.idempotency_key.as_ref().map(|key| text(key.as_str()));
                 rows.filter(dsl::endpoint.eq_any(plan.endpoints.clone()))
                     .filter(dsl::idempotency_key.eq(key.unwrap_or_default()))
-                    .filter(dsl::id.between(least, most))
+                    .filter(diesel::dsl::sql::<BigInt>("jaas_events.id + 0").between(least, most))
             }
             By::Session => {
                 let session = query.session_id.as_ref().map(|session| text(session.as_str()));
-                rows.filter(dialect::in_index!(session_id, session.unwrap_or_default(), span))
+                rows.filter(dialect::in_index!(jaas_events, session_id, session.unwrap_or_default(), span))
             }
             By::Room => {
                 let fqn = query.fqn.as_ref().map(|fqn| indexed(text(fqn.as_str())));
-                rows.filter(dialect::in_index!(fqn, fqn.unwrap_or_default(), span))
+                rows.filter(dialect::in_index!(jaas_events, fqn, fqn.unwrap_or_default(), span))
             }
             // No event has the state of a query that no event can match.
             By::State => {
                 let state = super::matching::state(query).unwrap_or_default();
-                rows.filter(dialect::in_index!(state, state.to_owned(), span))
+                rows.filter(dialect::in_index!(jaas_events, state, state.to_owned(), span))
             }
-            By::Row => rows.filter(dsl::id.between(least, most)),
+            By::Row if plan.bound.is_some() => rows.filter(dsl::id.between(least, most)),
+            // One end only: of a span the planner would believe that it holds few rows, and sort them.
+            By::Row if newest_first => rows.filter(dsl::id.le(most)),
+            By::Row => rows.filter(dsl::id.ge(least)),
         };
         // By the column of the index first. Otherwise the planner would read the table in the order of its ids until enough
         // rows match, even when few do.

@@ -3,11 +3,12 @@
 //! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `accept`,
 //! `counts` and `dialect` are the backend's modules of these names.
 
-use diesel::dsl::case_when;
+use diesel::dsl::{case_when, sql};
 use diesel::prelude::{
     BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _,
     OptionalExtension as _, QueryDsl as _, QueryResult, SelectableHelper as _,
 };
+use diesel::sql_types::Bool;
 use jaas_core::SessionId;
 use jaas_core::store::{AuditAction, AuditNote, EventQuery, EventState, RowId, StoreError};
 
@@ -349,9 +350,11 @@ async fn erase_meeting(connection: &mut Connection, session: &SessionId) -> Quer
 
 /// The ids of the conflicts with the keys of these events.
 pub(super) async fn conflicts_of(connection: &mut Connection, events: &[i64]) -> QueryResult<Vec<i64>> {
-    let same_key = jaas_events::endpoint
-        .eq(jaas_conflicts::endpoint)
-        .and(jaas_events::idempotency_key.eq(jaas_conflicts::idempotency_key));
+    // The key of an event as the result of a function: all conflicts would be read to find their events.
+    let same_key = sql::<Bool>(
+        "jaas_conflicts.endpoint = concat(jaas_events.endpoint, '') \
+         AND jaas_conflicts.idempotency_key = concat(jaas_events.idempotency_key, '')",
+    );
     jaas_conflicts::table
         .inner_join(jaas_events::table.on(same_key))
         .filter(jaas_events::id.eq_any(events))
