@@ -121,6 +121,8 @@ function visits(base) {
     ["meetings", to("meetings")],
     ["meeting", to(`meeting?id=${MEETING}`)],
     ["meeting-revealed", steps(to(`meeting?id=${MEETING}`), because, press("Reveal the names"))],
+    ["gaps", to("gaps?state=open")],
+    ["gaps-empty", to("gaps?room=none")],
     ["settings", to("settings")],
     ["artifacts", to("artifacts")],
     ["audit", to("audit")],

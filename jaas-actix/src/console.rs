@@ -69,8 +69,8 @@ use self::watch::{Gaps, Watching};
 /// Changes need a `POST` from a page of the same origin: `Sec-Fetch-Site: same-origin`, or, where a browser does not send
 /// that, an `Origin` whose host equals `Host`. Pages are not cached, framed or indexed; their policy forbids inline
 /// scripts and styles, and everything works without JavaScript. Bodies are shown only after an operator with the right
-/// [`Reveal`](Right::Reveal) has given a reason, which the audit keeps. The audit also has each replay, discard and
-/// erasure.
+/// [`Reveal`](Right::Reveal) has given a reason, which the audit keeps. The audit also has each replay, discard,
+/// erasure and rehearsal.
 #[must_use]
 pub struct Console<S: EventAdmin> {
     store: Arc<S>,

@@ -202,6 +202,7 @@ macro_rules! conformance_families {
             audit_is_listed_in_pages
             event_is_found_by_its_row
             reveal_is_audited
+            rehearsal_is_audited
             stats_count_every_state
         } durable {}}
         $crate::conformance_family! { $kind of_event with Conformance {

@@ -91,6 +91,11 @@ impl Change {
         self.put(AUDIT, self.next_id()?, &(id, endpoint, idempotency_key, action.as_str(), by, reason, at))
     }
 
+    /// Records what was done to an event without changing it.
+    fn looked_at(&self, id: RowId, deed: Deed<'_>) -> Outcome<()> {
+        self.audit(&self.row(id)?.event, deed)
+    }
+
     /// Replays or discards an event. If it refuses, it has changed nothing.
     fn repair(&self, id: RowId, deed: Deed<'_>) -> Outcome<()> {
         let (mut row, (action, note, now)) = (self.row(id)?, deed);
@@ -408,8 +413,13 @@ impl EventAdmin for RedbStore {
     }
 
     async fn reveal(&self, event: RowId, note: &AuditNote, now: Timestamp) -> Result<()> {
-        let deed = (AuditAction::Revealed, note.clone(), now);
-        self.write(move |change| change.audit(&change.row(event)?.event, (deed.0, &deed.1, deed.2))).await
+        let note = note.clone();
+        self.write(move |change| change.looked_at(event, (AuditAction::Revealed, &note, now))).await
+    }
+
+    async fn record_rehearsal(&self, event: RowId, note: &AuditNote, now: Timestamp) -> Result<()> {
+        let note = note.clone();
+        self.write(move |change| change.looked_at(event, (AuditAction::Rehearsed, &note, now))).await
     }
 
     async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>> {

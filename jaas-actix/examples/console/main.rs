@@ -16,12 +16,18 @@ use std::time::Duration;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use jaas_actix::{Console, Operator};
+use jaas_core::watch::{GapHandler, Watch};
 use jaas_core::{Clock as _, Handlers, Monitor, SystemClock, Worker};
 use jaas_diesel::SqliteStore;
 use jaas_diesel::meetings::{Meetings, Names};
 
 use crate::clock::Wound;
 use crate::rooms::{Files, Rooms};
+
+/// Gaps are only listed.
+struct Nothing;
+
+impl<Tx: Send> GapHandler<Tx> for Nothing {}
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -42,9 +48,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .transactional("rooms", rooms.clone())
     };
 
-    let worker = Worker::builder(store.clone(), handlers()).clock(clock.now()).name("web-1").build()?;
-    let worker = worker.spawn();
+    let watch = Watch::builder(store.clone()).clock(clock.now()).build()?;
+    let watched = handlers().transactional("watch", watch.handler());
+    let worker = Worker::builder(store.clone(), watched).clock(clock.now()).name("web-1").build()?.spawn();
     seed::seed(&store, &clock, &rooms).await?;
+    watch.audit(Nothing).await?;
     let monitor = Monitor::new(store.clone()).spawn()?;
 
     // Every client that reaches the port may do everything: there is nothing in this inbox, and it is only for this machine.
@@ -54,6 +62,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .handlers(handlers())
         .settings(store.clone())
         .archive(store.clone())
+        .gaps(store.clone())
         .meetings(store.meeting_tables(&meetings));
 
     let server = HttpServer::new(move || {

@@ -16,6 +16,7 @@ pub(crate) mod quarantine;
 pub(crate) mod rehearse;
 pub(crate) mod replay;
 mod rows;
+mod said;
 pub(crate) mod session;
 pub(crate) mod settings;
 mod target;

@@ -69,6 +69,7 @@ shelf! {
     fn discard(event: RowId, audit: &AuditNote, now: Timestamp) -> ();
     fn discard_matching(query: &EventQuery, audit: &AuditNote, now: Timestamp) -> Page<RowId>;
     fn reveal(event: RowId, audit: &AuditNote, now: Timestamp) -> ();
+    fn record_rehearsal(event: RowId, audit: &AuditNote, now: Timestamp) -> ();
     fn audit(page: PageRequest) -> Page<AuditEntry>;
     fn erase_session(session: &SessionId, audit: &AuditNote, now: Timestamp) -> u64;
     fn stats() -> StoreStats;

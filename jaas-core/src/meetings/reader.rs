@@ -4,9 +4,12 @@ use async_trait::async_trait;
 
 use super::attendance::Attendance;
 use super::mark::Mark;
+use super::note::{Note, Rating, Reacted};
 use super::page::{TimePage, TimePageRequest};
+use super::said::{PollResult, poll_results, ratings, reaction_counts};
 use super::sitting::Sitting;
 use super::stay::Stay;
+use super::talk::{TalkTime, talk_times};
 use crate::id::{Fqn, SessionId};
 use crate::store::StoreError;
 
@@ -61,12 +64,32 @@ pub struct MeetingView {
     pub attendance: Attendance,
     /// Its moments, such as recordings; the earliest first.
     pub marks: Vec<Mark>,
+    /// How long each connection spoke, longest first.
+    pub talk: Vec<TalkTime>,
+    /// The polls, the earliest first.
+    pub polls: Vec<PollResult>,
+    /// How often each user reacted in each way, most first; guests are together.
+    pub reactions: Vec<Reacted>,
+    /// The newest ratings and comments, newest first; a reader may leave out older ones.
+    pub ratings: Vec<Rating>,
 }
 
 impl MeetingView {
-    /// A view of its parts.
+    /// A view of its parts, in which nobody has spoken, reacted or rated.
     pub fn new(sitting: Sitting, stays: Vec<Stay>, attendance: Attendance, marks: Vec<Mark>) -> Self {
-        Self { sitting, stays, attendance, marks }
+        let (talk, polls, reactions, ratings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { sitting, stays, attendance, marks, talk, polls, reactions, ratings }
+    }
+
+    /// Adds what these notes of the session say of talk time, polls, reactions and ratings.
+    #[must_use]
+    pub fn with_notes(mut self, notes: &[Note]) -> Self {
+        self.talk = talk_times(notes, &self.stays);
+        self.polls = poll_results(notes);
+        self.reactions = reaction_counts(notes);
+        self.ratings = ratings(notes);
+        self.ratings.reverse();
+        self
     }
 }
 

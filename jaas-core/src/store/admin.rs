@@ -142,7 +142,8 @@ pub trait EventAdmin: EventStore {
 
     /// Runs `work` in a transaction that is rolled back, whatever the work returns: to see what handlers would do with
     /// an event in any state, without a lease. Effects outside the transaction are not undone. See
-    /// [`Handlers::rehearse`](crate::Handlers::rehearse).
+    /// [`Handlers::rehearse`](crate::Handlers::rehearse). It is not in the audit until
+    /// [`record_rehearsal`](EventAdmin::record_rehearsal) records it.
     ///
     /// # Behavior
     /// - `rehearse_rolls_back_the_writes_of_the_work`, and returns the result of the work.
@@ -153,6 +154,18 @@ pub trait EventAdmin: EventStore {
     /// # Behavior
     /// - `reveal_is_audited`: [`NotFound`](super::StoreErrorKind::NotFound) for an event that does not exist.
     async fn reveal(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Records that an operator rehearsed the handlers of an event. The note's reason has what became of it; it stays
+    /// when the event is erased, so it must not hold the text of an error.
+    ///
+    /// # Behavior
+    /// - `rehearsal_is_audited`: [`NotFound`](super::StoreErrorKind::NotFound) for an event that does not exist.
+    async fn record_rehearsal(
+        &self,
+        event: RowId,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Lists what operators did to events, in the order of the entries. Entries stay when their events are purged.
     ///

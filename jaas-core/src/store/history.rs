@@ -120,6 +120,8 @@ named_enum! {
         Erased = "erased",
         /// Read its body.
         Revealed = "revealed",
+        /// Tried its handlers in transactions that were rolled back.
+        Rehearsed = "rehearsed",
     }
 }
 

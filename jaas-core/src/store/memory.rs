@@ -375,12 +375,16 @@ impl EventAdmin for MemoryStore {
     }
 
     async fn reveal(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        if !rows.events.contains_key(&event) {
-            return Err(StoreError::not_found(event));
-        }
-        rows.audit(event, AuditAction::Revealed, audit, now);
-        Ok(())
+        self.rows().audit_known(event, AuditAction::Revealed, audit, now)
+    }
+
+    async fn record_rehearsal(
+        &self,
+        event: RowId,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.rows().audit_known(event, AuditAction::Rehearsed, audit, now)
     }
 
     async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {

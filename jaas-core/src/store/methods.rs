@@ -70,6 +70,8 @@ macro_rules! __event_admin_methods {
                 -> [Result<Page<RowId>, StoreError>];
             Rehearse rehearse(work: $work<$($tx)*) -> [Result<HandlerResult, StoreError>];
             Reveal reveal(event: RowId, audit: &AuditNote, now: Timestamp) -> [Result<(), StoreError>];
+            RecordRehearsal record_rehearsal(event: RowId, audit: &AuditNote, now: Timestamp)
+                -> [Result<(), StoreError>];
             Audit audit(page: PageRequest) -> [Result<Page<AuditEntry>, StoreError>];
             AuditOf audit_of(event: RowId, page: PageRequest) -> [Result<Page<AuditEntry>, StoreError>];
             Purge purge(retention: &Retention, now: Timestamp, limit: u32) -> [Result<Purged, StoreError>];

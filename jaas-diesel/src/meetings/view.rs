@@ -2,11 +2,14 @@
 
 use diesel::QueryResult;
 use jaas_core::meetings::{
-    Attendance, Mark, MeetingView, Sitting, Stay, TimeCursor, TimePage, TimePageRequest,
+    Attendance, Mark, MeetingView, Note, Sitting, Stay, TimeCursor, TimePage, TimePageRequest,
 };
 use jaas_core::store::StoreError;
 use jaas_core::{Fqn, SessionId, Timestamp};
 
+use super::notes::{
+    AnswerRow, FeedbackRow, PollRow, ReactionRow, TalkRow, answer, poll, rating, reacted, talk,
+};
 use super::rows::{MarkRow, RoomKey, SittingRow, StayRow, indexed};
 use super::{Meetings, MeetingsConnection};
 use crate::error::unavailable;
@@ -17,7 +20,15 @@ pub(crate) struct SessionRows {
     sitting: Option<SittingRow>,
     stays: Vec<StayRow>,
     marks: Vec<MarkRow>,
+    talk: Vec<TalkRow>,
+    polls: Vec<PollRow>,
+    answers: Vec<AnswerRow>,
+    reactions: Vec<ReactionRow>,
+    feedback: Vec<FeedbackRow>,
 }
+
+/// How many ratings are read.
+const RATINGS: i64 = 100;
 
 impl SessionRows {
     pub(crate) async fn load<C: MeetingsConnection>(
@@ -29,6 +40,11 @@ impl SessionRows {
             sitting: connection.sitting(&session).await?,
             stays: connection.stays(&session).await?,
             marks: connection.marks(&session).await?,
+            talk: connection.talk(&session).await?,
+            polls: connection.polls(&session).await?,
+            answers: connection.poll_answers(&session).await?,
+            reactions: connection.reactions(&session).await?,
+            feedback: connection.feedback(Some(&session), None, RATINGS).await?,
         })
     }
 
@@ -41,7 +57,17 @@ impl SessionRows {
         let mut marks: Vec<Mark> = self.marks.into_iter().map(Mark::from).collect();
         marks.sort_by(|one, other| (one.at, one.kind.as_str()).cmp(&(other.at, other.kind.as_str())));
         let attendance = Attendance::of(&sitting, &stays, now);
-        Some(MeetingView::new(sitting, stays, attendance, marks))
+        let notes: Vec<Note> = self
+            .talk
+            .into_iter()
+            .map(talk)
+            .chain(self.polls.into_iter().map(poll))
+            .chain(self.answers.into_iter().map(answer))
+            .chain(self.reactions.into_iter().map(reacted))
+            .collect();
+        let mut view = MeetingView::new(sitting, stays, attendance, marks).with_notes(&notes);
+        view.ratings = self.feedback.into_iter().map(rating).collect();
+        Some(view)
     }
 }
 

@@ -6,9 +6,9 @@
 use async_trait::async_trait;
 use jaas_core::store::tools::ActivitySample;
 use jaas_core::store::{
-    Activity, Attempt, AttemptQuery, AuditEntry, AuditNote, Conflict, DeadLetterGroup, EventAdmin,
-    EventQuery, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId,
-    StoreError, StoreStats, StoredEvent, TxWork,
+    Activity, Attempt, AttemptQuery, AuditAction, AuditEntry, AuditNote, Conflict, DeadLetterGroup,
+    EventAdmin, EventQuery, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention,
+    RowId, StoreError, StoreStats, StoredEvent, TxWork,
 };
 use jaas_core::{HandlerResult, SessionId, Timestamp};
 
@@ -128,7 +128,20 @@ impl EventAdmin for Store {
         let now = self.shared.now(now);
         asked!(
             write, self, "record that a body was revealed",
-            [audit] connection => repair::reveal(connection, event, &audit, now)
+            [audit] connection => repair::looked_at(connection, event, AuditAction::Revealed, &audit, now)
+        )?
+    }
+
+    async fn record_rehearsal(
+        &self,
+        event: RowId,
+        audit: &AuditNote,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let now = self.shared.now(now);
+        asked!(
+            write, self, "record that an event was rehearsed",
+            [audit] connection => repair::looked_at(connection, event, AuditAction::Rehearsed, &audit, now)
         )?
     }
 

@@ -150,6 +150,7 @@ async fn acts<S: EventAdmin + SettingsLog, M: Meter>(store: &S, measured: &mut M
     let page = store.events(&dead).await.expect("listed").items;
     let (first, second) = (page[0].id, page[1].id);
     measured.call("reveal", "a body", 1, store.reveal(first, &note, now())).await;
+    measured.call("record_rehearsal", "", 1, store.record_rehearsal(first, &note, now())).await;
     measured.call("replay", "an event", 4, store.replay(first, &note, now())).await;
     measured.call("discard", "an event", 4, store.discard(second, &note, now())).await;
     measured.call("replay_matching", "dead letters", 20, store.replay_matching(&dead, &note, now())).await;

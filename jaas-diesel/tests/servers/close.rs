@@ -103,6 +103,7 @@ async fn after_closing_every_call_returns_closed<S: Server>(database: &S) {
     let done = work(|_: &mut S::Connection| Box::pin(async { Ok(Handled::Done) }));
     closed("rehearse", store.rehearse(done).await);
     closed("reveal", store.reveal(RowId::new(1), &note, now()).await);
+    closed("record_rehearsal", store.record_rehearsal(RowId::new(1), &note, now()).await);
     closed("stats", store.stats().await);
 
     let reopened = database.open().await;

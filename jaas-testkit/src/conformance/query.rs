@@ -234,11 +234,29 @@ pub async fn reveal_is_audited<H: Harness>() {
     store.stored(lone("k")).await;
     let id = store.only().await.id;
     store.reveal(id, &note(), at(7)).await.expect("recorded");
+    assert_audited(&store, id, AuditAction::Revealed).await;
+    let missing = store.reveal(RowId::new(id.get() + 1000), &note(), at(8)).await.expect_err("no such event");
+    assert_eq!(missing.kind(), StoreErrorKind::NotFound);
+}
+
+pub async fn rehearsal_is_audited<H: Harness>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    store.stored(lone("k")).await;
+    let before = store.only().await;
+    store.record_rehearsal(before.id, &note(), at(7)).await.expect("recorded");
+    assert_audited(&store, before.id, AuditAction::Rehearsed).await;
+    assert_eq!(store.only().await, before, "the event is as it was");
+    let none = RowId::new(before.id.get() + 1000);
+    let missing = store.record_rehearsal(none, &note(), at(8)).await.expect_err("no such event");
+    assert_eq!(missing.kind(), StoreErrorKind::NotFound);
+}
+
+/// Asserts that the audit has one entry, of this action on the event with the key `k`.
+async fn assert_audited<S: EventAdmin>(store: &S, event: RowId, action: AuditAction) {
     let entries = store.audit(PageRequest::first()).await.expect("listed").items;
     assert_eq!(entries.len(), 1);
     let entry = &entries[0];
-    assert_eq!((entry.event, entry.action, entry.at), (id, AuditAction::Revealed, at(7)));
+    assert_eq!((entry.event, entry.action, entry.at), (event, action, at(7)));
     assert_eq!((&entry.note, entry.idempotency_key.as_str()), (&note(), "k"));
-    let missing = store.reveal(RowId::new(id.get() + 1000), &note(), at(8)).await.expect_err("no such event");
-    assert_eq!(missing.kind(), StoreErrorKind::NotFound);
 }

@@ -4,10 +4,11 @@ use askama::Template;
 use jaas_core::meetings::{
     Attendance, MeetingReader, MeetingView, Sitting, TimeCursor, TimePageRequest, Timeline,
 };
-use jaas_core::store::{EventQuery, PageRequest};
+use jaas_core::store::{EventQuery, PageRequest, StoredEvent};
 use jaas_core::{Fqn, Personal, SessionId};
 
-use super::rows::Pager;
+use super::rows::{EventRow, Pager};
+use super::said::Said;
 use crate::console::access::Right;
 use crate::console::failure::Failure;
 use crate::console::params::href;
@@ -18,6 +19,8 @@ use crate::console::visit::{Frame, PAGE, Shown, Visit};
 /// How many people and moments one page shows.
 const PEOPLE: usize = 40;
 const MARKS: usize = 60;
+/// How many of the session's events it shows.
+const EVENTS: u32 = 20;
 
 #[derive(Template)]
 #[template(path = "console/meetings.html")]
@@ -41,6 +44,9 @@ struct Meeting {
     others: usize,
     marks: Vec<(At, String)>,
     more_marks: bool,
+    said: Said,
+    /// The newest events of the session.
+    raised: Vec<EventRow>,
     can_reveal: bool,
     is_revealed: bool,
 }
@@ -95,17 +101,16 @@ pub(crate) async fn list(visit: Visit) -> Result<Shown, Failure> {
 
 pub(crate) async fn show(visit: Visit) -> Result<Shown, Failure> {
     let view = find(&visit, visit.query.get("id")).await?;
-    page(&visit, view, false)
+    let raised = raised(&visit, &view).await?;
+    page(&visit, view, &raised, false)
 }
 
 /// Shows the names, after the audit of the session's newest event has who looks and why.
 pub(crate) async fn reveal(visit: Visit) -> Result<Shown, Failure> {
     let mut note = visit.note()?;
     let view = find(&visit, visit.form.get("id")).await?;
-    let mut query = EventQuery { session_id: Some(view.sitting.session.clone()), ..EventQuery::default() };
-    query.page = PageRequest { limit: 1, ..PageRequest::newest() };
-    let newest = visit.desk.store.events(&query).await?.items.pop();
-    let Some(newest) = newest else {
+    let raised = raised(&visit, &view).await?;
+    let Some(newest) = raised.first() else {
         return Err(Failure::request(
             "the names cannot be revealed, because the store has no event of this session to which the audit could \
              be written",
@@ -113,7 +118,14 @@ pub(crate) async fn reveal(visit: Visit) -> Result<Shown, Failure> {
     };
     note.reason = format!("names of the meeting: {}", note.reason).into();
     visit.desk.store.reveal(newest.id, &note, visit.now).await?;
-    page(&visit, view, true)
+    page(&visit, view, &raised, true)
+}
+
+/// The newest events that the session has raised.
+async fn raised(visit: &Visit, view: &MeetingView) -> Result<Vec<StoredEvent>, Failure> {
+    let mut query = EventQuery { session_id: Some(view.sitting.session.clone()), ..EventQuery::default() };
+    query.page = PageRequest { limit: EVENTS, ..PageRequest::newest() };
+    Ok(visit.desk.store.events(&query).await?.items)
 }
 
 fn reader(visit: &Visit) -> Result<&dyn MeetingReader, Failure> {
@@ -135,7 +147,13 @@ async fn find(visit: &Visit, id: Option<&str>) -> Result<MeetingView, Failure> {
     })
 }
 
-fn page(visit: &Visit, mut view: MeetingView, is_revealed: bool) -> Result<Shown, Failure> {
+fn page(
+    visit: &Visit,
+    mut view: MeetingView,
+    raised: &[StoredEvent],
+    is_revealed: bool,
+) -> Result<Shown, Failure> {
+    let said = Said::new(visit, &view, is_revealed);
     let others = view.attendance.people.len().saturating_sub(PEOPLE);
     prepare(&mut view.attendance, is_revealed);
     let people = view.attendance.people.iter().map(|person| PersonRow {
@@ -159,6 +177,8 @@ fn page(visit: &Visit, mut view: MeetingView, is_revealed: bool) -> Result<Shown
         others,
         marks: marks.collect(),
         more_marks: view.marks.len() > MARKS,
+        said,
+        raised: EventRow::all(visit, raised),
         can_reveal: visit.can(Right::Reveal) && !is_revealed,
         is_revealed,
     })

@@ -1,7 +1,9 @@
 //! Tries handlers on events in transactions that are rolled back.
 
+use std::sync::Arc;
+
 use askama::Template;
-use jaas_core::store::RowId;
+use jaas_core::store::{AuditNote, RowId};
 use jaas_core::{Handled, Rehearsed};
 
 use super::target::{Target, batch, gone};
@@ -54,7 +56,7 @@ pub(crate) async fn act(visit: Visit) -> Result<Shown, Failure> {
     rows.truncate(PER_REQUEST);
     let mut events = Vec::new();
     for row in rows {
-        events.push(rehearse(&visit, row).await);
+        events.push(rehearse(&visit, row).await?);
     }
     let fields = match (&target, next) {
         (Target::Group { id, .. }, Some(next)) => vec![("group", id.clone()), ("after", next.to_string())],
@@ -64,17 +66,36 @@ pub(crate) async fn act(visit: Visit) -> Result<Shown, Failure> {
     Shown::page(&Page { frame, events, fields, left_out, back: target.back() })
 }
 
-async fn rehearse(visit: &Visit, row: RowId) -> Event {
-    match visit.desk.store.rehearse(row).await {
-        Some(Ok(handlers)) => {
-            let handler = |(name, rehearsed): &(std::sync::Arc<str>, Rehearsed)| {
-                let (is_well, result) = shown(rehearsed);
-                Handler { name: cut(name, 60), result, is_well }
-            };
-            Event { row, handlers: handlers.iter().map(handler).collect(), error: None }
+/// Rehearses the handlers of one event, and records in the audit who did and what became of it.
+async fn rehearse(visit: &Visit, row: RowId) -> Result<Event, Failure> {
+    let handlers = match visit.desk.store.rehearse(row).await {
+        Some(Ok(handlers)) => handlers,
+        Some(Err(error)) => {
+            return Ok(Event { row, handlers: Vec::new(), error: Some(cut(&error.to_string(), 300)) });
         }
-        Some(Err(error)) => Event { row, handlers: Vec::new(), error: Some(cut(&error.to_string(), 300)) },
-        None => Event { row, handlers: Vec::new(), error: None },
+        None => Vec::new(),
+    };
+    let outcomes: Vec<_> = handlers
+        .iter()
+        .map(|(name, rehearsed)| format!("{}: {}", cut(name, 60), outcome(rehearsed)))
+        .collect();
+    let note = AuditNote::new(visit.operator.name().clone(), outcomes.join("; "));
+    visit.desk.store.record_rehearsal(row, &note, visit.now).await?;
+    let handler = |(name, rehearsed): &(Arc<str>, Rehearsed)| {
+        let (is_well, result) = shown(rehearsed);
+        Handler { name: cut(name, 60), result, is_well }
+    };
+    Ok(Event { row, handlers: handlers.iter().map(handler).collect(), error: None })
+}
+
+/// What the audit has of a result. The texts of handlers can be personal, and the audit outlives an erased event.
+fn outcome(rehearsed: &Rehearsed) -> &'static str {
+    match rehearsed {
+        Rehearsed::Returned(Ok(Handled::Done)) => "would succeed",
+        Rehearsed::Returned(Ok(Handled::Ignored(_))) => "would ignore it",
+        Rehearsed::Returned(Err(_)) => "would fail",
+        Rehearsed::Skipped => "not run",
+        _ => "unknown result",
     }
 }
 

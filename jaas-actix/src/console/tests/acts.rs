@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use jaas_core::store::{AuditAction, EventState, EventStore as _, MemoryStore};
+use jaas_core::store::{AuditAction, EventState, EventStore as _, MemoryStore, RowId};
 use jaas_core::{Context, EventHandler, HandlerResult, Handlers};
 use jaas_testkit::event;
 
@@ -126,6 +126,17 @@ async fn a_rehearsal_shows_what_each_handler_would_do_and_changes_nothing() {
         assert!(page.body.contains("would ignore it") && page.body.contains("plain handler"));
     }
     assert_eq!(events(&store).await, before);
+    let entries = audit(&store).await;
+    assert_eq!(entries.len(), 2, "each rehearsal has its entry");
+    for entry in entries {
+        assert_eq!(
+            (entry.action, entry.event, &*entry.note.by),
+            (AuditAction::Rehearsed, RowId::new(1), "ada <op>")
+        );
+        let reason = &*entry.note.reason;
+        assert!(reason.contains(": would fail") && reason.contains(": not run"), "{reason}");
+        assert!(!reason.contains("table"), "the audit keeps no text of a handler: {reason}");
+    }
     let missing = send(&app, post("rehearse", "id=99")).await;
     assert!(missing.body.contains("there is no event 99"));
 }

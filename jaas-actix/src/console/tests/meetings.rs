@@ -5,11 +5,13 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use async_trait::async_trait;
 use jaas_core::meetings::{
-    Attendance, Edge, Mark, MeetingReader, MeetingView, Sitting, TimeCursor, TimePage, TimePageRequest, stays,
+    Attendance, Edge, Mark, MeetingReader, MeetingView, Note, Sitting, TimeCursor, TimePage, TimePageRequest,
+    stays,
 };
 use jaas_core::store::{AuditAction, EventStore as _, MemoryStore, StoreError};
 use jaas_core::{Delivery, Fqn, SessionId};
 use jaas_testkit::event;
+use jaas_testkit::fixture::EVENTS;
 
 use super::support::{NOW, app, audit, console, earlier, get, post, send};
 
@@ -40,7 +42,9 @@ impl Meetings {
         let edges: Vec<Edge> = self.0.iter().filter_map(Edge::of).collect();
         let (sitting, stays) = (Sitting::of(&edges).unwrap(), stays(&edges));
         let attendance = Attendance::of(&sitting, &stays, NOW);
-        MeetingView::new(sitting, stays, attendance, self.0.iter().filter_map(Mark::of).collect())
+        let notes: Vec<Note> = self.0.iter().filter_map(Note::of).collect();
+        let marks = self.0.iter().filter_map(Mark::of).collect();
+        MeetingView::new(sitting, stays, attendance, marks).with_notes(&notes)
     }
 }
 
@@ -81,4 +85,38 @@ async fn the_people_of_a_meeting_are_numbers_until_their_names_are_revealed() {
     assert_eq!(send(&app, get("meetings?after=x")).await.status, StatusCode::BAD_REQUEST);
     let session = send(&app, get("session?id=s")).await.body;
     assert!(session.contains("href=\"meeting?id=s\""), "{session}");
+}
+
+#[actix_web::test]
+async fn what_was_said_in_a_meeting_is_counted_and_its_texts_are_hidden_until_they_are_revealed() {
+    let names =
+        ["PARTICIPANT_JOINED", "SPEAKER_STATS", "REACTIONS", "POLL_CREATED", "POLL_ANSWER", "FEEDBACK"];
+    let delivery = |name: &str| {
+        let fixture = EVENTS.iter().find(|fixture| fixture.name == name).unwrap();
+        let body = fixture.body.replace("Every day", EVIL);
+        let mut value: serde_json::Value = serde_json::from_str(&body).unwrap();
+        value["sessionId"] = "s".into();
+        Delivery::parse("main", NOW, value.to_string().into()).unwrap()
+    };
+    let deliveries: Vec<Delivery> = names.into_iter().map(delivery).collect();
+    let store = Arc::new(MemoryStore::new());
+    for delivery in &deliveries {
+        store.accept(delivery.clone()).await.unwrap();
+    }
+    let app = app(console(store).meetings(Meetings(deliveries))).await;
+
+    let page = send(&app, get("meeting?id=s")).await.body;
+    for shown in
+        ["20 min", "like", "clap", "Option 2", "5.0 of 5 stars in 1 ratings", "POLL_CREATED", "(hidden)"]
+    {
+        assert!(page.contains(shown), "{shown} is missing: {page}");
+    }
+    for hidden in ["How often", "Twice a week", "Clear sound", "Ada Example", "Zora"] {
+        assert!(!page.contains(hidden), "{hidden} is shown: {page}");
+    }
+    let revealed = send(&app, post("reveal-meeting", "id=s&reason=why")).await.body;
+    for shown in ["How often", "Twice a week", "Clear sound", "&#60;script&#62;Zora"] {
+        assert!(revealed.contains(shown), "{shown} is missing: {revealed}");
+    }
+    assert!(!revealed.contains(EVIL));
 }

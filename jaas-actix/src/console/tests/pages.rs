@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
-use jaas_core::store::{EventStore as _, MemoryStore};
+use jaas_core::settings::{SettingsLog as _, SettingsRecord, SettingsSource};
+use jaas_core::store::{AuditNote, EventAdmin as _, EventStore as _, MemoryStore, RowId};
+use jaas_core::{Delivery, Fqn};
 use jaas_testkit::{Faults, FaultyStore, event};
 
 use super::support::{app, bury, console, earlier, get, one_dead, post, send, valid};
@@ -40,6 +42,11 @@ async fn text_of_strangers_is_text_in_every_page() {
     bury(&store, evil.delivery(), EVIL).await;
     // A conflict of it.
     store.accept(evil.set("data.name", "other").delivery()).await.unwrap();
+    let mut decision = SettingsRecord::new(EVIL, Fqn::new(EVIL), earlier(9), SettingsSource::Fallback, EVIL);
+    (decision.error, decision.decided_by) = (Some(EVIL.to_owned()), Some(EVIL.to_owned()));
+    store.record_settings(&[decision]).await.unwrap();
+    store.quarantine(Delivery::parse(EVIL, earlier(9), EVIL.into()).unwrap_err()).await.unwrap();
+    store.reveal(RowId::new(1), &AuditNote::new(EVIL, EVIL), earlier(9)).await.unwrap();
     let app = app(console(store.clone()).settings(store.clone())).await;
     let mut pages = all_pages(&store).await;
     let session = crate::console::params::href("session", [("id", EVIL)]);
@@ -55,7 +62,7 @@ async fn text_of_strangers_is_text_in_every_page() {
         found += usize::from(response.body.contains("&#60;script&#62;alert(1)"));
         assert_harmless(&page, &response.body);
     }
-    assert!(found >= 8, "{found} pages show it");
+    assert!(found >= 11, "{found} pages show it");
     let revealed =
         send(&app, post("reveal", &crate::console::params::href("", [("id", "1"), ("reason", EVIL)])[1..]))
             .await;

@@ -143,6 +143,21 @@ impl Rows {
         }
     }
 
+    /// Adds an entry to the audit of an event that exists.
+    pub(super) fn audit_known(
+        &mut self,
+        event: RowId,
+        action: AuditAction,
+        note: &AuditNote,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if !self.events.contains_key(&event) {
+            return Err(StoreError::not_found(event));
+        }
+        self.audit(event, action, note, now);
+        Ok(())
+    }
+
     /// Returns the event of a lease that is held.
     pub(super) fn held(&mut self, operation: &str, lease: Lease) -> Result<&mut Row, StoreError> {
         self.events

@@ -109,7 +109,7 @@ CREATE TABLE IF NOT EXISTS jaas_audit (
     endpoint        VARBINARY(255) NOT NULL,
     idempotency_key VARBINARY(255) NOT NULL,
     action          VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
-                    CHECK (action IN ('replayed', 'discarded', 'erased', 'revealed')),
+                    CHECK (action IN ('replayed', 'discarded', 'erased', 'revealed', 'rehearsed')),
     actor           TEXT           NOT NULL,
     reason          TEXT           NOT NULL,
     acted_at        BIGINT         NOT NULL,

@@ -101,7 +101,7 @@ CREATE TABLE jaas_audit (
     event_id        BIGINT  NOT NULL,
     endpoint        TEXT    NOT NULL,
     idempotency_key TEXT    NOT NULL,
-    action          TEXT    NOT NULL CHECK (action IN ('replayed', 'discarded', 'erased', 'revealed')),
+    action          TEXT    NOT NULL CHECK (action IN ('replayed', 'discarded', 'erased', 'revealed', 'rehearsed')),
     actor           TEXT    NOT NULL,
     reason          TEXT    NOT NULL,
     acted_at        BIGINT  NOT NULL

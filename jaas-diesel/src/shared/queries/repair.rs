@@ -257,15 +257,16 @@ async fn wait_for_rest(connection: &mut Connection, queues: Vec<QueueRow>, now: 
     go_on(connection, freed, now).await.map(drop)
 }
 
-/// Records in the audit that an operator looked at a body.
-pub(in super::super) async fn reveal(
+/// Records in the audit what an operator did to an event without changing it.
+pub(in super::super) async fn looked_at(
     connection: &mut Connection,
     event: RowId,
+    action: AuditAction,
     audit: &AuditNote,
     now: Now,
 ) -> QueryResult<Result<(), StoreError>> {
     atomically!(connection, {
-        let found = record_audit(connection, &[event.get()], AuditAction::Revealed, audit, now).await?;
+        let found = record_audit(connection, &[event.get()], action, audit, now).await?;
         Ok(if found == 0 { Err(StoreError::not_found(event)) } else { Ok(()) })
     })
 }
