@@ -35,6 +35,12 @@ named_enum! {
         TranscriptionUploaded = "transcription_uploaded",
         /// A device of a participant or a phone is on the bill. One is kept for each participant.
         Usage = "usage",
+        /// A receiver of an endpoint ran. One is kept for each hour, with the latest time.
+        Listening = "listening",
+        /// An authentic delivery came to an endpoint. One is kept for each hour, with the latest time.
+        Heard = "heard",
+        /// An endpoint began to refuse what claims to be authentic. One is kept for each run of refusals.
+        Refused = "refused",
     }
 }
 
