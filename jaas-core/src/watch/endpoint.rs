@@ -157,8 +157,7 @@ impl Endpoint {
         };
         let run = self.run.lock().filter(is_long).map(|run| run.first);
         let (before, hour) = (*self.reported.lock(), hour_of(now));
-        let reported =
-            Reported { hour: Some(hour), authentic_at: authentic_at.or(before.authentic_at), run };
+        let reported = Reported { hour: Some(hour), authentic_at: authentic_at.or(before.authentic_at), run };
         if reported == before {
             return None;
         }
@@ -273,7 +272,8 @@ mod tests {
         let endpoints = Endpoints::default();
         let [one, same, other] = ["main", "main", "other"].map(|name| endpoints.endpoint(&name.into()));
         assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
-        let sessions: Vec<_> = endpoints.reports(&Rules::default(), at(0)).into_iter().map(|one| one.new.session).collect();
+        let sessions: Vec<_> =
+            endpoints.reports(&Rules::default(), at(0)).into_iter().map(|one| one.new.session).collect();
         assert_eq!(sessions, [SessionId::new("endpoint:main"), SessionId::new("endpoint:other")]);
     }
 }
