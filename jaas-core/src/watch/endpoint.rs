@@ -93,7 +93,7 @@ struct Run {
 struct Reported {
     hour: Option<i64>,
     authentic_at: Option<Timestamp>,
-    run: Option<Timestamp>,
+    run: Option<Run>,
 }
 
 /// What is to be written down of an endpoint.
@@ -155,7 +155,7 @@ impl Endpoint {
         let is_long = |run: &Run| {
             run.refusals >= FEWEST && refuses.is_some_and(|wait| run.last.duration_since(run.first) >= wait)
         };
-        let run = self.run.lock().filter(is_long).map(|run| run.first);
+        let run = self.run.lock().filter(is_long);
         let (before, hour) = (*self.reported.lock(), hour_of(now));
         let reported = Reported { hour: Some(hour), authentic_at: authentic_at.or(before.authentic_at), run };
         if reported == before {
@@ -164,7 +164,10 @@ impl Endpoint {
         let new = |what, slot: String, at| Sighting::new(what, slot, at, now);
         let mut sightings = vec![new(Seen::Listening, hour.to_string(), now)];
         sightings.extend(authentic_at.map(|at| new(Seen::Heard, hour_of(at).to_string(), at)));
-        sightings.extend(run.map(|first| new(Seen::Refused, first.as_millis().to_string(), first)));
+        sightings.extend(run.map(|run| Sighting {
+            began_at: Some(run.first),
+            ..new(Seen::Refused, run.first.as_millis().to_string(), run.last)
+        }));
         Some(Report {
             new: NewSightings {
                 session: session_of(&self.name),

@@ -39,7 +39,7 @@ named_enum! {
         Listening = "listening",
         /// An authentic delivery came to an endpoint. One is kept for each hour, with the latest time.
         Heard = "heard",
-        /// An endpoint began to refuse what claims to be authentic. One is kept for each run of refusals.
+        /// An endpoint refused what claims to be authentic, since `began_at`. One is kept for each run of refusals.
         Refused = "refused",
     }
 }
@@ -63,7 +63,7 @@ pub struct Sighting {
     pub presence: String,
     /// How they take part.
     pub via: Via,
-    /// When an uploaded recording began, if the event says.
+    /// When an uploaded recording began, if the event says, or a run of refusals.
     pub began_at: Option<Timestamp>,
     /// When an uploaded recording ended, if the event says.
     pub ended_at: Option<Timestamp>,

@@ -143,11 +143,11 @@ async fn the_applications_handler_runs_as_soon_with_the_tap_as_without() {
     };
     let senders = servers.each_ref().map(|(_, server)| Sender::new(&server.address));
     // One after the other, not in the same moment.
-    let sending = senders.iter().zip(0..).map(async |(sender, turn)| {
-        tokio::time::sleep(pace * turn / 3).await;
-        sender.send_all(&load, Some(pace)).await;
-    });
-    tokio::join!(futures_util::future::join_all(sending), killing);
+    let send = async |index: usize| {
+        tokio::time::sleep(pace * index as u32 / 3).await;
+        senders[index].send_all(&load, Some(pace)).await;
+    };
+    tokio::join!(send(0), send(1), send(2), killing);
 
     let mut without = None;
     for (index, (name, server)) in servers.iter_mut().enumerate() {
@@ -165,11 +165,8 @@ async fn the_applications_handler_runs_as_soon_with_the_tap_as_without() {
             server.published(load.len()).await;
         }
     }
-    for (nats, server) in [(None, 0), (Some(&there), 1), (Some(&away), 2)] {
-        if let Some(nats) = nats {
-            stream::check(&nats.url(), &load).await;
-        }
-        assert!(servers[server].1.tap().await.dead == 0);
+    for nats in [&there, &away] {
+        stream::check(&nats.url(), &load).await;
     }
     for (_, server) in servers {
         assert_eq!(server.terminate().await, Some(0));

@@ -6,7 +6,7 @@ use super::{Expectation, View};
 use crate::timestamp::Timestamp;
 use crate::watch::endpoint::{HOUR, WEEKS, hour_of};
 use crate::watch::rule::Rule;
-use crate::watch::sighting::Seen;
+use crate::watch::sighting::{Seen, Sighting};
 
 const WEEK: i64 = 7 * 24;
 
@@ -22,14 +22,18 @@ const UNLIKELY: f64 = 10_000.0;
 /// Adds what should follow at an endpoint.
 pub(super) fn add(view: &View<'_>, all: &mut Vec<Expectation>) {
     let Some(last) = view.seen(Seen::Heard).map(|heard| heard.at).max() else { return };
-    let refused = view.seen(Seen::Refused).map(|refused| refused.at).filter(|at| *at > last).min();
-    match refused {
-        Some(first) => {
-            let Some(wait) = view.rules.wait(Rule::EndpointRefuses) else { return };
-            let due_at = first.saturating_add(wait);
-            all.push(Expectation::new(Rule::EndpointRefuses, last.to_string(), first, due_at));
-        }
-        None => all.extend(silence(view, last)),
+    let refusals: Vec<_> = view.seen(Seen::Refused).filter(|refused| refused.at > last).collect();
+    // What it refuses is not silence, whether or not that has lasted.
+    if refusals.is_empty() {
+        all.extend(silence(view, last));
+    }
+    let Some(wait) = view.rules.wait(Rule::EndpointRefuses) else { return };
+    // Another process may have accepted something during a run.
+    let since = |refused: &&Sighting| refused.began_at.unwrap_or(refused.at).max(last);
+    let has_lasted = |refused: &&Sighting| refused.at.duration_since(since(refused)) >= wait;
+    if let Some(first) = refusals.iter().copied().filter(has_lasted).map(|one| since(&one)).min() {
+        let due_at = first.saturating_add(wait);
+        all.push(Expectation::new(Rule::EndpointRefuses, last.to_string(), first, due_at));
     }
 }
 
@@ -68,7 +72,6 @@ mod tests {
     use crate::id::SessionId;
     use crate::watch::expect::expectations;
     use crate::watch::rule::Rules;
-    use crate::watch::sighting::Sighting;
 
     /// A Monday, 00:00.
     const START: i64 = 1_795_392_000_000 / HOUR;
@@ -178,19 +181,38 @@ mod tests {
         assert_eq!(expected[0].due_at, expected[0].seen_at.saturating_add(Duration::from_secs(90 * 3600)));
     }
 
+    /// Everything is refused from the one hour to the other.
+    fn refused(from: i64, to: i64) -> Sighting {
+        let mut run = seen(Seen::Refused, to);
+        run.slot = format!("from {from}");
+        run.began_at = Some(seen(Seen::Refused, from).at);
+        run
+    }
+
+    fn refuses(sightings: &[Sighting]) -> Vec<(Rule, i64)> {
+        expected(sightings).iter().map(|one| (one.rule, hour_of(one.seen_at) - START)).collect()
+    }
+
     #[test]
     fn refusals_after_something_authentic_are_a_gap_and_those_before_are_not() {
-        let mut before = vec![seen(Seen::Refused, 1), seen(Seen::Heard, 2), seen(Seen::Listening, 2)];
-        assert!(expected(&before).is_empty());
-        before.extend([seen(Seen::Refused, 5), seen(Seen::Refused, 4)]);
-        let expected = expected(&before);
-        let [refuses] = &expected[..] else { panic!("one gap: {expected:?}") };
-        assert_eq!((refuses.rule, refuses.seen_at), (Rule::EndpointRefuses, seen(Seen::Refused, 4).at));
-        assert_eq!(refuses.subject, seen(Seen::Heard, 2).at.to_string());
+        let mut all = vec![refused(0, 1), seen(Seen::Heard, 2), seen(Seen::Listening, 2)];
+        assert_eq!(refuses(&all), []);
+        all.extend([refused(5, 6), refused(4, 7)]);
+        assert_eq!(refuses(&all), [(Rule::EndpointRefuses, 4)]);
+        assert_eq!(expected(&all)[0].subject, seen(Seen::Heard, 2).at.to_string());
+    }
+
+    #[test]
+    fn a_run_during_which_another_process_accepted_counts_from_then() {
+        let all = [refused(1, 7), seen(Seen::Heard, 5)];
+        assert_eq!(refuses(&all), [(Rule::EndpointRefuses, 5)]);
+        let mut short = refused(1, 5);
+        short.at = short.at.saturating_add(Duration::from_secs(14 * 60));
+        assert_eq!(refuses(&[short, seen(Seen::Heard, 5)]), []);
     }
 
     #[test]
     fn an_endpoint_that_has_never_accepted_does_not_begin_to_fail() {
-        assert!(expected(&[seen(Seen::Refused, 1), seen(Seen::Listening, 2)]).is_empty());
+        assert_eq!(refuses(&[refused(1, 7), seen(Seen::Listening, 2)]), []);
     }
 }
