@@ -31,7 +31,9 @@ use crate::head::RequestHead;
 use crate::places::{Place, Places};
 use crate::reply::{Disposition, Reply};
 use crate::settings::SettingsService;
+use crate::signature::SignatureError;
 use crate::telemetry::{self, Escaped, TraceContext, TracePropagator, name, target};
+use crate::watch::endpoint::{Endpoint, Endpoints};
 
 /// Receives the deliveries of one endpoint: authenticates the raw bytes, parses the envelope, passes both to a
 /// [`Dispatcher`], and returns the reply.
@@ -67,6 +69,7 @@ pub struct Receiver {
     counts: Counts,
     refusals: Refusals,
     propagator: Option<Arc<dyn TracePropagator>>,
+    watched: Option<Arc<Endpoint>>,
 }
 
 /// The path that a request came to.
@@ -121,6 +124,7 @@ impl Receiver {
             timeout: Duration::from_secs(10),
             settings: None,
             propagator: None,
+            watched_by: None,
         }
     }
 
@@ -256,7 +260,12 @@ impl Receiver {
             }
         };
         match of_events {
-            Ok(proof) => self.counts.authentic(proof, now),
+            Ok(proof) => {
+                self.counts.authentic(proof, now);
+                if let Some(watched) = &self.watched {
+                    watched.authentic(now);
+                }
+            }
             Err(reason) => return refuse(reason, path == Path::Settings),
         }
         match place {
@@ -339,10 +348,23 @@ impl Receiver {
     ) -> Reply {
         tracing::warn!(target: target::DELIVERY, endpoint = %self.endpoint, bytes, %reason, "refused");
         telemetry::REFUSED.add(1, [self.endpoint.clone().into(), reason.as_str().into()]);
+        if let Some(watched) = self.watched.as_ref().filter(|_| is_of_a_sender(reason)) {
+            watched.refused(self.clock.now());
+        }
         if is_question {
             self.questions.refused(&self.endpoint, credentials);
         }
         Reply::Unauthorized
+    }
+}
+
+/// Whether the request has what a sender has, with another secret or at another time. Without that it is a scanner's.
+fn is_of_a_sender(reason: AuthError) -> bool {
+    use SignatureError::{FromTheFuture, Mismatch, TooOld};
+    match reason {
+        AuthError::Signature(why) => matches!(why, Mismatch | TooOld { .. } | FromTheFuture { .. }),
+        AuthError::AuthorizationMismatch => true,
+        _ => false,
     }
 }
 
@@ -369,6 +391,7 @@ pub struct ReceiverBuilder {
     timeout: Duration,
     settings: Option<SettingsService>,
     propagator: Option<Arc<dyn TracePropagator>>,
+    watched_by: Option<Endpoints>,
 }
 
 impl ReceiverBuilder {
@@ -404,6 +427,13 @@ impl ReceiverBuilder {
         self
     }
 
+    /// Lets a [`Watch`](crate::watch::Watch) notice when the endpoint is silent against its habit, or begins to refuse
+    /// every delivery. Off by default.
+    pub fn watched_by(mut self, endpoints: &Endpoints) -> Self {
+        self.watched_by = Some(endpoints.clone());
+        self
+    }
+
     /// Checks the configuration and builds the receiver.
     ///
     /// # Errors
@@ -436,6 +466,7 @@ impl ReceiverBuilder {
         }
         Ok(Receiver {
             counts: Counts::new(&self.endpoint, self.auth.secrets()),
+            watched: self.watched_by.map(|endpoints| endpoints.endpoint(&self.endpoint)),
             endpoint: self.endpoint,
             auth: self.auth,
             dispatcher: self.dispatcher,

@@ -11,6 +11,8 @@
 //! 3. The application's [`GapHandler`] is called once for each gap, in its transaction: when it is found, and when
 //!    what was missing comes after all.
 //!
+//! What the receivers of this process see of their [`Endpoints`] is audited in the same way.
+//!
 //! What should follow is a pure function of the *set* of what was seen: the order in which events come makes no
 //! difference, and neither do copies. Nothing that is written down names a person: visitors, who have no endpoint id,
 //! are there as a hash of their address.
@@ -44,6 +46,7 @@
 mod audit;
 mod auditor;
 mod builder;
+pub(crate) mod endpoint;
 mod expect;
 mod handler;
 mod intake;
@@ -58,6 +61,7 @@ use std::time::Duration;
 use self::auditor::Auditor;
 use self::builder::Settings;
 pub use self::builder::WatchBuilder;
+pub use self::endpoint::Endpoints;
 pub use self::expect::{Expectation, expectations};
 pub use self::handler::GapHandler;
 pub use self::intake::WatchHandler;
@@ -76,6 +80,7 @@ use crate::store::StoreError;
 pub struct Watch<S> {
     store: Arc<S>,
     settings: Settings,
+    endpoints: Endpoints,
 }
 
 impl<S: GapStore> Watch<S> {
@@ -91,6 +96,12 @@ impl<S: GapStore> Watch<S> {
         WatchHandler { store: self.store.clone(), rules: rules.clone(), clock: clock.clone() }
     }
 
+    /// What the receivers of this process see of their endpoints. Give it to each, with
+    /// [`ReceiverBuilder::watched_by`](crate::ReceiverBuilder::watched_by).
+    pub fn endpoints(&self) -> Endpoints {
+        self.endpoints.clone()
+    }
+
     /// Audits what is due now, and calls this handler; returns how many sessions it has audited. For applications that
     /// schedule audits themselves, and for tests.
     ///
@@ -102,7 +113,7 @@ impl<S: GapStore> Watch<S> {
 
     fn auditor(&self, handler: impl GapHandler<S::Tx>) -> Auditor<S> {
         let (store, settings) = (self.store.clone(), self.settings.clone());
-        Auditor { store, settings, handler: Arc::new(handler) }
+        Auditor { store, settings, endpoints: self.endpoints.clone(), handler: Arc::new(handler) }
     }
 
     /// Audits in a task of the current tokio runtime, and calls this handler.

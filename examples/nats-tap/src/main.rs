@@ -6,6 +6,7 @@
 //! | `JAAS_BIND` | address to listen on | `127.0.0.1:8080` |
 //! | `JAAS_DATABASE` | SQLite file of the inbox | `jaas.sqlite` |
 //! | `JAAS_TAP_DATABASE` | SQLite file of what waits for NATS | `JAAS_DATABASE` with the extension `tap.sqlite` |
+//! | `JAAS_TAP` | `off` publishes nothing, to compare | `on` |
 //! | `JAAS_LEASE_MS` | how long a claim holds after a crash, in ms | 15000 |
 //! | `NATS_URL` | the server's address | `nats://127.0.0.1:4222` |
 //! | `NATS_STREAM` | the stream, which is created if it does not exist | `JAAS` |
@@ -73,7 +74,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
     // … from the row to the application's handler and, each in its slot, to the tap's inbox, …
     journal::create_table(&options.database).await?;
     let tap = SqliteStore::open(&options.tap_database).await?;
-    let handlers = Handlers::new().transactional("journal", Journal).plain("tap", Forward::to(tap.clone()));
+    let mut handlers = Handlers::new().transactional("journal", Journal);
+    if options.tap {
+        handlers = handlers.plain("tap", Forward::to(tap.clone()));
+    }
     let worker = Worker::builder(store.clone(), handlers)
         .transaction_timeout(Duration::from_secs(5))
         .lease(options.lease)

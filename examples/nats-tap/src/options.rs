@@ -10,6 +10,8 @@ pub(crate) struct Options {
     pub(crate) bind: String,
     pub(crate) database: String,
     pub(crate) tap_database: String,
+    /// Whether events go to NATS at all.
+    pub(crate) tap: bool,
     pub(crate) lease: Duration,
     /// It can contain a password, so no log shows it.
     pub(crate) nats: String,
@@ -30,6 +32,11 @@ impl Options {
                 .map(Duration::from_millis)
                 .map_err(|_| format!("JAAS_LEASE_MS is {lease:?}; set it to a number of milliseconds"))?,
         };
+        let tap = match variable("JAAS_TAP")?.as_deref() {
+            None | Some("on") => true,
+            Some("off") => false,
+            Some(other) => return Err(format!("JAAS_TAP is {other:?}; set it to on or off").into()),
+        };
         let database = variable("JAAS_DATABASE")?.unwrap_or_else(|| "jaas.sqlite".to_owned());
         let beside = || Path::new(&database).with_extension("tap.sqlite").to_string_lossy().into_owned();
         Ok(Self {
@@ -37,6 +44,7 @@ impl Options {
             bind: variable("JAAS_BIND")?.unwrap_or_else(|| "127.0.0.1:8080".to_owned()),
             tap_database: variable("JAAS_TAP_DATABASE")?.unwrap_or_else(beside),
             database,
+            tap,
             lease,
             nats: variable("NATS_URL")?.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned()),
             stream: variable("NATS_STREAM")?.unwrap_or_else(|| "JAAS".to_owned()),

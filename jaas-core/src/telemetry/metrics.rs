@@ -253,7 +253,8 @@ define! {
 
     Counter GAPS "jaas_gaps_total" in Count {
         rule: "what is missing: `recording_not_uploaded`, `recording_not_started`, `transcription_not_uploaded`, `stay_not_left`, \
-               `room_not_closed`, `usage_not_sent`, `join_not_sent`",
+               `room_not_closed`, `usage_not_sent`, `join_not_sent`, `endpoint_silent`, \
+               `endpoint_refuses`",
         severity: "`critical` (a file may be lost), `warning`, `info`",
         change: "`found`, `closed` (what was missing has come)",
     } "Events that should have come and did not, by what was reported to the application.";

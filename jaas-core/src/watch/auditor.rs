@@ -11,6 +11,7 @@ use tracing::instrument::WithSubscriber as _;
 
 use super::audit::audit;
 use super::builder::Settings;
+use super::endpoint::Endpoints;
 use super::expect::{Expectation, expectations};
 use super::handler::GapHandler;
 use super::rule::{Rule, Severity};
@@ -29,6 +30,9 @@ const LONGEST_WAIT_IN_OUTAGE: Duration = Duration::from_secs(60);
 
 /// The interval between two counts of what is open.
 const COUNT_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The interval between two records of what is seen of endpoints.
+const ENDPOINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What was recorded of a gap, for the log and the application.
 #[derive(Clone)]
@@ -53,21 +57,33 @@ impl News {
     }
 }
 
+/// When the loop did last what it does not do in each round.
+#[derive(Default)]
+struct Rounds {
+    recorded_at: Option<Instant>,
+    counted_at: Option<Instant>,
+}
+
+fn is_time(last: Option<Instant>, interval: Duration) -> bool {
+    last.is_none_or(|at| at.elapsed() >= interval)
+}
+
 /// A running auditor.
 pub(super) struct Auditor<S: GapStore> {
     pub(super) store: Arc<S>,
     pub(super) handler: Arc<dyn GapHandler<S::Tx>>,
     pub(super) settings: Settings,
+    pub(super) endpoints: Endpoints,
 }
 
 impl<S: GapStore> Auditor<S> {
     /// Works until `stop` resolves to the grace period, and finishes the round that runs then, if it ends within it.
     pub(super) async fn until(self, stop: impl Future<Output = Duration> + Send) {
         tokio::pin!(stop);
-        let (mut outages, mut counted_at) = (0_u32, None);
+        let (mut outages, mut rounds) = (0_u32, Rounds::default());
         loop {
             let wait = {
-                let round = self.round(&mut counted_at);
+                let round = self.round(&mut rounds);
                 tokio::pin!(round);
                 let result = tokio::select! {
                     biased;
@@ -112,6 +128,7 @@ impl<S: GapStore> Auditor<S> {
 
     /// Audits until nothing is due; returns how many sessions that were.
     pub(super) async fn everything_due(&self) -> Result<u64, StoreError> {
+        self.record_endpoints().await?;
         let mut audited = 0;
         loop {
             match self.batch().await? {
@@ -122,16 +139,33 @@ impl<S: GapStore> Auditor<S> {
     }
 
     /// Audits what is due; returns how long to wait before the next round.
-    async fn round(&self, counted_at: &mut Option<Instant>) -> Result<Duration, StoreError> {
+    async fn round(&self, rounds: &mut Rounds) -> Result<Duration, StoreError> {
         let settings = &self.settings;
+        // Before the audit: hours in which the process did not run are not silence.
+        if is_time(rounds.recorded_at, ENDPOINT_INTERVAL) {
+            self.record_endpoints().await?;
+            rounds.recorded_at = Some(Instant::now());
+        }
         let full = self.batch().await? >= settings.batch;
-        self.count(counted_at).await?;
+        if is_time(rounds.counted_at, COUNT_INTERVAL) {
+            self.count().await?;
+            rounds.counted_at = Some(Instant::now());
+        }
         if full {
             return Ok(Duration::ZERO);
         }
         let next = self.store.next_session(settings.clock.now()).await?;
         let shortest = settings.interval.min(Duration::from_millis(50));
         Ok(next.unwrap_or(settings.interval).clamp(shortest, settings.interval))
+    }
+
+    /// Writes down what the receivers of this process see.
+    async fn record_endpoints(&self) -> Result<(), StoreError> {
+        for report in self.endpoints.reports(&self.settings.rules, self.settings.clock.now()) {
+            self.store.record_endpoint(&report.new, report.forget_before).await?;
+            report.done();
+        }
+        Ok(())
     }
 
     /// Audits sessions that are due; returns how many were.
@@ -232,12 +266,8 @@ impl<S: GapStore> Auditor<S> {
         })
     }
 
-    async fn count(&self, counted_at: &mut Option<Instant>) -> Result<(), StoreError> {
-        if counted_at.is_some_and(|at| at.elapsed() < COUNT_INTERVAL) {
-            return Ok(());
-        }
+    async fn count(&self) -> Result<(), StoreError> {
         let counts = self.store.gap_counts().await?;
-        *counted_at = Some(Instant::now());
         for rule in Rule::ALL {
             let open = counts.iter().find(|count| count.rule == rule).map_or(0, |count| count.open);
             telemetry::GAPS_OPEN.set(open as f64, [rule.as_str().into(), rule.severity().as_str().into()]);

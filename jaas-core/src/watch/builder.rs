@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Watch;
+use super::endpoint::Endpoints;
 use super::rule::Rules;
 use super::store::GapStore;
 use crate::clock::{Clock, SystemClock};
@@ -117,7 +118,7 @@ impl<S: GapStore> WatchBuilder<S> {
             let why = "the watch's batch must be 1 to 1000 sessions";
             return Err(ConfigError::new(ConfigErrorKind::Range, why));
         }
-        Ok(Watch { store: Arc::new(self.store), settings })
+        Ok(Watch { store: Arc::new(self.store), settings, endpoints: Endpoints::default() })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What should follow what was seen in a session: a pure function of the set of sightings.
 
+mod endpoints;
 mod recordings;
 mod usage;
 
@@ -47,12 +48,14 @@ pub fn expectations(
     view.transcription(&mut all);
     recordings::add(&view, &mut all);
     usage::add(&view, session, &mut all);
+    endpoints::add(&view, &mut all);
     all
 }
 
 /// The sightings of a session, each once.
 struct View<'a> {
     rules: &'a Rules,
+    last_seen: Timestamp,
     silent_at: Timestamp,
     sightings: Vec<&'a Sighting>,
     /// When what happened at a time was recorded at the latest.
@@ -71,7 +74,7 @@ impl<'a> View<'a> {
         }
         let silent_at = last_seen.saturating_add(rules.silent_for());
         let sightings = unique.into_values().collect();
-        let mut view = Self { rules, silent_at, sightings, recorded, main_closed_at: None };
+        let mut view = Self { rules, last_seen, silent_at, sightings, recorded, main_closed_at: None };
         view.main_closed_at = view.closed_at(&Place::Main);
         view
     }

@@ -28,6 +28,11 @@ named_enum! {
         UsageNotSent = "usage_not_sent",
         /// A `USAGE` names an endpoint id that has not joined.
         JoinNotSent = "join_not_sent",
+        /// Nothing authentic came to an endpoint in hours in which something came in the weeks before.
+        EndpointSilent = "endpoint_silent",
+        /// An endpoint that has accepted deliveries refuses every one: its secret is not the sender's any more, or a
+        /// clock is wrong.
+        EndpointRefuses = "endpoint_refuses",
     }
 }
 
@@ -55,6 +60,8 @@ impl Rule {
             Self::RoomNotClosed => "ROOM_CREATED or PARTICIPANT_JOINED",
             Self::UsageNotSent => "PARTICIPANT_JOINED or DIAL_…_STARTED",
             Self::JoinNotSent => "USAGE",
+            Self::EndpointSilent => "the same hours of the weeks before",
+            Self::EndpointRefuses => "an accepted delivery, and refused ones after it",
         }
     }
 
@@ -68,14 +75,18 @@ impl Rule {
             Self::RoomNotClosed => "ROOM_DESTROYED",
             Self::UsageNotSent => "USAGE",
             Self::JoinNotSent => "PARTICIPANT_JOINED or DIAL_…_STARTED",
+            Self::EndpointSilent => "any authentic delivery",
+            Self::EndpointRefuses => "a delivery with a valid signature",
         }
     }
 
     /// How much is lost when nobody acts.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::RecordingNotUploaded | Self::TranscriptionNotUploaded => Severity::Critical,
-            Self::StayNotLeft | Self::RoomNotClosed => Severity::Warning,
+            Self::RecordingNotUploaded | Self::TranscriptionNotUploaded | Self::EndpointRefuses => {
+                Severity::Critical
+            }
+            Self::StayNotLeft | Self::RoomNotClosed | Self::EndpointSilent => Severity::Warning,
             Self::RecordingNotStarted | Self::UsageNotSent | Self::JoinNotSent => Severity::Info,
         }
     }
@@ -83,7 +94,9 @@ impl Rule {
     const fn default_within(self) -> Duration {
         Duration::from_secs(match self {
             Self::RecordingNotUploaded | Self::TranscriptionNotUploaded => 60 * 60,
+            Self::EndpointSilent => 2 * 60 * 60,
             Self::RecordingNotStarted
+            | Self::EndpointRefuses
             | Self::StayNotLeft
             | Self::RoomNotClosed
             | Self::UsageNotSent
@@ -137,7 +150,9 @@ impl Default for Rules {
 
 impl Rules {
     /// How long after what was seen its follower is a gap, counted from when the application received what was seen.
-    /// Defaults to 1 h for uploads, and to 15 min for the others.
+    /// Of a
+    /// silent endpoint it is the shortest silence that can be a gap, of one that refuses how long it has refused all.
+    /// Defaults to 1 h for uploads, to 2 h for a silent endpoint, and to 15 min for the others.
     pub fn within(mut self, rule: Rule, wait: Duration) -> Self {
         self.within[rule as usize] = Some(wait);
         self

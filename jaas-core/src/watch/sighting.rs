@@ -35,6 +35,12 @@ named_enum! {
         TranscriptionUploaded = "transcription_uploaded",
         /// A device of a participant or a phone is on the bill. One is kept for each participant.
         Usage = "usage",
+        /// A receiver of an endpoint ran. One is kept for each hour, with the latest time.
+        Listening = "listening",
+        /// An authentic delivery came to an endpoint. One is kept for each hour, with the latest time.
+        Heard = "heard",
+        /// An endpoint refused what claims to be authentic, since `began_at`. One is kept for each run of refusals.
+        Refused = "refused",
     }
 }
 
@@ -57,7 +63,7 @@ pub struct Sighting {
     pub presence: String,
     /// How they take part.
     pub via: Via,
-    /// When an uploaded recording began, if the event says.
+    /// When an uploaded recording began, if the event says, or a run of refusals.
     pub began_at: Option<Timestamp>,
     /// When an uploaded recording ended, if the event says.
     pub ended_at: Option<Timestamp>,

@@ -56,6 +56,15 @@ pub trait GapStore: EventStore {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
+    /// Writes down what an endpoint shows, under the id of its own session. Each sighting is kept with the latest time
+    /// that was recorded, and those that happened before `forget_before` are deleted.
+    ///
+    /// # Behavior
+    /// - `endpoint_sightings_keep_the_latest_time`, in whatever order processes record them.
+    /// - `endpoint_sightings_that_are_old_are_forgotten`, of this endpoint only.
+    /// - `endpoint_is_due_at_the_earlier_time`, like a session, and immediately if it has an open gap.
+    async fn record_endpoint(&self, new: &NewSightings, forget_before: Timestamp) -> Result<(), StoreError>;
+
     /// Takes sessions that are due, the one that has been due longest first.
     ///
     /// # Behavior
@@ -134,6 +143,10 @@ impl<S: GapStore + ?Sized> GapStore for Arc<S> {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         (**self).touch_session(tx, session, now).await
+    }
+
+    async fn record_endpoint(&self, new: &NewSightings, forget_before: Timestamp) -> Result<(), StoreError> {
+        (**self).record_endpoint(new, forget_before).await
     }
 
     async fn claim_sessions(&self, request: &SessionClaimRequest) -> Result<Vec<SessionClaim>, StoreError> {

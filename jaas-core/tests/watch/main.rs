@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod auditing;
+mod endpoints;
 mod seeded;
 
 use std::sync::Arc;

@@ -23,7 +23,7 @@ use jaas_core::watch::{
 };
 use jaas_core::{HandlerError, HandlerResult, SessionId, Timestamp};
 
-use self::writes::{InsertGap, InsertSightings, WatchSession};
+use self::writes::{InsertGap, InsertSightings, MoveSightings, WatchSession};
 use super::dialect::{Connection, RunQueryDsl as _, atomically, locked, locked_unless_taken, within};
 use super::queries::{after, one_more};
 use super::{Connection as Tx, Store, asked};
@@ -64,6 +64,18 @@ async fn touch(connection: &mut Connection, session: String, now: i64) -> QueryR
     use jaas_watched::dsl;
     let earlier = dsl::jaas_watched.filter(dsl::session_id.eq(session).and(dsl::last_seen_at.lt(now)));
     Ok(diesel::update(earlier).set(dsl::last_seen_at.eq(now)).execute(connection).await? > 0)
+}
+
+async fn record_endpoint(connection: &mut Connection, new: NewRows, forget_before: i64) -> QueryResult<()> {
+    use jaas_sightings::dsl;
+    atomically!(connection, {
+        let NewRows { session_id, fqn, now, due_at, sightings } = new;
+        let old = dsl::session_id.eq(session_id.clone()).and(dsl::happened_at.lt(forget_before));
+        MoveSightings(sightings).execute(connection).await?;
+        diesel::delete(dsl::jaas_sightings.filter(old)).execute(connection).await?;
+        WatchSession { session_id, fqn, now, due_at }.execute(connection).await?;
+        Ok(())
+    })
 }
 
 async fn claim(
@@ -247,6 +259,11 @@ impl GapStore for Store {
         let (session, now) = (key_of(session), now.as_millis());
         let touched = within!(tx, connection => touch(connection, session, now));
         touched.map_err(|error| unavailable(RECORD, error))
+    }
+
+    async fn record_endpoint(&self, new: &NewSightings, forget_before: Timestamp) -> Result<(), StoreError> {
+        let (rows, before) = (NewRows::new(new), forget_before.as_millis());
+        asked!(write, self, "write down what an endpoint shows", [rows] connection => record_endpoint(connection, rows, before))
     }
 
     async fn claim_sessions(&self, request: &SessionClaimRequest) -> Result<Vec<SessionClaim>, StoreError> {

@@ -27,28 +27,55 @@ impl<Conn> diesel::RunQueryDsl<Conn> for InsertSightings {}
 impl QueryFragment<Backend> for InsertSightings {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         out.push_sql(Backend::INSERT_NEW);
-        out.push_sql(
-            " INTO jaas_sightings (session_id, what, slot, place, presence, via, happened_at, recorded_at, began_at, \
-             ended_at) VALUES ",
-        );
-        for (index, row) in self.0.iter().enumerate() {
-            out.push_sql(if index > 0 { ", (" } else { "(" });
-            for text in [&row.session_id, &row.what, &row.slot, &row.place, &row.presence, &row.via] {
-                out.push_bind_param::<Text, _>(text)?;
-                out.push_sql(", ");
-            }
-            out.push_bind_param::<BigInt, _>(&row.happened_at)?;
-            out.push_sql(", ");
-            out.push_bind_param::<BigInt, _>(&row.recorded_at)?;
-            for time in [&row.began_at, &row.ended_at] {
-                out.push_sql(", ");
-                out.push_bind_param::<Nullable<BigInt>, _>(time)?;
-            }
-            out.push_sql(")");
-        }
+        values(&self.0, &mut out)?;
         out.push_sql(Backend::UNLESS_KNOWN);
         Ok(())
     }
+}
+
+/// Inserts sightings of an endpoint; those that are there get the later time.
+pub(super) struct MoveSightings(pub(super) Vec<SightingRow>);
+
+impl QueryId for MoveSightings {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Conn> diesel::RunQueryDsl<Conn> for MoveSightings {}
+
+impl QueryFragment<Backend> for MoveSightings {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        out.push_sql("INSERT");
+        values(&self.0, &mut out)?;
+        out.push_sql(&Backend::if_known("session_id, what, slot"));
+        let (given, known) = (Backend::given("happened_at"), "jaas_sightings.happened_at");
+        out.push_sql(&format!(" happened_at = CASE WHEN {known} > {given} THEN {known} ELSE {given} END"));
+        Ok(())
+    }
+}
+
+fn values<'b>(rows: &'b [SightingRow], out: &mut AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+    out.push_sql(
+        " INTO jaas_sightings (session_id, what, slot, place, presence, via, happened_at, recorded_at, began_at, \
+         ended_at) VALUES ",
+    );
+    for (index, row) in rows.iter().enumerate() {
+        out.push_sql(if index > 0 { ", (" } else { "(" });
+        for text in [&row.session_id, &row.what, &row.slot, &row.place, &row.presence, &row.via] {
+            out.push_bind_param::<Text, _>(text)?;
+            out.push_sql(", ");
+        }
+        out.push_bind_param::<BigInt, _>(&row.happened_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<BigInt, _>(&row.recorded_at)?;
+        for time in [&row.began_at, &row.ended_at] {
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<BigInt>, _>(time)?;
+        }
+        out.push_sql(")");
+    }
+    Ok(())
 }
 
 /// Something was recorded of a session: it is due at the earlier time, or now if it has an open gap.

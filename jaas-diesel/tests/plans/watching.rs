@@ -52,6 +52,13 @@ pub(crate) async fn watching<S: GapStore + Clone>(store: &S, meter: &mut impl Me
     record(store, meter, &new).await;
     let mut ask = SessionClaimRequest::new("auditor", at, 1);
     ask.lease = std::time::Duration::from_secs(60);
+    let endpoint = NewSightings {
+        session: SessionId::new("endpoint:main"),
+        sightings: vec![Sighting::new(Seen::Heard, "hour", at, at)],
+        due_at: Timestamp::from_millis(9_000_000_000_000),
+        ..new.clone()
+    };
+    meter.call("record endpoint", 1, store.record_endpoint(&endpoint, Timestamp::from_millis(1))).await;
     let claim = meter.call("claim sessions", 1, store.claim_sessions(&ask)).await.pop().expect("one is due");
     assert_eq!(claim.lease.session, session);
     let watched = meter.call("watched", 1, store.watched(&session)).await;

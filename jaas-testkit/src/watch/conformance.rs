@@ -30,6 +30,7 @@
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc, clippy::panic)]
 
 mod changing;
+mod endpoints;
 mod support;
 
 use std::collections::HashSet;
@@ -40,6 +41,7 @@ use jaas_core::store::{AuditNote, EventAdmin, EventState, Keep, Retention, Store
 use jaas_core::watch::{GapChange, GapStore, Rule};
 
 pub use self::changing::*;
+pub use self::endpoints::*;
 use self::support::{
     LEASE, MINUTE, at, changed, claimed, claimed_one, finished, found, gap, listed, new, next, recorded,
     session, touched,
@@ -75,6 +77,9 @@ macro_rules! gap_store_conformance {
             record_makes_a_session_due_at_the_earlier_time
             record_makes_a_session_with_an_open_gap_due_immediately
             touch_moves_the_silence_of_a_known_session_only
+            endpoint_sightings_keep_the_latest_time
+            endpoint_sightings_that_are_old_are_forgotten
+            endpoint_is_due_at_the_earlier_time
             claim_takes_the_session_that_is_due_longest_first
             claim_gives_a_session_to_one_auditor_only
             session_claims_are_safe_for_many_at_once

@@ -28,6 +28,7 @@ pub(crate) struct Server {
     child: Child,
     folder: PathBuf,
     nats: String,
+    tap: &'static str,
     pub(crate) address: String,
 }
 
@@ -40,11 +41,21 @@ pub(crate) struct Counts {
 
 impl Server {
     pub(crate) async fn start(folder: &Path, nats: &str) -> Self {
+        Self::start_with(folder, nats, "on").await
+    }
+
+    /// The same server, which publishes nothing.
+    pub(crate) async fn without_tap(folder: &Path, nats: &str) -> Self {
+        Self::start_with(folder, nats, "off").await
+    }
+
+    async fn start_with(folder: &Path, nats: &str, tap: &'static str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_nats-tap"))
             .env("JAAS_WEBHOOK_SECRET", SECRET)
             .env("JAAS_BIND", "127.0.0.1:0")
             .env("JAAS_DATABASE", folder.join("jaas.sqlite"))
             .env("JAAS_LEASE_MS", "1500")
+            .env("JAAS_TAP", tap)
             .env("NATS_URL", nats)
             .env("RUST_LOG", "info")
             .stdout(Stdio::null())
@@ -73,13 +84,13 @@ impl Server {
                 }
             }
         });
-        Self { child, folder: folder.to_owned(), nats: nats.to_owned(), address }
+        Self { child, folder: folder.to_owned(), nats: nats.to_owned(), tap, address }
     }
 
     /// `kill -9`, and a new process on the same files.
     pub(crate) async fn kill_and_restart(&mut self) {
         self.child.kill().await.expect("killed");
-        *self = Self::start(&self.folder, &self.nats).await;
+        *self = Self::start_with(&self.folder, &self.nats, self.tap).await;
     }
 
     pub(crate) async fn tap(&self) -> Counts {

@@ -27,11 +27,9 @@ pub(super) struct SessionRow {
     pub(super) gaps: Vec<RowId>,
 }
 
-impl WatchedSessions {
-    pub(super) fn record(&mut self, new: &NewSightings) -> usize {
-        let gaps = &self.gaps;
-        let row = self.sessions.entry(new.session.clone());
-        let row = row.or_insert_with(|| SessionRow {
+impl SessionRow {
+    fn new(new: &NewSightings) -> Self {
+        Self {
             fqn: new.fqn.clone(),
             sightings: BTreeMap::new(),
             last_seen_at: new.now,
@@ -39,7 +37,22 @@ impl WatchedSessions {
             due_at: None,
             fence: 0,
             gaps: Vec::new(),
-        });
+        }
+    }
+
+    /// Something was recorded of it: it is due at the earlier time, or now if it has an open gap.
+    fn recorded(&mut self, new: &NewSightings, gaps: &BTreeMap<RowId, GapRecord>) {
+        let is_open = |id: &RowId| gaps.get(id).is_some_and(|gap| gap.state == GapState::Open);
+        let due_at = if self.gaps.iter().any(is_open) { new.now } else { new.due_at };
+        self.last_seen_at = self.last_seen_at.max(new.now);
+        self.version += 1;
+        self.due_at = Some(self.due_at.map_or(due_at, |known| known.min(due_at)));
+    }
+}
+
+impl WatchedSessions {
+    pub(super) fn record(&mut self, new: &NewSightings) -> usize {
+        let row = self.sessions.entry(new.session.clone()).or_insert_with(|| SessionRow::new(new));
         let before = row.sightings.len();
         for sighting in &new.sightings {
             let slot = (sighting.what, sighting.slot.clone());
@@ -47,13 +60,20 @@ impl WatchedSessions {
         }
         let added = row.sightings.len() - before;
         if added > 0 {
-            let is_open = |id: &RowId| gaps.get(id).is_some_and(|gap| gap.state == GapState::Open);
-            let due_at = if row.gaps.iter().any(is_open) { new.now } else { new.due_at };
-            row.last_seen_at = row.last_seen_at.max(new.now);
-            row.version += 1;
-            row.due_at = Some(row.due_at.map_or(due_at, |known| known.min(due_at)));
+            row.recorded(new, &self.gaps);
         }
         added
+    }
+
+    pub(super) fn record_endpoint(&mut self, new: &NewSightings, forget_before: Timestamp) {
+        let row = self.sessions.entry(new.session.clone()).or_insert_with(|| SessionRow::new(new));
+        for sighting in &new.sightings {
+            let slot = (sighting.what, sighting.slot.clone());
+            let known = row.sightings.entry(slot).or_insert_with(|| sighting.clone());
+            known.at = known.at.max(sighting.at);
+        }
+        row.sightings.retain(|_, sighting| sighting.at >= forget_before);
+        row.recorded(new, &self.gaps);
     }
 
     /// The session, if this claim of it is held.

@@ -38,6 +38,11 @@ impl GapStore for MemoryStore {
         Ok(later)
     }
 
+    async fn record_endpoint(&self, new: &NewSightings, forget_before: Timestamp) -> Result<(), StoreError> {
+        self.rows().watch.record_endpoint(new, forget_before);
+        Ok(())
+    }
+
     async fn claim_sessions(&self, request: &SessionClaimRequest) -> Result<Vec<SessionClaim>, StoreError> {
         let mut rows = self.rows();
         let due = rows.watch.sessions.iter();

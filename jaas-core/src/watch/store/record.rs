@@ -12,7 +12,7 @@ use crate::timestamp::Timestamp;
 use crate::watch::rule::{Rule, Severity};
 use crate::watch::sighting::Sighting;
 
-/// What an event shows, and when its session is to be audited because of it.
+/// What an event or an endpoint shows, and when its session is to be audited because of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSightings {
     /// The session.
@@ -98,12 +98,12 @@ pub struct Gap {
     pub rule: Rule,
     /// How much is lost when nobody acts.
     pub severity: Severity,
-    /// The session.
+    /// The session; of an endpoint `endpoint:` and its name.
     pub session_id: SessionId,
-    /// The meeting's name.
+    /// The meeting's name; empty for an endpoint.
     pub fqn: Fqn,
     /// Of which one in the session: the `idempotencyKey` of the event that was seen, the endpoint id, the room (`main`
-    /// or `breakout:` and its id), or `transcription`.
+    /// or `breakout:` and its id), or `transcription`; of an endpoint the time of its last authentic delivery.
     pub subject: String,
     /// The endpoint id of the participant it is about, if it has one.
     pub participant_id: Option<ParticipantId>,

@@ -1,4 +1,5 @@
--- Sessions that are watched: a row for each of which something was seen that should be followed.
+-- Sessions that are watched: a row for each of which something was seen that should be followed,
+-- and for each endpoint (endpoint:<name>).
 CREATE TABLE IF NOT EXISTS jaas_watched (
     session_id   VARBINARY(255) NOT NULL PRIMARY KEY,
     fqn          TEXT   NOT NULL,
@@ -17,7 +18,7 @@ CREATE TABLE IF NOT EXISTS jaas_sightings (
     id          BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     session_id  VARBINARY(255) NOT NULL,
     -- opened, closed, joined, left, recording_started, recording_ended, recording_uploaded, phrase,
-    -- transcription_uploaded, usage
+    -- transcription_uploaded, usage; of an endpoint: listening, heard, refused
     what        VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     slot        VARBINARY(255) NOT NULL, -- the idempotencyKey, or what there is one of
     place       VARBINARY(255) NOT NULL, -- main, or breakout:<id>

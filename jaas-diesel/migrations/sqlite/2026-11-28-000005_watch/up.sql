@@ -1,4 +1,5 @@
--- Sessions that are watched: a row for each of which something was seen that should be followed.
+-- Sessions that are watched: a row for each of which something was seen that should be followed,
+-- and for each endpoint (endpoint:<name>).
 CREATE TABLE jaas_watched (
     session_id   TEXT   PRIMARY KEY NOT NULL,
     fqn          TEXT   NOT NULL,
@@ -17,7 +18,7 @@ CREATE TABLE jaas_sightings (
     id          INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     session_id  TEXT   NOT NULL,
     -- opened, closed, joined, left, recording_started, recording_ended, recording_uploaded, phrase,
-    -- transcription_uploaded, usage
+    -- transcription_uploaded, usage; of an endpoint: listening, heard, refused
     what        TEXT   NOT NULL,
     slot        TEXT   NOT NULL, -- the idempotencyKey, or what there is one of
     place       TEXT   NOT NULL, -- main, or breakout:<id>
