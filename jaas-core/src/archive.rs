@@ -46,6 +46,7 @@ mod builder;
 mod download;
 mod erasing;
 mod fetch;
+mod folder;
 mod handler;
 mod http;
 mod intake;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload};
 use tokio::time::timeout;
 
+use super::folder::{Folder, FolderUpload};
 use super::name::ObjectName;
 use super::sink::{Sink, SinkError, Upload};
 use crate::config::{ConfigError, ConfigErrorKind};
@@ -21,13 +22,11 @@ use crate::config::{ConfigError, ConfigErrorKind};
 /// download has in memory.
 const PART: usize = 5 * 1024 * 1024;
 
-/// What is left of an upload that was cut off is removed when nothing was written to it for this long.
-const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// A sink over [`object_store`](https://docs.rs/object_store): a folder, or a bucket of S3, Google Cloud Storage or
 /// Azure.
 ///
-/// In a folder, a file is written beside its place, synced, and then renamed. In a bucket, it is a multipart upload,
+/// In a folder, a file is written beside its place and then renamed. Files are written one part of 5 MiB at a time, and each
+/// part is synced before the next, so that a database on the same disk does not wait behind them. In a bucket, it is a multipart upload,
 /// which is aborted when it fails; let the bucket's lifecycle remove incomplete uploads too, for those that a crash has
 /// cut off.
 ///
@@ -55,7 +54,7 @@ const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone)]
 pub struct ObjectSink {
     store: Arc<dyn ObjectStore>,
-    folder: Option<PathBuf>,
+    folder: Option<Folder>,
     prefix: Option<ObjectName>,
     timeout: Duration,
 }
@@ -79,10 +78,10 @@ impl ObjectSink {
                 format!("cannot keep files in {}: {why}", folder.display()),
             )
         };
-        std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
-        let folder = folder.canonicalize().map_err(|error| failed(error.to_string()))?;
-        let store = LocalFileSystem::new_with_prefix(&folder).map_err(|error| failed(error.to_string()))?;
-        Ok(Self { folder: Some(folder), ..Self::new(store.with_fsync(true)) })
+        let place = Folder::create(folder).map_err(|error| failed(error.to_string()))?;
+        let store =
+            LocalFileSystem::new_with_prefix(place.path()).map_err(|error| failed(error.to_string()))?;
+        Ok(Self { folder: Some(place), ..Self::new(store) })
     }
 
     /// Puts this in front of every name, with a slash. Defaults to nothing.
@@ -111,14 +110,12 @@ impl ObjectSink {
 impl Sink for ObjectSink {
     async fn begin(&self, name: &ObjectName) -> Result<Box<dyn Upload>, SinkError> {
         let path = self.path(name);
-        if let Some(folder) = &self.folder {
-            let beside = folder.join(path.as_ref());
-            // Nothing depends on it: an error here is one of the next steps too.
-            let _ = tokio::task::spawn_blocking(move || remove_left_behind(&beside)).await;
-        }
         let limit = Limit { timeout: self.timeout, path };
-        let upload = limit.within(self.store.put_multipart(&limit.path)).await?;
-        Ok(Box::new(ObjectUpload { upload, gathered: Vec::new(), bytes: 0, limit }))
+        let to = match &self.folder {
+            Some(folder) => To::Folder(limit.within(folder.begin(limit.path.as_ref())).await?),
+            None => To::Store(limit.within(self.store.put_multipart(&limit.path)).await?),
+        };
+        Ok(Box::new(ObjectUpload { to, gathered: Vec::new(), bytes: 0, limit }))
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<(), SinkError> {
@@ -133,22 +130,14 @@ impl Sink for ObjectSink {
     }
 }
 
-/// Removes files beside this one that uploads have left behind which were cut off. They are numbered from 1 on.
-fn remove_left_behind(file: &FilePath) {
-    for number in 1.. {
-        let mut staged = file.as_os_str().to_owned();
-        staged.push(format!("#{number}"));
-        let Ok(metadata) = std::fs::metadata(&staged) else { return };
-        // An upload that still runs writes to it all the time.
-        let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
-        if age.is_some_and(|age| age > LEFT_BEHIND) {
-            let _ = std::fs::remove_file(&staged);
-        }
-    }
+/// Where an upload goes.
+enum To {
+    Folder(FolderUpload),
+    Store(Box<dyn MultipartUpload>),
 }
 
 struct ObjectUpload {
-    upload: Box<dyn MultipartUpload>,
+    to: To,
     gathered: Vec<Bytes>,
     bytes: usize,
     limit: Limit,
@@ -156,9 +145,12 @@ struct ObjectUpload {
 
 impl ObjectUpload {
     async fn send(&mut self) -> Result<(), SinkError> {
-        let part = PutPayload::from_iter(std::mem::take(&mut self.gathered));
+        let part = std::mem::take(&mut self.gathered);
         self.bytes = 0;
-        self.limit.within(self.upload.put_part(part)).await
+        match &mut self.to {
+            To::Folder(file) => self.limit.within(file.write(part)).await,
+            To::Store(upload) => self.limit.within(upload.put_part(PutPayload::from_iter(part))).await,
+        }
     }
 }
 
@@ -181,11 +173,17 @@ impl Upload for ObjectUpload {
         if self.bytes > 0 {
             self.send().await?;
         }
-        self.limit.within(self.upload.complete()).await.map(drop)
+        match &mut self.to {
+            To::Folder(file) => self.limit.within(file.commit()).await,
+            To::Store(upload) => self.limit.within(upload.complete()).await.map(drop),
+        }
     }
 
     async fn abort(&mut self) {
-        let _ = self.limit.within(self.upload.abort()).await;
+        let _ = match &mut self.to {
+            To::Folder(file) => self.limit.within(file.abort()).await,
+            To::Store(upload) => self.limit.within(upload.abort()).await,
+        };
     }
 }
 
@@ -197,9 +195,9 @@ struct Limit {
 }
 
 impl Limit {
-    async fn within<T>(
+    async fn within<T, E: std::error::Error + 'static>(
         &self,
-        step: impl Future<Output = Result<T, object_store::Error>>,
+        step: impl Future<Output = Result<T, E>>,
     ) -> Result<T, SinkError> {
         match timeout(self.timeout, step).await {
             Ok(Ok(done)) => Ok(done),

@@ -13,6 +13,7 @@ pub use self::record::{
 };
 use crate::delivery::Delivery;
 use crate::handler::HandlerResult;
+use crate::meetings::{TimePage, TimePageRequest};
 use crate::store::{EventStore, Page, RowId, StoreError, TxWork};
 use crate::timestamp::Timestamp;
 
@@ -134,6 +135,14 @@ pub trait ArtifactStore: EventStore {
     /// - `artifacts_are_listed_in_pages_and_filtered`.
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactRecord>, StoreError>;
 
+    /// Lists the artifacts that wait or run, the earliest deadline first. The key of its cursors is the artifact's row.
+    /// An artifact whose state changes while a page is read may be missing in it.
+    ///
+    /// # Behavior
+    /// - `open_artifacts_are_listed_by_deadline_in_pages`: no artifact is in two of them, also of those with the same
+    ///   deadline.
+    async fn open_artifacts(&self, page: &TimePageRequest) -> Result<TimePage<ArtifactRecord>, StoreError>;
+
     /// Counts those that wait or run.
     ///
     /// # Behavior
@@ -200,6 +209,10 @@ impl<S: ArtifactStore + ?Sized> ArtifactStore for Arc<S> {
 
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactRecord>, StoreError> {
         (**self).artifacts(query).await
+    }
+
+    async fn open_artifacts(&self, page: &TimePageRequest) -> Result<TimePage<ArtifactRecord>, StoreError> {
+        (**self).open_artifacts(page).await
     }
 
     async fn artifact_stats(&self) -> Result<ArtifactStats, StoreError> {

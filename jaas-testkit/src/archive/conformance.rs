@@ -90,6 +90,7 @@ macro_rules! artifact_store_conformance {
             at_risk_lists_what_was_not_reported
             next_artifact_names_the_earliest_thing_to_do
             artifacts_are_listed_in_pages_and_filtered
+            open_artifacts_are_listed_by_deadline_in_pages
             stats_count_what_waits
             purge_leaves_an_event_whose_artifact_waits
             erase_session_ends_the_artifacts_that_wait

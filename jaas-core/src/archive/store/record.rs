@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::archive::artifact::ArtifactKind;
 use crate::delivery::Body;
 use crate::id::SessionId;
+use crate::meetings::TimeCursor;
 use crate::named::named_enum;
 use crate::store::{PageRequest, RowId};
 use crate::telemetry::TraceContext;
@@ -251,6 +252,11 @@ impl ArtifactRecord {
             error: None,
             settled_at: None,
         }
+    }
+
+    /// The place behind it in a list [by deadline](super::ArtifactStore::open_artifacts).
+    pub fn deadline_cursor(&self) -> TimeCursor {
+        TimeCursor::new(self.deadline, self.id.to_string())
     }
 }
 

@@ -13,6 +13,7 @@ use crate::archive::store::{
 };
 use crate::delivery::Delivery;
 use crate::handler::HandlerResult;
+use crate::meetings::{TimePage, TimePageRequest};
 use crate::store::{Page, RowId, StoreError, StoreErrorKind, TxWork};
 use crate::timestamp::Timestamp;
 
@@ -201,6 +202,22 @@ impl ArtifactStore for MemoryStore {
         });
         let records: Vec<_> = records.cloned().collect();
         Ok(cut(&records, query.page, |record| record.id))
+    }
+
+    async fn open_artifacts(&self, page: &TimePageRequest) -> Result<TimePage<ArtifactRecord>, StoreError> {
+        let after = page
+            .after
+            .as_ref()
+            .map(|after| (after.at(), RowId::new(after.key().parse().unwrap_or(i64::MIN))));
+        let rows = self.rows();
+        let place = |record: &ArtifactRecord| (record.deadline, record.id);
+        let open = rows.artifacts.0.values().filter(|row| row.is_open()).map(|row| &row.record);
+        let mut open: Vec<_> =
+            open.filter(|record| after.is_none_or(|after| place(record) > after)).collect();
+        open.sort_unstable_by_key(|record| place(record));
+        let limit = page.clamped_limit();
+        let items = open.into_iter().take(limit + 1).cloned().collect();
+        Ok(TimePage::from_items(items, limit, ArtifactRecord::deadline_cursor))
     }
 
     async fn artifact_stats(&self) -> Result<ArtifactStats, StoreError> {

@@ -5,9 +5,12 @@
 use std::time::Duration;
 
 use diesel::dsl::{count_star, min};
-use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult, SelectableHelper as _};
+use diesel::prelude::{
+    BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, QueryResult, SelectableHelper as _,
+};
 use jaas_core::Timestamp;
 use jaas_core::archive::{ArtifactQuery, ArtifactState, ArtifactStats};
+use jaas_core::meetings::TimePageRequest;
 
 use super::super::dialect::{Connection, RunQueryDsl as _};
 use super::super::queries::{after, one_more};
@@ -56,6 +59,27 @@ pub(super) async fn list(connection: &mut Connection, query: &ArtifactQuery) -> 
         Some(state) => rows.filter(dsl::outcome.eq(state.as_str())),
     };
     rows.load(connection).await
+}
+
+/// Those that are not settled, by deadline: as many of each phase as a page takes, because each is a range of the index.
+pub(super) async fn open(connection: &mut Connection, page: &TimePageRequest) -> QueryResult<Vec<Row>> {
+    let mut open = Vec::new();
+    for at in [phase::READY, phase::WAITS, phase::RUNS] {
+        let mut rows = dsl::jaas_artifacts
+            .filter(dsl::phase.eq(at))
+            .order((dsl::phase, dsl::deadline, dsl::id))
+            .limit(page.clamped_limit() as i64 + 1)
+            .select(Row::as_select())
+            .into_boxed();
+        if let Some(after) = &page.after {
+            let (deadline, id) = (after.at().as_millis(), after.key().parse().unwrap_or(i64::MIN));
+            // The first says where the range begins; databases do not find that in the second.
+            rows =
+                rows.filter(dsl::deadline.ge(deadline)).filter(dsl::deadline.gt(deadline).or(dsl::id.gt(id)));
+        }
+        open.extend(rows.load(connection).await?);
+    }
+    Ok(open)
 }
 
 pub(super) async fn stats(connection: &mut Connection) -> QueryResult<ArtifactStats> {

@@ -23,10 +23,11 @@ use jaas_core::archive::{
     ArtifactClaim, ArtifactClaimRequest, ArtifactLease, ArtifactQuery, ArtifactRecord, ArtifactStats,
     ArtifactStore, Kept, NewArtifact, Postponed, Settling,
 };
+use jaas_core::meetings::{TimePage, TimePageRequest};
 use jaas_core::store::{Page, StoreError, StoreErrorKind, TxWork};
 use jaas_core::{Delivery, HandlerError, HandlerResult, Timestamp};
 
-use self::asking::{list, next, stats};
+use self::asking::{list, next, open, stats};
 use self::claiming::{at_risk, claim, claims_of, renew};
 use self::settling::{keep, postpone, release, settle};
 use super::dialect::{Connection, RunQueryDsl as _, within};
@@ -152,6 +153,17 @@ impl ArtifactStore for Store {
         let page = query.page;
         let rows = asked!(read, self, "list artifacts", [query] connection => list(connection, &query))?;
         page_of(rows, page, |record: &ArtifactRecord| record.id)
+    }
+
+    async fn open_artifacts(&self, page: &TimePageRequest) -> Result<TimePage<ArtifactRecord>, StoreError> {
+        let limit = page.clamped_limit();
+        let rows =
+            asked!(read, self, "list artifacts by deadline", [page] connection => open(connection, &page))?;
+        let mut open = rows.into_iter().map(ArtifactRecord::try_from).collect::<Result<Vec<_>, _>>()?;
+        open.sort_unstable_by_key(|record| (record.deadline, record.id));
+        // One that changes its phase between the queries is found twice.
+        open.dedup_by_key(|record| record.id);
+        Ok(TimePage::from_items(open, limit, ArtifactRecord::deadline_cursor))
     }
 
     async fn artifact_stats(&self) -> Result<ArtifactStats, StoreError> {

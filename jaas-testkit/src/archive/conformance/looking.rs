@@ -1,6 +1,7 @@
 //! What is listed and counted, what is due next, and what purging and erasing leave.
 
 use jaas_core::archive::{ArtifactQuery, ArtifactState, ArtifactStore, LostWhy, Settling};
+use jaas_core::meetings::TimePageRequest;
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{AuditNote, EventAdmin, EventState, Keep, PageRequest, Retention, StoreErrorKind};
 
@@ -90,6 +91,36 @@ pub async fn artifacts_are_listed_in_pages_and_filtered<H: Harness<Store: Artifa
     let record = store.artifacts(&lost).await.expect("listed").items.remove(0);
     assert_eq!((record.why, record.error.as_deref()), (Some(LostWhy::Gone), Some("404")));
     assert_eq!(record.settled_at, Some(at(5)));
+}
+
+pub async fn open_artifacts_are_listed_by_deadline_in_pages<H: Harness<Store: ArtifactStore>>() {
+    let harness = H::start().await;
+    let store = harness.store();
+    for (number, hours) in [5, 3, 7, 3, 3, 1].into_iter().enumerate() {
+        let event = uploaded_event(&format!("k-{number}"), None, 0);
+        added(&store, event, &[new("preAuthenticatedLink", hours * HOUR)]).await;
+    }
+    // One runs, one is settled, one waits for its next attempt, and the others are due.
+    let leases: Vec<_> = claimed(&store, 0, 3).await.iter().map(|claim| claim.lease).collect();
+    settled(&store, Settling::Lost { lease: leases[0], why: LostWhy::Gone, error: None }, 5).await;
+    store.postpone_artifact(leases[1], &support::postponed(2 * HOUR)).await.expect("postponed");
+    let mut page = TimePageRequest { after: None, limit: 2 };
+    let mut pages = Vec::new();
+    loop {
+        let part = store.open_artifacts(&page).await.expect("listed");
+        pages.push(part.items);
+        let Some(next) = part.next else { break };
+        page.after = Some(next);
+    }
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
+    let mut expected: Vec<_> =
+        listed(&store).await.into_iter().filter(|one| one.settled_at.is_none()).collect();
+    expected.sort_by_key(|record| (record.deadline, record.id));
+    assert_eq!(pages.concat(), expected);
+    assert_eq!(
+        expected.iter().map(|record| record.deadline).collect::<Vec<_>>(),
+        [3, 3, 3, 5, 7].map(|hours| at(hours * HOUR))
+    );
 }
 
 pub async fn stats_count_what_waits<H: Harness<Store: ArtifactStore>>() {
