@@ -208,10 +208,12 @@ async fn asking<C: MeetingsConnection>(meetings: &Meetings, connection: &mut C, 
         meter.call(&format!("attendance of {what}"), 6 * EACH, read).await;
     }
     let (from, until) = (Timestamp::from_millis(5_000), Timestamp::from_millis(15_000));
-    let of_user = meetings.attendance_of_user(connection, &UserId::new("u8"), from, until);
+    let user = UserId::new("u8");
+    let of_user = meetings.attendance_of_user(connection, &user, from, until);
     let attended = meter.call("attendance of a user", 4 * EACH, of_user).await;
     assert!(attended.len() >= 10, "{attended:?}");
-    let devices = meetings.monthly_devices(connection, &AppId::new("tenant7"), None, 2);
+    let tenant = AppId::new("tenant7");
+    let devices = meetings.monthly_devices(connection, &tenant, None, 2);
     let devices = meter.call("monthly devices", 300, devices).await;
     assert_eq!(devices.iter().map(|one| one.devices).collect::<Vec<_>>(), [100, 100]);
     let page = TimePageRequest { limit: 20, ..TimePageRequest::first() };
