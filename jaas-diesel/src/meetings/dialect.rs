@@ -1,4 +1,4 @@
-//! How each backend says that a row may be there already.
+//! How each backend says that a row may be there already, and which sittings a room had.
 
 /// Words of a backend.
 pub(crate) trait Dialect {
@@ -6,6 +6,18 @@ pub(crate) trait Dialect {
     const INSERT_NEW: &'static str;
     /// How it ends.
     const UNLESS_KNOWN: &'static str;
+
+    /// What stands around the room, the earliest time, the room again and the latest time of its sittings.
+    const SITTINGS_OF_ROOM: [&'static str; 5] = [
+        "(jaas_sittings.room = ",
+        " AND jaas_sittings.first_at >= ",
+        " AND jaas_sittings.room = ",
+        " AND jaas_sittings.first_at <= ",
+        ")",
+    ];
+
+    /// What their order begins with, so that it is the order of the index.
+    const ORDER_OF_ROOM: &'static str = "jaas_sittings.room";
 
     /// What stands between an insert and its assignments for a row with the same values in these columns.
     fn if_known(columns: &str) -> String;
@@ -16,8 +28,10 @@ pub(crate) trait Dialect {
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 macro_rules! on_conflict {
-    ($Backend:ty) => {
+    ($Backend:ty $(, $more:item)?) => {
         impl Dialect for $Backend {
+            $($more)?
+
             const INSERT_NEW: &'static str = "INSERT";
             const UNLESS_KNOWN: &'static str = " ON CONFLICT DO NOTHING";
 
@@ -35,10 +49,23 @@ macro_rules! on_conflict {
 #[cfg(feature = "sqlite")]
 on_conflict!(diesel::sqlite::Sqlite);
 #[cfg(feature = "postgres")]
-on_conflict!(diesel::pg::Pg);
+on_conflict!(
+    diesel::pg::Pg,
+    /// Compared as rows: with an equality and old statistics the planner would take a room's sittings for few, read them all,
+    /// and sort them.
+    const SITTINGS_OF_ROOM: [&'static str; 5] = [
+        "((jaas_sittings.room, jaas_sittings.first_at) >= (",
+        ", ",
+        ") AND (jaas_sittings.room, jaas_sittings.first_at) <= (",
+        ", ",
+        "))",
+    ];
+);
 
 #[cfg(feature = "mysql")]
 impl Dialect for diesel::mysql::Mysql {
+    /// MariaDB sorts all sittings of the room when the order begins with it.
+    const ORDER_OF_ROOM: &'static str = "NULL";
     const INSERT_NEW: &'static str = "INSERT IGNORE";
     const UNLESS_KNOWN: &'static str = "";
 

@@ -31,7 +31,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    jaas_edges (session_id, event_key) {
+    jaas_edges (session_id, presence, event_key) {
         session_id -> Text,
         event_key -> Text,
         happened_at -> BigInt,
@@ -139,7 +139,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    jaas_feedback (session_id, event_key) {
+    jaas_feedback (session_id, happened_at, event_key) {
         session_id -> Text,
         event_key -> Text,
         happened_at -> BigInt,
@@ -150,7 +150,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    jaas_phrases (session_id, event_key) {
+    jaas_phrases (session_id, happened_at, event_key) {
         session_id -> Text,
         event_key -> Text,
         happened_at -> BigInt,

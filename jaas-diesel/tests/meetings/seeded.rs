@@ -1,4 +1,6 @@
 //! Whole days of random meetings: the tables say what happened.
+//!
+//! `JAAS_TEST_MEETINGS` is how many; 40 unless it is set.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +20,6 @@ on_all! {
     the_tables_are_rebuilt_from_the_stored_bodies
 }
 
-/// How many meetings, unless the environment says otherwise.
 fn meetings_to_play() -> usize {
     std::env::var("JAAS_TEST_MEETINGS").ok().and_then(|number| number.parse().ok()).unwrap_or(40)
 }

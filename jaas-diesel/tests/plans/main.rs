@@ -11,6 +11,8 @@ mod fill;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod lists;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+mod meetings;
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod mysql;
 #[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod postgres;

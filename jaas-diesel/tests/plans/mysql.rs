@@ -9,6 +9,7 @@ use jaas_diesel::mysql::{Connection, Pool};
 use crate::calls::{Meter, hot_road};
 use crate::fill::{self, PUT_LONG_FIRST};
 use crate::lists::lists;
+use crate::meetings;
 use crate::servers::{Mysql, Server};
 
 struct RowsRead<'d> {
@@ -50,15 +51,17 @@ impl Meter for RowsRead<'_> {
     }
 }
 
+/// So that rows that an index condition filters out are counted too.
+const SETUP: &str = "SET SESSION optimizer_switch = 'index_condition_pushdown=off'";
+
 /// A pool whose connections also count the rows that an index condition filters out.
 fn pool(address: &str) -> Pool {
     let mut manager = ManagerConfig::default();
     manager.custom_setup = Box::new(|address| {
         async move {
             let mut connection = Connection::establish(address).await?;
-            let set = "SET SESSION optimizer_switch = 'index_condition_pushdown=off'";
             connection
-                .batch_execute(set)
+                .batch_execute(SETUP)
                 .await
                 .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
             Ok(connection)
@@ -81,18 +84,23 @@ async fn the_calls_for_each_event_read_few_rows_on_mysql() {
         "SELECT CAST(COALESCE(SUM(count_fetch), 0) AS SIGNED) FROM performance_schema.table_io_waits_summary_by_table \
          WHERE object_schema = DATABASE()"
     };
-    const ANALYZE: &str = "ANALYZE TABLE jaas_events, jaas_queues, jaas_counts, jaas_conflicts";
-    for table in ["jaas_events", "jaas_queues", "jaas_counts", "jaas_conflicts"] {
+    let tables = || {
+        ["jaas_events", "jaas_queues", "jaas_counts", "jaas_conflicts"].into_iter().chain(meetings::TABLES)
+    };
+    let listed = tables().collect::<Vec<_>>().join(", ");
+    let analyze = format!("ANALYZE TABLE {listed}");
+    for table in tables() {
         database.execute(&format!("ALTER TABLE {table} STATS_PERSISTENT = 1, STATS_AUTO_RECALC = 0")).await;
     }
-    database.execute(ANALYZE).await;
-    for statement in [fill::statements(), fill::histories()].concat() {
+    database.execute(&analyze).await;
+    for statement in [fill::statements(), fill::histories(), meetings::statements()].concat() {
         database.execute(&statement).await;
     }
-    const FORGET: &str = "DELETE FROM mysql.innodb_index_stats WHERE database_name = DATABASE(); \
-                          DELETE FROM mysql.innodb_table_stats WHERE database_name = DATABASE(); \
-                          FLUSH TABLES jaas_events, jaas_queues, jaas_counts, jaas_conflicts";
-    for (statistics, what) in [("of empty tables", "SELECT 1"), ("none", FORGET), ("fresh", ANALYZE)] {
+    let forget = format!(
+        "DELETE FROM mysql.innodb_index_stats WHERE database_name = DATABASE(); \
+         DELETE FROM mysql.innodb_table_stats WHERE database_name = DATABASE(); FLUSH TABLES {listed}"
+    );
+    for (statistics, what) in [("of empty tables", "SELECT 1"), ("none", &forget), ("fresh", &analyze)] {
         database.execute(what).await;
         let store = MysqlStore::from_pool(pool(&database.address())).open().await.expect("opened");
         let round = format!("statistics {statistics}");
@@ -100,5 +108,6 @@ async fn the_calls_for_each_event_read_few_rows_on_mysql() {
         hot_road(&store, &mut meter, &round).await;
         lists(&store, &mut meter).await;
         store.close().await;
+        meetings::meetings::<Connection>(&database.address(), SETUP, &mut meter, &round).await;
     }
 }

@@ -1,10 +1,12 @@
 //! PostgreSQL sends the executed plan of each statement to the client as a notice (`auto_explain`).
 
+use jaas_diesel::postgres::Connection;
 use serde_json::Value;
 
 use crate::calls::{Meter, hot_road};
 use crate::fill::{self, PUT_LONG_FIRST};
 use crate::lists::lists;
+use crate::meetings;
 use crate::proxy::Proxy;
 use crate::servers::{Postgres, Server, Settings};
 
@@ -100,15 +102,23 @@ fn looked_at(plan: &Value) -> (u64, u64) {
     (rows, pages)
 }
 
-const TABLES: &str =
-    "('jaas_events'::regclass, 'jaas_queues'::regclass, 'jaas_counts'::regclass, 'jaas_conflicts'::regclass)";
+/// The tables whose statistics change.
+fn tables() -> impl Iterator<Item = &'static str> {
+    ["jaas_events", "jaas_queues", "jaas_counts", "jaas_conflicts"].into_iter().chain(meetings::TABLES)
+}
+
+fn analyze() -> String {
+    format!("ANALYZE {}", tables().collect::<Vec<_>>().join(", "))
+}
 
 /// Deletes the planner's statistics of the tables.
 fn forget() -> String {
+    let tables: Vec<String> = tables().map(|table| format!("'{table}'::regclass")).collect();
+    let tables = format!("({})", tables.join(", "));
     format!(
-        "DELETE FROM pg_statistic WHERE starelid IN {TABLES}; \
-         UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE oid IN {TABLES} \
-         OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid IN {TABLES})"
+        "DELETE FROM pg_statistic WHERE starelid IN {tables}; \
+         UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE oid IN {tables} \
+         OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid IN {tables})"
     )
 }
 
@@ -116,23 +126,15 @@ fn forget() -> String {
 async fn the_calls_for_each_event_read_few_rows_on_postgresql() {
     let database = crate::server_or_return!(Postgres);
     database.open().await;
-    database
-        .execute(
-            "ALTER TABLE jaas_events SET (autovacuum_enabled = off); \
-             ALTER TABLE jaas_queues SET (autovacuum_enabled = off); \
-             ALTER TABLE jaas_counts SET (autovacuum_enabled = off); \
-             ANALYZE jaas_events, jaas_queues, jaas_counts, jaas_conflicts",
-        )
-        .await;
-    for statement in [fill::statements(), fill::histories()].concat() {
+    for table in tables() {
+        database.execute(&format!("ALTER TABLE {table} SET (autovacuum_enabled = off)")).await;
+    }
+    database.execute(&analyze()).await;
+    for statement in [fill::statements(), fill::histories(), meetings::statements()].concat() {
         database.execute(&statement).await;
     }
-    let forget = forget();
-    let knowledge = [
-        ("of empty tables", "SELECT 1"),
-        ("none", forget.as_str()),
-        ("fresh", "ANALYZE jaas_events, jaas_queues, jaas_counts, jaas_conflicts"),
-    ];
+    let (forget, analyze) = (forget(), analyze());
+    let knowledge = [("of empty tables", "SELECT 1"), ("none", forget.as_str()), ("fresh", analyze.as_str())];
     look(&database, &knowledge).await;
 }
 
@@ -142,7 +144,7 @@ async fn the_calls_for_each_event_read_few_rows_on_postgresql_with_statistics_fr
     let database = crate::server_or_return!(Postgres);
     database.open().await;
     database.execute("ALTER TABLE jaas_events SET (autovacuum_enabled = off)").await;
-    let statements = [fill::statements(), fill::histories()].concat();
+    let statements = [fill::statements(), fill::histories(), meetings::statements()].concat();
     let settled = statements.iter().position(|sql| sql.contains("'settled'")).expect("settled rows");
     let (before, after) = statements.split_at(settled + 1);
     for statement in before {
@@ -167,11 +169,12 @@ async fn look(database: &Postgres, knowledge: &[(&str, &str)]) {
                 options += &format!("-c%20{}%20", setting.replace('=', "%3D"));
             }
             let address = proxy.address(&direct).replacen("options=", &options, 1) + "&sslmode=disable";
-            let store = Postgres::open_at(address, Settings::default()).await.expect("opened");
+            let store = Postgres::open_at(address.clone(), Settings::default()).await.expect("opened");
             let mut meter = Explained { database, proxy, round: round.clone(), lists: None };
             hot_road(&store, &mut meter, &round).await;
             lists(&store, &mut meter).await;
             store.close().await;
+            meetings::meetings::<Connection>(&address, "SELECT 1", &mut meter, &round).await;
         }
     }
 }

@@ -9,6 +9,7 @@ use diesel::{QueryableByName, RunQueryDsl as _};
 use crate::calls::{Meter, hot_road};
 use crate::fill::{self, PUT_LONG_FIRST};
 use crate::lists::lists;
+use crate::meetings;
 use crate::support::Folder;
 
 /// The statements that the store has sent.
@@ -112,6 +113,8 @@ struct Planned<'f> {
     round: String,
     /// What was wrong, when lists are measured.
     lists: Option<Vec<String>>,
+    /// Whether these are the tables of meetings.
+    of_meetings: bool,
 }
 
 impl Meter for Planned<'_> {
@@ -137,7 +140,11 @@ impl Meter for Planned<'_> {
                     || (is_one_of(&RUNNING, &detail) && sql.contains("jaas_queues.phase = 2"))
                     || (is_one_of(&IN_ORDER, &detail) && stops_early(sql));
                 let sorts = detail.contains("TEMP B-TREE");
-                let few = if self.lists.is_some() { is_listed(sql, &detail) } else { few && !sorts };
+                let few = match &self.lists {
+                    _ if self.of_meetings => meetings::is_sought(sql, &detail),
+                    Some(_) => is_listed(sql, &detail),
+                    None => few && !sorts,
+                };
                 if !few {
                     let why = format!("{call}, {}: {detail}: {sql}", self.round);
                     self.lists.as_mut().expect(&why).push(why);
@@ -165,8 +172,10 @@ async fn the_calls_for_each_event_read_few_rows_on_sqlite() {
     set_default_instrumentation(|| Some(Box::<Notes>::default())).expect("set");
     let folder = Folder::new();
     folder.open().await.close().await;
-    folder
-        .execute(&format!("BEGIN; {}; COMMIT", [fill::statements(), fill::histories()].concat().join("; ")));
+    folder.execute(&format!(
+        "BEGIN; {}; COMMIT",
+        [fill::statements(), fill::histories(), meetings::statements()].concat().join("; ")
+    ));
     // Statistics as if each table had one row.
     let stale = "ANALYZE sqlite_schema; INSERT INTO sqlite_stat1 (tbl, idx, stat) SELECT tbl_name, name, '1 1 1 1 1 1' \
                  FROM sqlite_schema WHERE type = 'index' AND tbl_name LIKE 'jaas%'";
@@ -174,9 +183,13 @@ async fn the_calls_for_each_event_read_few_rows_on_sqlite() {
         folder.execute(sql);
         let store = folder.open().await;
         let round = format!("statistics {statistics}");
-        let mut meter = Planned { folder: &folder, round: round.clone(), lists: None };
+        let mut meter = Planned { folder: &folder, round: round.clone(), lists: None, of_meetings: false };
         hot_road(&store, &mut meter, &round).await;
         lists(&store, &mut meter).await;
         store.close().await;
+        meter.of_meetings = true;
+        let path = folder.path();
+        let path = path.to_str().expect("UTF-8");
+        meetings::meetings::<jaas_diesel::sqlite::Connection>(path, "SELECT 1", &mut meter, &round).await;
     }
 }

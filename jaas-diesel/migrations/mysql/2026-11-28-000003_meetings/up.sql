@@ -31,8 +31,7 @@ CREATE TABLE IF NOT EXISTS jaas_edges (
     name           TEXT, -- with Names::Keep only, like email and address
     email          TEXT,
     address        TEXT, -- phone number or SIP address
-    PRIMARY KEY (session_id, event_key),
-    KEY jaas_edges_by_presence (session_id, presence)
+    PRIMARY KEY (session_id, presence, event_key)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- One presence in one place, from one joining on.
@@ -136,7 +135,7 @@ CREATE TABLE IF NOT EXISTS jaas_feedback (
     user_id     VARBINARY(255),
     stars       SMALLINT, -- 1 to 5
     comments    MEDIUMTEXT, -- with Names::Keep only
-    PRIMARY KEY (session_id, event_key),
+    PRIMARY KEY (session_id, happened_at, event_key),
     KEY jaas_feedback_by_time (happened_at, event_key)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
@@ -151,6 +150,5 @@ CREATE TABLE IF NOT EXISTS jaas_phrases (
     name           TEXT, -- with Names::Keep only
     language       TEXT,
     said           MEDIUMTEXT NOT NULL,
-    PRIMARY KEY (session_id, event_key),
-    KEY jaas_phrases_in_order (session_id, happened_at, event_key)
+    PRIMARY KEY (session_id, happened_at, event_key)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -31,9 +31,8 @@ CREATE TABLE jaas_edges (
     name           TEXT, -- with Names::Keep only, like email and address
     email          TEXT,
     address        TEXT, -- phone number or SIP address
-    PRIMARY KEY (session_id, event_key)
+    PRIMARY KEY (session_id, presence, event_key)
 ) WITHOUT ROWID;
-CREATE INDEX jaas_edges_by_presence ON jaas_edges (session_id, presence);
 
 -- One presence in one place, from one joining on.
 CREATE TABLE jaas_stays (
@@ -136,7 +135,7 @@ CREATE TABLE jaas_feedback (
     user_id     TEXT,
     stars       SMALLINT, -- 1 to 5
     comments    TEXT, -- with Names::Keep only
-    PRIMARY KEY (session_id, event_key)
+    PRIMARY KEY (session_id, happened_at, event_key)
 ) WITHOUT ROWID;
 CREATE INDEX jaas_feedback_by_time ON jaas_feedback (happened_at, event_key);
 
@@ -151,6 +150,5 @@ CREATE TABLE jaas_phrases (
     name           TEXT, -- with Names::Keep only
     language       TEXT,
     said           TEXT NOT NULL,
-    PRIMARY KEY (session_id, event_key)
+    PRIMARY KEY (session_id, happened_at, event_key)
 ) WITHOUT ROWID;
-CREATE INDEX jaas_phrases_in_order ON jaas_phrases (session_id, happened_at, event_key);

@@ -7,10 +7,14 @@ mod writing;
 
 use async_trait::async_trait;
 use diesel::QueryResult;
+use diesel::dsl::sql;
+use diesel::expression::{AppearsOnTable, NonAggregate};
 use diesel::prelude::{
     BoolExpressionMethods as _, ExpressionMethods as _, OptionalExtension as _, QueryDsl as _,
     SelectableHelper as _,
 };
+use diesel::query_builder::QueryFragment;
+use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncConnection, AsyncConnectionCore, RunQueryDsl as _, TransactionManager as _};
 use jaas_core::Fqn;
 use jaas_core::meetings::stays;
@@ -19,6 +23,7 @@ pub use self::reader::MeetingTables;
 pub(super) use self::writing::DeleteSession;
 use self::writing::{Closed, InsertEdge, Opened, UpsertStays};
 use super::Connection;
+use crate::meetings::dialect::Dialect;
 use crate::meetings::rows::{EdgeRow, MarkRow, RoomKey, SittingRow, StayRow};
 use crate::meetings::schema::{TABLES, jaas_edges, jaas_marks, jaas_sittings, jaas_stays};
 use crate::meetings::tables::Tables;
@@ -78,21 +83,26 @@ impl Tables for Connection {
         limit: i64,
     ) -> QueryResult<Vec<SittingRow>> {
         use jaas_sittings::dsl;
-        let mut rows = dsl::jaas_sittings
-            .order((dsl::first_at.desc(), dsl::session_id.desc()))
-            .limit(limit)
-            .select(SittingRow::as_select())
-            .into_boxed();
-        if let Some(RoomKey { tenant, room }) = room {
-            rows = rows.filter(dsl::room.eq(room));
-            if !tenant.is_empty() {
-                rows = rows.filter(dsl::tenant.eq(tenant));
+        let until = after.as_ref().map_or(i64::MAX, |(at, _)| *at);
+        let rows = dsl::jaas_sittings.limit(limit).select(SittingRow::as_select()).into_boxed();
+        let mut rows = match room {
+            None => {
+                rows.filter(dsl::first_at.le(until)).order((dsl::first_at.desc(), dsl::session_id.desc()))
             }
-        }
+            Some(room) => {
+                let mut rows = rows.filter(of_room(room, (i64::MIN, until)));
+                if !room.tenant.is_empty() {
+                    rows = rows.filter(of_tenant(&room.tenant));
+                }
+                rows.order((
+                    sql::<Text>(Backend::ORDER_OF_ROOM).desc(),
+                    dsl::first_at.desc(),
+                    dsl::session_id.desc(),
+                ))
+            }
+        };
         if let Some((at, session)) = after {
-            // The first condition is what an index can begin at.
-            let further = dsl::first_at.lt(at).or(dsl::session_id.lt(session));
-            rows = rows.filter(dsl::first_at.le(at).and(further));
+            rows = rows.filter(dsl::first_at.lt(at).or(dsl::session_id.lt(session)));
         }
         rows.load(self).await
     }
@@ -111,13 +121,13 @@ impl Tables for Connection {
         };
         let from = after.as_ref().map_or(from, |last| last.first_at.max(from));
         let mut rows = dsl::jaas_sittings
-            .filter(dsl::room.eq(&room.room).and(dsl::first_at.ge(from)).and(dsl::first_at.lt(until)))
-            .order((dsl::first_at, dsl::session_id))
+            .filter(of_room(room, (from, until.saturating_sub(1))))
+            .order((sql::<Text>(Backend::ORDER_OF_ROOM), dsl::first_at, dsl::session_id))
             .limit(limit)
             .select(SittingRow::as_select())
             .into_boxed();
         if !room.tenant.is_empty() {
-            rows = rows.filter(dsl::tenant.eq(&room.tenant));
+            rows = rows.filter(of_tenant(&room.tenant));
         }
         if let Some(last) = after {
             rows = rows.filter(dsl::first_at.gt(last.first_at).or(dsl::session_id.gt(last.session_id)));
@@ -242,6 +252,30 @@ impl Tables for Connection {
     async fn rollback(&mut self) -> QueryResult<()> {
         Transactions::rollback_transaction(self).await
     }
+}
+
+/// Whether a sitting is of this room and began at one of these times, for the index of the two, whose order begins with the room.
+fn of_room(
+    room: &RoomKey,
+    (from, until): (i64, i64),
+) -> impl AppearsOnTable<jaas_sittings::table, SqlType = Bool> + NonAggregate + QueryFragment<Backend> + Send + use<>
+{
+    let [before, and_from, and, and_until, end] = Backend::SITTINGS_OF_ROOM;
+    let is_from =
+        sql::<Bool>(before).bind::<Text, _>(room.room.clone()).sql(and_from).bind::<BigInt, _>(from);
+    let is_until =
+        is_from.sql(and).bind::<Text, _>(room.room.clone()).sql(and_until).bind::<BigInt, _>(until);
+    is_until.sql(end)
+}
+
+/// Whether a sitting is of this tenant. As a choice: an equality would be taken for rare, and all sittings of the room would be
+/// read.
+fn of_tenant(
+    tenant: &str,
+) -> impl AppearsOnTable<jaas_sittings::table, SqlType = Bool> + NonAggregate + QueryFragment<Backend> + Send + use<>
+{
+    let is_tenant = sql::<Bool>("CASE WHEN jaas_sittings.tenant = ").bind::<Text, _>(tenant.to_owned());
+    is_tenant.sql(" THEN TRUE ELSE FALSE END")
 }
 
 /// The edges of a presence, and those of rooms.
