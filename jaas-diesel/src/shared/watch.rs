@@ -263,7 +263,7 @@ impl GapStore for Store {
 
     async fn record_endpoint(&self, new: &NewSightings, forget_before: Timestamp) -> Result<(), StoreError> {
         let (rows, before) = (NewRows::new(new), forget_before.as_millis());
-        asked!(write, self, "write down what an endpoint shows", [rows] connection => record_endpoint(connection, rows, before))
+        asked!(write, self, "write down what an endpoint shows", [rows] connection => record_endpoint(connection, rows.clone(), before))
     }
 
     async fn claim_sessions(&self, request: &SessionClaimRequest) -> Result<Vec<SessionClaim>, StoreError> {

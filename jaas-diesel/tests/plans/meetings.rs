@@ -82,7 +82,7 @@ pub(crate) fn statements() -> Vec<String> {
         format!("{sittings}('l', n), 'app', 'long', n, n, n, NULL FROM {many}"),
         format!("{edges} concat('m', n), concat('o', n), n, 'opened', 'main', '', '' FROM {many}"),
         format!(
-            "{stays} 'm7', concat('here', n), 'main', n, NULL, 0, 'app', 'room7', 'participant', {user} FROM {ten}"
+            "{stays} 'm9907', concat('here', n), 'main', n, NULL, 0, 'app', 'room7', 'participant', {user} FROM {ten}"
         ),
     ];
     for (session, numbers) in [("concat('m', n % 10000)", &most), ("'long meeting'", &many)] {
@@ -173,7 +173,7 @@ where
             ("PARTICIPANT_JOINED", who("new"), FEW),
             ("PARTICIPANT_LEFT", who("new"), FEW),
             ("PARTICIPANT_LEFT", who("p9"), FEW),
-            ("REACTIONS", json!({"participantId": "p", "userId": "u", "reactions": {"like": 2}}), FEW),
+            ("REACTIONS", json!({"participantId": "p", "reactions": ["like"]}), FEW),
             ("POLL_CREATED", json!({"pollId": "a", "question": "?", "answers": options}), FEW),
             ("FEEDBACK", json!({"rating": 5}), FEW),
             // It ends every stay of the session.
