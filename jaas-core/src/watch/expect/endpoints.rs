@@ -104,8 +104,8 @@ mod tests {
 
     /// A figure from 0 to 99 of this hour.
     fn dice(hour: i64, seed: i64) -> i64 {
-        let mixed = (hour + seed * 1_000_003).wrapping_mul(0x9E37_79B9_7F4A_7C1_i64);
-        (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B_i64).rem_euclid(100_003) % 100
+        let mixed = (hour + seed * 1_000_003).wrapping_mul(0x09E3_779B_97F4_A7C1_i64);
+        (mixed ^ (mixed >> 29)).wrapping_mul(0x0BF5_8476_D1CE_4E5B_i64).rem_euclid(100_003) % 100
     }
 
     #[test]
