@@ -7,17 +7,22 @@ pub(crate) trait Dialect {
     /// How it ends.
     const UNLESS_KNOWN: &'static str;
 
-    /// What stands around the room, the earliest time, the room again and the latest time of its sittings.
-    const SITTINGS_OF_ROOM: [&'static str; 5] = [
-        "(jaas_sittings.room = ",
-        " AND jaas_sittings.first_at >= ",
-        " AND jaas_sittings.room = ",
-        " AND jaas_sittings.first_at <= ",
-        ")",
-    ];
+    /// That a column has a value and a time lies between two, for the index of both columns: what stands around the value, the
+    /// earliest time, the value again and the latest time.
+    fn between(column: &str, time: &str) -> [String; 5] {
+        [
+            format!("({column} = "),
+            format!(" AND {time} >= "),
+            format!(" AND {column} = "),
+            format!(" AND {time} <= "),
+            ")".to_owned(),
+        ]
+    }
 
-    /// What their order begins with, so that it is the order of the index.
-    const ORDER_OF_ROOM: &'static str = "jaas_sittings.room";
+    /// What the order of such rows begins with, so that it is the order of the index.
+    fn order_of(column: &str) -> String {
+        column.to_owned()
+    }
 
     /// What stands between an insert and its assignments for a row with the same values in these columns.
     fn if_known(columns: &str) -> String;
@@ -51,21 +56,26 @@ on_conflict!(diesel::sqlite::Sqlite);
 #[cfg(feature = "postgres")]
 on_conflict!(
     diesel::pg::Pg,
-    /// Compared as rows: with an equality and old statistics the planner would take a room's sittings for few, read them all,
-    /// and sort them.
-    const SITTINGS_OF_ROOM: [&'static str; 5] = [
-        "((jaas_sittings.room, jaas_sittings.first_at) >= (",
-        ", ",
-        ") AND (jaas_sittings.room, jaas_sittings.first_at) <= (",
-        ", ",
-        "))",
-    ];
+    /// Compared as rows: with an equality and old statistics the planner would take the rows for few, read them all, and sort
+    /// them.
+    fn between(column: &str, time: &str) -> [String; 5] {
+        [
+            format!("(({column}, {time}) >= ("),
+            ", ".to_owned(),
+            format!(") AND ({column}, {time}) <= ("),
+            ", ".to_owned(),
+            "))".to_owned(),
+        ]
+    }
 );
 
 #[cfg(feature = "mysql")]
 impl Dialect for diesel::mysql::Mysql {
-    /// MariaDB sorts all sittings of the room when the order begins with it.
-    const ORDER_OF_ROOM: &'static str = "NULL";
+    /// MariaDB sorts all of the rows when the order begins with the column.
+    fn order_of(_: &str) -> String {
+        "NULL".to_owned()
+    }
+
     const INSERT_NEW: &'static str = "INSERT IGNORE";
     const UNLESS_KNOWN: &'static str = "";
 

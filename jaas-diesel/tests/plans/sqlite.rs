@@ -42,7 +42,7 @@ struct Line {
 }
 
 /// The allowed ways to read a table: one row by a key, or rows in the order in which the statement wants them.
-const BY_KEY: [&str; 15] = [
+const BY_KEY: [&str; 16] = [
     "jaas_events USING INTEGER PRIMARY KEY (rowid=?)",
     "jaas_events USING INDEX sqlite_autoindex_jaas_events_1 (endpoint=? AND idempotency_key=?)",
     "jaas_queues USING PRIMARY KEY (ordering_key=?)",
@@ -58,6 +58,8 @@ const BY_KEY: [&str; 15] = [
     "jaas_sightings USING INDEX jaas_sightings_by_session (session_id=? AND id>?)",
     "jaas_gaps USING INDEX jaas_gaps_by_session (session_id=? AND id>?)",
     "jaas_gaps USING INDEX jaas_gaps_by_session (session_id=? AND id<?)",
+    // What an endpoint showed: some rows for each hour of the weeks that are kept. It is written once a minute.
+    "jaas_sightings USING INDEX jaas_sightings_by_session (session_id=?)",
     // Few rows.
     "jaas_counts",
 ];

@@ -29,6 +29,8 @@ use crate::meetings::schema::{TABLES, jaas_edges, jaas_marks, jaas_sittings, jaa
 use crate::meetings::tables::Tables;
 
 type Backend = <Connection as AsyncConnectionCore>::Backend;
+/// The column of the rooms of sittings.
+const ROOM: &str = "jaas_sittings.room";
 /// How many rows one statement writes at most.
 const MANY: usize = 1000;
 
@@ -90,12 +92,13 @@ impl Tables for Connection {
                 rows.filter(dsl::first_at.le(until)).order((dsl::first_at.desc(), dsl::session_id.desc()))
             }
             Some(room) => {
-                let mut rows = rows.filter(of_room(room, (i64::MIN, until)));
+                let mut rows =
+                    rows.filter(between((ROOM, "jaas_sittings.first_at"), &room.room, (i64::MIN, until)));
                 if !room.tenant.is_empty() {
                     rows = rows.filter(of_tenant(&room.tenant));
                 }
                 rows.order((
-                    sql::<Text>(Backend::ORDER_OF_ROOM).desc(),
+                    sql::<Text>(&Backend::order_of(ROOM)).desc(),
                     dsl::first_at.desc(),
                     dsl::session_id.desc(),
                 ))
@@ -121,8 +124,8 @@ impl Tables for Connection {
         };
         let from = after.as_ref().map_or(from, |last| last.first_at.max(from));
         let mut rows = dsl::jaas_sittings
-            .filter(of_room(room, (from, until.saturating_sub(1))))
-            .order((sql::<Text>(Backend::ORDER_OF_ROOM), dsl::first_at, dsl::session_id))
+            .filter(between((ROOM, "jaas_sittings.first_at"), &room.room, (from, until.saturating_sub(1))))
+            .order((sql::<Text>(&Backend::order_of(ROOM)), dsl::first_at, dsl::session_id))
             .limit(limit)
             .select(SittingRow::as_select())
             .into_boxed();
@@ -254,18 +257,17 @@ impl Tables for Connection {
     }
 }
 
-/// Whether a sitting is of this room and began at one of these times, for the index of the two, whose order begins with the room.
-fn of_room(
-    room: &RoomKey,
+/// Whether a column has this value and a time lies between two, for the index of both columns. The order of the rows must begin
+/// with [`Dialect::order_of`] the column, or the index would not be read in its order.
+fn between<T>(
+    (column, time): (&str, &str),
+    value: &str,
     (from, until): (i64, i64),
-) -> impl AppearsOnTable<jaas_sittings::table, SqlType = Bool> + NonAggregate + QueryFragment<Backend> + Send + use<>
-{
-    let [before, and_from, and, and_until, end] = Backend::SITTINGS_OF_ROOM;
-    let is_from =
-        sql::<Bool>(before).bind::<Text, _>(room.room.clone()).sql(and_from).bind::<BigInt, _>(from);
-    let is_until =
-        is_from.sql(and).bind::<Text, _>(room.room.clone()).sql(and_until).bind::<BigInt, _>(until);
-    is_until.sql(end)
+) -> impl AppearsOnTable<T, SqlType = Bool> + NonAggregate + QueryFragment<Backend> + Send + use<T> {
+    let [before, and_from, and, and_until, end] = Backend::between(column, time);
+    let is_from = sql::<Bool>(&before).bind::<Text, _>(value.to_owned()).sql(&and_from);
+    let is_until = is_from.bind::<BigInt, _>(from).sql(&and).bind::<Text, _>(value.to_owned());
+    is_until.sql(&and_until).bind::<BigInt, _>(until).sql(&end)
 }
 
 /// Whether a sitting is of this tenant. As a choice: an equality would be taken for rare, and all sittings of the room would be

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use diesel::QueryResult;
-use diesel::dsl::count;
+use diesel::dsl::{count, sql};
 use diesel::prelude::{
     AggregateExpressionMethods as _, BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _,
 };
@@ -10,7 +10,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
 use diesel_async::RunQueryDsl as _;
 
-use super::{Backend, Connection};
+use super::{Backend, Connection, between};
 use crate::meetings::dialect::Dialect;
 use crate::meetings::note_statements::NoteStatements;
 use crate::meetings::notes::{
@@ -75,18 +75,28 @@ impl NoteStatements for Connection {
     ) -> QueryResult<Vec<FeedbackRow>> {
         use jaas_feedback::dsl;
         let head = (dsl::session_id, dsl::event_key, dsl::happened_at);
-        let mut rows = dsl::jaas_feedback
-            .order((dsl::happened_at.desc(), dsl::event_key.desc()))
+        let rows = dsl::jaas_feedback
             .limit(limit)
             .select((head, (dsl::user_id, dsl::stars, dsl::comments)))
             .into_boxed();
-        if let Some(session) = session {
-            rows = rows.filter(dsl::session_id.eq(session));
-        }
+        // What an index can begin at, on the first page too: MariaDB would read and sort the table.
+        let until = after.as_ref().map_or(i64::MAX, |(at, _)| *at);
+        let mut rows = match session {
+            None => rows
+                .filter(dsl::happened_at.le(until))
+                .order((dsl::happened_at.desc(), dsl::event_key.desc())),
+            Some(session) => {
+                const SESSION: &str = "jaas_feedback.session_id";
+                rows.filter(between((SESSION, "jaas_feedback.happened_at"), session, (i64::MIN, until)))
+                    .order((
+                        sql::<Text>(&Backend::order_of(SESSION)).desc(),
+                        dsl::happened_at.desc(),
+                        dsl::event_key.desc(),
+                    ))
+            }
+        };
         if let Some((at, key)) = after {
-            // The first condition is what an index can begin at.
-            let further = dsl::happened_at.lt(at).or(dsl::event_key.lt(key));
-            rows = rows.filter(dsl::happened_at.le(at).and(further));
+            rows = rows.filter(dsl::happened_at.lt(at).or(dsl::event_key.lt(key)));
         }
         rows.load(self).await
     }
@@ -100,15 +110,16 @@ impl NoteStatements for Connection {
         use jaas_phrases::dsl;
         let head = (dsl::session_id, dsl::event_key, dsl::happened_at);
         let said = (dsl::message_id, dsl::participant_id, dsl::user_id, dsl::name, dsl::language, dsl::said);
+        const SESSION: &str = "jaas_phrases.session_id";
+        let from = after.as_ref().map_or(i64::MIN, |(at, _)| *at);
         let mut rows = dsl::jaas_phrases
-            .filter(dsl::session_id.eq(session))
-            .order((dsl::happened_at, dsl::event_key))
+            .filter(between((SESSION, "jaas_phrases.happened_at"), session, (from, i64::MAX)))
+            .order((sql::<Text>(&Backend::order_of(SESSION)), dsl::happened_at, dsl::event_key))
             .limit(limit)
             .select((head, said))
             .into_boxed();
         if let Some((at, key)) = after {
-            let further = dsl::happened_at.gt(at).or(dsl::event_key.gt(key));
-            rows = rows.filter(dsl::happened_at.ge(at).and(further));
+            rows = rows.filter(dsl::happened_at.gt(at).or(dsl::event_key.gt(key)));
         }
         rows.load(self).await
     }
