@@ -81,6 +81,8 @@ async fn a_configured_password_is_not_printed() {
         Server::start_with(with_console(Some(PASSWORD)), &folder.path().join("jaas.sqlite")).await;
     let line = server.printed("console: ").await;
     assert!(line.contains("/ops/") && !line.contains(PASSWORD), "{line}");
+    // Only a server that serves ends in order when it is told to.
+    assert_eq!(server.get("/livez").await, 200);
     assert_eq!(server.terminate().await, Some(0));
 }
 

@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 
 use jaas_core::{Clock as _, SystemClock};
 use jaas_testkit::Signer;
-use jaas_testkit::fixture::{DOCUMENTED, with_key};
 
-use crate::SECRET;
 use crate::addresses::Address;
 use crate::client::{Client, percentile};
+use crate::support::{SECRET, request};
 
 /// How many connections send events.
 const CONNECTIONS: usize = 8;
@@ -95,17 +94,6 @@ fn requests(name: &str, connection: usize) -> Vec<Vec<u8>> {
     let signer = Signer::new(SECRET).unwrap();
     let now = SystemClock.now();
     let events = (TURN.as_secs_f64() * f64::from(RATE)) as usize / CONNECTIONS;
-    let request = |number: usize| {
-        let event = &DOCUMENTED[number % DOCUMENTED.len()];
-        let key = format!("{}-{name}-{connection}-{number}", std::process::id());
-        let signed = signer.sign(now, with_key(event.body, &key).unwrap());
-        let head = format!(
-            "POST /webhooks/jaas HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nX-Jaas-Signature: {}\r\n\
-             Content-Length: {}\r\n\r\n",
-            signed.signature,
-            signed.body.len()
-        );
-        [head.as_bytes(), &signed.body].concat()
-    };
-    (0..events).map(request).collect()
+    let key = |number| format!("{}-{name}-{connection}-{number}", std::process::id());
+    (0..events).map(|number| request(&signer, now, number, &key(number))).collect()
 }

@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p jaas-actix --all-features --bench console`, with `JAAS_TEST_POSTGRES_URL` and `JAAS_TEST_MYSQL_URL` for
 //! the servers, and `JAAS_BENCH_EVENTS` for another number of events. Words after `--` choose: a database (`sqlite`,
-//! `postgres`, `mysql`) and parts (`pages`, `beside`); a number sets how often a page is asked for (200). Everything goes over HTTP to an application with a webhook and a
-//! console, which has two worker threads of this process.
+//! `postgres`, `mysql`) and parts (`pages`, `beside`); a number sets how often a page is asked for (200). Everything goes
+//! over HTTP to an application with a webhook and a console, which has two worker threads of this process.
 //!
 //! `pages` asks for every page in the console's table of routes, and prints p50 and p99 in ms and the size. `beside` sends
 //! events to the webhook, in turns with and without an operator who opens a page every half second, and prints p99 with the
@@ -23,6 +23,8 @@ mod client;
 mod database;
 mod fill;
 mod pages;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::sync::Arc;
 
@@ -41,8 +43,8 @@ use jaas_diesel::{MysqlStore, PostgresStore, SqliteStore};
 use self::addresses::Address;
 use self::database::{Dialect, MYSQL, POSTGRES, Server};
 use self::fill::Filled;
+use self::support::SECRET;
 
-const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
 const DATABASES: [&str; 3] = ["sqlite", "postgres", "mysql"];
 
 fn main() {

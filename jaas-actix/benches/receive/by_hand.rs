@@ -17,7 +17,8 @@ use tokio::sync::{Mutex as Queue, mpsc};
 use tokio_postgres::{Client, NoTls, Statement};
 
 use crate::server::Database;
-use crate::{Process, SECRET, on_core, started};
+use crate::support::SECRET;
+use crate::{Process, on_core, started};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

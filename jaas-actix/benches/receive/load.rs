@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use jaas_testkit::Signer;
-use jaas_testkit::fixture::{DOCUMENTED, with_key};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::{CONNECTIONS, SECRET};
+use crate::CONNECTIONS;
+use crate::support::{SECRET, request};
 
 /// Requests per second, and how long the middle one and the slowest of a hundred took, in seconds.
 #[derive(Clone, Copy)]
@@ -39,19 +39,8 @@ fn requests() -> Vec<Vec<u8>> {
     let signer = Signer::new(SECRET).unwrap();
     let now = SystemTime::now().into();
     let run = std::process::id();
-    let request = |number: usize| {
-        let event = &DOCUMENTED[number % DOCUMENTED.len()];
-        let signed =
-            signer.sign(now, with_key(event.body, &format!("{run:08}-{number:08}-0b7e4c069a83")).unwrap());
-        let head = format!(
-            "POST /webhooks/jaas HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nX-Jaas-Signature: {}\r\n\
-             Content-Length: {}\r\n\r\n",
-            signed.signature,
-            signed.body.len()
-        );
-        [head.as_bytes(), &signed.body].concat()
-    };
-    (0..REQUESTS).map(request).collect()
+    let key = |number| format!("{run:08}-{number:08}-0b7e4c069a83");
+    (0..REQUESTS).map(|number| request(&signer, now, number, &key(number))).collect()
 }
 
 async fn run(port: u16, requests: &Arc<Vec<Vec<u8>>>, next: &Arc<AtomicUsize>, time: Duration) -> Speed {

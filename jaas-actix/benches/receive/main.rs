@@ -16,11 +16,12 @@
 mod by_hand;
 mod load;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-const SECRET: &str = "whsec_9635df66714a4cf088ee9d0979dd3bf6";
 const CONNECTIONS: usize = 64;
 
 /// What is measured, and with which of the others it is compared besides the bare handler.

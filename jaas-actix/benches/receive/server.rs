@@ -14,7 +14,8 @@ use jaas_core::{
 };
 use jaas_diesel::{MysqlStore, PostgresStore, SqliteStore};
 
-use crate::{SECRET, by_hand};
+use crate::by_hand;
+use crate::support::SECRET;
 
 /// Serves a subject until the input ends; prints the port.
 pub(crate) fn serve(subject: &str, database: &str) {

@@ -2,6 +2,7 @@
 
 use actix_web::web::Query;
 use jaas_core::Timestamp;
+use jaas_core::meetings::TimeCursor;
 use jaas_core::store::RowId;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -48,6 +49,13 @@ impl Params {
     /// The row that a field names.
     pub(crate) fn row(&self, name: &str) -> Result<Option<RowId>, Failure> {
         Ok(self.rows(name)?.first().copied())
+    }
+
+    /// A place in a list that is ordered by time.
+    pub(crate) fn time_cursor(&self, name: &str) -> Result<Option<TimeCursor>, Failure> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let cursor = TimeCursor::parse(text);
+        cursor.map(Some).ok_or_else(|| Failure::request(format!("{name} is not a place in the list")))
     }
 
     /// A count; 0 when it is absent.

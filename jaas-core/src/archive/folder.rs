@@ -15,8 +15,8 @@ const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A folder that files are written into, one part at a time, and each part is synced before the next.
 ///
-/// Without both, gigabytes wait in memory for the disk, and whatever else syncs to that disk waits behind them for
-/// seconds: above all the database, if it is there too.
+/// Without both, gigabytes wait in memory for the disk, and a database on the same disk waits behind them for seconds at
+/// each commit.
 #[derive(Clone)]
 pub(super) struct Folder {
     root: PathBuf,

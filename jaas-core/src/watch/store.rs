@@ -60,7 +60,7 @@ pub trait GapStore: EventStore {
     /// that was recorded, and those that happened before `forget_before` are deleted.
     ///
     /// # Behavior
-    /// - `endpoint_sightings_keep_the_latest_time`, in whatever order processes record them.
+    /// - `endpoint_sightings_keep_the_latest_time`: the order in which processes record them makes no difference.
     /// - `endpoint_sightings_that_are_old_are_forgotten`, of this endpoint only.
     /// - `endpoint_is_due_at_the_earlier_time`, like a session, and immediately if it has an open gap.
     async fn record_endpoint(&self, new: &NewSightings, forget_before: Timestamp) -> Result<(), StoreError>;

@@ -15,6 +15,9 @@ pub(crate) const PUT_LONG_FIRST: &str = "UPDATE jaas_queues SET due_at = 1 WHERE
 /// How many rows of each kind operators have caused.
 const HISTORY_DIGITS: usize = 4;
 
+/// How many files wait or are being fetched.
+const OPEN: i64 = 1_000;
+
 /// The statements that fill the tables for operators of a filled inbox.
 pub(crate) fn histories() -> Vec<String> {
     let numbers = numbers(HISTORY_DIGITS);
@@ -31,8 +34,14 @@ pub(crate) fn histories() -> Vec<String> {
          SELECT 'main', 'tenant', concat('room', n % 50), 'tenant/room', n, 1, 'provider', '{}'",
         "INSERT INTO jaas_artifacts (event_id, slot, kind, deadline, phase, outcome, due_at, settled_at) \
          SELECT n, 'link', 'recording', n, 3, 'stored', n, n",
+        // Those that wait or run, of events that are not there any more, so that what operators do ends none of them.
+        "INSERT INTO jaas_artifacts (event_id, slot, kind, deadline, phase, outcome, due_at, settled_at) \
+         SELECT 9000000 + n, 'link', 'recording', 9000000000000 + n, n % 3, NULL, 9000000000000 + n, NULL",
     ];
-    let filled = inserts.iter().map(|insert| format!("{insert} FROM {numbers} ORDER BY n"));
+    let filled = inserts.iter().map(|insert| {
+        let few = if insert.contains("NULL") { format!(" WHERE n < {OPEN}") } else { String::new() };
+        format!("{insert} FROM {numbers}{few} ORDER BY n")
+    });
     let counts = ["conflict", "quarantined"].map(|name| {
         format!(
             "INSERT INTO jaas_counts (name, slot, amount) VALUES ('{name}', 9, {})",

@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
+use jaas_core::archive::ArtifactStore;
+use jaas_core::meetings::TimePageRequest;
 use jaas_core::settings::{SettingsLog, SettingsQuery};
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{
@@ -94,7 +96,7 @@ fn filters() -> Vec<(&'static str, usize, EventQuery)> {
 }
 
 /// Makes every call of an operator, the purger and the monitor in a filled inbox.
-pub(crate) async fn lists<S: EventAdmin + SettingsLog>(store: &S, meter: &mut impl Meter) {
+pub(crate) async fn lists<S: EventAdmin + SettingsLog + ArtifactStore>(store: &S, meter: &mut impl Meter) {
     meter.read_lists();
     let mut measured = Measured { meter, methods: BTreeSet::new() };
     for (what, n, query) in filters() {
@@ -127,7 +129,10 @@ async fn of_one_event<S: EventAdmin, M: Meter>(store: &S, measured: &mut Measure
     }
 }
 
-async fn histories<S: EventAdmin + SettingsLog, M: Meter>(store: &S, measured: &mut Measured<'_, M>) {
+async fn histories<S: EventAdmin + SettingsLog + ArtifactStore, M: Meter>(
+    store: &S,
+    measured: &mut Measured<'_, M>,
+) {
     measured.call("conflicts", "newest first", PAGE, store.conflicts(newest())).await;
     measured.call("quarantined", "newest first", PAGE, store.quarantined(newest())).await;
     measured.call("audit", "newest first", PAGE, store.audit(newest())).await;
@@ -139,11 +144,20 @@ async fn histories<S: EventAdmin + SettingsLog, M: Meter>(store: &S, measured: &
     let by_room =
         SettingsQuery { fqn: Some(Fqn::new("tenant/room7")), page: newest(), ..SettingsQuery::default() };
     measured.call("settings_records", "of a room", RECORDS, store.settings_records(&by_room)).await;
+    let open = TimePageRequest { limit: PAGE as u32, ..TimePageRequest::first() };
+    // Never those that are settled. PostgreSQL without statistics sorts what is open in each of three phases.
+    let first = measured.meter.call("open_artifacts", 5 * PAGE, store.open_artifacts(&open)).await;
+    let next = TimePageRequest { after: first.next, ..open };
+    assert!(next.after.is_some(), "more are open than a page has");
+    measured.meter.call("open_artifacts, the next page", 5 * PAGE, store.open_artifacts(&next)).await;
     let all = SettingsQuery { page: newest(), ..SettingsQuery::default() };
     measured.call("settings_records", "newest first", PAGE, store.settings_records(&all)).await;
 }
 
-async fn acts<S: EventAdmin + SettingsLog, M: Meter>(store: &S, measured: &mut Measured<'_, M>) {
+async fn acts<S: EventAdmin + SettingsLog + ArtifactStore, M: Meter>(
+    store: &S,
+    measured: &mut Measured<'_, M>,
+) {
     let note = AuditNote::new("operator", "to see what it costs");
     let few = PageRequest { limit: 5, ..PageRequest::first() };
     let dead = EventQuery { state: Some(EventState::Dead), page: few, ..EventQuery::default() };

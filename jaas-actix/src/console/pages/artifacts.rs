@@ -2,6 +2,7 @@
 
 use askama::Template;
 use jaas_core::archive::{ArtifactQuery, ArtifactRecord, ArtifactState};
+use jaas_core::meetings::TimePageRequest;
 use jaas_core::store::PageRequest;
 
 use super::rows::Pager;
@@ -9,9 +10,6 @@ use crate::console::failure::Failure;
 use crate::console::shelf::within;
 use crate::console::show::{At, bytes, count, cut};
 use crate::console::visit::{Frame, PAGE, Shown, Visit};
-
-/// How many files that are not settled are looked at to find those with the least time left.
-const LOOKED_AT: u32 = PageRequest::MAX_LIMIT;
 
 #[derive(Template)]
 #[template(path = "console/artifacts.html")]
@@ -22,7 +20,6 @@ struct Page {
     earliest: Option<At>,
     /// Whether the list is of what is not settled, the least time left first.
     is_open: bool,
-    is_cut: bool,
     rows: Vec<Row>,
     pager: Pager,
 }
@@ -52,35 +49,28 @@ pub(crate) async fn show(visit: Visit) -> Result<Shown, Failure> {
         }
         None => None,
     };
-    let list = async |state, page| {
-        let query = ArtifactQuery { state, page, ..ArtifactQuery::default() };
-        within(visit.desk.timeout, files.artifacts(&query)).await
-    };
     let stats = within(visit.desk.timeout, files.stats()).await?;
-    let page = match state {
+    let (items, next) = match state {
         Some(_) => {
-            let after = visit.query.row("after")?;
-            list(state, PageRequest { after, limit: PAGE, newest_first: true }).await?
+            let page = PageRequest { after: visit.query.row("after")?, limit: PAGE, newest_first: true };
+            let query = ArtifactQuery { state, page, ..ArtifactQuery::default() };
+            let page = within(visit.desk.timeout, files.artifacts(&query)).await?;
+            (page.items, page.next.map(|next| next.to_string()))
         }
         None => {
-            let first = PageRequest { limit: LOOKED_AT, ..PageRequest::first() };
-            let mut waiting = list(Some(ArtifactState::Waiting), first).await?;
-            waiting.items.extend(list(Some(ArtifactState::Running), first).await?.items);
-            waiting.items.sort_by_key(|file| (file.deadline, file.id));
-            waiting.items.truncate(PAGE as usize);
-            waiting.next = None;
-            waiting
+            let asked = TimePageRequest { after: visit.query.time_cursor("after")?, limit: PAGE };
+            let page = within(visit.desk.timeout, files.open(&asked)).await?;
+            (page.items, page.next.map(|next| next.to_string()))
         }
     };
     Shown::page(&Page {
         frame: visit.frame("Artifacts"),
         states: ArtifactState::ALL.map(|each| (each.as_str(), state == Some(each))).to_vec(),
         is_open: state.is_none(),
-        is_cut: state.is_none() && stats.open > page.items.len() as u64,
         open: count(stats.open),
         earliest: stats.oldest_deadline.map(|at| visit.at(at)),
-        rows: page.items.iter().map(|file| row(&visit, file)).collect(),
-        pager: Pager::new(&visit, &page),
+        rows: items.iter().map(|file| row(&visit, file)).collect(),
+        pager: Pager::of(&visit, next),
     })
 }
 

@@ -1,9 +1,7 @@
 //! Meetings: a list of sittings, and one of them with its timeline.
 
 use askama::Template;
-use jaas_core::meetings::{
-    Attendance, MeetingReader, MeetingView, Sitting, TimeCursor, TimePageRequest, Timeline,
-};
+use jaas_core::meetings::{Attendance, MeetingReader, MeetingView, Sitting, TimePageRequest, Timeline};
 use jaas_core::store::{EventQuery, PageRequest, StoredEvent};
 use jaas_core::{Fqn, Personal, SessionId};
 
@@ -83,13 +81,7 @@ impl SittingRow {
 
 pub(crate) async fn list(visit: Visit) -> Result<Shown, Failure> {
     let room = visit.query.get("room").map(Fqn::new);
-    let after = match visit.query.get("after") {
-        Some(text) => Some(
-            TimeCursor::parse(text).ok_or_else(|| Failure::request("after is not a place in the list"))?,
-        ),
-        None => None,
-    };
-    let asked = TimePageRequest { after, limit: PAGE };
+    let asked = TimePageRequest { after: visit.query.time_cursor("after")?, limit: PAGE };
     let page = within(visit.desk.timeout, reader(&visit)?.sittings(room.as_ref(), &asked)).await?;
     Shown::page(&List {
         frame: visit.frame("Meetings"),

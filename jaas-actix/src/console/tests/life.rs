@@ -83,8 +83,35 @@ async fn files_are_listed_by_the_time_that_is_left() {
     assert!(
         page.contains("being fetched: 3.") && page.contains("(in 3 h)") && page.contains("class=\"bad\"")
     );
+    assert!(!page.contains("rel=\"next\""), "all are on one page: {page}");
+    let wrong = send(&app, get("artifacts?after=here")).await;
+    assert!(wrong.body.contains("after is not a place in the list"));
     let lost = send(&app, get("artifacts?state=lost")).await.body;
     assert!(lost.contains("No file is in this state"));
+}
+
+#[actix_web::test]
+async fn the_next_page_of_files_goes_on_where_the_first_ends() {
+    let store = Arc::new(MemoryStore::new());
+    let delivery = event::recording_uploaded().at(earlier(60)).delivery();
+    store.accept(delivery.clone()).await.unwrap();
+    let artifact = |number: u64| NewArtifact {
+        slot: format!("slot{number}"),
+        kind: ArtifactKind::Recording,
+        deadline: NOW.saturating_add(Duration::from_secs(3600 + number)),
+        risk_at: NOW,
+    };
+    let artifacts: Vec<NewArtifact> = (0..60).map(artifact).collect();
+    store.add_artifacts(&mut (), &delivery, &artifacts).await.unwrap();
+    let app = app(console(store.clone()).archive(store)).await;
+    let first = send(&app, get("artifacts")).await.body;
+    let (before, _) = first.split_once("\" rel=\"next\"").unwrap();
+    let (_, link) = before.rsplit_once("href=\"").unwrap();
+    let next = send(&app, get(&link.replace("&#38;", "&"))).await.body;
+    for number in 0..60 {
+        let slot = format!("<td>slot{number}</td>");
+        assert!(first.contains(&slot) != next.contains(&slot), "{slot} is on one page");
+    }
 }
 
 #[actix_web::test]

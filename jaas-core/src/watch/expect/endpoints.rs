@@ -46,7 +46,7 @@ fn silence(view: &View<'_>, last: Timestamp) -> Option<Expectation> {
     let (first, last_hour, now) = (*heard.first()?, hour_of(last), hour_of(view.last_seen));
     let mut chance = 1.0;
     for hour in last_hour + 1..=last_hour + HORIZON {
-        // Nobody listened. The hours to come count as if somebody will: the next audit knows.
+        // No receiver ran in this hour. Hours to come count as if one will run: the next audit looks again.
         if hour <= now && !listening.contains(&hour) {
             continue;
         }
