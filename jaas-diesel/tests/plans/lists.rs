@@ -25,6 +25,8 @@ const PAGE: usize = 20;
 const CANDIDATES: usize = 2_600;
 /// The records of a room, which are read to be sorted: there is one for each of its meetings.
 const RECORDS: usize = 200;
+/// The files of one phase that wait or are being fetched, of the filled inbox.
+const OPEN_OF_A_PHASE: usize = 334;
 /// The dead letters of the filled inbox, which are read to be grouped.
 const DEAD: usize = 1_010;
 
@@ -146,10 +148,10 @@ async fn histories<S: EventAdmin + SettingsLog + ArtifactStore, M: Meter>(
     measured.call("settings_records", "of a room", RECORDS, store.settings_records(&by_room)).await;
     let open = TimePageRequest { limit: PAGE as u32, ..TimePageRequest::first() };
     // Never those that are settled. PostgreSQL without statistics sorts what is open in each of three phases.
-    let first = measured.meter.call("open_artifacts", 5 * PAGE, store.open_artifacts(&open)).await;
+    let first = measured.meter.call("open_artifacts", OPEN_OF_A_PHASE, store.open_artifacts(&open)).await;
     let next = TimePageRequest { after: first.next, ..open };
     assert!(next.after.is_some(), "more are open than a page has");
-    measured.meter.call("open_artifacts, the next page", 5 * PAGE, store.open_artifacts(&next)).await;
+    measured.meter.call("open_artifacts, the next page", OPEN_OF_A_PHASE, store.open_artifacts(&next)).await;
     let all = SettingsQuery { page: newest(), ..SettingsQuery::default() };
     measured.call("settings_records", "newest first", PAGE, store.settings_records(&all)).await;
 }
