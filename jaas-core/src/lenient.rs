@@ -17,8 +17,6 @@ mod write;
 
 use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
-
 pub(crate) use self::define::{fields_table, open_enum, payload};
 #[cfg(feature = "rtcstats")]
 pub(crate) use self::entries::Key;
@@ -170,12 +168,12 @@ fn list<T: Field>(name: &'static str, raw: &str, undecoded: &mut Undecoded) -> R
     let expected = "a list";
     match shape(raw) {
         Shape::List => {
-            let elements: Vec<&RawValue> = serde_json::from_str(raw).map_err(|e| malformed(expected, &e))?;
+            let elements = entries::elements_of(raw).map_err(|e| malformed(expected, &e))?;
             let mut element = |raw: &str| {
                 let read = T::parse_within(raw, undecoded);
                 undecoded.checked(name, raw, read)
             };
-            Ok(elements.into_iter().filter_map(|raw| element(raw.get())).collect())
+            Ok(elements.into_iter().filter_map(&mut element).collect())
         }
         Shape::Object if is_empty(raw) => Ok(Vec::new()),
         Shape::Null => Ok(Vec::new()),
@@ -206,7 +204,10 @@ impl Field for String {
 
 impl Field for bool {
     fn parse(raw: &str) -> Option<Self> {
-        let word = raw.trim_matches('"').trim();
+        let word = match raw {
+            "true" | "false" => raw,
+            _ => raw.trim_matches('"').trim(),
+        };
         if word.eq_ignore_ascii_case("true") {
             Some(true)
         } else if word.eq_ignore_ascii_case("false") {

@@ -1,4 +1,5 @@
-//! The members of an object: by a scanner for what senders usually write, by a parser for the rest.
+//! The members of an object and the elements of a list: by a scanner for what senders usually write, by a parser for the
+//! rest.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,13 +17,29 @@ use super::text::lossy;
 /// # Errors
 /// When the text is not an object, or something else comes after it.
 pub(crate) fn members_of<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> serde_json::Result<()> {
-    let read = members::members(text, &mut each);
-    if read.is_some_and(|rest| rest.trim_matches([' ', '\n', '\r', '\t']).is_empty()) {
+    if members::members(text, &mut each).is_some_and(is_white_space) {
         return Ok(());
     }
     let mut json = serde_json::Deserializer::from_str(text);
     json.deserialize_map(Entries(each, PhantomData))?;
     json.end()
+}
+
+/// The elements of a list, as they are written.
+///
+/// # Errors
+/// When the text is not a list, or something else comes after it.
+pub(super) fn elements_of(text: &str) -> serde_json::Result<Vec<&str>> {
+    let mut elements = Vec::new();
+    if members::elements(text, |element| elements.push(element)).is_some_and(is_white_space) {
+        return Ok(elements);
+    }
+    let elements: Vec<&RawValue> = serde_json::from_str(text)?;
+    Ok(elements.into_iter().map(RawValue::get).collect())
+}
+
+fn is_white_space(rest: &str) -> bool {
+    rest.bytes().all(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))
 }
 
 struct Entries<'a, F>(F, PhantomData<&'a ()>);

@@ -10,90 +10,137 @@ const MAX_DEPTH: usize = 32;
 /// Gives each member of an object, its name and its raw value, and returns what follows the object. `None` when the parser
 /// has to say what this is; some of the members may have been given already.
 pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<&'a str> {
-    let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0 };
+    let mut scanner = Scanner { bytes: text.as_bytes(), at: 0 };
     scanner.white_space();
-    scanner.object(0, &mut each)?;
-    text.get(scanner.at..)
+    scanner.expect(b'{')?;
+    scanner.white_space();
+    if scanner.peek()? == b'}' {
+        return text.get(scanner.at + 1..);
+    }
+    loop {
+        let name = scanner.at + 1;
+        scanner.name()?;
+        let name = text.get(name..scanner.at - 1)?;
+        scanner.colon()?;
+        let value = scanner.at;
+        scanner.value(0)?;
+        each(name, text.get(value..scanner.at)?);
+        if !scanner.another(b'}')? {
+            return text.get(scanner.at..);
+        }
+    }
+}
+
+/// Gives each element of a list, as [`members`] does the members of an object.
+pub(super) fn elements<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Option<&'a str> {
+    let mut scanner = Scanner { bytes: text.as_bytes(), at: 0 };
+    scanner.white_space();
+    scanner.expect(b'[')?;
+    scanner.white_space();
+    if scanner.peek()? == b']' {
+        return text.get(scanner.at + 1..);
+    }
+    loop {
+        let element = scanner.at;
+        scanner.value(0)?;
+        each(text.get(element..scanner.at)?);
+        if !scanner.another(b']')? {
+            return text.get(scanner.at..);
+        }
+    }
 }
 
 struct Scanner<'a> {
-    text: &'a str,
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Scanner<'a> {
+impl Scanner<'_> {
+    #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline(always)]
     fn expect(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
+    #[inline(always)]
     fn white_space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
         }
     }
 
-    fn object(&mut self, depth: usize, each: &mut impl FnMut(&'a str, &'a str)) -> Option<()> {
-        self.expect(b'{')?;
+    /// Passes over a member's name. One with escapes would have to be decoded.
+    #[inline(always)]
+    fn name(&mut self) -> Option<()> {
+        (!self.string()?).then_some(())
+    }
+
+    /// Passes over what separates a name from its value.
+    #[inline(always)]
+    fn colon(&mut self) -> Option<()> {
+        if self.peek()? != b':' {
+            self.white_space();
+        }
+        self.expect(b':')?;
+        self.white_space();
+        Some(())
+    }
+
+    /// Passes over a comma, or this end; returns whether another member or element follows.
+    #[inline(always)]
+    fn another(&mut self, end: u8) -> Option<bool> {
+        if self.peek()? != b',' {
+            self.white_space();
+        }
+        let byte = self.peek()?;
+        self.at += 1;
+        if byte == b',' {
+            self.white_space();
+            return Some(true);
+        }
+        (byte == end).then_some(false)
+    }
+
+    fn object(&mut self, depth: usize) -> Option<()> {
+        self.at += 1;
         self.white_space();
         if self.peek()? == b'}' {
             self.at += 1;
             return Some(());
         }
         loop {
-            let start = self.at + 1;
-            // A name with escapes would have to be decoded.
-            if self.string()? {
-                return None;
-            }
-            let name = self.text.get(start..self.at - 1)?;
-            self.white_space();
-            self.expect(b':')?;
-            self.white_space();
-            let start = self.at;
+            self.name()?;
+            self.colon()?;
             self.value(depth)?;
-            each(name, self.text.get(start..self.at)?);
-            self.white_space();
-            match self.peek()? {
-                b',' => self.at += 1,
-                b'}' => break,
-                _ => return None,
+            if !self.another(b'}')? {
+                return Some(());
             }
-            self.white_space();
         }
-        self.at += 1;
-        Some(())
     }
 
     fn list(&mut self, depth: usize) -> Option<()> {
-        self.expect(b'[')?;
+        self.at += 1;
         self.white_space();
         if self.peek()? == b']' {
             self.at += 1;
             return Some(());
         }
-        loop {
+        while {
             self.value(depth)?;
-            self.white_space();
-            match self.peek()? {
-                b',' => self.at += 1,
-                b']' => break,
-                _ => return None,
-            }
-            self.white_space();
-        }
-        self.at += 1;
+            self.another(b']')?
+        } {}
         Some(())
     }
 
+    #[inline(always)]
     fn value(&mut self, depth: usize) -> Option<()> {
         match self.peek()? {
             b'"' => self.string().map(drop),
-            b'{' if depth < MAX_DEPTH => self.object(depth + 1, &mut |_, _| {}),
+            b'{' if depth < MAX_DEPTH => self.object(depth + 1),
             b'[' if depth < MAX_DEPTH => self.list(depth + 1),
             b't' => self.word(b"true"),
             b'f' => self.word(b"false"),
@@ -138,18 +185,27 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes over a string; returns whether it has escapes.
+    #[inline(always)]
     fn string(&mut self) -> Option<bool> {
         self.expect(b'"')?;
-        let mut escapes = false;
+        self.at += plain(self.bytes.get(self.at..)?);
+        if self.peek()? == b'"' {
+            self.at += 1;
+            return Some(false);
+        }
+        self.string_from_escape()
+    }
+
+    /// Passes over the rest of a string, from its first escape on.
+    #[inline(never)]
+    fn string_from_escape(&mut self) -> Option<bool> {
         loop {
-            self.plain();
             match self.peek()? {
                 b'"' => {
                     self.at += 1;
-                    return Some(escapes);
+                    return Some(true);
                 }
                 b'\\' => {
-                    escapes = true;
                     self.at += match self.bytes.get(self.at + 1)? {
                         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
                         b'u' => {
@@ -162,31 +218,32 @@ impl<'a> Scanner<'a> {
                 // A control character.
                 _ => return None,
             }
+            self.at += plain(self.bytes.get(self.at..)?);
         }
     }
+}
 
-    /// Passes over everything in a string that stands for itself, eight bytes at a time.
-    fn plain(&mut self) {
-        const ONES: u64 = u64::from_ne_bytes([1; 8]);
-        const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
-        while let Some(chunk) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
-            let bytes = u64::from_le_bytes(*chunk);
-            // The high bit of the first byte that is zero, or less than a space, is right; of those behind it, it may not be.
-            let zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
-            let quote = zero(bytes ^ (ONES * u64::from(b'"')));
-            let backslash = zero(bytes ^ (ONES * u64::from(b'\\')));
-            let control = bytes.wrapping_sub(ONES * 0x20) & !bytes;
-            let found = (quote | backslash | control) & HIGH_BITS;
-            if found != 0 {
-                self.at += found.trailing_zeros() as usize / 8;
-                return;
-            }
-            self.at += 8;
-        }
-        while self.peek().is_some_and(|byte| byte >= 0x20 && !matches!(byte, b'"' | b'\\')) {
-            self.at += 1;
+/// How many bytes at the beginning of this stand for themselves in a string; eight are looked at together.
+#[inline(always)]
+fn plain(bytes: &[u8]) -> usize {
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let (chunks, last) = bytes.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let chunk = u64::from_le_bytes(*chunk);
+        // A byte's high bit is set where the subtraction goes below zero. Up to the first such byte that is right; behind
+        // it, it may not be. With its 2 taken away, a quote, which is 0x22, is less than 0x21 as a control character is;
+        // a space gets a 2, and is not.
+        let quote_or_control = (chunk ^ each(2)).wrapping_sub(each(0x21));
+        let backslash = (chunk ^ each(b'\\')).wrapping_sub(each(1));
+        let found = (quote_or_control | backslash) & !chunk & each(0x80);
+        if found != 0 {
+            return index * 8 + found.trailing_zeros() as usize / 8;
         }
     }
+    let is_plain = |byte: &&u8| **byte >= 0x20 && !matches!(byte, b'"' | b'\\');
+    bytes.len() - last.len() + last.iter().take_while(is_plain).count()
 }
 
 #[cfg(test)]
@@ -214,6 +271,40 @@ mod tests {
         let parsed: BTreeMap<String, &str> =
             parsed.into_iter().map(|(name, raw)| (name, raw.get())).collect();
         assert_eq!(found, parsed, "{text:?}");
+    }
+
+    fn elements_agree(text: &str) {
+        let mut found = Vec::new();
+        let Some(rest) = elements(text, |element| found.push(element)) else { return };
+        if !rest.trim_matches([' ', '\n', '\r', '\t']).is_empty() {
+            return;
+        }
+        let parsed: Vec<&RawValue> =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        assert_eq!(found, parsed.into_iter().map(RawValue::get).collect::<Vec<_>>(), "{text:?}");
+    }
+
+    #[test]
+    fn every_element_of_a_list_is_given_as_it_is_written() {
+        for (text, expected) in [
+            ("[]", Some(&[][..])),
+            (" [ ] ", Some(&[])),
+            (
+                r#"[ "a\"]" , {"b":[1]},[],-0.5e+10 ,null]"#,
+                Some(&[r#""a\"]""#, r#"{"b":[1]}"#, "[]", "-0.5e+10", "null"]),
+            ),
+            ("[1,]", None),
+            ("[,1]", None),
+            ("[1 2]", None),
+            ("[1}", None),
+            ("[1", None),
+            ("{}", None),
+        ] {
+            let mut found = Vec::new();
+            let rest = elements(text, |element| found.push(element));
+            assert_eq!(rest.map(|_| found).as_deref(), expected, "{text:?}");
+            elements_agree(text);
+        }
     }
 
     #[test]
@@ -281,6 +372,24 @@ mod tests {
             let text = format!("{{{}}}", members.join(" ,\n"));
             prop_assert!(scanned(&text).is_some(), "{}", text);
             agrees(&text);
+            let values: Vec<&str> = members.iter().filter_map(|member| member.split_once(":\t")).map(|(_, value)| value).collect();
+            elements_agree(&format!("[{}]", values.join(" ,\n")));
+        }
+
+        #[test]
+        fn lists_it_vouches_for_are_what_the_parser_says(
+            text in r#"\[( |"[a-z"\\]{0,10}"|,|\{|\}|\[|\]|-?[0-9]{1,2}|null|\x01|"){0,12}\]"#,
+        ) {
+            elements_agree(&text);
+        }
+
+        /// Every byte at every place of the eight that are looked at together.
+        #[test]
+        fn what_stands_for_itself_in_a_string_is_counted(bytes in prop::collection::vec(prop_oneof![
+            any::<u8>(), prop::sample::select(&[b'"', b'\\', 0x1f, b' ', b'!', 0x80, 0xa2, 0xdc, 0xff][..]), Just(b'a'),
+        ], 0..40)) {
+            let plain_ones = bytes.iter().take_while(|byte| **byte >= 0x20 && !matches!(byte, b'"' | b'\\')).count();
+            prop_assert_eq!(plain(&bytes), plain_ones);
         }
 
         #[test]
