@@ -191,7 +191,15 @@ pub(super) fn hour_of(at: Timestamp) -> i64 {
 
 /// Under which id an endpoint is among the sessions.
 fn session_of(endpoint: &str) -> SessionId {
-    SessionId::new(format!("endpoint:{endpoint}"))
+    SessionId::new(format!("{PREFIX}{endpoint}"))
+}
+
+/// What an endpoint's id among the sessions begins with.
+const PREFIX: &str = "endpoint:";
+
+/// The endpoint of an id made by [`session_of`].
+pub(super) fn endpoint_of(session: &SessionId) -> Option<&str> {
+    session.as_str().strip_prefix(PREFIX)
 }
 
 #[cfg(test)]
@@ -278,5 +286,6 @@ mod tests {
         let sessions: Vec<_> =
             endpoints.reports(&Rules::default(), at(0)).into_iter().map(|one| one.new.session).collect();
         assert_eq!(sessions, [SessionId::new("endpoint:main"), SessionId::new("endpoint:other")]);
+        assert_eq!(sessions.each_ref().map(|session| endpoint_of(session)), [Some("main"), Some("other")]);
     }
 }

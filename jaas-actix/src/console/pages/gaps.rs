@@ -30,8 +30,9 @@ struct Row {
     rule: &'static str,
     severity: &'static str,
     room: String,
-    session: String,
-    session_href: String,
+    /// What it is about, a session or an endpoint, and its page.
+    about: String,
+    about_href: String,
     subject: String,
     seen: At,
     due: At,
@@ -79,13 +80,22 @@ pub(crate) async fn show(visit: Visit) -> Result<Shown, Failure> {
 
 fn row(visit: &Visit, record: &GapRecord) -> Row {
     let gap = &record.gap;
+    let (about, about_href) = match gap.endpoint() {
+        Some(endpoint) => {
+            (format!("endpoint {}", cut(endpoint, 40)), href("inbox", [("endpoint", endpoint)]))
+        }
+        None => {
+            let session = gap.session_id.as_str();
+            (cut(session, 14), href("session", [("id", session)]))
+        }
+    };
     Row {
         state: record.state.as_str(),
         rule: gap.rule.as_str(),
         severity: gap.severity.as_str(),
         room: cut(gap.fqn.room(), 40),
-        session: cut(gap.session_id.as_str(), 14),
-        session_href: href("session", [("id", gap.session_id.as_str())]),
+        about,
+        about_href,
         subject: cut(&gap.subject, 60),
         seen: visit.at(gap.seen_at),
         due: visit.at(gap.due_at),

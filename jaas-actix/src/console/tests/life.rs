@@ -133,9 +133,16 @@ async fn gaps_are_counted_listed_and_filtered() {
     let gap = Gap::new(Rule::RecordingNotUploaded, session, fqn, "<u>subject", earlier(60), earlier(30));
     let work: TxWork<()> = Box::new(|_| Box::pin(async { Ok(Handled::Done) }));
     store.change_gap(&claim.lease, &GapChange::Found(gap), NOW, work).await.unwrap().unwrap();
+    let silent = SessionId::new("endpoint:<main>");
+    let silent = Gap::new(Rule::EndpointSilent, silent, Fqn::default(), "", earlier(60), earlier(30));
+    let work: TxWork<()> = Box::new(|_| Box::pin(async { Ok(Handled::Done) }));
+    store.change_gap(&claim.lease, &GapChange::Found(silent), NOW, work).await.unwrap().unwrap();
+    let page = send(&app, get("gaps?rule=endpoint_silent")).await.body;
+    assert!(page.contains(r#"<a href="inbox?endpoint=%3Cmain%3E">endpoint &#60;main&#62;</a>"#), "{page}");
     let page = send(&app, get("gaps?state=open&rule=recording_not_uploaded")).await.body;
     assert!(page.contains("&#60;u&#62;subject") && page.contains("&#60;b&#62;room"), "{page}");
     assert!(page.contains("Open gaps by rule") && page.contains("<td class=\"number\">1</td>"), "{page}");
+    assert!(page.contains(r#"<a href="session?id=%3Ci%3Es">"#), "{page}");
     assert!(send(&app, get("gaps?state=closed")).await.body.contains("No gap matches"));
     assert!(send(&app, get("gaps?rule=recording_not_started")).await.body.contains("No gap matches"));
 }

@@ -9,6 +9,7 @@ use crate::id::{Fqn, ParticipantId, SessionId};
 use crate::named::named_enum;
 use crate::store::{PageRequest, RowId};
 use crate::timestamp::Timestamp;
+use crate::watch::endpoint::endpoint_of;
 use crate::watch::rule::{Rule, Severity};
 use crate::watch::sighting::Sighting;
 
@@ -125,6 +126,12 @@ impl Gap {
     ) -> Self {
         let (severity, participant_id) = (rule.severity(), None);
         Self { rule, severity, session_id, fqn, subject: subject.into(), participant_id, seen_at, due_at }
+    }
+
+    /// The name of the endpoint, when it is about an endpoint and not about a session.
+    pub fn endpoint(&self) -> Option<&str> {
+        let of_endpoint = matches!(self.rule, Rule::EndpointSilent | Rule::EndpointRefuses);
+        of_endpoint.then(|| endpoint_of(&self.session_id)).flatten()
     }
 }
 
