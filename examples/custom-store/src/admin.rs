@@ -1,11 +1,10 @@
 //! Looking and repairing. Lists look at every row of their kind.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jaas_core::store::tools::ActivitySample;
+use jaas_core::store::tools::{ActivitySample, group_dead_letters};
 use jaas_core::store::*;
 use jaas_core::telemetry::TraceContext;
 use jaas_core::{Body, Delivery, HandlerResult, IdempotencyKey, SessionId, Timestamp};
@@ -337,20 +336,14 @@ impl EventAdmin for RedbStore {
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>> {
         self.read(|tables| {
-            let mut groups = BTreeMap::new();
-            for StoredEvent { event_type, note, state, settled_at, .. } in
-                all(&tables.open_table(EVENTS)?, Row::from_json)?.into_iter().map(|row| row.event)
-            {
-                let Some(at) = settled_at.filter(|_| state == EventState::Dead) else { continue };
-                let key = DeadLetterKey { event_type, error: note };
-                let group = groups.entry(key.clone()).or_insert_with(|| DeadLetterGroup::new(key, 0, at, at));
-                group.count += 1;
-                (group.first_at, group.last_at) = (group.first_at.min(at), group.last_at.max(at));
-            }
-            let mut groups: Vec<_> = groups.into_values().collect();
-            groups.sort_by_key(|group| Reverse(group.count));
-            groups.truncate(DeadLetterGroup::MAX_GROUPS);
-            Ok(groups)
+            let rows = all(&tables.open_table(EVENTS)?, Row::from_json)?;
+            let mut events: Vec<StoredEvent> = rows.into_iter().map(|row| row.event).collect();
+            events.retain(|event| event.state == EventState::Dead);
+            events.sort_by_key(|event| Reverse(event.id));
+            Ok(group_dead_letters(events.into_iter().take(DeadLetterGroup::MAX_EVENTS).map(|event| {
+                let at = event.settled_at.unwrap_or(event.received_at);
+                (DeadLetterKey { event_type: event.event_type, error: event.note }, at)
+            })))
         })
         .await
     }

@@ -22,11 +22,14 @@ use crate::config::{ConfigError, ConfigErrorKind};
 /// download has in memory.
 const PART: usize = 5 * 1024 * 1024;
 
+/// The same for a folder: the smaller, the less a database on the same disk waits for a part that is being synced.
+const FOLDER_PART: usize = 512 * 1024;
+
 /// A sink over [`object_store`](https://docs.rs/object_store): a folder, or a bucket of S3, Google Cloud Storage or
 /// Azure.
 ///
-/// In a folder, a file is written beside its place and then renamed. Files are written one part of 5 MiB at a time, and each
-/// part is synced before the next, so that a database on the same disk does not wait behind them. In a bucket, it is a multipart upload,
+/// In a folder, a file is written beside its place and then renamed. Files are written one part of 512 KiB at a time, and each
+/// part is synced before the next, so that a database on the same disk does not wait behind gigabytes. In a bucket, it is a multipart upload,
 /// which is aborted when it fails; let the bucket's lifecycle remove incomplete uploads too, for those that a crash has
 /// cut off.
 ///
@@ -111,11 +114,11 @@ impl Sink for ObjectSink {
     async fn begin(&self, name: &ObjectName) -> Result<Box<dyn Upload>, SinkError> {
         let path = self.path(name);
         let limit = Limit { timeout: self.timeout, path };
-        let to = match &self.folder {
-            Some(folder) => To::Folder(limit.within(folder.begin(limit.path.as_ref())).await?),
-            None => To::Store(limit.within(self.store.put_multipart(&limit.path)).await?),
+        let (to, part) = match &self.folder {
+            Some(folder) => (To::Folder(limit.within(folder.begin(limit.path.as_ref())).await?), FOLDER_PART),
+            None => (To::Store(limit.within(self.store.put_multipart(&limit.path)).await?), PART),
         };
-        Ok(Box::new(ObjectUpload { to, gathered: Vec::new(), bytes: 0, limit }))
+        Ok(Box::new(ObjectUpload { to, part, gathered: Vec::new(), bytes: 0, limit }))
     }
 
     async fn delete(&self, name: &ObjectName) -> Result<(), SinkError> {
@@ -138,6 +141,8 @@ enum To {
 
 struct ObjectUpload {
     to: To,
+    /// The length of each part but the last.
+    part: usize,
     gathered: Vec<Bytes>,
     bytes: usize,
     limit: Limit,
@@ -158,8 +163,8 @@ impl ObjectUpload {
 impl Upload for ObjectUpload {
     async fn write(&mut self, mut bytes: Bytes) -> Result<(), SinkError> {
         // All parts but the last have the same length, which some stores ask for.
-        while self.bytes + bytes.len() >= PART {
-            self.gathered.push(bytes.split_to(PART - self.bytes));
+        while self.bytes + bytes.len() >= self.part {
+            self.gathered.push(bytes.split_to(self.part - self.bytes));
             self.send().await?;
         }
         if !bytes.is_empty() {

@@ -67,8 +67,8 @@ pub trait EventAdmin: EventStore {
     /// - `attempts_are_listed_in_pages`, and filtered by every field of the query.
     async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError>;
 
-    /// Groups dead letters by event type and error, the most frequent first; at most
-    /// [`DeadLetterGroup::MAX_GROUPS`].
+    /// Groups the newest [`DeadLetterGroup::MAX_EVENTS`] dead letters by event type and error, the most frequent first; at
+    /// most [`DeadLetterGroup::MAX_GROUPS`].
     ///
     /// # Behavior
     /// - `dead_letters_are_grouped_by_type_and_error`, both compared byte for byte. The [key](EventQuery::dead_letter)

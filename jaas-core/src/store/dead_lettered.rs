@@ -1,9 +1,13 @@
-//! Reports events that a store dead-lettered by itself.
+//! Dead letters: those of a store's own are reported, and those that are alike are grouped.
 
-use super::RowId;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::{DeadLetterGroup, DeadLetterKey, RowId};
 use crate::event::EventKind;
 use crate::id::IdempotencyKey;
 use crate::telemetry::{self, DeadReason, Escaped, Outcome, target};
+use crate::timestamp::Timestamp;
 
 /// An event that a store dead-lettered in [`claim`](super::EventStore::claim), because it crashed too often.
 ///
@@ -48,9 +52,45 @@ impl DeadLettered {
     }
 }
 
+/// Groups dead letters by what they have in common, the most frequent first. A store passes the newest
+/// [`DeadLetterGroup::MAX_EVENTS`], each with the time when it became one.
+pub fn group_dead_letters(
+    dead: impl IntoIterator<Item = (DeadLetterKey, Timestamp)>,
+) -> Vec<DeadLetterGroup> {
+    let mut groups: BTreeMap<DeadLetterKey, DeadLetterGroup> = BTreeMap::new();
+    for (key, at) in dead {
+        let group = groups.entry(key).or_insert_with_key(|key| DeadLetterGroup::new(key.clone(), 0, at, at));
+        group.count += 1;
+        group.first_at = group.first_at.min(at);
+        group.last_at = group.last_at.max(at);
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort_by_key(|group| Reverse(group.count));
+    groups.truncate(DeadLetterGroup::MAX_GROUPS);
+    groups
+}
+
 /// The note that a store writes on an event that it dead-letters for its crashes.
 pub fn crash_note(crashes: u32) -> String {
     format!(
         "crashed too often: {crashes} times the process ended, or its lease expired, while a handler was running"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_groups_are_returned_and_the_smallest_cut() {
+        let key =
+            |error: usize| DeadLetterKey { event_type: "USAGE".to_owned(), error: Some(error.to_string()) };
+        let at = |millis: usize| Timestamp::from_millis(millis as i64);
+        let many = DeadLetterGroup::MAX_GROUPS + 3;
+        let once = (0..many).map(|error| (key(error), at(error)));
+        let groups = group_dead_letters(once.chain([(key(7), at(2)), (key(7), at(90))]));
+        assert_eq!(groups.len(), DeadLetterGroup::MAX_GROUPS);
+        assert_eq!(groups[0], DeadLetterGroup::new(key(7), 3, at(2), at(90)));
+        assert!(groups[1..].iter().all(|group| group.count == 1));
+    }
 }

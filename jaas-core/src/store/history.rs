@@ -74,15 +74,19 @@ pub struct DeadLetterGroup {
     /// What they have in common; use it to list, replay and discard them
     /// ([`EventQuery::dead_letter`](super::EventQuery::dead_letter)).
     pub key: DeadLetterKey,
-    /// How many there are.
+    /// How many of the [newest](DeadLetterGroup::MAX_EVENTS) dead letters there are in it.
     pub count: u64,
-    /// When the first of them became a dead letter.
+    /// When the first of these became a dead letter.
     pub first_at: Timestamp,
-    /// When the last of them became a dead letter.
+    /// When the last of these became a dead letter.
     pub last_at: Timestamp,
 }
 
 impl DeadLetterGroup {
+    /// How many dead letters are grouped: the newest ones by their rows. So grouping takes no longer when a broken handler
+    /// has left a hundred thousand. [`StoreStats`](super::StoreStats) has the number of all dead letters.
+    pub const MAX_EVENTS: usize = 1_000;
+
     /// The maximum number of groups returned.
     pub const MAX_GROUPS: usize = 100;
 

@@ -13,8 +13,6 @@ mod queues;
 mod rows;
 mod settings;
 
-use std::collections::BTreeMap;
-
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +21,7 @@ use tokio::sync::watch;
 
 use self::intake::check_room;
 use self::rows::{ConflictRow, Row, Rows, cut, purge_rows};
-use super::dead_lettered::DeadLettered;
+use super::dead_lettered::{DeadLettered, group_dead_letters};
 use super::{
     Accepted, Activity, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Claim,
     ClaimRequest, Completion, Conflict, DeadLetterGroup, DeadLetterKey, EventAdmin, EventQuery, EventState,
@@ -272,21 +270,11 @@ impl EventAdmin for MemoryStore {
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError> {
         let rows = self.rows();
-        let mut groups: BTreeMap<(&str, Option<&str>), DeadLetterGroup> = BTreeMap::new();
-        for Row { event, .. } in rows.events.values().filter(|row| row.event.state == EventState::Dead) {
-            let at = event.settled_at.unwrap_or(event.received_at);
-            let group = groups.entry((&event.event_type, event.note.as_deref())).or_insert_with(|| {
-                let key = DeadLetterKey { event_type: event.event_type.clone(), error: event.note.clone() };
-                DeadLetterGroup::new(key, 0, at, at)
-            });
-            group.count += 1;
-            group.first_at = group.first_at.min(at);
-            group.last_at = group.last_at.max(at);
-        }
-        let mut groups: Vec<_> = groups.into_values().collect();
-        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
-        groups.truncate(DeadLetterGroup::MAX_GROUPS);
-        Ok(groups)
+        let dead = rows.events.values().rev().filter(|row| row.event.state == EventState::Dead);
+        Ok(group_dead_letters(dead.take(DeadLetterGroup::MAX_EVENTS).map(|Row { event, .. }| {
+            let key = DeadLetterKey { event_type: event.event_type.clone(), error: event.note.clone() };
+            (key, event.settled_at.unwrap_or(event.received_at))
+        })))
     }
 
     async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 //! this project share.
 
 pub use super::activity::ActivitySample;
-pub use super::dead_lettered::{DeadLettered, crash_note};
+pub use super::dead_lettered::{DeadLettered, crash_note, group_dead_letters};
 #[doc(hidden)]
 pub use super::methods::{event_admin_methods, event_store_methods};
 pub use super::order::{Head, Turn};

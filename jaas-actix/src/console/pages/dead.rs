@@ -63,7 +63,8 @@ pub(crate) async fn groups(visit: Visit) -> Result<Shown, Failure> {
     let groups = visit.desk.store.dead_letters().await?;
     Shown::page(&Dead {
         frame: visit.frame("Dead letters"),
-        is_cut: groups.len() >= DeadLetterGroup::MAX_GROUPS,
+        is_cut: groups.len() >= DeadLetterGroup::MAX_GROUPS
+            || groups.iter().map(|group| group.count).sum::<u64>() >= DeadLetterGroup::MAX_EVENTS as u64,
         groups: groups.iter().map(|group| GroupRow::new(&visit, group)).collect(),
     })
 }

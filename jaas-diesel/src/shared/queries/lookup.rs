@@ -3,10 +3,11 @@
 //! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`, and
 //! `dialect` the backend's module of this name.
 
-use diesel::dsl::{count_star, max, min, sql};
+use diesel::dsl::sql;
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult, SelectableHelper as _};
 use diesel::sql_types::Text;
 use jaas_core::Timestamp;
+use jaas_core::store::tools::group_dead_letters;
 use jaas_core::store::{
     AttemptOutcome, AttemptQuery, DeadLetterGroup, DeadLetterKey, EventQuery, PageRequest, RowId,
 };
@@ -133,19 +134,16 @@ pub(in super::super) async fn attempts(
 
 pub(in super::super) async fn dead_letters(connection: &mut Connection) -> QueryResult<Vec<DeadLetterGroup>> {
     use jaas_events::dsl;
-    type Group = (String, Option<String>, i64, Option<i64>, Option<i64>);
-    let groups: Vec<Group> = dsl::jaas_events
+    let newest: Vec<(String, Option<String>, Option<i64>)> = dsl::jaas_events
         .filter(state_is!("dead"))
-        .group_by((dsl::event_type, dsl::note))
-        .select((dsl::event_type, dsl::note, count_star(), min(dsl::settled_at), max(dsl::settled_at)))
-        .order((count_star().desc(), dsl::event_type.asc()))
-        .limit(DeadLetterGroup::MAX_GROUPS as i64)
+        // As the index of states has them.
+        .order((dsl::state.desc(), dsl::id.desc()))
+        .limit(DeadLetterGroup::MAX_EVENTS as i64)
+        .select((dsl::event_type, dsl::note, dsl::settled_at))
         .load(connection)
         .await?;
-    let at = |millis: Option<i64>| Timestamp::from_millis(millis.unwrap_or_default());
-    let group = |(event_type, note, count, first, last): Group| {
-        let key = DeadLetterKey { event_type, error: note };
-        DeadLetterGroup::new(key, count.unsigned_abs(), at(first), at(last))
-    };
-    Ok(groups.into_iter().map(group).collect())
+    Ok(group_dead_letters(newest.into_iter().map(|(event_type, error, settled_at)| {
+        let at = Timestamp::from_millis(settled_at.unwrap_or_default());
+        (DeadLetterKey { event_type, error }, at)
+    })))
 }

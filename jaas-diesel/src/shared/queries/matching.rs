@@ -16,7 +16,7 @@ use crate::rows::text;
 use crate::schema::{jaas_events, jaas_queues};
 
 /// How many candidates a page looks at.
-const CANDIDATES: i64 = 10_000;
+const CANDIDATES: i64 = 2_000;
 
 /// The candidates behind the start of the page, in the order of their index, with the selected columns.
 macro_rules! candidates {

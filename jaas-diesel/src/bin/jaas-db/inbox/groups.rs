@@ -10,7 +10,7 @@ use crate::output::{Output, Table, short};
 /// Groups the dead letters by type and error, the most frequent first
 #[derive(Debug, Args)]
 #[command(after_help = "\
-At most 100 groups are shown. The name of a group selects its events:
+The newest 1,000 dead letters are counted, and at most 100 groups are shown. The name of a group selects its events:
   jaas inbox list --group 9c1185a5c5e9fc54
   jaas inbox replay --group 9c1185a5c5e9fc54 --reason 'fixed in 1.4.2'")]
 pub(super) struct Groups {}
