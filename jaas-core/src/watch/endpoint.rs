@@ -286,6 +286,7 @@ mod tests {
         let sessions: Vec<_> =
             endpoints.reports(&Rules::default(), at(0)).into_iter().map(|one| one.new.session).collect();
         assert_eq!(sessions, [SessionId::new("endpoint:main"), SessionId::new("endpoint:other")]);
-        assert_eq!(sessions.each_ref().map(|session| endpoint_of(session)), [Some("main"), Some("other")]);
+        let endpoints: Vec<_> = sessions.iter().map(endpoint_of).collect();
+        assert_eq!(endpoints, [Some("main"), Some("other")]);
     }
 }

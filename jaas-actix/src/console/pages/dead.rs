@@ -43,7 +43,11 @@ pub(crate) struct GroupRow {
 }
 
 impl GroupRow {
-    pub(crate) fn new(visit: &Visit, group: &DeadLetterGroup) -> Self {
+    pub(crate) fn all(visit: &Visit, groups: &[DeadLetterGroup]) -> Vec<Self> {
+        groups.iter().map(|group| Self::new(visit, group, how_many(groups, group))).collect()
+    }
+
+    fn new(visit: &Visit, group: &DeadLetterGroup, count: String) -> Self {
         Self {
             id: group_id(&group.key),
             event_type: cut(&group.key.event_type, 60),
@@ -52,7 +56,7 @@ impl GroupRow {
                 .error
                 .as_deref()
                 .map_or_else(|| "(no error)".to_owned(), |error| cut(error, 160)),
-            count: count(group.count),
+            count,
             first: visit.at(group.first_at),
             last: visit.at(group.last_at),
         }
@@ -63,15 +67,14 @@ pub(crate) async fn groups(visit: Visit) -> Result<Shown, Failure> {
     let groups = visit.desk.store.dead_letters().await?;
     Shown::page(&Dead {
         frame: visit.frame("Dead letters"),
-        is_cut: groups.len() >= DeadLetterGroup::MAX_GROUPS
-            || groups.iter().map(|group| group.count).sum::<u64>() >= DeadLetterGroup::MAX_EVENTS as u64,
-        groups: groups.iter().map(|group| GroupRow::new(&visit, group)).collect(),
+        is_cut: groups.len() >= DeadLetterGroup::MAX_GROUPS || may_be_more(&groups),
+        groups: GroupRow::all(&visit, &groups),
     })
 }
 
 pub(crate) async fn group(visit: Visit) -> Result<Shown, Failure> {
     let group = find(&*visit.desk.store, visit.query.get("group").unwrap_or_default()).await?;
-    let Some(group) = group else {
+    let Some((group, how_many)) = group else {
         return Err(Failure::NotFound(
             "There are no dead letters in this group any more: they were replayed, discarded or purged. See the \
              overview of dead letters."
@@ -84,7 +87,7 @@ pub(crate) async fn group(visit: Visit) -> Result<Shown, Failure> {
     let page = visit.desk.store.events(&query).await?;
     Shown::page(&Group {
         frame: visit.frame("Dead letters of one group"),
-        group: GroupRow::new(&visit, &group),
+        group: GroupRow::new(&visit, &group, how_many),
         rows: EventRow::all(&visit, &page.items),
         pager: Pager::new(&visit, &page),
         can_replay: visit.can(Right::Replay),
@@ -93,10 +96,25 @@ pub(crate) async fn group(visit: Visit) -> Result<Shown, Failure> {
     })
 }
 
-/// The group with this id, if it has dead letters and is among those that the store lists.
-pub(crate) async fn find(store: &dyn Shelf, id: &str) -> Result<Option<DeadLetterGroup>, StoreError> {
+/// The group with this id, if it has dead letters and is among those that the store lists; and how many they are.
+pub(crate) async fn find(
+    store: &dyn Shelf,
+    id: &str,
+) -> Result<Option<(DeadLetterGroup, String)>, StoreError> {
     let groups = store.dead_letters().await?;
-    Ok(groups.into_iter().find(|group| group_id(&group.key) == id))
+    let group = groups.iter().find(|group| group_id(&group.key) == id);
+    Ok(group.map(|group| (group.clone(), how_many(&groups, group))))
+}
+
+/// The number of dead letters of a group. Older ones than the store has grouped may belong to it too.
+fn how_many(groups: &[DeadLetterGroup], group: &DeadLetterGroup) -> String {
+    let more = if may_be_more(groups) { " or more" } else { "" };
+    format!("{}{more}", count(group.count))
+}
+
+/// Whether there may be more dead letters than the store has grouped.
+fn may_be_more(groups: &[DeadLetterGroup]) -> bool {
+    groups.iter().map(|group| group.count).sum::<u64>() >= DeadLetterGroup::MAX_EVENTS as u64
 }
 
 /// A short name of a group for links: its error can be longer than a URL may be.

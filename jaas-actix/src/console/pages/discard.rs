@@ -26,10 +26,10 @@ pub(crate) async fn act(visit: Visit) -> Result<Shown, Failure> {
             }
             DISCARD.of_selection(&visit, &target, results)
         }
-        Target::Group { id, key, .. } => {
+        Target::Group { key, .. } => {
             let query = batch(key.clone(), visit.form.row("after")?);
             let page = store.discard_matching(&query, &note, visit.now).await?;
-            DISCARD.of_batch(&visit, id, page.items.len() as u64, page.next).await
+            DISCARD.of_batch(&visit, &target, page.items.len() as u64, page.next).await
         }
     }
 }

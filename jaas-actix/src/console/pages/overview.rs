@@ -73,7 +73,7 @@ fn overview(
         dead: Some(stats.count(EventState::Dead)).filter(|dead| *dead > 0).map(count),
         conflicts: count(stats.conflicts),
         quarantined: count(stats.quarantined),
-        worst: groups.iter().take(WORST).map(|group| GroupRow::new(visit, group)).collect(),
+        worst: GroupRow::all(visit, &groups).into_iter().take(WORST).collect(),
         charts: drawn,
         width: chart::WIDTH,
         height: chart::HEIGHT,

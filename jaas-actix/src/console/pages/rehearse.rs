@@ -59,7 +59,11 @@ pub(crate) async fn act(visit: Visit) -> Result<Shown, Failure> {
         events.push(rehearse(&visit, row).await?);
     }
     let fields = match (&target, next) {
-        (Target::Group { id, .. }, Some(next)) => vec![("group", id.clone()), ("after", next.to_string())],
+        (Target::Group { .. }, Some(next)) => {
+            let mut fields = target.fields();
+            fields.push(("after", next.to_string()));
+            fields
+        }
         _ => Vec::new(),
     };
     let frame = visit.frame_of_result("Rehearsal");

@@ -27,10 +27,10 @@ pub(crate) async fn act(visit: Visit) -> Result<Shown, Failure> {
             }
             REPLAY.of_selection(&visit, &target, results)
         }
-        Target::Group { id, key, .. } => {
+        Target::Group { key, .. } => {
             let query = batch(key.clone(), visit.form.row("after")?);
             let page = store.replay_matching(&query, &note, visit.now).await?;
-            REPLAY.of_batch(&visit, id, page.items.len() as u64, page.next).await
+            REPLAY.of_batch(&visit, &target, page.items.len() as u64, page.next).await
         }
     }
 }

@@ -16,19 +16,20 @@ const MAX_SELECTED: usize = 100;
 #[derive(Debug)]
 pub(crate) enum Target {
     Selected { rows: Vec<RowId>, from: Option<String> },
-    Group { id: String, key: DeadLetterKey, count: u64 },
+    Group { id: String, key: DeadLetterKey, how_many: String },
 }
 
 impl Target {
     /// What a query or a form names. `None` for a group without dead letters.
     pub(crate) async fn of(visit: &Visit, asked: &Params) -> Result<Option<Self>, Failure> {
         if let Some(id) = asked.get("group") {
+            let of = |key, how_many| Self::Group { id: id.to_owned(), key, how_many };
+            // A form names the group itself: after some batches it may be older than what the store groups.
+            if let Some(key) = asked.get("key").and_then(key_of).filter(|key| dead::group_id(key) == id) {
+                return Ok(Some(of(key, "more".to_owned())));
+            }
             let group = dead::find(&*visit.desk.store, id).await?;
-            return Ok(group.map(|group| Self::Group {
-                id: id.to_owned(),
-                key: group.key,
-                count: group.count,
-            }));
+            return Ok(group.map(|(group, how_many)| of(group.key, how_many)));
         }
         let mut rows = asked.rows("id")?;
         rows.sort_unstable();
@@ -53,12 +54,8 @@ impl Target {
                 let listed: Vec<_> = rows.iter().map(RowId::to_string).collect();
                 (format!("{} events", rows.len()), format!("events {}", listed.join(", ")))
             }
-            Self::Group { key, count: number, .. } => (
-                if *number == 1 {
-                    "1 dead letter".to_owned()
-                } else {
-                    format!("{} dead letters", count(*number))
-                },
+            Self::Group { key, how_many, .. } => (
+                format!("{how_many} dead letter{}", if how_many == "1" { "" } else { "s" }),
                 format!(
                     "type {}, error: {}",
                     cut(&key.event_type, 60),
@@ -68,13 +65,13 @@ impl Target {
         }
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn fields(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Selected { rows, from } => {
                 let rows = rows.iter().map(|row| ("id", row.to_string()));
                 rows.chain(from.iter().map(|from| ("from", from.clone()))).collect()
             }
-            Self::Group { id, .. } => vec![("group", id.clone())],
+            Self::Group { id, key, .. } => vec![("group", id.clone()), ("key", field_of(key))],
         }
     }
 
@@ -178,19 +175,22 @@ impl Bulk {
     pub(crate) async fn of_batch(
         &self,
         visit: &Visit,
-        id: &str,
+        target: &Target,
         done: u64,
         next: Option<RowId>,
     ) -> Result<Shown, Failure> {
         let so_far = visit.form.count("done")?.saturating_add(done);
-        let left = match next {
-            Some(next) => {
-                let left = dead::find(&*visit.desk.store, id).await?.map_or(0, |group| group.count);
-                Some((next, left, id))
+        let left = match (target, next) {
+            (Target::Group { id, .. }, Some(next)) => {
+                let found = dead::find(&*visit.desk.store, id).await?;
+                Some((
+                    next,
+                    found.map_or_else(|| "some".to_owned(), |(_, how_many)| format!("about {how_many}")),
+                ))
             }
-            None => None,
+            _ => None,
         };
-        self.progress(visit, "dead".to_owned(), so_far, Vec::new(), left)
+        self.progress(visit, "dead".to_owned(), so_far, Vec::new(), left.map(|left| (target, left)))
     }
 
     fn progress(
@@ -199,15 +199,16 @@ impl Bulk {
         back: String,
         so_far: u64,
         failed: Vec<(RowId, String)>,
-        left: Option<(RowId, u64, &str)>,
+        left: Option<(&Target, (RowId, String))>,
     ) -> Result<Shown, Failure> {
-        let fields = left.map_or_else(Vec::new, |(next, _, group)| {
-            vec![
-                ("group", group.to_owned()),
+        let fields = left.as_ref().map_or_else(Vec::new, |(target, (next, _))| {
+            let mut fields = target.fields();
+            fields.extend([
                 ("after", next.to_string()),
                 ("done", so_far.to_string()),
                 ("reason", visit.form.text("reason")),
-            ]
+            ]);
+            fields
         });
         Shown::page(&Progress {
             frame: visit.frame_of_result(format!("{} {}", count(so_far), self.done)),
@@ -215,12 +216,23 @@ impl Bulk {
             verb: self.verb,
             done: self.done,
             so_far: count(so_far),
-            left: left.map(|(_, left, _)| count(left)),
+            left: left.map(|(_, (_, left))| left),
             fields,
             failed,
             back,
         })
     }
+}
+
+/// A group's key as the field of a form: as JSON, because browsers change line breaks.
+fn field_of(DeadLetterKey { event_type, error }: &DeadLetterKey) -> String {
+    serde_json::json!([event_type, error]).to_string()
+}
+
+/// The key of a field that [`field_of`] made.
+fn key_of(field: &str) -> Option<DeadLetterKey> {
+    let (event_type, error) = serde_json::from_str(field).ok()?;
+    Some(DeadLetterKey { event_type, error })
 }
 
 /// The dead letters of a group from here on, as many as one transaction may change.
@@ -234,4 +246,20 @@ pub(crate) fn batch(key: DeadLetterKey, after: Option<RowId>) -> EventQuery {
 /// What an act on a group without dead letters says.
 pub(crate) fn gone() -> Failure {
     Failure::NotFound("There are no dead letters in this group any more. Nothing was changed.".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_names_a_group_whatever_its_error_contains() {
+        for error in [None, Some(String::new()), Some("a\n\"b\"\r\n\u{2028}<i>é".to_owned())] {
+            let key = DeadLetterKey { event_type: "ROOM_CREATED".to_owned(), error };
+            let field = field_of(&key);
+            assert!(!field.contains(['\n', '\r']));
+            assert_eq!(key_of(&field), Some(key));
+        }
+        assert_eq!(key_of("[1]"), None);
+    }
 }

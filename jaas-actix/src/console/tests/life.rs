@@ -134,7 +134,7 @@ async fn gaps_are_counted_listed_and_filtered() {
     let work: TxWork<()> = Box::new(|_| Box::pin(async { Ok(Handled::Done) }));
     store.change_gap(&claim.lease, &GapChange::Found(gap), NOW, work).await.unwrap().unwrap();
     let silent = SessionId::new("endpoint:<main>");
-    let silent = Gap::new(Rule::EndpointSilent, silent, Fqn::default(), "", earlier(60), earlier(30));
+    let silent = Gap::new(Rule::EndpointSilent, silent, Fqn::new(""), "", earlier(60), earlier(30));
     let work: TxWork<()> = Box::new(|_| Box::pin(async { Ok(Handled::Done) }));
     store.change_gap(&claim.lease, &GapChange::Found(silent), NOW, work).await.unwrap().unwrap();
     let page = send(&app, get("gaps?rule=endpoint_silent")).await.body;
