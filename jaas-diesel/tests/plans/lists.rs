@@ -27,7 +27,7 @@ const CANDIDATES: usize = 2_600;
 const RECORDS: usize = 200;
 /// The files of one phase that wait or are being fetched, of the filled inbox.
 const OPEN_OF_A_PHASE: usize = 334;
-/// Dead letters are read to be grouped, but not all 1,010 of the filled inbox.
+/// Dead letters are read to be grouped, but not all 2,000 of the filled inbox.
 const DEAD: usize = DeadLetterGroup::MAX_EVENTS;
 
 macro_rules! names {
