@@ -127,6 +127,7 @@ fn required<'a>(name: &'static str, raw: Option<&'a str>) -> Result<Cow<'a, str>
 }
 
 /// Refuses what a database would cut or refuse.
+#[expect(clippy::ptr_arg, reason = "whether the text is borrowed says whether it had escapes")]
 fn check_storable(name: &'static str, text: &Cow<'_, str>) -> Result<(), EnvelopeError> {
     if has_nul(text) {
         return Err(EnvelopeError::new(EnvelopeErrorKind::Nul, format!("`{name}` contains U+0000")));
@@ -140,6 +141,7 @@ fn check_storable(name: &'static str, text: &Cow<'_, str>) -> Result<(), Envelop
     Ok(())
 }
 
+#[expect(clippy::ptr_arg, reason = "whether the text is borrowed says whether it had escapes")]
 fn has_nul(text: &Cow<'_, str>) -> bool {
     // JSON has it as an escape only, and text with escapes is not borrowed.
     matches!(text, Cow::Owned(text) if text.contains('\0'))
