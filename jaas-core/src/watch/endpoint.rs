@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::rule::{Rule, Rules};
 use super::sighting::{Seen, Sighting};
-use super::store::NewSightings;
+use super::store::{ENDPOINT, NewSightings};
 use crate::id::{Fqn, SessionId};
 use crate::timestamp::Timestamp;
 
@@ -191,15 +191,7 @@ pub(super) fn hour_of(at: Timestamp) -> i64 {
 
 /// Under which id an endpoint is among the sessions.
 fn session_of(endpoint: &str) -> SessionId {
-    SessionId::new(format!("{PREFIX}{endpoint}"))
-}
-
-/// What an endpoint's id among the sessions begins with.
-const PREFIX: &str = "endpoint:";
-
-/// The endpoint of an id made by [`session_of`].
-pub(super) fn endpoint_of(session: &SessionId) -> Option<&str> {
-    session.as_str().strip_prefix(PREFIX)
+    SessionId::new(format!("{ENDPOINT}{endpoint}"))
 }
 
 #[cfg(test)]
@@ -286,7 +278,5 @@ mod tests {
         let sessions: Vec<_> =
             endpoints.reports(&Rules::default(), at(0)).into_iter().map(|one| one.new.session).collect();
         assert_eq!(sessions, [SessionId::new("endpoint:main"), SessionId::new("endpoint:other")]);
-        let endpoints: Vec<_> = sessions.iter().map(endpoint_of).collect();
-        assert_eq!(endpoints, [Some("main"), Some("other")]);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub(super) use self::record::ENDPOINT;
 pub use self::record::{
     Gap, GapChange, GapCount, GapQuery, GapRecord, GapState, NewSightings, SessionClaim, SessionClaimRequest,
     SessionLease, Watched,

@@ -9,7 +9,6 @@ use crate::id::{Fqn, ParticipantId, SessionId};
 use crate::named::named_enum;
 use crate::store::{PageRequest, RowId};
 use crate::timestamp::Timestamp;
-use crate::watch::endpoint::endpoint_of;
 use crate::watch::rule::{Rule, Severity};
 use crate::watch::sighting::Sighting;
 
@@ -91,6 +90,9 @@ pub struct Watched {
     pub gaps: Vec<GapRecord>,
 }
 
+/// What an endpoint's id among the sessions begins with.
+pub(in crate::watch) const ENDPOINT: &str = "endpoint:";
+
 /// Something that should have come and did not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -131,7 +133,7 @@ impl Gap {
     /// The name of the endpoint, when it is about an endpoint and not about a session.
     pub fn endpoint(&self) -> Option<&str> {
         let of_endpoint = matches!(self.rule, Rule::EndpointSilent | Rule::EndpointRefuses);
-        of_endpoint.then(|| endpoint_of(&self.session_id)).flatten()
+        self.session_id.as_str().strip_prefix(ENDPOINT).filter(|_| of_endpoint)
     }
 }
 
