@@ -54,11 +54,13 @@ pub(super) struct Shared {
     timeout: Duration,
     writer: Writer,
     reader: Arc<Mutex<Option<SqliteConnection>>>,
+    /// An asynchronous connection for [`on_connection`](Self::on_connection), while none of its calls has it.
+    idle: Arc<Mutex<Option<Connection>>>,
 }
 
 impl Shared {
     pub(super) fn new(open: Open, timeout: Duration, writer: Writer) -> Self {
-        Self { open, timeout, writer, reader: Arc::default() }
+        Self { open, timeout, writer, reader: Arc::default(), idle: Arc::default() }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -69,8 +71,8 @@ impl Shared {
     pub(super) async fn close(&self) {
         self.writer.close().await;
         // A query may be running on the connection, and waiting for its lock must not block the runtime.
-        let reader = self.reader.clone();
-        let closed = tokio::task::spawn_blocking(move || drop(lock(&reader).take()));
+        let (reader, idle) = (self.reader.clone(), self.idle.clone());
+        let closed = tokio::task::spawn_blocking(move || drop((lock(&reader).take(), lock(&idle).take())));
         let _ = closed.await;
     }
 }
@@ -119,7 +121,7 @@ impl Shared {
         self.limited(operation, async { task.await.map_err(|error| unavailable(operation, error))? }).await
     }
 
-    /// Runs queries of the asynchronous connection, on a new connection that cannot write.
+    /// Runs queries of the asynchronous connection, on a connection that cannot write: the idle one, or a new one.
     pub(super) async fn on_connection<T>(
         &self,
         operation: &'static str,
@@ -130,10 +132,21 @@ impl Shared {
         }
         let open = self.open.clone();
         self.limited(operation, async {
-            let opening = tokio::task::spawn_blocking(move || open.reader());
-            let opened = opening.await.map_err(|error| unavailable(operation, error))??;
-            let mut connection = Connection::new(opened);
-            work(&mut connection).await.map_err(|error| unavailable(operation, error))
+            let idle = lock(&self.idle).take();
+            let mut connection = match idle {
+                Some(connection) => connection,
+                None => {
+                    let opening = tokio::task::spawn_blocking(move || open.reader());
+                    Connection::new(opening.await.map_err(|error| unavailable(operation, error))??)
+                }
+            };
+            // A connection that failed is not used again; the next call opens another.
+            let result = work(&mut connection).await.map_err(|error| unavailable(operation, error))?;
+            *lock(&self.idle) = Some(connection);
+            if self.writer.is_closed() {
+                lock(&self.idle).take();
+            }
+            Ok(result)
         })
         .await
     }

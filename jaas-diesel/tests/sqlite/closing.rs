@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
 use jaas_core::Handled;
+use jaas_core::meetings::{MeetingReader as _, TimePageRequest};
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{
     Accepted, AttemptQuery, AuditNote, EventAdmin as _, EventQuery, EventState, EventStore as _, PageRequest,
     Retention, RowId, Step, StoreError, StoreErrorKind, TxWork,
 };
+use jaas_diesel::meetings::Meetings;
 use jaas_diesel::sqlite::Connection;
 
 use crate::support::{EVENTS, Folder, event, joined, now, request};
@@ -40,6 +42,29 @@ async fn g1_closing_commits_what_is_queued() {
     store.close().await;
 }
 
+/// How many files of the folder this process has open, where the system says so.
+fn open_files(folder: &Folder) -> Option<usize> {
+    let place = folder.path().canonicalize().expect("a file");
+    let opened =
+        std::fs::read_dir("/proc/self/fd").ok()?.filter_map(|file| file.ok()?.path().read_link().ok());
+    Some(opened.filter(|file| file.starts_with(place.parent().expect("a folder"))).count())
+}
+
+#[tokio::test]
+async fn one_connection_reads_the_tables_of_meetings_again_and_again() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let meetings = store.meeting_tables(&Meetings::builder().build().expect("the default"));
+    let first = TimePageRequest::first();
+    meetings.sittings(None, &first).await.expect("listed");
+    let once = open_files(&folder);
+    assert!(once.is_none_or(|files| files > 0));
+    for _ in 0..3 {
+        meetings.sittings(None, &first).await.expect("listed");
+        assert_eq!(open_files(&folder), once);
+    }
+}
+
 #[tokio::test]
 async fn after_closing_every_call_returns_closed() {
     fn closed<T: std::fmt::Debug>(call: &str, answer: Result<T, StoreError>) {
@@ -51,7 +76,11 @@ async fn after_closing_every_call_returns_closed() {
     store.accept(joined("k", None)).await.expect("accepted");
     let lease = store.claim(&request(1)).await.expect("claimed").remove(0).lease;
     store.stats().await.expect("counted");
+    let meetings = store.meeting_tables(&Meetings::builder().build().expect("the default"));
+    let first = TimePageRequest::first();
+    meetings.sittings(None, &first).await.expect("listed");
     store.close().await;
+    assert!(open_files(&folder).is_none_or(|files| files == 0));
 
     let step = Step { handler: "handler".into(), last: true, next: None };
     let work: TxWork<Connection> = Box::new(|_| Box::pin(async { Ok(Handled::Done) }));
@@ -78,6 +107,7 @@ async fn after_closing_every_call_returns_closed() {
     closed("conflicts", store.conflicts(PageRequest::first()).await);
     closed("quarantined", store.quarantined(PageRequest::first()).await);
     closed("stats", store.stats().await);
+    closed("sittings", meetings.sittings(None, &first).await);
 
     let reopened = folder.open().await;
     assert_eq!(reopened.stats().await.expect("counted").count(EventState::Running), 1);
