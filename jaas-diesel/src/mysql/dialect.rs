@@ -176,11 +176,6 @@ pub(super) async fn plan_for_queues(_: &mut AsyncMysqlConnection) -> QueryResult
     Ok(())
 }
 
-/// Does nothing: the server does not compile statements.
-pub(super) async fn plan_for_pages(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
-    Ok(())
-}
-
 /// Does nothing: the insert of a group joins no tables.
 pub(super) async fn plan_for_groups(_: &mut AsyncMysqlConnection) -> QueryResult<()> {
     Ok(())

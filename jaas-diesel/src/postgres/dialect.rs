@@ -237,12 +237,6 @@ pub(super) async fn plan_for_queues(connection: &mut AsyncPgConnection) -> Query
     connection.batch_execute(&PLAN_FOR_QUEUES.replace(" LOCAL", "")).await
 }
 
-/// Keeps the server from compiling the statements of a page for the rest of the transaction. The planner does not see in a
-/// comparison of rows how few of them it leaves, and would compile for 50 ms what runs for 2.
-pub(super) async fn plan_for_pages(connection: &mut AsyncPgConnection) -> QueryResult<()> {
-    connection.batch_execute("SET LOCAL jit = off").await
-}
-
 /// Makes the planner use hash joins on the connection that stores events in groups. The insert joins its result with its
 /// parameters, for which there is no index; a nested loop would take quadratic time.
 pub(super) async fn plan_for_groups(connection: &mut AsyncPgConnection) -> QueryResult<()> {

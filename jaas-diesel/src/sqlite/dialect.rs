@@ -142,11 +142,6 @@ pub(super) async fn prepare(_: &mut SqliteConnection) -> QueryResult<()> {
     Ok(())
 }
 
-/// Does nothing: SQLite does not compile statements to machine code.
-pub(super) async fn plan_for_pages(_: &mut SqliteConnection) -> QueryResult<()> {
-    Ok(())
-}
-
 pub(super) async fn batch_execute(connection: &mut SqliteConnection, sql: &str) -> QueryResult<()> {
     connection.batch_execute(sql)
 }

@@ -9,7 +9,7 @@
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult};
 use jaas_core::store::{EventQuery, EventState};
 
-use super::super::dialect::{Connection, RunQueryDsl as _, plan_for_pages};
+use super::super::dialect::{Connection, RunQueryDsl as _};
 use super::claim::queues;
 use super::{DEAD, WAITING};
 use crate::rows::text;
@@ -205,7 +205,6 @@ pub(super) async fn plan(connection: &mut Connection, query: &EventQuery) -> Que
         };
     }
     if by.may_miss(query) {
-        plan_for_pages(connection).await?;
         let last = candidates!(query, plan, jaas_events::id).offset(CANDIDATES - 1).limit(1);
         plan.bound = last.load(connection).await?.pop();
     }
