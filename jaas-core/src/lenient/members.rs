@@ -12,12 +12,8 @@ const MAX_DEPTH: usize = 32;
 pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<&'a str> {
     let mut scanner = Scanner { bytes: text.as_bytes(), at: 0 };
     scanner.white_space();
-    scanner.expect(b'{')?;
-    scanner.white_space();
-    if scanner.peek()? == b'}' {
-        return text.get(scanner.at + 1..);
-    }
-    loop {
+    let mut more = scanner.begin(b'{', b'}')?;
+    while more {
         let name = scanner.at + 1;
         scanner.name()?;
         let name = text.get(name..scanner.at - 1)?;
@@ -25,29 +21,23 @@ pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str))
         let value = scanner.at;
         scanner.value(0)?;
         each(name, text.get(value..scanner.at)?);
-        if !scanner.another(b'}')? {
-            return text.get(scanner.at..);
-        }
+        more = scanner.another(b'}')?;
     }
+    text.get(scanner.at..)
 }
 
 /// Gives each element of a list, as [`members`] does the members of an object.
 pub(super) fn elements<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Option<&'a str> {
     let mut scanner = Scanner { bytes: text.as_bytes(), at: 0 };
     scanner.white_space();
-    scanner.expect(b'[')?;
-    scanner.white_space();
-    if scanner.peek()? == b']' {
-        return text.get(scanner.at + 1..);
-    }
-    loop {
+    let mut more = scanner.begin(b'[', b']')?;
+    while more {
         let element = scanner.at;
         scanner.value(0)?;
         each(text.get(element..scanner.at)?);
-        if !scanner.another(b']')? {
-            return text.get(scanner.at..);
-        }
+        more = scanner.another(b']')?;
     }
+    text.get(scanner.at..)
 }
 
 struct Scanner<'a> {
@@ -71,6 +61,18 @@ impl Scanner<'_> {
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
         }
+    }
+
+    /// Passes over the beginning of an object or a list; returns whether anything is in it. If not, it is passed over.
+    #[inline(always)]
+    fn begin(&mut self, open: u8, end: u8) -> Option<bool> {
+        self.expect(open)?;
+        self.white_space();
+        if self.peek()? == end {
+            self.at += 1;
+            return Some(false);
+        }
+        Some(true)
     }
 
     /// Passes over a member's name. One with escapes would have to be decoded.
@@ -106,33 +108,22 @@ impl Scanner<'_> {
     }
 
     fn object(&mut self, depth: usize) -> Option<()> {
-        self.at += 1;
-        self.white_space();
-        if self.peek()? == b'}' {
-            self.at += 1;
-            return Some(());
-        }
-        loop {
+        let mut more = self.begin(b'{', b'}')?;
+        while more {
             self.name()?;
             self.colon()?;
             self.value(depth)?;
-            if !self.another(b'}')? {
-                return Some(());
-            }
+            more = self.another(b'}')?;
         }
+        Some(())
     }
 
     fn list(&mut self, depth: usize) -> Option<()> {
-        self.at += 1;
-        self.white_space();
-        if self.peek()? == b']' {
-            self.at += 1;
-            return Some(());
-        }
-        while {
+        let mut more = self.begin(b'[', b']')?;
+        while more {
             self.value(depth)?;
-            self.another(b']')?
-        } {}
+            more = self.another(b']')?;
+        }
         Some(())
     }
 

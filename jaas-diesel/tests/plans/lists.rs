@@ -22,7 +22,7 @@ use crate::servers::{now, work};
 /// How many rows a page has.
 const PAGE: usize = 20;
 /// A page whose filter has no index looks at 2,000 candidates: more than a full page, and less than the table has.
-const CANDIDATES: usize = 2_600;
+const CANDIDATES: usize = 600;
 /// The records of a room, which are read to be sorted: there is one for each of its meetings.
 const RECORDS: usize = 200;
 /// The files of one phase that wait or are being fetched, of the filled inbox.

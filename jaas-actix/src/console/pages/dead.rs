@@ -67,7 +67,7 @@ pub(crate) async fn groups(visit: Visit) -> Result<Shown, Failure> {
     let groups = visit.desk.store.dead_letters().await?;
     Shown::page(&Dead {
         frame: visit.frame("Dead letters"),
-        is_cut: groups.len() >= DeadLetterGroup::MAX_GROUPS || may_be_more(&groups),
+        is_cut: may_be_more(&groups),
         groups: GroupRow::all(&visit, &groups),
     })
 }
@@ -112,9 +112,10 @@ fn how_many(groups: &[DeadLetterGroup], group: &DeadLetterGroup) -> String {
     format!("{}{more}", count(group.count))
 }
 
-/// Whether there may be more dead letters than the store has grouped.
+/// Whether there may be more dead letters than the store has grouped, or more groups than it has returned.
 fn may_be_more(groups: &[DeadLetterGroup]) -> bool {
-    groups.iter().map(|group| group.count).sum::<u64>() >= DeadLetterGroup::MAX_EVENTS as u64
+    groups.len() >= DeadLetterGroup::MAX_GROUPS
+        || groups.iter().map(|group| group.count).sum::<u64>() >= DeadLetterGroup::MAX_EVENTS as u64
 }
 
 /// A short name of a group for links: its error can be longer than a URL may be.
