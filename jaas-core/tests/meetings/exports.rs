@@ -1,7 +1,8 @@
 //! Tables, pictures and transcripts.
 
-use jaas_core::meetings::{Attendance, Edge, Phrase, Sitting, Timeline, Transcript, stays};
-use jaas_core::{Delivery, Timestamp};
+use jaas_core::meetings::{Attendance, Edge, Mark, Phrase, Sitting, Timeline, Transcript, stays};
+use jaas_core::event::EventKind;
+use jaas_core::{Delivery, SessionId, Timestamp};
 use jiff::tz::{Offset, TimeZone};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -112,6 +113,27 @@ fn a_meeting_without_length_has_a_timeline_too() {
     let edges = [edge("ROOM_CREATED", NOON, &json!({}))];
     let svg = Timeline::of(&attendance(&edges), &[], at(NOON)).to_string();
     assert!(svg.contains("math") && !svg.contains("NaN"), "{svg}");
+}
+
+#[test]
+fn the_timeline_shows_recordings_and_other_moments_below_the_people() {
+    let edges = edges("Ada");
+    let mark = |kind, secs| Mark::new(SessionId::new("s-1"), at(secs), kind);
+    let marks = [
+        mark(EventKind::RecordingUploaded, NOON + 7200),
+        mark(EventKind::RecordingEnded, NOON + 1200),
+        mark(EventKind::RecordingStarted, NOON + 600),
+        mark(EventKind::TranscriptionStarted, NOON + 900),
+        mark(EventKind::ChatUploaded, 0),
+    ];
+    let timeline = Timeline::of(&attendance(&edges), &stays(&edges), at(NOON + 4000)).marks(&marks);
+    let svg = timeline.ticks("Events", [(at(NOON + 60), "<b> done".to_owned())]).to_string();
+    assert!(svg.contains("<title>Recording 12:10–12:20</title>"), "{svg}");
+    assert!(svg.contains("<title>Transcription 12:15–14:00</title>"), "it has no end: {svg}");
+    assert!(svg.contains("<title>14:00 RECORDING_UPLOADED</title>"), "after the meeting: {svg}");
+    assert!(svg.contains(r##"<path d="M180 "##) && svg.contains("00:00 CHAT_UPLOADED"), "a clock of 1970: {svg}");
+    assert!(svg.contains("main room 12:01–12:31"), "{svg}");
+    assert!(svg.contains("<title>12:01 &lt;b&gt; done</title>") && !svg.contains("Live stream"), "{svg}");
 }
 
 fn chunk(secs: i64, id: &str, text: &str, speaker: &Value) -> Delivery {

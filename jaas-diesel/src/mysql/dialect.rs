@@ -29,6 +29,9 @@ pub(super) fn of_state(state: &'static str) -> String {
     format!("FORCE INDEX (jaas_events_by_state) WHERE state = '{state}'")
 }
 
+/// Whether a scan of `in_index!` ends at the end of the span.
+pub(super) const ENDS_IN_INDEX: bool = true;
+
 /// Whether a column has this value and the id is in this span, for the index of the two. No row has the second value, which is
 /// too long for the column: with a single value the optimizer prefers to read the table in the order of its ids until enough
 /// rows match.

@@ -26,6 +26,10 @@ pub(super) fn of_state(state: &'static str) -> String {
     format!("WHERE state BETWEEN '{state}' AND '{state}'")
 }
 
+/// Whether a scan of `in_index!` ends at the end of the span. PostgreSQL 17 and older go on to the last row of this value: of a
+/// comparison of rows, only the first column ends a scan.
+pub(super) const ENDS_IN_INDEX: bool = false;
+
 /// Whether a column has this value and the id is in this span, for the index of the two. Compared as rows, because an equality
 /// would leave the order to the id: with old statistics the planner would read the table in that order until enough rows match.
 macro_rules! in_index {

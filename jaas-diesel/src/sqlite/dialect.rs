@@ -61,6 +61,9 @@ pub(super) fn of_state(state: &'static str) -> String {
     format!("INDEXED BY jaas_events_by_state WHERE state = '{state}'")
 }
 
+/// Whether a scan of `in_index!` ends at the end of the span.
+pub(super) const ENDS_IN_INDEX: bool = true;
+
 /// Whether a column has this value and the id is in this span, for the index of the two.
 macro_rules! in_index {
     ($table:ident, $column:ident, $value:expr, $span:expr) => {{

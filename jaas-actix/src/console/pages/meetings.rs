@@ -18,7 +18,7 @@ use crate::console::visit::{Frame, PAGE, Shown, Visit};
 const PEOPLE: usize = 40;
 const MARKS: usize = 60;
 /// How many of the session's events it shows.
-const EVENTS: u32 = 20;
+const EVENTS: u32 = 50;
 
 #[derive(Template)]
 #[template(path = "console/meetings.html")]
@@ -164,7 +164,7 @@ fn page(
         sitting: SittingRow::new(visit, &view.sitting),
         id: view.sitting.session.as_str().to_owned(),
         events_href: href("session", [("id", view.sitting.session.as_str())]),
-        timeline: Timeline::of(&view.attendance, &view.stays, visit.now).to_string(),
+        timeline: timeline(visit, &view, raised),
         people: people.collect(),
         others,
         marks: marks.collect(),
@@ -174,6 +174,15 @@ fn page(
         can_reveal: visit.can(Right::Reveal) && !is_revealed,
         is_revealed,
     })
+}
+
+/// The picture of the stays, the recordings and other moments, and the newest events of the session.
+fn timeline(visit: &Visit, view: &MeetingView, raised: &[StoredEvent]) -> String {
+    let ticks = raised.iter().map(|event| {
+        (event.occurred_at, format!("{}, {}", cut(&event.event_type, 60), event.state.as_str()))
+    });
+    let timeline = Timeline::of(&view.attendance, &view.stays, visit.now).marks(&view.marks);
+    if raised.is_empty() { timeline } else { timeline.ticks("Events", ticks) }.to_string()
 }
 
 /// Leaves what the page may show: the first people, under numbers unless they are revealed.

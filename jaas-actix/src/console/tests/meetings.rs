@@ -66,11 +66,11 @@ async fn the_people_of_a_meeting_are_numbers_until_their_names_are_revealed() {
     assert!(list.contains("href=\"meeting?id=s\"") && list.contains("rel=\"next\""), "{list}");
     let page = send(&app, get("meeting?id=s")).await.body;
     assert!(
-        page.contains("Person 1") && page.contains("<svg") && page.contains("RECORDING_STARTED"),
+        page.contains("Person 1") && page.contains("<svg") && page.contains("<title>Recording "),
         "{page}"
     );
     assert!(!page.contains("Zora") && !page.contains("zora@"), "{page}");
-    assert!(!page.contains("style="));
+    assert!(!page.contains("style=") && !page.contains(", waiting</title>"), "{page}");
 
     let refused = send(&app, post("reveal-meeting", "id=s&reason=why")).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST, "there is no event to audit");
@@ -83,6 +83,8 @@ async fn the_people_of_a_meeting_are_numbers_until_their_names_are_revealed() {
 
     assert_eq!(send(&app, get("meeting?id=other")).await.status, StatusCode::NOT_FOUND);
     assert_eq!(send(&app, get("meetings?after=x")).await.status, StatusCode::BAD_REQUEST);
+    let page = send(&app, get("meeting?id=s")).await.body;
+    assert!(page.contains(" PARTICIPANT_JOINED, waiting</title>"), "the events of the session: {page}");
     let session = send(&app, get("session?id=s")).await.body;
     assert!(session.contains("href=\"meeting?id=s\""), "{session}");
 }

@@ -9,7 +9,7 @@
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _, QueryResult};
 use jaas_core::store::{EventQuery, EventState};
 
-use super::super::dialect::{Connection, RunQueryDsl as _};
+use super::super::dialect::{self, Connection, RunQueryDsl as _};
 use super::claim::queues;
 use super::{DEAD, WAITING};
 use crate::rows::text;
@@ -32,9 +32,7 @@ macro_rules! candidates {
         let (least, most) = span.ends();
         let rows = dsl::jaas_events.select($select).into_boxed();
         let rows = match plan.by {
-            By::Running => {
-                rows.filter(dsl::id.eq_any(plan.running.clone())).filter(dsl::id.between(least, most))
-            }
+            By::Ids => rows.filter(dsl::id.eq_any(plan.ids.clone())).filter(dsl::id.between(least, most)),
             By::Key => {
                 let key = query.idempotency_key.as_ref().map(|key| text(key.as_str()));
                 rows.filter(dsl::endpoint.eq_any(plan.endpoints.clone()))
@@ -63,8 +61,8 @@ macro_rules! candidates {
         // rows match, even when few do.
         match (plan.by, newest_first) {
             // They are few, and are sorted.
-            (By::Running | By::Key, false) => rows.order(diesel::dsl::sql::<BigInt>("jaas_events.id + 0")),
-            (By::Running | By::Key, true) => rows.order(diesel::dsl::sql::<BigInt>("jaas_events.id + 0").desc()),
+            (By::Ids | By::Key, false) => rows.order(diesel::dsl::sql::<BigInt>("jaas_events.id + 0")),
+            (By::Ids | By::Key, true) => rows.order(diesel::dsl::sql::<BigInt>("jaas_events.id + 0").desc()),
             (By::Session, false) => rows.order((dsl::session_id, dsl::id)),
             (By::Session, true) => rows.order((dsl::session_id.desc(), dsl::id.desc())),
             (By::Room, false) => rows.order((dsl::fqn, dsl::id)),
@@ -138,8 +136,8 @@ pub(super) use matching;
 /// The index by which candidates are found.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// The rows of the running events, which are no more than workers hold claims.
-    Running,
+    /// The rows of some ids: of the running events, which are no more than workers hold claims, or of the candidates.
+    Ids,
     /// The keys, at one endpoint or at each.
     Key,
     Session,
@@ -152,7 +150,7 @@ pub(super) enum By {
 impl By {
     fn of(query: &EventQuery) -> Self {
         if query.state == Some(EventState::Running) && query.dead_letter.is_none() {
-            Self::Running
+            Self::Ids
         } else if query.idempotency_key.is_some() {
             Self::Key
         } else if query.session_id.is_some() {
@@ -178,14 +176,14 @@ impl By {
             query.from.is_some(),
             query.until.is_some(),
         ];
-        !matches!(self, Self::Running | Self::Key) && others.contains(&true)
+        !matches!(self, Self::Ids | Self::Key) && others.contains(&true)
     }
 }
 
 /// What was found out before the events are read.
 pub(super) struct Plan {
     pub(super) by: By,
-    pub(super) running: Vec<i64>,
+    pub(super) ids: Vec<i64>,
     pub(super) endpoints: Vec<String>,
     /// The last candidate to look at, if more candidates follow it.
     pub(super) bound: Option<i64>,
@@ -193,10 +191,10 @@ pub(super) struct Plan {
 
 pub(super) async fn plan(connection: &mut Connection, query: &EventQuery) -> QueryResult<Plan> {
     let by = By::of(query);
-    let mut plan = Plan { by, running: Vec::new(), endpoints: Vec::new(), bound: None };
-    if by == By::Running {
+    let mut plan = Plan { by, ids: Vec::new(), endpoints: Vec::new(), bound: None };
+    if by == By::Ids {
         let running: Vec<Option<i64>> = queues!("2").select(jaas_queues::event_id).load(connection).await?;
-        plan.running = running.into_iter().flatten().collect();
+        plan.ids = running.into_iter().flatten().collect();
     }
     if by == By::Key {
         plan.endpoints = match &query.endpoint {
@@ -205,8 +203,11 @@ pub(super) async fn plan(connection: &mut Connection, query: &EventQuery) -> Que
         };
     }
     if by.may_miss(query) {
-        let last = candidates!(query, plan, jaas_events::id).offset(CANDIDATES - 1).limit(1);
-        plan.bound = last.load(connection).await?.pop();
+        let ids: Vec<i64> = candidates!(query, plan, jaas_events::id).limit(CANDIDATES).load(connection).await?;
+        plan.bound = ids.last().copied().filter(|_| ids.len() as i64 == CANDIDATES);
+        if plan.bound.is_some() && by != By::Row && !dialect::ENDS_IN_INDEX {
+            plan = Plan { by: By::Ids, ids, ..plan };
+        }
     }
     Ok(plan)
 }
