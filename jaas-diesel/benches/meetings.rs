@@ -95,7 +95,7 @@ async fn measure<S, C>(
     let room = Fqn::new("room 7");
     let present = meetings.present(connection, &room).await.unwrap();
     assert_eq!(present.people.len(), 500);
-    report("present, 500 people in the room", 200, async || {
+    report("present, 500 people in the room", 1000, async || {
         meetings.present(connection, &room).await.unwrap();
     })
     .await;
@@ -115,7 +115,7 @@ async fn measure<S, C>(
     })
     .await;
     let session: &SessionId = lesson.session();
-    report("attendance of a session with 500 people", 50, async || {
+    report("attendance of a session with 500 people", 500, async || {
         assert_eq!(meetings.attendance(connection, session).await.unwrap().unwrap().people.len(), 500);
     })
     .await;
