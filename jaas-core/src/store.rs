@@ -4,7 +4,8 @@ mod activity;
 mod admin;
 mod dead_lettered;
 mod error;
-mod hand_over;
+#[doc(hidden)]
+pub mod hand_over;
 mod history;
 mod life;
 mod memory;
@@ -26,7 +27,6 @@ use tokio::sync::watch;
 pub use self::activity::Activity;
 pub use self::admin::EventAdmin;
 pub use self::error::{StoreError, StoreErrorKind};
-pub use self::hand_over::{HandOver, HandedOver, Slot};
 pub use self::history::{
     Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, DeadLetterGroup, DeadLetterKey,
 };
@@ -103,7 +103,7 @@ pub trait EventStore: Send + Sync + 'static {
     /// - `accept_keeps_the_body_byte_for_byte`.
     /// - `accept_keeps_the_trace_context`: [`Delivery::trace`] comes back in [`Claim::trace`] and
     ///   [`StoredEvent::trace`], even after the body was erased. A repetition does not replace it.
-    /// - `accept_wakes_waiting_workers`: a new event that was not handed over shows in [`wakeups`](EventStore::wakeups).
+    /// - `accept_wakes_waiting_workers`: a new event that is not claimed already shows in [`wakeups`](EventStore::wakeups).
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError>;
 
     /// Keeps authentic bytes whose envelope cannot be parsed.
@@ -137,18 +137,10 @@ pub trait EventStore: Send + Sync + 'static {
     ///   same database, no two hold the same event or two events of one session.
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError>;
 
-    /// Lets the store hand events directly to a worker of this process as it accepts them, already claimed, which saves
-    /// the worker the claim. The store may do so only while [`HandOver::slot`] has room, and only with events that
-    /// [`claim`](EventStore::claim) would return immediately.
-    ///
-    /// A store may do nothing here, since the worker also claims.
-    ///
-    /// # Behavior
-    /// - `hand_over_gives_each_event_to_one_side`: an event is either handed over, with a lease like that of a claim,
-    ///   or left to be claimed, but not both. An event that is not new is not handed over, and its slot is free again.
-    /// - `hand_over_keeps_the_order_of_a_session`: while an event of a session waits or runs, the next one is not
-    ///   handed over.
-    fn hand_over(&self, to: HandOver);
+    /// Private between the worker and `jaas-diesel`'s store for PostgreSQL: not part of the contract, and may change or go in
+    /// any release. See [`hand_over`].
+    #[doc(hidden)]
+    fn hand_over(&self, _: hand_over::HandOver) {}
 
     /// Extends leases to `lease` from now; returns the leases that are no longer held.
     ///

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jaas_core::event::Event;
+use jaas_core::store::hand_over::HandOver;
 use jaas_core::store::tools::event_store_methods;
 use jaas_core::store::{
-    Accepted, Claim, ClaimRequest, Completion, EventAdmin, EventState, EventStore, Failure, HandOver, Lease,
-    NextClaim, NextDue, Step, StoreError, TxWork,
+    Accepted, Claim, ClaimRequest, Completion, EventAdmin, EventState, EventStore, Failure, Lease, NextClaim,
+    NextDue, Step, StoreError, TxWork,
 };
 use jaas_core::{
     Context, Delivery, EventHandler, Handled, HandlerResult, Handlers, Timestamp, Unreadable, Worker,

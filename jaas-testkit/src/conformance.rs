@@ -167,7 +167,6 @@ macro_rules! conformance_families {
             claim_runs_a_session_one_at_a_time_earliest_first
             claim_lets_a_session_pass_an_event_that_keeps_failing
             claim_waits_out_the_settle_window
-            hand_over_keeps_the_order_of_a_session
         } durable {}}
         $crate::conformance_family! { $kind retry with Conformance {
             fail_counts_and_waits_until_the_given_time
@@ -230,7 +229,6 @@ macro_rules! conformance_families {
             accept_is_safe_for_concurrent_calls
             activity_is_recorded_once_a_minute
             claim_is_safe_for_concurrent_calls
-            hand_over_gives_each_event_to_one_side
         } durable {}}
     };
 }

@@ -62,8 +62,8 @@ pub use self::faults::{Fault, Faults, Op};
 /// takes no time.
 ///
 /// Faults are like real ones: an operation that is not done is not done at all or, for [`Fault::Torn`], one element of
-/// the batch after the other; errors are [`Unavailable`](StoreErrorKind::Unavailable). Events handed over to a worker
-/// ([`hand_over`](jaas_core::store::EventStore::hand_over)) go from the store inside directly to the worker.
+/// the batch after the other; errors are [`Unavailable`](StoreErrorKind::Unavailable). Events that
+/// `PostgresStore` claims for a worker as it accepts them go from that store directly to the worker.
 ///
 /// Clones share the store, the faults and the counts.
 pub struct FaultyStore<S> {

@@ -172,9 +172,6 @@ impl EventStore for RedbStore {
         self.claiming(request.now, move |change| change.claim(&request)).await
     }
 
-    /// Does nothing: a hand-over would save no more than a claim costs.
-    fn hand_over(&self, _: HandOver) {}
-
     async fn renew(&self, leases: &[Lease], now: Timestamp, lease: Duration) -> Result<Vec<Lease>> {
         let leases = leases.to_vec();
         self.write(move |change| change.renew(&leases, now, lease)).await

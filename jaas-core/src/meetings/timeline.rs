@@ -171,7 +171,8 @@ impl Timeline {
     }
 
     fn x(&self, at: Timestamp) -> i64 {
-        let (all, part) = (self.until.duration_since(self.from), at.min(self.until).duration_since(self.from));
+        let (all, part) =
+            (self.until.duration_since(self.from), at.min(self.until).duration_since(self.from));
         let width = (WIDTH - LEFT - RIGHT) as f64;
         // Of a meeting without length, everything is at its beginning.
         LEFT + (width * part.as_secs_f64() / all.as_secs_f64().max(0.001)) as i64

@@ -1,4 +1,10 @@
-//! Hands events directly to a worker of the same process.
+//! How `jaas-diesel`'s store for PostgreSQL hands events directly to a worker of the same process, which saves the worker the
+//! claim. Hidden from the docs, because it is no part of the contract of stores.
+//!
+//! The store claims an event with its insert, in the same commit. It may do so only while [`HandOver::slot`] has room, and only
+//! with events that [`claim`](super::EventStore::claim) would return immediately: while an event of a session waits or runs,
+//! the next one is not handed over. An event is either handed over, with a lease like that of a claim, or left to be claimed,
+//! but not both. An event that is not new is not handed over, and its slot is free again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::Claim;
 
 /// The channel from a store to a worker of the same process, for events that the store claims for the worker as it
-/// accepts them. See [`EventStore::hand_over`](super::EventStore::hand_over).
+/// accepts them.
 #[derive(Clone)]
 pub struct HandOver {
     slots: Arc<Semaphore>,

@@ -25,8 +25,8 @@ use super::dead_lettered::{DeadLettered, group_dead_letters};
 use super::{
     Accepted, Activity, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Claim,
     ClaimRequest, Completion, Conflict, DeadLetterGroup, DeadLetterKey, EventAdmin, EventQuery, EventState,
-    EventStore, Failure, HandOver, Lease, NextClaim, NextDue, Page, PageRequest, Purged, QuarantineReplay,
-    Quarantined, QueueState, Retention, RowId, StateStats, Step, StoreError, StoreStats, StoredEvent, TxWork,
+    EventStore, Failure, Lease, NextClaim, NextDue, Page, PageRequest, Purged, QuarantineReplay, Quarantined,
+    QueueState, Retention, RowId, StateStats, Step, StoreError, StoreStats, StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
@@ -95,8 +95,6 @@ impl EventStore for MemoryStore {
     }
 
     /// Does nothing: a claim in memory costs next to nothing.
-    fn hand_over(&self, _: HandOver) {}
-
     async fn renew(
         &self,
         leases: &[Lease],

@@ -7,11 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use super::hand_over::HandOver;
 use super::{
     Accepted, Activity, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Completion,
-    Conflict, DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, NextClaim,
-    NextDue, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId, Step,
-    StoreError, StoreStats, StoredEvent, TxWork,
+    Conflict, DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, Lease, NextClaim, NextDue, Page,
+    PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId, Step, StoreError,
+    StoreStats, StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};

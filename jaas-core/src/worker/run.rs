@@ -21,9 +21,8 @@ use super::session::{Ended, Session};
 use super::turn::Turn;
 use super::{StopReport, Worker};
 use crate::backoff::Backoff;
-use crate::store::{
-    Claim, ClaimRequest, EventStore, HandOver, HandedOver, Lease, NextClaim, NextDue, StoreError,
-};
+use crate::store::hand_over::{HandOver, HandedOver};
+use crate::store::{Claim, ClaimRequest, EventStore, Lease, NextClaim, NextDue, StoreError};
 use crate::telemetry::{self, name, target};
 use crate::timestamp::Timestamp;
 

@@ -1,7 +1,7 @@
 //! Tables, pictures and transcripts.
 
-use jaas_core::meetings::{Attendance, Edge, Mark, Phrase, Sitting, Timeline, Transcript, stays};
 use jaas_core::event::EventKind;
+use jaas_core::meetings::{Attendance, Edge, Mark, Phrase, Sitting, Timeline, Transcript, stays};
 use jaas_core::{Delivery, SessionId, Timestamp};
 use jiff::tz::{Offset, TimeZone};
 use proptest::prelude::*;
@@ -131,7 +131,10 @@ fn the_timeline_shows_recordings_and_other_moments_below_the_people() {
     assert!(svg.contains("<title>Recording 12:10–12:20</title>"), "{svg}");
     assert!(svg.contains("<title>Transcription 12:15–14:00</title>"), "it has no end: {svg}");
     assert!(svg.contains("<title>14:00 RECORDING_UPLOADED</title>"), "after the meeting: {svg}");
-    assert!(svg.contains(r##"<path d="M180 "##) && svg.contains("00:00 CHAT_UPLOADED"), "a clock of 1970: {svg}");
+    assert!(
+        svg.contains(r##"<path d="M180 "##) && svg.contains("00:00 CHAT_UPLOADED"),
+        "a clock of 1970: {svg}"
+    );
     assert!(svg.contains("main room 12:01–12:31"), "{svg}");
     assert!(svg.contains("<title>12:01 &lt;b&gt; done</title>") && !svg.contains("Live stream"), "{svg}");
 }

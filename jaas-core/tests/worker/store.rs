@@ -5,11 +5,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jaas_core::store::hand_over::HandOver;
 use jaas_core::store::{
     Accepted, Activity, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Completion,
-    Conflict, DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, MemoryStore,
-    NextClaim, NextDue, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention,
-    RowId, Step, StoreError, StoreStats, StoredEvent, TxWork,
+    Conflict, DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, Lease, MemoryStore, NextClaim,
+    NextDue, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId, Step,
+    StoreError, StoreStats, StoredEvent, TxWork,
 };
 use jaas_core::{Delivery, Handled, HandlerResult, SessionId, Timestamp, Unreadable};
 use jaas_testkit::FaultyStore;

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jaas_core::store::hand_over::HandOver;
 use jaas_core::store::{
-    Accepted, Claim, ClaimRequest, Completion, EventStore, Failure, HandOver, Lease, NextClaim, NextDue,
-    Step, StoreError, TxWork,
+    Accepted, Claim, ClaimRequest, Completion, EventStore, Failure, Lease, NextClaim, NextDue, Step,
+    StoreError, TxWork,
 };
 use jaas_core::{Delivery, Handled, HandlerResult, Timestamp, Unreadable};
 use tokio::sync::watch;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use diesel::{QueryResult, SqliteConnection};
 use jaas_core::Timestamp;
-use jaas_core::store::{Accepted, Claim, ClaimRequest, HandOver, StoreError, TxWork};
+use jaas_core::store::hand_over::HandOver;
+use jaas_core::store::{Accepted, Claim, ClaimRequest, StoreError, TxWork};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{oneshot, watch};
 

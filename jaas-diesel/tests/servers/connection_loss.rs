@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jaas_core::store::{Accepted, EventState, EventStore as _, HandOver, StoreErrorKind};
+use jaas_core::store::hand_over::HandOver;
+use jaas_core::store::{Accepted, EventState, EventStore as _, StoreErrorKind};
 use jaas_core::{Backoff, Handled, Handlers};
 use tokio::sync::Semaphore;
 

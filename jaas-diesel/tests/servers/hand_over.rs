@@ -1,9 +1,11 @@
 //! Events that a PostgreSQL store gives straight to a worker as it accepts them, and its notifications to other processes.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jaas_core::store::{Accepted, EventAdmin as _, EventState, EventStore as _, HandOver, HandedOver, Lease};
+use jaas_core::store::hand_over::{HandOver, HandedOver};
+use jaas_core::store::{Accepted, EventAdmin as _, EventState, EventStore as _, Lease};
 use jaas_core::{Handled, Handlers};
 use jaas_diesel::PostgresStore;
 use tokio::sync::{Semaphore, mpsc};
@@ -23,6 +25,7 @@ on_server! { on_postgres: Postgres;
     what_is_handed_over_to_nobody_waits_again_at_once
     a_duplicate_takes_no_slot
     a_closed_hand_over_is_left_alone
+    an_event_is_either_handed_over_or_left_to_be_claimed
     a_worker_of_another_process_is_told_at_once
     a_worker_is_told_again_after_its_store_lost_the_connection_that_listens
 }
@@ -207,6 +210,39 @@ async fn a_closed_hand_over_is_left_alone(database: &Postgres) {
     store.accept(repeated("k")).await.expect("accepted");
     assert!(claims.try_recv().is_err());
     assert_eq!(store.claim(&request(1)).await.expect("claimed").len(), 1);
+}
+
+async fn an_event_is_either_handed_over_or_left_to_be_claimed(database: &Postgres) {
+    const EVENTS: usize = 60;
+    let store = database.open().await;
+    let (_slots, mut handed_over) = open_hand_over(&store, 4);
+    let accepting = (0..EVENTS).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move { store.accept(repeated(&format!("k{number}"))).await })
+    });
+    let accepting: Vec<_> = accepting.collect();
+    let (mut rows, mut held) = (BTreeSet::new(), VecDeque::new());
+    while rows.len() < EVENTS {
+        while let Ok(given) = handed_over.try_recv() {
+            assert!(rows.insert(given.claim.lease.event), "given twice");
+            held.push_back(given);
+        }
+        for claim in store.claim(&request(2)).await.expect("claimed") {
+            assert!(rows.insert(claim.lease.event), "claimed, and given before");
+        }
+        // Some stay, so that the claims above would see them if the store had lost track of them.
+        if held.len() > 2
+            && let Some(given) = held.pop_front()
+        {
+            store.complete(given.claim.lease, &step(), &Handled::Done, servers::now()).await.expect("held");
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for accepting in accepting {
+        assert_eq!(accepting.await.expect("no panic").expect("accepted"), Accepted::New);
+    }
+    assert!(handed_over.try_recv().is_err());
+    assert!(store.claim(&request(10)).await.expect("claimed").is_empty(), "every lease holds");
 }
 
 /// A worker that polls rarely, on its own store.

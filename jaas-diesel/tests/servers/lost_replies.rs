@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jaas_core::store::{Accepted, EventStore as _, HandOver};
+use jaas_core::store::hand_over::HandOver;
+use jaas_core::store::{Accepted, EventStore as _};
 use jaas_core::{Handled, Handlers};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;

@@ -209,7 +209,7 @@ async fn a_claim_that_was_not_in_time_holds_no_event<S: Server>(database: &S) {
 }
 
 async fn an_event_handed_over_too_late_is_not_held<S: Server>(database: &S) {
-    use jaas_core::store::HandOver;
+    use jaas_core::store::hand_over::HandOver;
     let store = database.open_with(Settings::timeout(LIMIT)).await;
     let slots = std::sync::Arc::new(tokio::sync::Semaphore::new(4));
     let (to, mut handed_over) = HandOver::new("w", slots, Duration::from_secs(15));

@@ -1,13 +1,13 @@
 //! Many concurrent callers, of one store and of several on the same database.
 #![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jaas_core::store::{Accepted, Claim, EventAdmin, EventState, EventStore as _, Lease, RowId};
 use jaas_core::{Delivery, SessionId};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::Harness;
 use super::support::*;
@@ -153,61 +153,4 @@ impl Running {
 
 fn session_of(claim: &Claim) -> Option<SessionId> {
     delivery(String::from_utf8(claim.body.to_vec()).expect("UTF-8"), START).envelope.session_id
-}
-
-pub async fn hand_over_gives_each_event_to_one_side<H: Harness>() {
-    let harness = H::start().await;
-    let (to, mut handed_over, slots) = open_hand_over(4);
-    let store = harness.store();
-    store.hand_over(to.clone());
-    let accepts = (0..60).map(|number| {
-        let store = harness.store();
-        tokio::spawn(async move { store.stored(lone(&format!("k{number}"))).await })
-    });
-    let accepts: Vec<_> = accepts.collect();
-    let mut keys = Vec::new();
-    let mut held = VecDeque::new();
-    while keys.len() < 60 {
-        while let Ok(given) = handed_over.try_recv() {
-            keys.push(key_of(&given.claim));
-            held.push_back(given);
-        }
-        keys.extend(harness.store().claim(&request(0, 2)).await.expect("claimed").iter().map(key_of));
-        // Some stay, so that the claims above would see them if the store had lost track of them.
-        if held.len() > 2
-            && let Some(given) = held.pop_front()
-        {
-            store.done(given.claim.lease).await;
-        }
-        sleep(A_MOMENT).await;
-    }
-    for accept in accepts {
-        accept.await.expect("accepted");
-    }
-    assert!(handed_over.try_recv().is_err(), "every event was given to one side");
-    keys.sort();
-    keys.dedup();
-    assert_eq!(keys.len(), 60);
-    assert!(
-        harness.store().claimed(14_999).await.is_empty(),
-        "leases hold, including those of handed-over events"
-    );
-    for given in held {
-        store.done(given.claim.lease).await;
-    }
-
-    // An event that is not new is not handed over, and its slot is free again.
-    assert_eq!(store.accept(lone("k0")).await.expect("accepted"), Accepted::Duplicate);
-    assert_eq!(store.accept(event("k0", None, 5)).await.expect("accepted"), Accepted::Conflict);
-    let free = timeout(Duration::from_secs(5), slots.acquire_many(4)).await;
-    drop(free.expect("no slot is lost").expect("open"));
-    assert!(handed_over.try_recv().is_err());
-
-    to.set_open(false);
-    store.stored(lone("closed")).await;
-    assert_eq!(store.claimed_keys(1).await, ["closed"]);
-    to.set_open(true);
-    drop(handed_over);
-    store.stored(lone("gone")).await;
-    assert_eq!(store.claimed_keys(1).await, ["gone"], "the worker is gone");
 }

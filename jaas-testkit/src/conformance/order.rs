@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jaas_core::store::{EventAdmin, EventState, EventStore as _, Failure};
+use jaas_core::store::{EventStore as _, Failure};
 
 use super::Harness;
 use super::support::*;
@@ -88,54 +88,4 @@ pub async fn claim_waits_out_the_settle_window<H: Harness>() {
     request.now = at(250);
     let claims = store.claim(&request).await.expect("claimed");
     assert_eq!(claims.iter().map(key_of).collect::<Vec<_>>(), ["joined"]);
-}
-
-pub async fn hand_over_keeps_the_order_of_a_session<H: Harness>() {
-    let harness = H::start().await;
-    let store = harness.store();
-    let (to, mut handed_over, _slots) = open_hand_over(8);
-    store.hand_over(to.clone());
-
-    // One waits, then it runs.
-    to.set_open(false);
-    store.stored(event("a2", Some("a"), 20)).await;
-    to.set_open(true);
-    store.stored(event("a3", Some("a"), 30)).await;
-    assert_eq!(running(&store).await, Vec::<String>::new());
-    let mut claim = store.claimed_one(100).await;
-    store.stored(event("a1", Some("a"), 10)).await;
-    for next in ["a1", "a3"] {
-        assert_eq!(running(&store).await, [key_of(&claim)]);
-        store.done(claim.lease).await;
-        claim = store.claimed_one(100).await;
-        assert_eq!(key_of(&claim), next);
-    }
-    store.done(claim.lease).await;
-
-    // Many at the same time: the first may be handed over, and the others wait for it.
-    let accepts = (0..10).map(|number| {
-        let store = harness.store();
-        tokio::spawn(async move { store.stored(event(&format!("b{number}"), Some("b"), 90 - number)).await })
-    });
-    for accept in accepts.collect::<Vec<_>>() {
-        accept.await.expect("no panic");
-    }
-    let mut keys = Vec::new();
-    for _ in 0..10 {
-        let mut claims = store.claimed(100).await;
-        if claims.is_empty() {
-            claims.push(handed_over.recv().await.expect("the store holds the other end").claim);
-        }
-        assert_eq!(running(&store).await, claims.iter().map(key_of).collect::<Vec<_>>());
-        keys.push(key_of(&claims[0]));
-        store.done(claims[0].lease).await;
-    }
-    let rest = &keys[1..];
-    assert!(rest.iter().rev().is_sorted(), "the earliest first: {keys:?}");
-    assert!(handed_over.try_recv().is_err(), "every event ran once");
-}
-
-async fn running(store: &impl EventAdmin) -> Vec<String> {
-    let events = store.all().await.into_iter().filter(|event| event.state == EventState::Running);
-    events.map(|event| event.idempotency_key.into_string()).collect()
 }

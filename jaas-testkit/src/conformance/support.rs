@@ -1,18 +1,16 @@
 //! What the tests share: events, requests, and one-line operations on a store.
 #![allow(clippy::expect_used)]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jaas_core::store::{
-    Accepted, AuditNote, Claim, ClaimRequest, EventAdmin, EventQuery, EventState, Failure, HandOver,
-    HandedOver, Lease, NextClaim, Page, PageRequest, SessionOrder, Step, StoreError, StoredEvent,
+    Accepted, AuditNote, Claim, ClaimRequest, EventAdmin, EventQuery, EventState, Failure, Lease, NextClaim,
+    Page, PageRequest, SessionOrder, Step, StoreError, StoredEvent,
 };
 use jaas_core::{Delivery, Handled, Timestamp, Unreadable};
 use serde_json::json;
-use tokio::sync::{Semaphore, mpsc};
 
 use super::Harness;
 
@@ -92,14 +90,6 @@ pub(super) fn final_failure(error: &str) -> Failure {
 
 pub(super) fn note() -> AuditNote {
     AuditNote::new("operator", "the bug is fixed")
-}
-
-/// A worker with this many slots, to which events may be handed over.
-pub(super) fn open_hand_over(room: usize) -> (HandOver, mpsc::UnboundedReceiver<HandedOver>, Arc<Semaphore>) {
-    let slots = Arc::new(Semaphore::new(room));
-    let (to, handed_over) = HandOver::new("conformance", slots.clone(), LEASE);
-    to.set_open(true);
-    (to, handed_over, slots)
 }
 
 /// A store with one event that was claimed, and claimed again when the lease expired: both leases.

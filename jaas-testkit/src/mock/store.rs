@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jaas_core::store::{
     Accepted, Activity, Attempt, AttemptQuery, AuditEntry, AuditNote, Claim, ClaimRequest, Completion,
-    Conflict, DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, HandOver, Lease, NextClaim,
-    NextDue, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId, Step,
-    StoreError, StoreStats, StoredEvent, TxWork,
+    Conflict, DeadLetterGroup, EventAdmin, EventQuery, EventStore, Failure, Lease, NextClaim, NextDue, Page,
+    PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId, Step, StoreError,
+    StoreStats, StoredEvent, TxWork,
 };
 use jaas_core::{Delivery, Handled, HandlerResult, SessionId, Timestamp, Unreadable};
 use tokio::sync::watch;
@@ -64,7 +64,6 @@ macro_rules! mock_store {
             impl EventStore for EventStore {
                 type Tx = ();
 
-                fn hand_over(&self, to: HandOver);
                 fn wakeups(&self) -> watch::Receiver<u64>;
                 $(async fn $method(&self, $($args)*) -> $($result)*;)*
             }

@@ -203,7 +203,8 @@ pub(super) async fn plan(connection: &mut Connection, query: &EventQuery) -> Que
         };
     }
     if by.may_miss(query) {
-        let ids: Vec<i64> = candidates!(query, plan, jaas_events::id).limit(CANDIDATES).load(connection).await?;
+        let ids: Vec<i64> =
+            candidates!(query, plan, jaas_events::id).limit(CANDIDATES).load(connection).await?;
         plan.bound = ids.last().copied().filter(|_| ids.len() as i64 == CANDIDATES);
         if plan.bound.is_some() && by != By::Row && !dialect::ENDS_IN_INDEX {
             plan = Plan { by: By::Ids, ids, ..plan };

@@ -12,8 +12,9 @@ use diesel::QueryResult;
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::RunQueryDsl as _;
 use diesel_async::pooled_connection::bb8::Pool;
+use jaas_core::store::hand_over::{HandOver, Slot};
 use jaas_core::store::tools::MAX_INDEXED_BYTES;
-use jaas_core::store::{Accepted, HandOver, Slot, StoreError};
+use jaas_core::store::{Accepted, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use diesel_async::pooled_connection::bb8::Pool;
 use jaas_core::Timestamp;
-use jaas_core::store::HandOver;
+use jaas_core::store::hand_over::HandOver;
 use jaas_core::telemetry::target;
 use parking_lot::Mutex;
 use tokio::sync::watch;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_async::pooled_connection::bb8::Pool;
-use jaas_core::store::{HandOver, StoreError};
+use jaas_core::store::StoreError;
+use jaas_core::store::hand_over::HandOver;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
