@@ -178,8 +178,15 @@ impl Newcomer {
         fs::copy(root().join("Cargo.lock"), self.project().join("Cargo.lock")).expect("copied");
     }
 
+    /// Builds the command, or takes the one in `JAAS_COMMAND`, which the tests of the workspace have built of the same source.
     async fn build_the_command(&self) {
         assert!(self.block(&["cargo install"]).contains("../jaas/jaas-testkit --features cli"));
+        if let Some(built) = env::var_os("JAAS_COMMAND") {
+            let installed = self.target.join("debug").join("jaas");
+            fs::create_dir_all(self.target.join("debug")).expect("a folder");
+            fs::copy(&built, installed).unwrap_or_else(|error| panic!("JAAS_COMMAND={built:?}: {error}"));
+            return;
+        }
         let build = "cargo build --manifest-path ../jaas/jaas-testkit/Cargo.toml --features cli --bin jaas";
         let output = self.output(build, &self.project(), BUILD).await;
         assert!(output.status.success(), "{}", printed(&output));

@@ -58,12 +58,7 @@ impl<C: SimpleAsyncConnection + Send> MeetingEnded<C> for Writes {
     }
 }
 
-fn run<W>(module: &str)
-where
-    W: World,
-    diesel::query_builder::SqlQuery: diesel_async::methods::LoadQuery<'static, W::Connection, Line>
-        + diesel_async::methods::LoadQuery<'static, W::Connection, Announced>,
-{
+fn run<W: Readable>(module: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     match env::var(CHILD) {
@@ -75,7 +70,7 @@ where
     }
 }
 
-fn meetings() -> Meetings {
+pub(crate) fn meetings() -> Meetings {
     let key = DeviceKey::new("0123456789abcdef").expect("long enough");
     // After all meetings, on any date.
     let later = || SystemClock.now().saturating_add(Duration::from_secs(10 * 365 * 24 * 60 * 60));
@@ -83,7 +78,7 @@ fn meetings() -> Meetings {
     builder.grace(Duration::from_millis(20)).build().expect("built")
 }
 
-fn start<W: World>(store: W::Store, url: String) -> (WorkerHandle, AnnouncerHandle) {
+pub(crate) fn start<W: World>(store: W::Store, url: String) -> (WorkerHandle, AnnouncerHandle) {
     let meetings = meetings();
     let handlers = Handlers::new().transactional("meetings", meetings.handler());
     let worker = Worker::builder(store, handlers)
@@ -102,29 +97,87 @@ fn is_end(delivery: &Delivery) -> bool {
     delivery.envelope.kind == EventKind::RoomDestroyed && main(delivery.event())
 }
 
-async fn parent<W>(module: &str)
+/// What is received, and the sessions that end. Every fifth meeting goes on.
+pub(crate) struct Scene {
+    pub(crate) deliveries: Vec<Delivery>,
+    ended: Vec<String>,
+}
+
+impl Scene {
+    pub(crate) fn new(meetings: usize) -> Self {
+        let (mut deliveries, facts) = day(11, meetings);
+        let goes_on: Vec<&str> = facts.iter().step_by(5).map(|facts| facts.session.as_str()).collect();
+        let session = |delivery: &Delivery| delivery.envelope.session_id.clone().map(|id| id.to_string());
+        deliveries.retain(|delivery| {
+            !(is_end(delivery) && session(delivery).is_some_and(|id| goes_on.contains(&&*id)))
+        });
+        let mut ended: Vec<String> = facts.iter().map(|facts| facts.session.to_string()).collect();
+        ended.retain(|id| !goes_on.contains(&&**id));
+        ended.sort();
+        Self { deliveries, ended }
+    }
+
+    /// The table in which [`Writes`] writes.
+    pub(crate) async fn prepare<W: World>(&self, world: &W) {
+        let table = "CREATE TABLE ended (session_id VARCHAR(255) NOT NULL)";
+        world.connection().await.batch_execute(table).await.expect("created");
+    }
+
+    /// Waits until each end was announced once, and none of a meeting that goes on.
+    pub(crate) async fn is_announced<W: Readable>(&self, world: &W) {
+        let mut connection = world.connection().await;
+        let begun = Instant::now();
+        loop {
+            let announced = W::announced(&mut connection).await;
+            if announced.len() >= self.ended.len() {
+                assert_eq!(announced, self.ended, "each end once, and none of a meeting that goes on");
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{announced:?} of {:?}", self.ended);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The tables are those of a world in which nothing happened to the worker.
+    pub(crate) async fn is_as_if_nothing_had_happened<W: Readable>(&self, world: &W) {
+        let calm = W::start().await.expect("started");
+        calm.handle(&meetings(), &self.deliveries).await;
+        let rows = W::dumped(&mut world.connection().await).await;
+        assert!(rows.len() > 300, "{} rows", rows.len());
+        assert_eq!(rows, W::dumped(&mut calm.connection().await).await);
+    }
+}
+
+/// A world whose tables this test can read.
+pub(crate) trait Readable: World {
+    async fn announced(connection: &mut Self::Connection) -> Vec<String>;
+    async fn dumped(connection: &mut Self::Connection) -> Vec<String>;
+}
+
+impl<W> Readable for W
 where
     W: World,
     diesel::query_builder::SqlQuery: diesel_async::methods::LoadQuery<'static, W::Connection, Line>
         + diesel_async::methods::LoadQuery<'static, W::Connection, Announced>,
 {
+    async fn announced(connection: &mut W::Connection) -> Vec<String> {
+        let sql = diesel::sql_query("SELECT session_id FROM ended ORDER BY session_id");
+        let rows: Vec<Announced> = sql.load(connection).await.expect("read");
+        rows.into_iter().map(|row| row.session_id).collect()
+    }
+
+    async fn dumped(connection: &mut W::Connection) -> Vec<String> {
+        dump(connection).await
+    }
+}
+
+async fn parent<W: Readable>(module: &str) {
     let Some(world) = W::start().await else { return };
     let kills: usize = env::var("JAAS_TEST_KILLS").map_or(5, |number| number.parse().expect("a number"));
-    let (mut deliveries, facts) = day(11, kills.clamp(12, 60));
-    // Every fifth meeting goes on.
-    let goes_on: Vec<&str> = facts.iter().step_by(5).map(|facts| facts.session.as_str()).collect();
-    let session = |delivery: &Delivery| delivery.envelope.session_id.clone().map(|id| id.to_string());
-    deliveries.retain(|delivery| {
-        !(is_end(delivery) && session(delivery).is_some_and(|id| goes_on.contains(&&*id)))
-    });
-    let mut ended: Vec<String> = facts.iter().map(|facts| facts.session.to_string()).collect();
-    ended.retain(|id| !goes_on.contains(&&**id));
-    ended.sort();
-
-    let table = "CREATE TABLE ended (session_id VARCHAR(255) NOT NULL)";
-    world.connection().await.batch_execute(table).await.expect("created");
+    let scene = Scene::new(kills.clamp(12, 60));
+    scene.prepare(&world).await;
     let mut dice = Dice(3);
-    for slice in deliveries.chunks(deliveries.len().div_ceil(kills)) {
+    for slice in scene.deliveries.chunks(scene.deliveries.len().div_ceil(kills)) {
         let mut child = Killed(spawn(module, &world.url()));
         world.accept(slice).await;
         // Some are killed before they have opened the database, some in the middle of the work.
@@ -134,27 +187,10 @@ where
     }
     let (worker, announcer) = start::<W>(world.store(), world.url());
     world.is_worked_off().await;
-    let mut connection = world.connection().await;
-    let begun = Instant::now();
-    loop {
-        let sql = diesel::sql_query("SELECT session_id FROM ended ORDER BY session_id");
-        let rows: Vec<Announced> = sql.load(&mut connection).await.expect("read");
-        let announced: Vec<String> = rows.into_iter().map(|row| row.session_id).collect();
-        if announced.len() >= ended.len() {
-            assert_eq!(announced, ended, "each end once, and none of a meeting that goes on");
-            break;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "{announced:?} of {ended:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    scene.is_announced(&world).await;
     stop(vec![worker]).await;
     announcer.stop().await;
-
-    let calm = W::start().await.expect("started");
-    calm.handle(&meetings(), &deliveries).await;
-    let (killed, calm) = (dump(&mut connection).await, dump(&mut calm.connection().await).await);
-    assert!(killed.len() > 300, "{} rows", killed.len());
-    assert_eq!(killed, calm);
+    scene.is_as_if_nothing_had_happened(&world).await;
 }
 
 fn spawn(module: &str, url: &str) -> Child {

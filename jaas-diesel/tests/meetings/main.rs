@@ -6,6 +6,9 @@ mod announcing;
 mod asking;
 mod dump;
 mod killed;
+mod outages;
+#[path = "../support/proxy.rs"]
+mod proxy;
 mod said;
 mod seeded;
 #[path = "../support/server.rs"]
