@@ -12,6 +12,10 @@ use super::files::{Files, Opened};
 use crate::error::unavailable;
 use crate::migrations::MigrationError;
 
+/// How large the file of the write-ahead log may stay after the log has restarted, in bytes: twice as large as it usually
+/// becomes. It is larger after somebody has read for a long time.
+const MAX_LOG_FILE: u32 = 128 * 1024 * 1024;
+
 /// Opens connections to the file.
 #[derive(Clone, Debug)]
 pub(super) struct Open {
@@ -39,10 +43,15 @@ impl Open {
         let busy = timeout / 2;
         let pragmas = format!(
             "PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0; \
-             {max_pages}",
+             PRAGMA journal_size_limit = {MAX_LOG_FILE}; {max_pages}",
             busy.as_millis()
         );
         Ok(Self { url: url.to_owned(), busy, pragmas, path, files: Arc::default() })
+    }
+
+    /// For how long a connection waits for a lock.
+    pub(super) fn busy(&self) -> Duration {
+        self.busy
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -16,4 +16,5 @@ mod opening;
 #[path = "../support/mod.rs"]
 mod support;
 mod worker;
+mod write_ahead_log;
 mod writes;
