@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::super::dialect::{self, Connection};
 use super::super::queries::{claim, settle};
 use super::connecting::limited;
-use super::{Shared, TRIES, give_back_at, wake};
+use super::{Shared, TRIES, before_retry, give_back_at, wake};
 use crate::group::Commit;
 use crate::now::Now;
 
@@ -73,7 +73,10 @@ impl Commit for Claiming {
             let rows = loop {
                 let mut dead_letters = DeadLetters(Vec::new());
                 match claim::claim(connection, request, now, &mut dead_letters.0).await {
-                    Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => tries += 1,
+                    Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => {
+                        before_retry(tries).await;
+                        tries += 1;
+                    }
                     result => break result?,
                 }
             };

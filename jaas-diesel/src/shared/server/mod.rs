@@ -17,6 +17,8 @@ pub(super) mod plan;
 pub(super) mod pooled;
 mod transaction;
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +40,14 @@ use crate::group::Group;
 use crate::now::Now;
 
 /// How many times a statement is tried when the database undoes it because of another statement.
-const TRIES: usize = 5;
+const TRIES: usize = 8;
+
+/// Waits before the next try, for a random time of up to some ms: two that were in each other's way would meet again if both tried
+/// immediately.
+async fn before_retry(tries: usize) {
+    let random = RandomState::new().hash_one(tries);
+    tokio::time::sleep(Duration::from_micros(random % (500 << tries))).await;
+}
 
 /// What the clones of a store share.
 pub(super) struct Shared {

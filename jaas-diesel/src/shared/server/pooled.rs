@@ -16,7 +16,7 @@ use tokio::time;
 use super::super::dialect::{self, Connection};
 use super::lending::{Lent, lend};
 use super::transaction::{self, Ran, Run};
-use super::{Shared, TRIES};
+use super::{Shared, TRIES, before_retry};
 use crate::ending::Ending;
 use crate::error::{closed, not_in_time, unavailable};
 
@@ -109,7 +109,10 @@ impl Shared {
         let result = loop {
             match work(lent.connection()).await {
                 // Another statement was in the way, and the database has undone this one.
-                Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => tries += 1,
+                Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => {
+                    before_retry(tries).await;
+                    tries += 1;
+                }
                 // The server has become a replica. Another connection of the pool may lead to the server that is behind the
                 // address now.
                 Err(error) if dialect::is_read_only(&error) && tries < TRIES => {
