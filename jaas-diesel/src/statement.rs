@@ -13,12 +13,7 @@ macro_rules! statement {
     ) => {
         $crate::statement::statement!(@ [$(#[$meta])*] $name $backend { $($field: $rust),* } $columns = $($part)+);
 
-        /// The text depends on the length of the lists, so diesel's cache identifies the statement by its text.
-        impl diesel::query_builder::QueryId for $name {
-            type QueryId = ();
-
-            const HAS_STATIC_QUERY_ID: bool = false;
-        }
+        $crate::statement::known_by_text!($name);
     };
     (
         $(#[$meta:meta])*
@@ -54,6 +49,18 @@ macro_rules! statement {
     };
 }
 pub(crate) use statement;
+
+/// Of these, diesel's cache identifies each by its text, which depends on the length of its lists.
+macro_rules! known_by_text {
+    ($($Statement:ty),*) => {$(
+        impl diesel::query_builder::QueryId for $Statement {
+            type QueryId = ();
+
+            const HAS_STATIC_QUERY_ID: bool = false;
+        }
+    )*};
+}
+pub(crate) use known_by_text;
 
 macro_rules! part {
     ($self:ident, $out:ident, { $field:ident: $type:ty }) => {

@@ -174,7 +174,7 @@ impl EventStore for MemoryStore {
         }
         rows.activity.failed += 1;
         rows.record(attempt);
-        Ok(rows.go_on(lease.event, failure.next, now))
+        Ok(rows.advance_queue(lease.event, failure.next, now))
     }
 
     async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
@@ -186,7 +186,7 @@ impl EventStore for MemoryStore {
                 row.event.interruptions += 1;
                 rows.record(attempt);
                 rows.enqueue(lease.event, now);
-                rows.go_on(lease.event, None, now);
+                rows.advance_queue(lease.event, None, now);
             }
         }
         drop(rows);
@@ -199,7 +199,7 @@ impl EventStore for MemoryStore {
         for lease in leases {
             if rows.held("give back", *lease).is_ok() {
                 rows.enqueue(lease.event, now);
-                rows.go_on(lease.event, None, now);
+                rows.advance_queue(lease.event, None, now);
             }
         }
         drop(rows);

@@ -51,7 +51,7 @@ impl Held {
     }
 
     /// The run continues with another event.
-    pub(super) fn go_on(&self, id: RunId, lease: Lease) {
+    pub(super) fn replace_lease(&self, id: RunId, lease: Lease) {
         if let Some(run) = self.state().runs.get_mut(&id) {
             run.lease = lease;
             run.begun = false;

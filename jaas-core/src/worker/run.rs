@@ -51,7 +51,8 @@ pub(super) struct Run<S: EventStore> {
     jitter: RandomState,
     /// When the last successful renewal began.
     renewed_at: Timestamp,
-    outage: Option<Outage>,
+    /// How often the store has failed since it last responded.
+    store_failures: u32,
     wakeups: watch::Receiver<u64>,
 }
 
@@ -61,11 +62,6 @@ struct Claimed {
     slots: Vec<OwnedSemaphorePermit>,
     /// When to claim next; fetched only after a claim that did not use all slots.
     next_due: Option<Result<NextDue, StoreError>>,
-}
-
-/// The store has failed since the last success.
-struct Outage {
-    failures: u32,
 }
 
 /// The longest wait for the next try during an outage, however rarely the worker polls.
@@ -102,7 +98,7 @@ impl<S: EventStore> Run<S> {
             pace: Arc::default(),
             jitter: RandomState::new(),
             renewed_at,
-            outage: None,
+            store_failures: 0,
             wakeups,
         }
     }
@@ -123,7 +119,7 @@ impl<S: EventStore> Run<S> {
                 Some(handed_over) = self.handed_over.recv() => Signal::HandedOver(handed_over),
                 claimed = pending(&mut self.claiming), if self.claiming.is_some() => Signal::Claimed(claimed),
                 () = sleep_until(next_claim), if may_claim => Signal::Claim,
-                Ok(()) = self.wakeups.changed(), if may_claim && self.outage.is_none() => Signal::Claim,
+                Ok(()) = self.wakeups.changed(), if may_claim && self.store_failures == 0 => Signal::Claim,
                 // No task ends when the store takes a slot and does not use it.
                 () = self.ahead.room(), if self.ahead.is_full() => Signal::Room,
             };
@@ -133,7 +129,7 @@ impl<S: EventStore> Run<S> {
                 Signal::HandedOver(HandedOver { claim, slot, .. }) => self.handed_over(claim, slot),
                 Signal::Finished(ended) => {
                     let worth_a_claim = self.more_waits || ended.is_none_or(|ended| !ended.settled);
-                    if worth_a_claim && self.outage.is_none() {
+                    if worth_a_claim && self.store_failures == 0 {
                         let gather = if self.tasks.is_empty() { Duration::ZERO } else { GATHER };
                         next_claim = next_claim.min(Instant::now() + gather);
                     }
@@ -298,7 +294,7 @@ impl<S: EventStore> Run<S> {
         match process.store.renew(&leases, now, self.worker.lease).await {
             Ok(lost) => {
                 self.renewed_at = now;
-                cut_off_lost(&self.held, &lost).await;
+                abort_lost(&self.held, &lost).await;
                 self.available().then_some(Duration::ZERO)
             }
             Err(error) => Some(self.unavailable(&error)),
@@ -362,11 +358,11 @@ impl<S: EventStore> Run<S> {
 
     /// Records that the store failed, logs it once, and returns how long to wait.
     fn unavailable(&mut self, error: &StoreError) -> Duration {
-        let failures = self.outage.as_ref().map_or(0, |outage| outage.failures).saturating_add(1);
+        self.store_failures = self.store_failures.saturating_add(1);
+        let failures = self.store_failures;
         if failures == 1 {
             tracing::error!(target: target::WORK, worker = %self.worker.process.name, %error, "store unavailable; retrying until it recovers");
         }
-        self.outage = Some(Outage { failures });
         let backoff = Backoff::default()
             .initial_delay(Duration::from_millis(100))
             .max_delay(self.worker.poll_interval.min(LONGEST_WAIT_IN_OUTAGE));
@@ -375,14 +371,17 @@ impl<S: EventStore> Run<S> {
 
     /// Records that the store responds; returns whether an outage ended.
     fn available(&mut self) -> bool {
-        let Some(outage) = self.outage.take() else { return false };
-        tracing::info!(target: target::WORK, worker = %self.worker.process.name, failures = outage.failures, "store available again; claiming continues");
+        let failures = std::mem::take(&mut self.store_failures);
+        if failures == 0 {
+            return false;
+        }
+        tracing::info!(target: target::WORK, worker = %self.worker.process.name, failures, "store available again; claiming continues");
         true
     }
 }
 
 /// Aborts the runs that have lost their lease.
-async fn cut_off_lost(held: &Held, lost: &[Lease]) {
+async fn abort_lost(held: &Held, lost: &[Lease]) {
     // An event that has just been settled shows up here too. Its run continues or ends in a moment.
     let started = Instant::now();
     while held.any_runs(lost) && started.elapsed() < ENDS_WITHIN {
@@ -391,7 +390,7 @@ async fn cut_off_lost(held: &Held, lost: &[Lease]) {
     for lease in lost {
         // Logged once, however long the task takes to end; there is nothing left to renew or to give back.
         if let Some(task) = held.lose(*lease) {
-            log_lost(*lease, "lease lost; the handler is aborted");
+            log_lost_lease(*lease, "lease lost; the handler is aborted");
             telemetry::LEASES_LOST.add(1, []);
             task.abort();
         }
@@ -406,7 +405,7 @@ async fn pending(claiming: &mut Option<BoxFuture<'static, Claimed>>) -> Claimed 
     }
 }
 
-fn log_lost(lease: Lease, message: &'static str) {
+fn log_lost_lease(lease: Lease, message: &'static str) {
     tracing::warn!(target: target::WORK, event = %lease.event, fence = lease.fence, "{message}");
 }
 

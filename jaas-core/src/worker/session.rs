@@ -167,7 +167,7 @@ impl<'a, S: EventStore> Session<'a, S> {
                 response = recording.response() => match response {
                     Ok(Some(next)) => {
                         // From now on this lease has to be renewed.
-                        turn.held.go_on(turn.run, next.lease);
+                        turn.held.replace_lease(turn.run, next.lease);
                         turn.held.begin(turn.run);
                         run.await
                     }
@@ -252,7 +252,7 @@ impl<'a, S: EventStore> Session<'a, S> {
     /// Continues with an event that is claimed now, and may have run already.
     fn hold(&mut self, mut claim: Claim) -> Then {
         self.lease = claim.lease;
-        self.turn.held.go_on(self.turn.run, claim.lease);
+        self.turn.held.replace_lease(self.turn.run, claim.lease);
         self.following = std::mem::take(&mut claim.following).into();
         let is_done = |event| self.done.iter().any(|done| done.completion.lease.event == event);
         self.following.retain(|claim| !is_done(claim.lease.event));

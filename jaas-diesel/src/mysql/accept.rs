@@ -11,7 +11,7 @@ use diesel::{
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl as _, TransactionManager as _};
 use jaas_core::store::EventState;
 
-use super::counts::count;
+use super::counts::add_to_counts;
 use super::dialect::{begin, end};
 use crate::now::Now;
 use crate::rows::{Arrival, Inserted, NewEvent, earliest, endpoints_and_keys, slot_of};
@@ -98,7 +98,7 @@ async fn queue(connection: &mut AsyncMysqlConnection, new: &[&NewEvent], latest:
             .await?;
     }
     let waiting = [(EventState::Waiting.as_str(), new.len() as i64)];
-    count(connection, slot_of(new), &waiting).await
+    add_to_counts(connection, slot_of(new), &waiting).await
 }
 
 /// Adds events to queues, creates missing queues, and locks all of them. The rows are padded with the last row to a power of

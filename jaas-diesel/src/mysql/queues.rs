@@ -3,14 +3,14 @@
 
 use diesel::QueryResult;
 use diesel::mysql::Mysql;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, Query, QueryFragment};
 use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl as _};
 use jaas_core::store::EventState;
 
 use crate::now::Now;
 use crate::rows::{Behind, HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, Settled, looked_at};
-use crate::statement::statement;
+use crate::statement::{known_by_text, statement};
 
 statement! {
     /// Locks the due queues of a phase that no other transaction has locked, the earliest first.
@@ -110,11 +110,7 @@ impl<'a> Following<'a> {
     }
 }
 
-impl QueryId for Following<'_> {
-    type QueryId = ();
-
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
+known_by_text!(Following<'_>);
 
 impl Query for Following<'_> {
     type SqlType = HeadColumns;
@@ -157,11 +153,7 @@ pub(in super::super) async fn following(
 /// two, so that the server prepares few different texts.
 struct WriteQueues(Vec<QueueRow>);
 
-impl QueryId for WriteQueues {
-    type QueryId = ();
-
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
+known_by_text!(WriteQueues);
 
 impl QueryFragment<Mysql> for WriteQueues {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
@@ -225,11 +217,7 @@ struct Settle<'a> {
     now: i64,
 }
 
-impl QueryId for Settle<'_> {
-    type QueryId = ();
-
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
+known_by_text!(Settle<'_>);
 
 impl QueryFragment<Mysql> for Settle<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
@@ -325,11 +313,7 @@ struct AddToCounts<'a> {
     sums: &'a [(&'static str, i64)],
 }
 
-impl QueryId for AddToCounts<'_> {
-    type QueryId = ();
-
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
+known_by_text!(AddToCounts<'_>);
 
 impl QueryFragment<Mysql> for AddToCounts<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {

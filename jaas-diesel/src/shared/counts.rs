@@ -33,7 +33,7 @@ fn left_of(state: &str) -> Option<&'static str> {
 }
 
 /// Adds to counts. A transaction calls this last, so that it locks the rows only briefly.
-pub(super) async fn count(
+pub(super) async fn add_to_counts(
     connection: &mut Connection,
     slot: i16,
     changes: &[(&'static str, i64)],

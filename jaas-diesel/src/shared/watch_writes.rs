@@ -9,6 +9,7 @@ use diesel_async::AsyncConnectionCore;
 
 use super::Tx;
 use crate::meetings::dialect::Dialect;
+use crate::statement::known_by_text;
 use crate::watch::rows::{GapRow, SightingRow};
 
 type Backend = <Tx as AsyncConnectionCore>::Backend;
@@ -16,11 +17,7 @@ type Backend = <Tx as AsyncConnectionCore>::Backend;
 /// Inserts sightings of one event, except those that are there.
 pub(super) struct InsertSightings(pub(super) Vec<SightingRow>);
 
-impl QueryId for InsertSightings {
-    type QueryId = ();
-
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
+known_by_text!(InsertSightings);
 
 impl<Conn> diesel::RunQueryDsl<Conn> for InsertSightings {}
 
@@ -36,11 +33,7 @@ impl QueryFragment<Backend> for InsertSightings {
 /// Inserts sightings of an endpoint; those that are there get the later time.
 pub(super) struct MoveSightings(pub(super) Vec<SightingRow>);
 
-impl QueryId for MoveSightings {
-    type QueryId = ();
-
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
+known_by_text!(MoveSightings);
 
 impl<Conn> diesel::RunQueryDsl<Conn> for MoveSightings {}
 

@@ -6,7 +6,7 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection};
 use jaas_core::store::EventState;
 
-use super::counts::count;
+use super::counts::add_to_counts;
 use super::dialect::RunQueryDsl as _;
 use crate::rows::{Arrival, Inserted, NewEvent};
 use crate::statement::statement;
@@ -28,7 +28,7 @@ pub(in super::super) async fn insert_new(
         }
         inserted.push(is_new.then(Inserted::default));
     }
-    count(connection, 0, &[(EventState::Waiting.as_str(), new)]).await?;
+    add_to_counts(connection, 0, &[(EventState::Waiting.as_str(), new)]).await?;
     Ok(inserted)
 }
 

@@ -294,8 +294,13 @@ impl Rows {
         ready.take(next.following).map(|row| row.claimed(lease(row))).collect()
     }
 
-    /// Goes on in the session of an event that no longer runs.
-    pub(super) fn go_on(&mut self, event: RowId, next: Option<NextClaim>, now: Timestamp) -> Option<Claim> {
+    /// Claims the next event of the session of one that no longer runs, lets it wait, or ends the queue.
+    pub(super) fn advance_queue(
+        &mut self,
+        event: RowId,
+        next: Option<NextClaim>,
+        now: Timestamp,
+    ) -> Option<Claim> {
         let key = self.key_of(event)?;
         let row = self.events.get(&event)?;
         let (crashed, worker) = (row.event.crashes > 0, row.event.worker.clone().unwrap_or_default());
@@ -358,7 +363,7 @@ impl Rows {
             self.enqueue(lease.event, now);
         }
         self.record(attempt);
-        self.go_on(lease.event, None, now);
+        self.advance_queue(lease.event, None, now);
         dead_letters
     }
 
@@ -396,7 +401,7 @@ impl Rows {
         let queue = self.key_of(event).and_then(|key| self.queues.get(&key));
         if was == EventState::Waiting && queue.is_some_and(|queue| queue.running.is_none()) {
             // It may have held back other events.
-            self.go_on(event, None, now);
+            self.advance_queue(event, None, now);
         }
         self.audit(event, AuditAction::Discarded, audit, now);
         Ok(())
@@ -416,7 +421,7 @@ impl Rows {
         }
         let state = row.complete(handled, now);
         self.activity.count(state);
-        Ok(self.go_on(lease.event, step.next, now))
+        Ok(self.advance_queue(lease.event, step.next, now))
     }
 
     pub(super) fn complete_all(
@@ -442,7 +447,7 @@ impl Rows {
                 self.activity.count(state);
             }
         }
-        Ok(if held_is_done { self.go_on(lease.event, next, now) } else { None })
+        Ok(if held_is_done { self.advance_queue(lease.event, next, now) } else { None })
     }
 
     /// Takes an event that waits behind a claim of this session out of its queue, under the lease with which it was

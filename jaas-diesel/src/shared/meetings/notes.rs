@@ -6,7 +6,7 @@ use diesel::dsl::{count, sql};
 use diesel::prelude::{
     AggregateExpressionMethods as _, BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _,
 };
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, QueryFragment};
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
 use diesel_async::RunQueryDsl as _;
 
@@ -19,6 +19,7 @@ use crate::meetings::notes::{
 use crate::meetings::schema::{
     jaas_devices, jaas_feedback, jaas_phrases, jaas_poll_answers, jaas_polls, jaas_reactions, jaas_talk,
 };
+use crate::statement::known_by_text;
 
 /// How many rows one statement inserts at most: SQLite binds 32766 values.
 const ROWS: usize = 1000;
@@ -148,11 +149,7 @@ struct InsertNotes<'a> {
     rows: &'a [Vec<Cell>],
 }
 
-impl QueryId for InsertNotes<'_> {
-    type QueryId = ();
-
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
+known_by_text!(InsertNotes<'_>);
 
 impl QueryFragment<Backend> for InsertNotes<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
@@ -197,11 +194,7 @@ struct DeleteNotes<'a> {
     keys: &'a [String],
 }
 
-impl QueryId for DeleteNotes<'_> {
-    type QueryId = ();
-
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
+known_by_text!(DeleteNotes<'_>);
 
 impl QueryFragment<Backend> for DeleteNotes<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {

@@ -7,6 +7,7 @@ use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 use super::Backend;
 use crate::meetings::dialect::Dialect;
 use crate::meetings::rows::{EdgeRow, RoomKey, StayRow};
+use crate::statement::known_by_text;
 
 /// Inserts an edge unless there is one of the same event.
 #[derive(QueryId)]
@@ -44,11 +45,7 @@ impl QueryFragment<Backend> for InsertEdge {
 /// Writes stays, whether they are known or not.
 pub(super) struct UpsertStays(pub(super) Vec<StayRow>);
 
-impl QueryId for UpsertStays {
-    type QueryId = ();
-
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
+known_by_text!(UpsertStays);
 
 impl QueryFragment<Backend> for UpsertStays {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
@@ -188,11 +185,7 @@ pub(in super::super) struct DeleteSession<'a> {
     pub(in super::super) session: &'a str,
 }
 
-impl QueryId for DeleteSession<'_> {
-    type QueryId = ();
-
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
+known_by_text!(DeleteSession<'_>);
 
 impl QueryFragment<Backend> for DeleteSession<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {

@@ -9,7 +9,7 @@ use diesel::prelude::{BoolExpressionMethods as _, ExpressionMethods as _, QueryD
 use jaas_core::store::{Accepted, Lease};
 
 use super::super::accept::insert_new;
-use super::super::counts::{CONFLICT, QUARANTINED, count};
+use super::super::counts::{CONFLICT, QUARANTINED, add_to_counts};
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically, conflict_target};
 use crate::rows::{NewConflict, NewEvent, NewQuarantined, endpoints_and_keys, slot};
 use crate::schema::{jaas_conflicts, jaas_events, jaas_quarantine};
@@ -65,7 +65,7 @@ pub(in super::super) async fn accept(
         };
         all.push((accepted, None));
     }
-    count(connection, slot(0), &[(CONFLICT, conflicts)]).await?;
+    add_to_counts(connection, slot(0), &[(CONFLICT, conflicts)]).await?;
     Ok(all)
 }
 
@@ -104,6 +104,6 @@ pub(in super::super) async fn quarantine(
             .filter(dsl::endpoint.eq(&body.endpoint).and(dsl::body_hash.eq(&body.body_hash)))
             .select(dsl::seen);
         let new = seen.get_result::<i32>(connection).await? == 1;
-        count(connection, slot(0), &[(QUARANTINED, i64::from(new))]).await
+        add_to_counts(connection, slot(0), &[(QUARANTINED, i64::from(new))]).await
     })
 }

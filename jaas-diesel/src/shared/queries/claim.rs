@@ -12,10 +12,10 @@ use jaas_core::Timestamp;
 use jaas_core::store::tools::{DeadLettered, crash_note};
 use jaas_core::store::{AttemptOutcome, Claim, ClaimRequest, Lease, NextClaim, NextDue};
 
-use super::super::counts::count;
+use super::super::counts::add_to_counts;
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically};
 use super::super::queues::{lock_due, lock_running, write_queues};
-use super::settle::{Freed, go_on, record_attempt};
+use super::settle::{Freed, advance_queues, record_attempt};
 use super::{DEAD, WAITING};
 use crate::now::Now;
 use crate::rows::{CrashedRow, Phase, QueueRow, since, slot, text};
@@ -48,7 +48,7 @@ pub(in super::super) async fn claim(
             for queue in lock_due(connection, Phase::Running, now, MAX_EXPIRED).await? {
                 freed.push(take_over(connection, queue, request, now, &mut dead).await?);
             }
-            go_on(connection, freed, now).await?;
+            advance_queues(connection, freed, now).await?;
         }
         let mut freed = Vec::new();
         if (expired || suspects) && !a_suspect_runs(connection).await? {
@@ -67,10 +67,10 @@ pub(in super::super) async fn claim(
             next: Some(next.clone()),
             suspects_turn: false,
         }));
-        let claims = go_on(connection, freed, now).await?;
+        let claims = advance_queues(connection, freed, now).await?;
         if let Some(first) = dead.as_slice().first() {
             let number = dead.len() as i64;
-            count(connection, slot(first.event.get()), &[(WAITING, -number), (DEAD, number)]).await?;
+            add_to_counts(connection, slot(first.event.get()), &[(WAITING, -number), (DEAD, number)]).await?;
         }
         QueryResult::Ok(claims.into_values().collect())
     })?;

@@ -7,7 +7,7 @@ use diesel::prelude::{BoolExpressionMethods as _, ExpressionMethods as _, QueryD
 use jaas_core::Timestamp;
 use jaas_core::store::{EventState, Keep, Purged, Retention};
 
-use super::super::counts::{CONFLICT, PURGED, QUARANTINED, count, rows_of};
+use super::super::counts::{CONFLICT, PURGED, QUARANTINED, add_to_counts, rows_of};
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically, locked};
 use super::repair::conflicts_of;
 use super::watch::purge_watched;
@@ -99,7 +99,8 @@ pub(in super::super) async fn purge(
                 })
                 .to_vec();
             gone.extend([(CONFLICT, -conflicts_gone), (PURGED, settled.len() as i64)]);
-            count(connection, slot(expired.as_slice().first().copied().unwrap_or_default()), &gone).await?;
+            add_to_counts(connection, slot(expired.as_slice().first().copied().unwrap_or_default()), &gone)
+                .await?;
             QueryResult::Ok(expired)
         })?;
     }
@@ -130,7 +131,7 @@ pub(in super::super) async fn purge(
             .execute(connection)
             .await?;
     let gone = [(CONFLICT, -(conflicts_deleted as i64)), (QUARANTINED, -(quarantined_deleted as i64))];
-    count(connection, slot(0), &gone).await?;
+    add_to_counts(connection, slot(0), &gone).await?;
     let deleted = [expired.len(), conflicts_deleted, quarantined_deleted];
     let watched = purge_watched(connection, retention, now, limit).await?;
     let more = watched || deleted.iter().any(|deleted| *deleted as i64 >= limit);

@@ -9,7 +9,7 @@ use diesel::prelude::{BoolExpressionMethods as _, ExpressionMethods as _, QueryD
 use jaas_core::store::{AuditAction, AuditNote, PageRequest, QuarantineReplay, RowId};
 use jaas_core::{Delivery, Timestamp};
 
-use super::super::counts::{QUARANTINED, count};
+use super::super::counts::{QUARANTINED, add_to_counts};
 use super::super::dialect::{self, Connection, RunQueryDsl as _, atomically, locked};
 use super::accept::accept;
 use super::repair::record_audit;
@@ -60,7 +60,7 @@ pub(in super::super) async fn replay_quarantined(
         let left = diesel::delete(left).execute(connection).await?;
         let with_keys = with_keys_of(connection, &events).await?;
         record_audit(connection, &with_keys, AuditAction::Replayed, audit, now).await?;
-        count(connection, slot(0), &[(QUARANTINED, -(left as i64))]).await?;
+        add_to_counts(connection, slot(0), &[(QUARANTINED, -(left as i64))]).await?;
         Ok(replayed)
     })
 }

@@ -13,11 +13,11 @@ use jaas_core::SessionId;
 use jaas_core::store::{AuditAction, AuditNote, EventQuery, EventState, RowId, StoreError};
 
 use super::super::accept::arrive;
-use super::super::counts::count;
+use super::super::counts::add_to_counts;
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically, locked};
 use super::super::meetings::DeleteSession;
 use super::matching::{self, matching};
-use super::settle::{Freed, go_on};
+use super::settle::{Freed, advance_queues};
 use super::watch::erase_watched;
 use super::{DEAD, DISCARDED, DONE, IGNORED, WAITING, also_in_state};
 use crate::now::Now;
@@ -112,7 +112,7 @@ async fn replay_all(
     record_audit(connection, events, AuditAction::Replayed, audit, now).await?;
     let left = rows.iter().filter_map(|(_, _, was)| Some((known(was)?, -1)));
     let changes: Vec<_> = left.chain([(WAITING, events.len() as i64)]).collect();
-    count(connection, slot(*first), &changes).await
+    add_to_counts(connection, slot(*first), &changes).await
 }
 
 /// The state's name as a constant, if there is such a state.
@@ -232,7 +232,7 @@ async fn discard_all(
     wait_for_rest(connection, queues, now).await?;
     record_audit(connection, &discarded, AuditAction::Discarded, audit, now).await?;
     changes.push((DISCARDED, discarded.len() as i64));
-    count(connection, slot(first), &changes).await?;
+    add_to_counts(connection, slot(first), &changes).await?;
     Ok(found)
 }
 
@@ -254,7 +254,7 @@ async fn wait_for_rest(connection: &mut Connection, queues: Vec<QueueRow>, now: 
     let now: i64 = diesel::select(now).get_result(connection).await?;
     let free = queues.into_iter().filter(|queue| queue.event_id.is_none());
     let freed = free.map(|queue| Freed { queue, next: None, suspects_turn: false }).collect();
-    go_on(connection, freed, now).await.map(drop)
+    advance_queues(connection, freed, now).await.map(drop)
 }
 
 /// Records in the audit what an operator did to an event without changing it.
@@ -335,7 +335,7 @@ pub(in super::super) async fn erase_session(
         record_audit(connection, &ids, AuditAction::Erased, audit, now).await?;
         wait_for_rest(connection, queues, now).await?;
         let waited = events.iter().filter(|(_, state, _)| state == WAITING).count() as i64;
-        count(connection, slot(first), &[(WAITING, -waited), (DISCARDED, waited)]).await?;
+        add_to_counts(connection, slot(first), &[(WAITING, -waited), (DISCARDED, waited)]).await?;
         Ok(Ok(ids.len() as u64))
     })
 }

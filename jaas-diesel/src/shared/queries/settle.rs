@@ -14,7 +14,7 @@ use jaas_core::store::{AttemptOutcome, Claim, Failure, Lease, NextClaim, Session
 use jaas_core::{Handled, Timestamp};
 
 use super::super::accept::arrive;
-use super::super::counts::{FAILED, count};
+use super::super::counts::{FAILED, add_to_counts};
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically};
 use super::super::queues;
 use super::{DEAD, WAITING};
@@ -45,7 +45,7 @@ impl Freed {
 
 /// Moves each queue on: claims its next event, lets it wait, or ends it because no event is left. Returns the claims by
 /// the keys of their queues.
-pub(super) async fn go_on(
+pub(super) async fn advance_queues(
     connection: &mut Connection,
     freed: Vec<Freed>,
     now: i64,
@@ -208,9 +208,9 @@ pub(in super::super) async fn complete_all(
         })));
     }
     let changes = queues::settle(connection, &settled, now_ms).await?;
-    let mut claims = go_on(connection, freed, now_ms).await?;
+    let mut claims = advance_queues(connection, freed, now_ms).await?;
     if let Some(first) = settled.as_slice().first() {
-        count(connection, slot(first.id), &changes).await?;
+        add_to_counts(connection, slot(first.id), &changes).await?;
     }
     Ok(outcomes.into_iter().map(|key| key.map(|key| key.and_then(|key| claims.remove(&key)))).collect())
 }
@@ -269,10 +269,10 @@ pub(in super::super) async fn fail(
         };
         record_attempt(connection, &queue, AttemptOutcome::Failed, Some(&error), now).await?;
         let key = queue.ordering_key.clone();
-        let mut claims = go_on(connection, vec![Freed::settled(queue, failure.next)], now).await?;
+        let mut claims = advance_queues(connection, vec![Freed::settled(queue, failure.next)], now).await?;
         let changes = [(FAILED, 1), (WAITING, -1), (DEAD, 1)];
         let changes = if failure.retry_in.is_none() { &changes[..] } else { &changes[..1] };
-        count(connection, slot(event), changes).await?;
+        add_to_counts(connection, slot(event), changes).await?;
         Ok(Ok(claims.remove(&key)))
     })
 }
