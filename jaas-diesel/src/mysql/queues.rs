@@ -272,9 +272,10 @@ impl QueryFragment<Mysql> for Settle<'_> {
 impl<Conn> diesel::RunQueryDsl<Conn> for Settle<'_> {}
 
 statement! {
-    /// The states and fences of events.
-    listing States on Mysql { ids: Vec<i64> } -> (BigInt, Text, BigInt) =
-        "SELECT e.id, e.state, e.fence FROM jaas_events e FORCE INDEX (PRIMARY) WHERE e.id IN (" (ids: BigInt) ")"
+    /// Of these events, those that no handler has completed: their keys and fences.
+    listing Untouched on Mysql { ids: Vec<i64> } -> (BigInt, Text, BigInt) =
+        "SELECT e.id, e.ordering_key, e.fence FROM jaas_events e FORCE INDEX (PRIMARY) \
+         WHERE e.id IN (" (ids: BigInt) ") AND e.state = 'waiting' AND e.completed = ''"
 }
 
 pub(in super::super) async fn settle(
@@ -285,26 +286,22 @@ pub(in super::super) async fn settle(
     if settled.is_empty() {
         return Ok(Vec::new());
     }
-    let changed = Settle { settled, now }.execute(connection).await?;
-    let [waiting, done, ignored] =
+    // Asked before, because afterwards an event that was settled earlier under the same fence looks like one of these.
+    let ids: Vec<i64> = settled.iter().filter(|event| event.reason.is_some()).map(|event| event.id).collect();
+    let untouched: Vec<(i64, String, i64)> =
+        if ids.is_empty() { Vec::new() } else { Untouched { ids }.load(connection).await? };
+    let is_ignored = |(id, key, fence): &(i64, String, i64)| {
+        settled.iter().any(|event| {
+            let may_settle = event.behind.is_none_or(|behind| behind == *fence);
+            event.reason.is_some() && event.id == *id && event.ordering_key == *key && may_settle
+        })
+    };
+    let ignored = untouched.iter().filter(|event| is_ignored(event)).count() as i64;
+    // Each event that is settled changes its state, so these are those that were waiting.
+    let changed = Settle { settled, now }.execute(connection).await? as i64;
+    let [waiting, done, of_ignored] =
         [EventState::Waiting, EventState::Done, EventState::Ignored].map(EventState::as_str);
-    let (mut all, mut of_ignored) = (settled.len() as i64, 0);
-    // The number of changed rows does not show which events were ignored, nor which were left as they were.
-    if changed != settled.len() || settled.iter().any(|event| event.reason.is_some()) {
-        let ids = settled.iter().map(|event| event.id).collect();
-        let states: Vec<(i64, String, i64)> = States { ids }.load(connection).await?;
-        let count = |wanted: &str| {
-            let is = |event: &Settled| {
-                states
-                    .iter()
-                    .any(|(id, state, fence)| (*id, &**state, *fence) == (event.id, wanted, event.fence))
-            };
-            settled.iter().filter(|event| is(event)).count() as i64
-        };
-        of_ignored = count(ignored);
-        all = count(done) + of_ignored;
-    }
-    Ok(vec![(waiting, -all), (done, all - of_ignored), (ignored, of_ignored)])
+    Ok(vec![(waiting, -changed), (done, changed - ignored), (of_ignored, ignored)])
 }
 
 /// Adds to counts.

@@ -267,10 +267,12 @@ async fn compare<S: EventAdmin>(store: &S, case: &Case) -> Result<(), TestCaseEr
 
 /// Cases that have found differences before.
 fn found_before() -> Vec<Case> {
-    use Call::{Accept, Advance, Claim, Complete, Discard, Fail};
+    use Call::{Accept, Advance, Claim, Complete, CompleteAhead, Discard, Fail};
     let accept = |key, happened| Accept { key, session: 1, happened };
     let claim = || Claim { one: true, lease: 1000 };
     let fail = |passable, retry_in| Fail { which: 0, passable, next: false, retry_in: Some(retry_in) };
+    let alone = |key| Accept { key, session: 0, happened: 0 };
+    let ahead = |which, held| CompleteAhead { which, held, next: held };
     let part = || Complete { which: 0, last: false, next: false, ignored: false };
     let cases = [
         // An event that others could pass holds them back again.
@@ -279,6 +281,16 @@ fn found_before() -> Vec<Case> {
         vec![accept(0, 1), accept(1, 2), claim(), fail(false, 1000), Discard { key: 0 }, claim()],
         // A handler is completed twice.
         vec![accept(0, 1), claim(), part(), part()],
+        // An event that was run ahead is settled twice under one lease, as a worker does that has lost the first reply.
+        vec![
+            alone(2),
+            alone(1),
+            Claim { one: false, lease: 10 },
+            alone(0),
+            ahead(0, true),
+            ahead(8, false),
+            ahead(20, false),
+        ],
     ];
     cases.map(|calls| Case { sessions: 1, settle_window: 0, calls }).into()
 }
