@@ -69,6 +69,7 @@ test("the pictures of the book", { skip: !BLESSED && "without --bless" }, async 
       for (const [name, go] of visits(server.base)) {
         if (!shown.includes(name)) continue;
         await go(page);
+        if (name.startsWith("meeting")) await page.locator(".timeline").evaluate((it) => it.scrollIntoView());
         const path = join(BLESSED, `${name}.png`);
         await page.screenshot({ path });
         const { size } = await stat(path);
