@@ -1,6 +1,6 @@
 //! Instructions for decoding events, and for decoding them under a radar. The events are the examples of 8x8's page.
 //!
-//! By hand, with valgrind and `gungraun-runner` installed: `cargo bench -p jaas-core --all-features --bench drift`.
+//! By hand, with valgrind and `gungraun-runner` installed: `cargo bench -p cost --bench drift`.
 #![allow(missing_docs, clippy::expect_used)]
 
 use std::hint::black_box;

@@ -38,11 +38,11 @@ fn accepted(rounds: usize) {
     });
 }
 
-library_benchmark_group!(name = cost, benchmarks = accepted);
+library_benchmark_group!(name = events, benchmarks = accepted);
 
 main!(
     config = LibraryBenchmarkConfig::default()
         .tool(Callgrind::default().entry_point(EntryPoint::None))
         .tool(Dhat::default().entry_point(EntryPoint::None)),
-    library_benchmark_groups = cost
+    library_benchmark_groups = events
 );

@@ -1,7 +1,7 @@
 //! Instructions and allocations per event: verifying, receiving, and handling inside the request.
 //!
 //! `.ci/check-cost` runs it, compares with the figures that are committed, and prints both. By hand, with valgrind and
-//! `gungraun-runner` installed: `cargo bench -p jaas-core --all-features --bench cost`. The events are the examples of
+//! `gungraun-runner` installed: `cargo bench -p cost --bench received`. The events are the examples of
 //! 8x8's page, each with its own key; every figure is the sum over [`ROUNDS`] of all of them.
 #![allow(missing_docs, clippy::expect_used)]
 
@@ -161,9 +161,9 @@ fn received(mut ready: Ready<Receiver>) -> Ready<Receiver> {
     ready
 }
 
-library_benchmark_group!(name = cost, benchmarks = [verified, received]);
+library_benchmark_group!(name = events, benchmarks = [verified, received]);
 
 main!(
     config = LibraryBenchmarkConfig::default().tool(Callgrind::default()).tool(Dhat::default()),
-    library_benchmark_groups = cost
+    library_benchmark_groups = events
 );
