@@ -14,6 +14,8 @@ use crate::rows::MAX_BYTES;
 /// How the items of a group are committed.
 pub(crate) trait Commit: Send + 'static {
     type Connection: Send;
+    /// What a caller hands in. The task makes an item of it, so that its callers do not wait for that.
+    type Request: Send + Into<Self::Item>;
     type Item: Send;
     type Outcome: Send;
 
@@ -24,7 +26,7 @@ pub(crate) trait Commit: Send + 'static {
     const MAX_ITEMS: usize = 256;
 
     /// The approximate size of an item, in bytes.
-    fn bytes(_: &Self::Item) -> usize {
+    fn bytes(_: &Self::Request) -> usize {
         0
     }
 
@@ -53,12 +55,12 @@ pub(crate) trait Commit: Send + 'static {
     fn is_lost(error: &diesel::result::Error) -> bool;
 }
 
-/// An item, and the channel to its caller.
-type Request<C> = (<C as Commit>::Item, oneshot::Sender<Result<<C as Commit>::Outcome, StoreError>>);
+/// A request, and the channel to its caller.
+type Queued<C> = (<C as Commit>::Request, oneshot::Sender<Result<<C as Commit>::Outcome, StoreError>>);
 
 /// The handle of the task that commits.
 pub(crate) struct Group<C: Commit> {
-    queue: Mutex<Option<mpsc::Sender<Request<C>>>>,
+    queue: Mutex<Option<mpsc::Sender<Queued<C>>>>,
 }
 
 impl<C: Commit> Group<C> {
@@ -70,7 +72,7 @@ impl<C: Commit> Group<C> {
         (Self { queue: Mutex::new(Some(queue)) }, task.until_closed(requests))
     }
 
-    fn sender(&self) -> Result<mpsc::Sender<Request<C>>, StoreError> {
+    fn sender(&self) -> Result<mpsc::Sender<Queued<C>>, StoreError> {
         let queue = self.queue.lock();
         queue.clone().ok_or_else(|| closed(C::OPERATION))
     }
@@ -81,10 +83,10 @@ impl<C: Commit> Group<C> {
     /// `Overloaded` when the queue is full.
     pub(crate) fn try_submit(
         &self,
-        item: C::Item,
+        request: C::Request,
     ) -> Result<oneshot::Receiver<Result<C::Outcome, StoreError>>, StoreError> {
         let (caller, outcome) = oneshot::channel();
-        self.sender()?.try_send((item, caller)).map_err(|error| match error {
+        self.sender()?.try_send((request, caller)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => overloaded(C::OPERATION),
             mpsc::error::TrySendError::Closed(_) => closed(C::OPERATION),
         })?;
@@ -92,10 +94,10 @@ impl<C: Commit> Group<C> {
     }
 
     /// Queues an item as soon as the queue has room, and waits for its outcome.
-    pub(crate) async fn submit(&self, item: C::Item) -> Result<C::Outcome, StoreError> {
+    pub(crate) async fn submit(&self, request: C::Request) -> Result<C::Outcome, StoreError> {
         let (caller, outcome) = oneshot::channel();
         let closed_meanwhile = |_| closed(C::OPERATION);
-        self.sender()?.send((item, caller)).await.map_err(closed_meanwhile)?;
+        self.sender()?.send((request, caller)).await.map_err(closed_meanwhile)?;
         outcome.await.unwrap_or_else(|_| Err(closed(C::OPERATION)))
     }
 
@@ -122,18 +124,19 @@ enum Failure {
 }
 
 impl<C: Commit> Task<C> {
-    async fn until_closed(mut self, mut queue: mpsc::Receiver<Request<C>>) {
+    async fn until_closed(mut self, mut queue: mpsc::Receiver<Queued<C>>) {
         let mut requests = Vec::with_capacity(C::MAX_ITEMS);
         while queue.recv_many(&mut requests, C::MAX_ITEMS).await > 0 {
             while !requests.is_empty() {
                 let mut bytes = 0;
-                let fitting = requests.iter().take_while(|(item, _)| {
+                let fitting = requests.iter().take_while(|(request, _)| {
                     let first = bytes == 0;
-                    bytes += C::bytes(item).max(1);
+                    bytes += C::bytes(request).max(1);
                     first || bytes <= MAX_BYTES
                 });
                 let fitting = fitting.count();
-                let (items, callers) = requests.drain(..fitting).unzip();
+                let items = requests.drain(..fitting).map(|(request, caller)| (request.into(), caller));
+                let (items, callers) = items.unzip();
                 self.all(items, callers).await;
             }
             // The callers of this group are about to queue their next items. Without this pause, the next group would

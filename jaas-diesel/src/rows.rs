@@ -17,6 +17,8 @@ mod success;
 pub(crate) use self::activity::ActivityRow;
 pub(crate) use self::attempt::AttemptRow;
 pub(crate) use self::audit::{AuditRow, NewAudit};
+#[cfg(feature = "postgres")]
+pub(crate) use self::column::Blob;
 pub(crate) use self::column::{indexed, since, text, unknown};
 pub(crate) use self::conflict::{ConflictRow, NewConflict};
 pub(crate) use self::event::{CrashedRow, EventRow, state};

@@ -10,7 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use jaas_core::store::{Lease, RowId};
 
 use crate::now::Now;
-use crate::rows::{Arrival, Inserted, NewEvent, slot_of};
+use crate::rows::{Arrival, Blob, Inserted, NewEvent, slot_of};
 use crate::statement::statement;
 
 statement! {
@@ -30,7 +30,7 @@ statement! {
         queues: Vec<String>,
         occurred: Vec<i64>,
         received: Vec<i64>,
-        bodies: Vec<Vec<u8>>,
+        bodies: Vec<Blob>,
         hashes: Vec<Vec<u8>>,
         traces: Vec<Option<String>>,
         workers: Vec<Option<String>>,

@@ -2,11 +2,30 @@
 
 use std::time::Duration;
 
+use diesel::backend::Backend;
+use diesel::expression::AsExpression;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::Binary;
+use jaas_core::Body;
 use jaas_core::store::StoreError;
 use jaas_core::store::tools::MAX_INDEXED_BYTES;
 use jaas_core::telemetry::TraceContext;
 
 use crate::error::corrupt;
+
+/// The bytes of a body in a binary column, shared with the request that delivered them.
+#[derive(Debug, Clone, AsExpression)]
+#[diesel(sql_type = Binary)]
+pub(crate) struct Blob(pub(crate) Body);
+
+impl<DB: Backend> ToSql<Binary, DB> for Blob
+where
+    [u8]: ToSql<Binary, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        <[u8]>::to_sql(&self.0, out)
+    }
+}
 
 /// The text in a form that every database can store: PostgreSQL rejects NUL, and columns that people read are bounded.
 pub(crate) fn text(text: &str) -> String {

@@ -24,7 +24,7 @@ impl<'a> From<&'a NewEvent> for NewConflict<'a> {
         Self {
             endpoint: &event.endpoint,
             idempotency_key: &event.idempotency_key,
-            body: &event.body,
+            body: &event.body.0,
             body_hash: &event.body_hash,
             first_received_at: event.received_at,
             last_received_at: event.received_at,

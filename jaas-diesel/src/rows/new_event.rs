@@ -11,13 +11,14 @@ use jaas_core::store::{EventState, Lease};
 use jaas_core::telemetry::TraceContext;
 use jaas_core::{Delivery, SessionId, Timestamp};
 
-use super::column::{indexed, text};
+use super::column::{Blob, indexed, text};
 use crate::schema::jaas_events;
 
 /// The most bytes that go into one commit, unless a single event is larger. Servers refuse larger statements.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// A new event. It owns its data, because the writer needs them after the request has ended.
+/// A new event. It owns its data, because the writer needs them after the request has ended. The writer makes it, so that
+/// no request waits for the hash of its body.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = jaas_events, treat_none_as_default_value = false)]
 pub(crate) struct NewEvent {
@@ -28,7 +29,7 @@ pub(crate) struct NewEvent {
     pub(crate) fqn: String,
     pub(crate) occurred_at: i64,
     pub(crate) received_at: i64,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Blob,
     pub(crate) body_hash: Vec<u8>,
     pub(crate) trace_context: Option<String>,
     pub(crate) ordering_key: String,
@@ -50,7 +51,7 @@ impl From<Delivery> for NewEvent {
             endpoint: delivery.endpoint.to_string(),
             occurred_at: delivery.occurred_at().as_millis(),
             received_at: delivery.received_at.as_millis(),
-            body: delivery.body().to_vec(),
+            body: Blob(delivery.body().clone().into()),
             body_hash: hash.to_vec(),
             trace_context: delivery.trace.as_ref().map(TraceContext::to_string),
             ordering_key: ordering_key(&delivery, &hash),
@@ -98,7 +99,7 @@ impl NewEvent {
         use super::column::trace;
 
         let received_at = Timestamp::from_millis(self.received_at);
-        let mut claim = Claim::new(lease, self.endpoint.as_str().into(), received_at, self.body.clone());
+        let mut claim = Claim::new(lease, self.endpoint.as_str().into(), received_at, self.body.0.clone());
         claim.trace = trace(self.trace_context.as_deref());
         claim
     }

@@ -22,14 +22,14 @@ use tokio::sync::watch;
 use super::queries::{claim, ping, settle};
 use super::{Connection, Store, asked};
 use crate::ending::Ending;
-use crate::rows::{NewEvent, NewQuarantined, Success};
+use crate::rows::{NewQuarantined, Success};
 
 #[async_trait]
 impl EventStore for Store {
     type Tx = Connection;
 
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError> {
-        self.shared.store_event(NewEvent::from(delivery)).await
+        self.shared.store_event(delivery).await
     }
 
     async fn quarantine(&self, unreadable: Unreadable) -> Result<(), StoreError> {

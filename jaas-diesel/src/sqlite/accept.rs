@@ -58,10 +58,10 @@ impl QueryFragment<Sqlite> for InsertEvent<'_> {
             out.push_bind_param::<BigInt, _>(number)?;
             out.push_sql(", ");
         }
-        for bytes in [&event.body, &event.body_hash] {
-            out.push_bind_param::<Binary, _>(bytes)?;
-            out.push_sql(", ");
-        }
+        out.push_bind_param::<Binary, _>(&event.body)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Binary, _>(&event.body_hash)?;
+        out.push_sql(", ");
         out.push_bind_param::<Nullable<Text>, _>(&event.session_id)?;
         out.push_sql(", ");
         out.push_bind_param::<Nullable<Text>, _>(&event.trace_context)?;

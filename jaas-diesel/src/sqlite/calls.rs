@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::{QueryResult, SqliteConnection};
-use jaas_core::Timestamp;
 use jaas_core::store::hand_over::HandOver;
 use jaas_core::store::{Accepted, Claim, ClaimRequest, StoreError, TxWork};
+use jaas_core::{Delivery, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{oneshot, watch};
 
@@ -21,7 +21,7 @@ use super::writer::{Claimed, Command, Wake, Writer};
 use crate::ending::Ending;
 use crate::error::{closed, not_in_time, unavailable};
 use crate::now::Now;
-use crate::rows::{NewEvent, NewQuarantined, Success};
+use crate::rows::{NewQuarantined, Success};
 
 /// Runs a query: `read` on the reading connection, `write` and `wake` on the writing thread. `wake` then wakes the workers. The
 /// captured variables are cloned.
@@ -165,7 +165,7 @@ impl Shared {
 /// The methods that `shared/store.rs` and `shared/admin.rs` call without `asked!`.
 impl Shared {
     /// Stores an event with the next group. Fails as `Overloaded` when the queue is full.
-    pub(super) async fn store_event(&self, event: NewEvent) -> Result<Accepted, StoreError> {
+    pub(super) async fn store_event(&self, event: Delivery) -> Result<Accepted, StoreError> {
         const OPERATION: &str = "store the event";
         let (command, result) = Command::accept(OPERATION, event);
         self.writer.try_send(command)?;

@@ -12,6 +12,7 @@ use diesel::QueryResult;
 use diesel::prelude::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::RunQueryDsl as _;
 use diesel_async::pooled_connection::bb8::Pool;
+use jaas_core::Delivery;
 use jaas_core::store::hand_over::{HandOver, Slot};
 use jaas_core::store::tools::MAX_INDEXED_BYTES;
 use jaas_core::store::{Accepted, StoreError};
@@ -33,7 +34,7 @@ const COLUMNS: usize = 4 * 1024;
 
 impl Shared {
     /// Stores an event with the next group.
-    pub(in super::super) async fn store_event(&self, event: NewEvent) -> Result<Accepted, StoreError> {
+    pub(in super::super) async fn store_event(&self, event: Delivery) -> Result<Accepted, StoreError> {
         const OPERATION: &str = Accepting::OPERATION;
         if event.endpoint.len() > MAX_INDEXED_BYTES {
             // No receiver has such a name. MySQL would truncate it without an error.
@@ -97,13 +98,14 @@ impl Accepting {
 
 impl Commit for Accepting {
     type Connection = Connection;
+    type Request = Delivery;
     type Item = NewEvent;
     type Outcome = Accepted;
 
     const OPERATION: &'static str = "store the event";
 
-    fn bytes(event: &NewEvent) -> usize {
-        event.body.len() + COLUMNS
+    fn bytes(event: &Delivery) -> usize {
+        event.body().len() + COLUMNS
     }
 
     async fn connect(&self) -> Result<Connection, StoreError> {

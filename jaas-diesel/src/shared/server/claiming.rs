@@ -48,6 +48,7 @@ impl Drop for DeadLetters {
 
 impl Commit for Claiming {
     type Connection = Connection;
+    type Request = ClaimRequest;
     type Item = ClaimRequest;
     type Outcome = Vec<Claim>;
 

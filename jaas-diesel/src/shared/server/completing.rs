@@ -39,6 +39,7 @@ pub(super) struct Completing {
 
 impl Commit for Completing {
     type Connection = Connection;
+    type Request = (Success, Timestamp);
     type Item = (Success, Timestamp);
     type Outcome = Result<Option<Claim>, StoreError>;
 

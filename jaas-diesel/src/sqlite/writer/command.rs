@@ -1,6 +1,7 @@
 //! The commands of the writing thread, and the groups that it commits together.
 
 use diesel::{QueryResult, SqliteConnection};
+use jaas_core::Delivery;
 use jaas_core::store::tools::DeadLettered;
 use jaas_core::store::{Accepted, Claim, Lease, StoreError, TxWork};
 use tokio::sync::oneshot;
@@ -44,7 +45,7 @@ impl Claimed {
 impl Command {
     pub(in super::super) fn accept(
         operation: &'static str,
-        event: NewEvent,
+        event: Delivery,
     ) -> (Self, oneshot::Receiver<Result<Accepted, StoreError>>) {
         let (caller, result) = oneshot::channel();
         (Self::Accept(Box::new(Accept { operation, event, caller })), result)
@@ -84,11 +85,17 @@ impl Command {
     }
 }
 
-/// An event to store.
-pub(in super::super) struct Accept {
+/// An event to store: as it was delivered, or as the row that the thread has made of it.
+pub(in super::super) struct Accept<Event = Delivery> {
     operation: &'static str,
-    event: NewEvent,
+    event: Event,
     caller: oneshot::Sender<Result<Accepted, StoreError>>,
+}
+
+impl From<Accept> for Accept<NewEvent> {
+    fn from(Accept { operation, event, caller }: Accept) -> Self {
+        Self { operation, event: event.into(), caller }
+    }
 }
 
 /// One write of a group. If the group fails, the write is tried again alone.
@@ -143,7 +150,7 @@ where
 /// The commands that are committed together.
 #[derive(Default)]
 pub(super) struct Group {
-    pub(super) accepts: Vec<Accept>,
+    pub(super) accepts: Vec<Accept<NewEvent>>,
     pub(super) writes: Vec<Box<dyn Write>>,
 }
 

@@ -107,7 +107,7 @@ impl Writing {
 
     fn take(&mut self, command: Command, group: &mut Group) {
         match command {
-            Command::Accept(accept) => group.accepts.push(*accept),
+            Command::Accept(accept) => group.accepts.push((*accept).into()),
             Command::Write(write) => group.writes.push(write),
             Command::Run(run) => self.runs.push_back(run),
         }
