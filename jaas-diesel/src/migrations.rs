@@ -41,7 +41,6 @@ macro_rules! scripts {
             $crate::migrations::script!($database, "2026-11-28-000003", "meetings"),
             $crate::migrations::script!($database, "2026-11-28-000005", "watch"),
             $crate::migrations::script!($database, "2026-11-28-000006", "drift"),
-            $crate::migrations::script!($database, "2026-11-29-000010", "activity"),
         ]
     };
 }

@@ -40,6 +40,7 @@ diesel::table! {
         worker -> Nullable<Text>,
         phase -> SmallInt,
         suspect_turn -> Nullable<SmallInt>,
+        lone -> SmallInt,
     }
 }
 

@@ -85,6 +85,7 @@ async fn queue(connection: &mut AsyncMysqlConnection, new: &[&NewEvent], latest:
         key: &event.ordering_key,
         due_at: event.due_at.min(latest),
         place: event.place,
+        lone: true,
     });
     arrive(connection, &earliest(arrivals)).await?;
     let early: Vec<i64> = new.iter().map(|event| event.due_at).filter(|due_at| *due_at > latest).collect();
@@ -113,7 +114,7 @@ impl QueryId for Arrive<'_> {
 
 impl QueryFragment<Mysql> for Arrive<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO jaas_queues (ordering_key, due_at, head_place) VALUES ");
+        out.push_sql("INSERT INTO jaas_queues (ordering_key, due_at, head_place, lone) VALUES ");
         for index in 0..self.0.len().next_power_of_two() {
             let Some(arrival) = self.0.get(index).or(self.0.last()) else { continue };
             out.push_sql(if index > 0 { ", (" } else { "(" });
@@ -122,11 +123,11 @@ impl QueryFragment<Mysql> for Arrive<'_> {
             out.push_bind_param::<BigInt, _>(&arrival.due_at)?;
             out.push_sql(", ");
             out.push_bind_param::<BigInt, _>(&arrival.place)?;
-            out.push_sql(")");
+            out.push_sql(if arrival.lone { ", 1)" } else { ", 0)" });
         }
         // `head_place` is assigned last, because the other assignments read its old value.
         out.push_sql(
-            " ON DUPLICATE KEY UPDATE due_at = IF(event_id IS NULL, LEAST(due_at, VALUES(due_at)), due_at), \
+            " ON DUPLICATE KEY UPDATE lone = 0, due_at = IF(event_id IS NULL, LEAST(due_at, VALUES(due_at)), due_at), \
              phase = IF(event_id IS NULL AND VALUES(head_place) < head_place, 0, phase), \
              head_place = LEAST(head_place, VALUES(head_place))",
         );

@@ -15,7 +15,7 @@ use crate::statement::{known_by_text, statement};
 statement! {
     /// Locks the due queues of a phase that no other transaction has locked, the earliest first.
     LockDue on Mysql { phase: i16, now: i64, limit: i64 } -> QueueColumns =
-        "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn \
+        "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn, q.lone \
          FROM jaas_queues q FORCE INDEX (jaas_queues_due) WHERE q.phase = " { phase: SmallInt }
         " AND q.due_at <= " { now: BigInt } " ORDER BY q.due_at LIMIT " { limit: BigInt } " FOR UPDATE SKIP LOCKED"
 }
@@ -39,7 +39,7 @@ statement! {
 statement! {
     /// Locks queues, in the order of their keys, and returns the current time with each.
     listing LockQueues on Mysql { keys: Vec<String>, now: Now } -> (QueueColumns, BigInt) =
-        "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn, "
+        "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn, q.lone, "
         [now]
         " FROM jaas_queues q FORCE INDEX (PRIMARY) WHERE q.ordering_key IN (" (keys: Text)
         ") ORDER BY q.ordering_key FOR UPDATE"
@@ -82,17 +82,36 @@ statement! {
          FROM jaas_events e FORCE INDEX (PRIMARY) WHERE e.id IN (" (ids: BigInt) ")"
 }
 
+statement! {
+    /// The waiting events of queues in which one event waits at most.
+    listing LoneHeads on Mysql { keys: Vec<String> } -> HeadColumns =
+        "SELECT e.ordering_key, e.passable, e.place, e.id, e.occurred_at, e.due_at, e.fence, e.endpoint, e.received_at, \
+         e.body, e.failures, e.crashes, e.interruptions, e.completed, e.trace_context \
+         FROM jaas_events e FORCE INDEX (jaas_events_waiting) WHERE e.state = 'waiting' AND e.ordering_key IN ("
+        (keys: Text) ")"
+}
+
 pub(in super::super) async fn heads(
     connection: &mut AsyncMysqlConnection,
     queues: &[&QueueRow],
 ) -> QueryResult<Vec<HeadRow>> {
-    let keys = queues.iter().map(|queue| queue.ordering_key.clone()).collect();
+    let key = |queue: &&QueueRow| queue.ordering_key.clone();
+    let (lone, others): (Vec<&QueueRow>, Vec<&QueueRow>) = queues.iter().partition(|queue| queue.lone == 1);
+    let mut heads: Vec<HeadRow> = if lone.is_empty() {
+        Vec::new()
+    } else {
+        LoneHeads { keys: lone.iter().map(key).collect() }.load(connection).await?
+    };
+    if others.is_empty() {
+        return Ok(heads);
+    }
+    let keys = others.iter().map(key).collect();
     let ids: Vec<(Option<i64>, Option<i64>)> = HeadIds { keys }.load(connection).await?;
     let ids: Vec<i64> = ids.into_iter().flat_map(|(first, passed)| [first, passed]).flatten().collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
+    if !ids.is_empty() {
+        heads.extend(Heads { ids }.load::<HeadRow>(connection).await?);
     }
-    Heads { ids }.load(connection).await
+    Ok(heads)
 }
 
 /// The first events of queues that hold back others, in their order. The queues are padded with the last queue, and a

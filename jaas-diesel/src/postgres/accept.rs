@@ -57,19 +57,21 @@ statement! {
          ON CONFLICT (endpoint, idempotency_key) DO NOTHING \
          RETURNING id, endpoint, idempotency_key, ordering_key, occurred_at, due_at), \
          first AS (SELECT DISTINCT ON (new.ordering_key) new.ordering_key, new.id, new.occurred_at, \
-         MIN(new.due_at) OVER (PARTITION BY new.ordering_key) AS due_at, u.worker, u.fence, u.now + u.lease AS leased_until \
-         FROM new JOIN u USING (endpoint, idempotency_key) ORDER BY new.ordering_key, new.occurred_at, new.id), \
-         queued AS (INSERT INTO jaas_queues AS q (ordering_key, due_at, head_place, event_id, fence, worker, phase) \
+         MIN(new.due_at) OVER same AS due_at, \
+         CASE WHEN COUNT(*) OVER same = 1 THEN 1 ELSE 0 END AS lone, u.worker, u.fence, u.now + u.lease AS leased_until \
+         FROM new JOIN u USING (endpoint, idempotency_key) WINDOW same AS (PARTITION BY new.ordering_key) \
+         ORDER BY new.ordering_key, new.occurred_at, new.id), \
+         queued AS (INSERT INTO jaas_queues AS q (ordering_key, due_at, head_place, event_id, fence, worker, phase, lone) \
          SELECT f.ordering_key, CASE WHEN f.worker IS NULL THEN f.due_at ELSE f.leased_until END, f.occurred_at, \
          CASE WHEN f.worker IS NOT NULL THEN f.id END, f.fence, f.worker, \
-         CASE WHEN f.worker IS NULL THEN 0 ELSE 2 END FROM first f ORDER BY f.ordering_key \
-         ON CONFLICT (ordering_key) DO UPDATE SET due_at = CASE WHEN q.event_id IS NULL THEN \
+         CASE WHEN f.worker IS NULL THEN 0 ELSE 2 END, f.lone FROM first f ORDER BY f.ordering_key \
+         ON CONFLICT (ordering_key) DO UPDATE SET lone = 0, due_at = CASE WHEN q.event_id IS NULL THEN \
          LEAST(q.due_at, EXCLUDED.due_at - CASE WHEN EXCLUDED.event_id IS NULL THEN 0 ELSE "
         { longest_lease: BigInt }
         " END) ELSE q.due_at END, \
          phase = CASE WHEN q.event_id IS NULL AND EXCLUDED.head_place < q.head_place THEN 0 ELSE q.phase END, \
          head_place = LEAST(q.head_place, EXCLUDED.head_place) \
-         WHERE q.head_place > EXCLUDED.head_place OR (q.event_id IS NULL AND q.due_at > EXCLUDED.due_at - "
+         WHERE q.lone = 1 OR q.head_place > EXCLUDED.head_place OR (q.event_id IS NULL AND q.due_at > EXCLUDED.due_at - "
         { longest_lease: BigInt }
         ") RETURNING q.event_id, q.fence), \
          counted AS (INSERT INTO jaas_counts AS c (name, slot, amount) SELECT 'waiting', " { slot: SmallInt }
@@ -148,11 +150,11 @@ fn insert(events: &[&NewEvent], callers_time: bool) -> InsertEvents {
 
 statement! {
     /// Makes events wait in queues. Creates the queues that do not exist, and locks all of them.
-    Arrive on Pg { keys: Vec<String>, due: Vec<i64>, places: Vec<i64> } -> () =
-        "INSERT INTO jaas_queues AS q (ordering_key, due_at, head_place) SELECT n.* FROM UNNEST("
-        { keys: Array<Text> } ", " { due: Array<BigInt> } ", " { places: Array<BigInt> }
-        ") AS n (ordering_key, due_at, head_place) ORDER BY n.ordering_key ON CONFLICT (ordering_key) DO UPDATE SET \
-         due_at = CASE WHEN q.event_id IS NULL THEN LEAST(q.due_at, EXCLUDED.due_at) ELSE q.due_at END, \
+    Arrive on Pg { keys: Vec<String>, due: Vec<i64>, places: Vec<i64>, lone: Vec<i16> } -> () =
+        "INSERT INTO jaas_queues AS q (ordering_key, due_at, head_place, lone) SELECT n.* FROM UNNEST("
+        { keys: Array<Text> } ", " { due: Array<BigInt> } ", " { places: Array<BigInt> } ", " { lone: Array<SmallInt> }
+        ") AS n (ordering_key, due_at, head_place, lone) ORDER BY n.ordering_key ON CONFLICT (ordering_key) DO UPDATE SET \
+         lone = 0, due_at = CASE WHEN q.event_id IS NULL THEN LEAST(q.due_at, EXCLUDED.due_at) ELSE q.due_at END, \
          phase = CASE WHEN q.event_id IS NULL AND EXCLUDED.head_place < q.head_place THEN 0 ELSE q.phase END, \
          head_place = LEAST(q.head_place, EXCLUDED.head_place)"
 }
@@ -165,6 +167,7 @@ pub(in super::super) async fn arrive(
         keys: arrivals.iter().map(|arrival| arrival.key.to_owned()).collect(),
         due: arrivals.iter().map(|arrival| arrival.due_at).collect(),
         places: arrivals.iter().map(|arrival| arrival.place).collect(),
+        lone: arrivals.iter().map(|arrival| i16::from(arrival.lone)).collect(),
     };
     arrive.execute(connection).await.map(drop)
 }

@@ -48,7 +48,10 @@ statement! {
 }
 
 statement! {
-    /// Moves each queue whose lease is held on, as `queries::settle::next` does. Returns the events that are claimed now, each
+    /// Moves each queue whose lease is held on, as `queries::settle::next` does. Its event is settled, so a queue that was made
+    /// for one event, and to which none has come since, is over.
+    ///
+    /// Returns the events that are claimed now, each
     /// with the event that has ended and the new fence in front.
     GoOn on Pg {
         ids: Vec<i64>,
@@ -57,7 +60,7 @@ statement! {
         windows: Vec<i64>,
         now: Now,
     } -> (BigInt, BigInt, HeadColumns) =
-        "WITH held AS (SELECT q.ordering_key, q.head_place, q.worker, q.suspect_turn, n.id AS ended, n.lease, n.settle_window, "
+        "WITH held AS (SELECT q.ordering_key, q.head_place, q.worker, q.suspect_turn, q.lone, n.id AS ended, n.lease, n.settle_window, "
         [now]
         " AS now FROM UNNEST(" { ids: Array<BigInt> } ", " { fences: Array<BigInt> } ", "
         { leases: Array<Nullable<BigInt>> } ", " { windows: Array<BigInt> }
@@ -65,10 +68,10 @@ statement! {
          heads AS (SELECT held.*, f.id AS first_id, f.place AS first_place, \
          GREATEST(f.due_at, LEAST(f.received_at, f.due_at) + held.settle_window) AS ready_at, p.id AS passed_id, p.due_at AS passed_due, \
          f.id IS NULL OR (p.occurred_at, p.id) < (f.occurred_at, f.id) AS passed_is_earlier FROM held \
-         LEFT JOIN LATERAL (SELECT e.* FROM jaas_events e WHERE e.ordering_key = held.ordering_key AND e.settled_at IS NULL \
-         AND e.passable = 0 AND e.place >= held.head_place ORDER BY e.ordering_key, e.passable, e.place, e.id LIMIT 1) f ON TRUE \
-         LEFT JOIN LATERAL (SELECT e.* FROM jaas_events e WHERE e.ordering_key = held.ordering_key AND e.settled_at IS NULL \
-         AND e.passable = 1 ORDER BY e.ordering_key, e.passable, e.place, e.id LIMIT 1) p ON TRUE), \
+         LEFT JOIN LATERAL (SELECT e.* FROM jaas_events e WHERE held.lone = 0 AND e.ordering_key = held.ordering_key \
+         AND e.settled_at IS NULL AND e.passable = 0 AND e.place >= held.head_place ORDER BY e.ordering_key, e.passable, e.place, e.id LIMIT 1) f ON TRUE \
+         LEFT JOIN LATERAL (SELECT e.* FROM jaas_events e WHERE held.lone = 0 AND e.ordering_key = held.ordering_key \
+         AND e.settled_at IS NULL AND e.passable = 1 ORDER BY e.ordering_key, e.passable, e.place, e.id LIMIT 1) p ON TRUE), \
          turns AS (SELECT h.*, CASE WHEN h.passed_id IS NOT NULL AND h.passed_is_earlier AND h.passed_due <= h.now \
          THEN h.passed_id WHEN h.ready_at <= h.now THEN h.first_id END AS next_id, \
          CASE WHEN h.first_id IS NULL THEN h.passed_due WHEN h.passed_id IS NOT NULL AND h.passed_is_earlier \

@@ -14,7 +14,7 @@ use crate::statement::statement;
 statement! {
     /// Locks the due queues of a phase that no other transaction has locked, the earliest first.
     LockDue on Pg { phase: i16, now: i64, limit: i64 } -> QueueColumns =
-        "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn \
+        "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn, q.lone \
          FROM jaas_queues q WHERE q.phase = " { phase: SmallInt } " AND q.due_at <= " { now: BigInt }
         " ORDER BY q.phase, q.due_at LIMIT " { limit: BigInt } " FOR UPDATE SKIP LOCKED"
 }
@@ -31,7 +31,7 @@ pub(in super::super) async fn lock_due(
 statement! {
     /// Locks the queues in which these events run, and returns the current time with each.
     LockRunning on Pg { events: Vec<i64>, now: Now } -> (QueueColumns, BigInt) =
-        "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn, "
+        "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn, q.lone, "
         [now]
         " FROM jaas_queues q WHERE q.event_id = ANY(" { events: Array<BigInt> } ") ORDER BY q.ordering_key FOR UPDATE"
 }

@@ -19,6 +19,8 @@ pub(crate) struct QueueRow {
     pub(crate) worker: Option<String>,
     pub(crate) phase: i16,
     pub(crate) suspect_turn: Option<i16>,
+    /// 1 if the queue was made for one event, and none has come since.
+    pub(crate) lone: i16,
 }
 
 impl QueueRow {
@@ -46,6 +48,7 @@ pub(crate) type QueueColumns = (
     sql_types::Nullable<sql_types::Text>,
     sql_types::SmallInt,
     sql_types::Nullable<sql_types::SmallInt>,
+    sql_types::SmallInt,
 );
 
 /// The phase of a queue.
@@ -66,6 +69,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) key: &'a str,
     pub(crate) due_at: i64,
     pub(crate) place: i64,
+    /// Whether it is one event, and not the earliest of several.
+    pub(crate) lone: bool,
 }
 
 /// One arrival for each queue, sorted by queue: the earliest time and the earliest place of its events.
@@ -77,6 +82,7 @@ pub(crate) fn earliest<'e>(arrivals: impl Iterator<Item = Arrival<'e>>) -> Vec<A
             .and_modify(|known| {
                 known.due_at = known.due_at.min(arrival.due_at);
                 known.place = known.place.min(arrival.place);
+                known.lone = false;
             })
             .or_insert(arrival);
     }

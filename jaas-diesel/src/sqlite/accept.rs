@@ -1,7 +1,7 @@
 //! Storing new events in SQLite, row by row: statements are prepared once, and there is no network in between.
 
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text};
 use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection};
 use jaas_core::store::EventState;
@@ -23,7 +23,8 @@ pub(in super::super) async fn insert_new(
         let is_new = InsertEvent(event).execute(connection).await? == 1;
         if is_new {
             new += 1;
-            let arrival = Arrival { key: &event.ordering_key, due_at: event.due_at, place: event.place };
+            let arrival =
+                Arrival { key: &event.ordering_key, due_at: event.due_at, place: event.place, lone: true };
             arrive(connection, &[arrival]).await?;
         }
         inserted.push(is_new.then(Inserted::default));
@@ -74,9 +75,9 @@ impl<Conn> diesel::RunQueryDsl<Conn> for InsertEvent<'_> {}
 
 statement! {
     /// Adds an event to a queue; creates the queue if it is missing.
-    Arrive on Sqlite { key: String, due_at: i64, place: i64 } -> () =
-        "INSERT INTO jaas_queues (ordering_key, due_at, head_place) VALUES (" { key: Text } ", " { due_at: BigInt } ", "
-        { place: BigInt } ") ON CONFLICT (ordering_key) DO UPDATE SET \
+    Arrive on Sqlite { key: String, due_at: i64, place: i64, lone: i16 } -> () =
+        "INSERT INTO jaas_queues (ordering_key, due_at, head_place, lone) VALUES (" { key: Text } ", " { due_at: BigInt }
+        ", " { place: BigInt } ", " { lone: SmallInt } ") ON CONFLICT (ordering_key) DO UPDATE SET lone = 0, \
          due_at = CASE WHEN event_id IS NULL THEN min(due_at, excluded.due_at) ELSE due_at END, \
          phase = CASE WHEN event_id IS NULL AND excluded.head_place < head_place THEN 0 ELSE phase END, \
          head_place = min(head_place, excluded.head_place)"
@@ -86,8 +87,9 @@ pub(in super::super) async fn arrive(
     connection: &mut SqliteConnection,
     arrivals: &[Arrival<'_>],
 ) -> QueryResult<()> {
-    for Arrival { key, due_at, place } in arrivals {
-        let arrive = Arrive { key: (*key).to_owned(), due_at: *due_at, place: *place };
+    for Arrival { key, due_at, place, lone } in arrivals {
+        let arrive =
+            Arrive { key: (*key).to_owned(), due_at: *due_at, place: *place, lone: i16::from(*lone) };
         arrive.execute(connection).await?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::statement::statement;
 statement! {
     /// The due queues of a phase, the earliest first.
     Due on Sqlite { phase: i16, now: i64, limit: i64 } -> QueueColumns =
-        "SELECT ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn \
+        "SELECT ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn, lone \
          FROM jaas_queues INDEXED BY jaas_queues_due WHERE phase = " { phase: SmallInt } " AND due_at <= " { now: BigInt }
         " ORDER BY due_at LIMIT " { limit: BigInt }
 }
@@ -31,7 +31,7 @@ pub(in super::super) async fn lock_due(
 statement! {
     /// The queue in which this event runs, and the current time.
     Running on Sqlite { event: i64, now: Now } -> (QueueColumns, BigInt) =
-        "SELECT ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn, " [now]
+        "SELECT ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn, lone, " [now]
         " FROM jaas_queues WHERE event_id = " { event: BigInt }
 }
 
@@ -119,7 +119,8 @@ pub(in super::super) async fn write_queues(
     for queue in ended {
         Delete { queue }.execute(connection).await?;
     }
-    for QueueRow { ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn } in changed
+    for QueueRow { ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn, .. } in
+        changed
     {
         let write = Write {
             queue: ordering_key,

@@ -1,3 +1,4 @@
+DROP TABLE IF EXISTS jaas_activity;
 DROP TABLE IF EXISTS jaas_settings_records;
 DROP TABLE IF EXISTS jaas_settings;
 DROP TABLE IF EXISTS jaas_audit;

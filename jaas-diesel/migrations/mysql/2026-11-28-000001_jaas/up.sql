@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS jaas_queues (
     worker       VARCHAR(255),
     phase        SMALLINT       NOT NULL DEFAULT 0, -- 0: waits; 1: waits, and its head has crashed before; 2: an event runs
     suspect_turn SMALLINT,                -- 1 while such an event runs: only one does at a time
+    lone         SMALLINT       NOT NULL DEFAULT 0, -- 1: it was made for one event, and none has come since
     UNIQUE KEY jaas_queues_running (event_id),
     UNIQUE KEY jaas_queues_suspect_turn (suspect_turn),
     KEY jaas_queues_due (phase, due_at)
@@ -142,4 +143,16 @@ CREATE TABLE IF NOT EXISTS jaas_settings_records (
     answer      MEDIUMTEXT     NOT NULL, -- JSON without passcode and phone number
     KEY jaas_settings_records_by_room (room),
     KEY jaas_settings_records_by_time (received_at, id)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- What had happened up to a moment of each minute, for charts: the differences of two rows count. Made of jaas_counts, and
+-- kept for two days.
+CREATE TABLE IF NOT EXISTS jaas_activity (
+    minute   BIGINT NOT NULL PRIMARY KEY, -- since the epoch
+    taken_at BIGINT NOT NULL, -- ms since the epoch
+    accepted BIGINT NOT NULL,
+    settled  BIGINT NOT NULL, -- done or ignored
+    failed   BIGINT NOT NULL, -- runs
+    dead     BIGINT NOT NULL,
+    waiting  BIGINT NOT NULL  -- wait or run at that moment
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -43,7 +43,8 @@ CREATE TABLE jaas_queues (
     fence        BIGINT   NOT NULL DEFAULT 0,
     worker       TEXT,
     phase        SMALLINT NOT NULL DEFAULT 0, -- 0: waits; 1: waits, and its head has crashed before; 2: an event runs
-    suspect_turn SMALLINT           -- 1 while such an event runs: only one does at a time
+    suspect_turn SMALLINT,          -- 1 while such an event runs: only one does at a time
+    lone         SMALLINT NOT NULL DEFAULT 0  -- 1: it was made for one event, and none has come since
 ) WITH (
     -- Its rows change all the time, and are few: it is to stay small.
     fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000
@@ -142,3 +143,15 @@ CREATE TABLE jaas_settings_records (
 );
 CREATE INDEX jaas_settings_records_by_room ON jaas_settings_records (room, id);
 CREATE INDEX jaas_settings_records_by_time ON jaas_settings_records (received_at, id);
+
+-- What had happened up to a moment of each minute, for charts: the differences of two rows count. Made of jaas_counts, and
+-- kept for two days.
+CREATE TABLE jaas_activity (
+    minute   BIGINT NOT NULL PRIMARY KEY, -- since the epoch
+    taken_at BIGINT NOT NULL, -- ms since the epoch
+    accepted BIGINT NOT NULL,
+    settled  BIGINT NOT NULL, -- done or ignored
+    failed   BIGINT NOT NULL, -- runs
+    dead     BIGINT NOT NULL,
+    waiting  BIGINT NOT NULL  -- wait or run at that moment
+);

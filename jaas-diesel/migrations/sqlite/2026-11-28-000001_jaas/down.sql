@@ -1,3 +1,4 @@
+DROP TABLE jaas_activity;
 DROP TABLE jaas_settings_records;
 DROP TABLE jaas_settings;
 DROP TABLE jaas_audit;

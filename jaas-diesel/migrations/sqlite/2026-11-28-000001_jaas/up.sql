@@ -42,7 +42,8 @@ CREATE TABLE jaas_queues (
     fence        BIGINT   NOT NULL DEFAULT 0,
     worker       TEXT,
     phase        SMALLINT NOT NULL DEFAULT 0, -- 0: waits; 1: waits, and its head has crashed before; 2: an event runs
-    suspect_turn SMALLINT UNIQUE    -- 1 while such an event runs: only one does at a time
+    suspect_turn SMALLINT UNIQUE,   -- 1 while such an event runs: only one does at a time
+    lone         SMALLINT NOT NULL DEFAULT 0  -- 1: it was made for one event, and none has come since
 ) WITHOUT ROWID;
 CREATE INDEX jaas_queues_due ON jaas_queues (phase, due_at);
 
@@ -135,3 +136,15 @@ CREATE TABLE jaas_settings_records (
 );
 CREATE INDEX jaas_settings_records_by_room ON jaas_settings_records (room, id);
 CREATE INDEX jaas_settings_records_by_time ON jaas_settings_records (received_at, id);
+
+-- What had happened up to a moment of each minute, for charts: the differences of two rows count. Made of jaas_counts, and
+-- kept for two days.
+CREATE TABLE jaas_activity (
+    minute   INTEGER PRIMARY KEY NOT NULL, -- since the epoch
+    taken_at BIGINT NOT NULL, -- ms since the epoch
+    accepted BIGINT NOT NULL,
+    settled  BIGINT NOT NULL, -- done or ignored
+    failed   BIGINT NOT NULL, -- runs
+    dead     BIGINT NOT NULL,
+    waiting  BIGINT NOT NULL  -- wait or run at that moment
+);

@@ -58,6 +58,7 @@ pub(in super::super) async fn claim(
                 queue,
                 next: Some(next.clone()),
                 suspects_turn: true,
+                is_over: false,
             }));
         }
         let limit = i64::try_from(request.limit - freed.len()).unwrap_or(i64::MAX);
@@ -66,6 +67,7 @@ pub(in super::super) async fn claim(
             queue,
             next: Some(next.clone()),
             suspects_turn: false,
+            is_over: false,
         }));
         let claims = advance_queues(connection, freed, now).await?;
         if let Some(first) = dead.as_slice().first() {
@@ -133,7 +135,7 @@ async fn take_over(
     } else {
         diesel::update(event).set(counted).execute(connection).await?;
     }
-    Ok(Freed { queue, next: None, suspects_turn: false })
+    Ok(Freed { queue, next: None, suspects_turn: false, is_over: false })
 }
 
 /// Extends the leases that are still held; returns those that are not.

@@ -94,7 +94,8 @@ async fn replay_all(
     let of_events = || dsl::jaas_events.filter(dsl::id.eq_any(events));
     let rows: Vec<(String, i64, String)> =
         of_events().select((dsl::ordering_key, dsl::occurred_at, dsl::state)).load(connection).await?;
-    let arrivals = rows.iter().map(|(key, place, _)| Arrival { key, due_at: now_ms, place: *place });
+    let arrivals =
+        rows.iter().map(|(key, place, _)| Arrival { key, due_at: now_ms, place: *place, lone: true });
     arrive(connection, &earliest(arrivals)).await?;
     let nothing = "".into_sql::<Text>();
     diesel::update(of_events())
@@ -253,7 +254,7 @@ async fn lock_queues(connection: &mut Connection, mut keys: Vec<String>) -> Quer
 async fn wait_for_rest(connection: &mut Connection, queues: Vec<QueueRow>, now: Now) -> QueryResult<()> {
     let now: i64 = diesel::select(now).get_result(connection).await?;
     let free = queues.into_iter().filter(|queue| queue.event_id.is_none());
-    let freed = free.map(|queue| Freed { queue, next: None, suspects_turn: false }).collect();
+    let freed = free.map(|queue| Freed { queue, next: None, suspects_turn: false, is_over: false }).collect();
     advance_queues(connection, freed, now).await.map(drop)
 }
 

@@ -31,15 +31,18 @@ pub(super) struct Freed {
     pub(super) next: Option<(NextClaim, Option<String>)>,
     /// Whether an event that has crashed before may be claimed.
     pub(super) suspects_turn: bool,
+    /// Whether no event is left in it.
+    pub(super) is_over: bool,
 }
 
 impl Freed {
-    /// The queue of an event that has been settled.
-    fn settled(queue: QueueRow, next: Option<NextClaim>) -> Self {
+    /// The queue of an event that has ended; with `settled`, it does not wait again.
+    fn after(queue: QueueRow, next: Option<NextClaim>, settled: bool) -> Self {
         // Of the events that have crashed before, one runs at a time. Now another queue has its turn.
         let next = next.filter(|_| queue.suspect_turn.is_none());
         let worker = queue.worker.clone();
-        Self { queue, next: next.map(|next| (next, worker)), suspects_turn: false }
+        let is_over = settled && queue.lone == 1;
+        Self { queue, next: next.map(|next| (next, worker)), suspects_turn: false, is_over }
     }
 }
 
@@ -53,8 +56,8 @@ pub(super) async fn advance_queues(
     if freed.is_empty() {
         return Ok(HashMap::new());
     }
-    let queues: Vec<&QueueRow> = freed.iter().map(|freed| &freed.queue).collect();
-    let heads = queues::heads(connection, &queues).await?;
+    let left: Vec<&QueueRow> = freed.iter().filter(|of| !of.is_over).map(|freed| &freed.queue).collect();
+    let heads = if left.is_empty() { Vec::new() } else { queues::heads(connection, &left).await? };
     let Next { mut claims, changed, ended, behind } = next(freed, heads, now);
     queues::write_queues(connection, changed, ended).await?;
     if !behind.is_empty() {
@@ -95,7 +98,7 @@ pub(super) fn next(freed: Vec<Freed>, heads: Vec<HeadRow>, now: i64) -> Next {
     let time = Timestamp::from_millis(now);
     let mut next =
         Next { claims: HashMap::new(), changed: Vec::new(), ended: Vec::new(), behind: Vec::new() };
-    for Freed { mut queue, next: wanted, suspects_turn } in freed {
+    for Freed { mut queue, next: wanted, suspects_turn, .. } in freed {
         let [first, passed] = by_queue.remove(&queue.ordering_key).unwrap_or_default();
         let order = wanted.as_ref().map_or_else(SessionOrder::default, |(next, _)| next.order);
         let turn = order.turn(first.as_ref().map(HeadRow::head), passed.as_ref().map(HeadRow::head), time);
@@ -203,7 +206,7 @@ pub(in super::super) async fn complete_all(
         let queue = if success.ends() { take(&mut held, *lease) } else { None };
         outcomes.push(Ok(queue.map(|queue| {
             let key = queue.ordering_key.clone();
-            freed.push(Freed::settled(queue, *next));
+            freed.push(Freed::after(queue, *next, true));
             key
         })));
     }
@@ -269,7 +272,8 @@ pub(in super::super) async fn fail(
         };
         record_attempt(connection, &queue, AttemptOutcome::Failed, Some(&error), now).await?;
         let key = queue.ordering_key.clone();
-        let mut claims = advance_queues(connection, vec![Freed::settled(queue, failure.next)], now).await?;
+        let freed = Freed::after(queue, failure.next, failure.retry_in.is_none());
+        let mut claims = advance_queues(connection, vec![freed], now).await?;
         let changes = [(FAILED, 1), (WAITING, -1), (DEAD, 1)];
         let changes = if failure.retry_in.is_none() { &changes[..] } else { &changes[..1] };
         add_to_counts(connection, slot(event), changes).await?;
@@ -284,7 +288,7 @@ async fn hold_again(connection: &mut Connection, event: i64, queue: &mut QueueRo
     let place = dsl::jaas_events.find(event).select((dsl::passable, dsl::occurred_at));
     let (passable, place): (i16, i64) = place.get_result(connection).await?;
     if passable == 1 && place < queue.head_place {
-        let arrival = Arrival { key: &queue.ordering_key, due_at: queue.due_at, place };
+        let arrival = Arrival { key: &queue.ordering_key, due_at: queue.due_at, place, lone: false };
         arrive(connection, &[arrival]).await?;
         queue.head_place = place;
     }
