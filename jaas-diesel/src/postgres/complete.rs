@@ -5,11 +5,12 @@ use std::collections::HashMap;
 
 use diesel::QueryResult;
 use diesel::pg::Pg;
+use diesel::result::Error;
 use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 use jaas_core::store::{Claim, Completion, Lease, StoreError};
 
-use super::dialect::atomically;
+use super::dialect::{AFTER_HANDLER, atomically};
 use super::queries::settle;
 use super::queues::LockRunning;
 use crate::now::Now;
@@ -48,7 +49,7 @@ statement! {
 }
 
 statement! {
-    /// Moves each queue whose lease is held on, as `queries::settle::next` does. Its event is settled, so a queue that was made
+    /// Moves each queue whose lease is held on, as `queries::advance` does. Its event is settled, so a queue that was made
     /// for one event, and to which none has come since, is over.
     ///
     /// Returns the events that are claimed now, each
@@ -213,22 +214,53 @@ pub(in super::super) async fn complete_all(
     Ok(outcomes(successes, &locked, next, following))
 }
 
-/// Records a successful run in the open transaction, with the same statements one after the other: the server may not have
-/// prepared them on this connection.
+/// After a handler in its open transaction: sends [`AFTER_HANDLER`] and records the run that succeeded, in one round trip.
+/// Returns the result of each.
 pub(in super::super) async fn complete(
     connection: &mut AsyncPgConnection,
     success: &Success,
     now: Now,
-) -> QueryResult<Result<Option<Claim>, StoreError>> {
+) -> (QueryResult<()>, QueryResult<Result<Option<Claim>, StoreError>>) {
     if success.events().is_empty() {
-        return settle::complete(connection, success, now).await;
+        let after = connection.batch_execute(AFTER_HANDLER).await;
+        let completed = match &after {
+            Ok(()) => settle::complete(connection, success, now).await,
+            Err(_) => Err(Error::RollbackTransaction),
+        };
+        return (after, completed);
     }
     let Trip { lock, settle, go_on, .. } = Trip::new(&[success], now);
-    let locked: Vec<(QueueRow, i64)> = lock.load(connection).await?;
-    settle.execute(connection).await?;
-    let next = go_on.load(connection).await?;
-    let mut outcomes = outcomes(&[success], &locked, next, Vec::new());
-    Ok(outcomes.pop().unwrap_or_else(|| Err(StoreError::stale("complete", success.lease))))
+    let connection = &*connection;
+    let (after, locked, settled, next) = {
+        let [mut ends, mut locks, mut settles, mut goes_on] = [connection; 4];
+        tokio::join!(
+            biased;
+            ends.batch_execute(AFTER_HANDLER),
+            lock.load::<(QueueRow, i64)>(&mut locks),
+            settle.execute(&mut settles),
+            go_on.load::<(i64, i64, HeadRow)>(&mut goes_on),
+        )
+    };
+    (after, one_outcome(success, locked, settled, next))
+}
+
+fn one_outcome(
+    success: &Success,
+    locked: QueryResult<Vec<(QueueRow, i64)>>,
+    settled: QueryResult<usize>,
+    next: QueryResult<Vec<(i64, i64, HeadRow)>>,
+) -> QueryResult<Result<Option<Claim>, StoreError>> {
+    let (locked, settled, next) = (locked?, settled?, next?);
+    let outcome = outcomes(&[success], &locked, next, Vec::new()).pop();
+    let outcome = outcome.unwrap_or_else(|| Err(StoreError::stale("complete", success.lease)));
+    if outcome.is_ok() && settled != success.events().len() {
+        // A statement that the server has not prepared on this connection is sent after those that it has. All of them are
+        // prepared together, so this cannot happen; if it did, the transaction must not be committed.
+        return Err(Error::QueryBuilderError(
+            "the statements that complete an event ran in the wrong order".into(),
+        ));
+    }
+    Ok(outcome)
 }
 
 /// The outcome of each success, from the locked queues, the events that are claimed now and those that follow them. Both lists

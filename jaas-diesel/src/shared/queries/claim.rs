@@ -15,7 +15,8 @@ use jaas_core::store::{AttemptOutcome, Claim, ClaimRequest, Lease, NextClaim, Ne
 use super::super::counts::add_to_counts;
 use super::super::dialect::{Connection, RunQueryDsl as _, atomically};
 use super::super::queues::{lock_due, lock_running, write_queues};
-use super::settle::{Freed, advance_queues, record_attempt};
+use super::advance::{Freed, advance_queues};
+use super::settle::record_attempt;
 use super::{DEAD, WAITING};
 use crate::now::Now;
 use crate::rows::{CrashedRow, Phase, QueueRow, since, slot, text};

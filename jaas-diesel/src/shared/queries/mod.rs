@@ -9,6 +9,7 @@
 
 pub(super) mod accept;
 pub(super) mod activity;
+mod advance;
 pub(super) mod claim;
 pub(super) mod lookup;
 mod matching;
