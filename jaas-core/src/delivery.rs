@@ -1,8 +1,11 @@
 //! The content of an authentic request.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
@@ -208,8 +211,23 @@ impl From<Unreadable> for Incoming {
 }
 
 /// The bytes of a body. `Debug` shows their number only, because bodies hold names and links.
+///
+/// With serde it is a text in base64, byte for byte, for stores that keep it in a JSON document.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Body(Bytes);
+
+impl serde::Serialize for Body {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Body {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'_, str>::deserialize(deserializer)?;
+        STANDARD.decode(&*text).map(Self::from).map_err(serde::de::Error::custom)
+    }
+}
 
 impl Deref for Body {
     type Target = Bytes;

@@ -1,6 +1,6 @@
 //! Closed enums whose variants have names, as they are stored and shown.
 
-/// Defines an enum with `ALL`, `as_str`, `from_name` and `Display`, from one list of variants and names.
+/// Defines an enum with `ALL`, `as_str`, `from_name`, `Display` and serde by name, from one list of variants and names.
 ///
 /// A derive from a crate was tried: strum's names are either not `const`, which SQL texts made of constants need, or come with a
 /// public method that cannot be documented.
@@ -32,6 +32,20 @@ macro_rules! named_enum {
         impl std::fmt::Display for $Name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
+            }
+        }
+
+        impl serde::Serialize for $Name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $Name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+                let unknown = || serde::de::Error::custom(format_args!("{name:?} is not known to this version"));
+                Self::from_name(&name).ok_or_else(unknown)
             }
         }
     };

@@ -1,6 +1,6 @@
 //! Comparing an event with what this version names.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::delivery::Delivery;
 use crate::event::{Event, EventKind, UnknownReason};
@@ -19,12 +19,6 @@ named_enum! {
         JsonType = "json_type",
         /// A word of a known field that has a list of words, such as `disconnectReason`.
         Word = "word",
-    }
-}
-
-impl Serialize for DriftKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -149,7 +149,6 @@ pub enum EventStatus {
     /// It is settled: nothing more happens unless it is replayed.
     Settled {
         /// The state in which it ended, by its name.
-        #[serde(serialize_with = "report::named")]
         state: EventState,
         /// When it was settled.
         at: Option<Timestamp>,

@@ -146,6 +146,19 @@ impl fmt::Debug for TraceContext {
 #[error("not a W3C trace context: a traceparent, and after a space a tracestate")]
 pub struct TraceContextError(());
 
+impl serde::Serialize for TraceContext {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for TraceContext {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl FromStr for TraceContext {
     type Err = TraceContextError;
 

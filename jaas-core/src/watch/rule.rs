@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
-
 use crate::config::{ConfigError, ConfigErrorKind};
 use crate::named::named_enum;
 
@@ -106,19 +104,7 @@ impl Rule {
 }
 
 /// As its name.
-impl Serialize for Rule {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
 /// As its name.
-impl Serialize for Severity {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
 /// Which rules apply, and how long each waits.
 ///
 /// ```

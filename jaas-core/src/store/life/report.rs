@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde::ser::Serializer;
+use serde::Serializer;
 
 use super::{EventLife, EventStatus};
 use crate::store::{Attempt, AuditEntry, Conflict, EventState, RowId};
@@ -193,7 +193,6 @@ struct Report<'a> {
     trace_id: Option<&'a str>,
     body_bytes: usize,
     erased_at: Option<Timestamp>,
-    #[serde(serialize_with = "named")]
     state: EventState,
     next: &'a EventStatus,
     failures: u32,
@@ -231,9 +230,4 @@ struct AuditReport<'a> {
     at: Timestamp,
     by: &'a str,
     reason: &'a str,
-}
-
-/// A state by its name.
-pub(super) fn named<S: Serializer>(state: &EventState, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(state.as_str())
 }
