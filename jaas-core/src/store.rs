@@ -15,8 +15,11 @@ mod page;
 mod queue;
 mod record;
 mod retention;
+mod row;
 mod storable;
+mod tables;
 pub mod tools;
+mod unheard;
 mod work;
 
 use std::time::Duration;

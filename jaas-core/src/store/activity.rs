@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::EventState;
 use crate::timestamp::Timestamp;
 
 /// What happened in the inbox between two samples. There is a sample for each minute in which the store was
@@ -40,7 +41,7 @@ impl Activity {
 }
 
 /// What had happened in an inbox up to a moment: what a store keeps for each minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct ActivitySample {
     /// When it was taken, in ms since the epoch.
     pub at: i64,
@@ -60,6 +61,29 @@ impl ActivitySample {
     /// The minute of a time. A store keeps the first sample of each minute.
     pub const fn minute(at: Timestamp) -> i64 {
         at.as_millis().div_euclid(60_000)
+    }
+
+    /// Counts an event that was settled in this state.
+    pub fn count(&mut self, state: EventState) {
+        match state {
+            EventState::Done | EventState::Ignored => self.settled = self.settled.saturating_add(1),
+            EventState::Dead => self.dead = self.dead.saturating_add(1),
+            _ => {}
+        }
+    }
+
+    /// What happened between the samples of all that are kept, in the order of time, that were taken at `since` or later
+    /// and at `until` or before: the newest [`Activity::MAX_ROWS`].
+    pub fn within(
+        kept: impl IntoIterator<Item = Self, IntoIter: DoubleEndedIterator>,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Vec<Activity> {
+        let taken = |sample: &Self| (since.as_millis()..=until.as_millis()).contains(&sample.at);
+        let newest = kept.into_iter().rev().filter(taken).take(Activity::MAX_ROWS + 1);
+        let mut samples: Vec<Self> = newest.collect();
+        samples.reverse();
+        Self::between(&samples)
     }
 
     /// What happened between these samples, which are in the order of time.

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 
+use super::dead_lettered::group_dead_letters;
 use super::{
-    Activity, Attempt, AttemptQuery, AuditEntry, AuditNote, Conflict, DeadLetterGroup, EventQuery,
-    EventStore, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId,
-    StoreError, StoreStats, StoredEvent, TxWork,
+    Activity, Attempt, AttemptQuery, AuditEntry, AuditNote, Conflict, DeadLetterGroup, DeadLetterKey,
+    EventQuery, EventState, EventStore, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState,
+    Retention, RowId, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
 };
 use crate::handler::HandlerResult;
 use crate::id::SessionId;
@@ -14,7 +15,8 @@ use crate::timestamp::Timestamp;
 /// What operators need of an inbox: to list, count, replay, discard, erase and purge.
 ///
 /// A store is useful without it; [`Monitor`](crate::Monitor), [`Purger`](crate::Purger) and pages for operators need
-/// it. Every method may return the errors that [`EventStore`] names, and the rules for implementors are the same.
+/// it. Some methods are provided in terms of others, for stores in which that is quick enough; a database with indexes
+/// writes its own. Every method may return the errors that [`EventStore`] names, and the rules for implementors are the same.
 #[async_trait]
 pub trait EventAdmin: EventStore {
     /// Lists events in the order of their rows.
@@ -49,9 +51,15 @@ pub trait EventAdmin: EventStore {
 
     /// Lists the conflicts with the key of an event, in the order of their rows; none for an event that does not exist.
     ///
+    /// The provided method looks at all conflicts.
+    ///
     /// # Behavior
     /// - `conflicts_of_an_event_are_listed_in_pages`: only those of its endpoint and key.
-    async fn conflicts_of(&self, event: RowId, page: PageRequest) -> Result<Page<Conflict>, StoreError>;
+    async fn conflicts_of(&self, event: RowId, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
+        let Some(event) = self.event(event).await? else { return Ok(Page::empty()) };
+        let (list, fits) = (|page| self.conflicts(page), |conflict: &Conflict| conflict.is_of(&event));
+        filtered(page, list, fits, |conflict| conflict.id).await
+    }
 
     /// Lists the quarantine, in the order of the rows.
     ///
@@ -70,10 +78,26 @@ pub trait EventAdmin: EventStore {
     /// Groups the newest [`DeadLetterGroup::MAX_EVENTS`] dead letters by event type and error, the most frequent first; at
     /// most [`DeadLetterGroup::MAX_GROUPS`].
     ///
+    /// The provided method lists them with their bodies.
+    ///
     /// # Behavior
     /// - `dead_letters_are_grouped_by_type_and_error`, both compared byte for byte. The [key](EventQuery::dead_letter)
     ///   of a group finds, replays and discards its events.
-    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError>;
+    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError> {
+        let mut page = PageRequest { limit: PageRequest::MAX_LIMIT, ..PageRequest::newest() };
+        let mut dead = Vec::new();
+        loop {
+            let query = EventQuery { state: Some(EventState::Dead), page, ..EventQuery::default() };
+            let Page { items, next } = self.events(&query).await?;
+            let at = |event: &StoredEvent| event.settled_at.unwrap_or(event.received_at);
+            dead.extend(items.iter().map(|event| (DeadLetterKey::of(event), at(event))));
+            page.after = next;
+            if next.is_none() || dead.len() >= DeadLetterGroup::MAX_EVENTS {
+                dead.truncate(DeadLetterGroup::MAX_EVENTS);
+                return Ok(group_dead_letters(dead));
+            }
+        }
+    }
 
     /// Makes a settled event wait again, as if new, with its counts at zero. Handlers of a dead or discarded event that
     /// had already succeeded do not run again; those of a done event do.
@@ -89,6 +113,9 @@ pub trait EventAdmin: EventStore {
     /// Replays every settled event of one page of this query, and passes over the other events of the page and those
     /// without a body. Returns the replayed rows, and where the next page starts.
     ///
+    /// The provided method lists the page and replays its events one by one. If an error ends it, or its caller is gone, the
+    /// events before that are replayed, and a second call goes on with the others.
+    ///
     /// # Behavior
     /// - `replay_matching_replays_the_settled_events_of_a_page`.
     /// - `replay_matching_refuses_an_empty_query`: [`EmptyQuery`](super::StoreErrorKind::EmptyQuery).
@@ -97,7 +124,19 @@ pub trait EventAdmin: EventStore {
         query: &EventQuery,
         audit: &AuditNote,
         now: Timestamp,
-    ) -> Result<Page<RowId>, StoreError>;
+    ) -> Result<Page<RowId>, StoreError> {
+        if query.is_empty() {
+            return Err(StoreError::empty_query());
+        }
+        let page = self.events(query).await?;
+        let mut done = Page { items: Vec::new(), next: page.next };
+        for event in page.items {
+            if is_repaired(self.replay(event.id, audit, now).await)? {
+                done.items.push(event.id);
+            }
+        }
+        Ok(done)
+    }
 
     /// Parses the bodies of one page of the [quarantine](EventAdmin::quarantined) again, since a newer version of this
     /// library may be able to. Bodies that parse now are accepted exactly as [`accept`](EventStore::accept) would, and
@@ -130,6 +169,9 @@ pub trait EventAdmin: EventStore {
     /// Discards every event of one page of this query that waits, is ignored or is dead, and passes over the others of
     /// the page. Returns the discarded rows, and where the next page starts.
     ///
+    /// The provided method lists the page and discards its events one by one. If an error ends it, or its caller is gone, the
+    /// events before that are discarded, and a second call goes on with the others.
+    ///
     /// # Behavior
     /// - `discard_matching_discards_the_events_of_a_page`.
     /// - `discard_matching_refuses_an_empty_query`: [`EmptyQuery`](super::StoreErrorKind::EmptyQuery).
@@ -138,7 +180,19 @@ pub trait EventAdmin: EventStore {
         query: &EventQuery,
         audit: &AuditNote,
         now: Timestamp,
-    ) -> Result<Page<RowId>, StoreError>;
+    ) -> Result<Page<RowId>, StoreError> {
+        if query.is_empty() {
+            return Err(StoreError::empty_query());
+        }
+        let page = self.events(query).await?;
+        let mut done = Page { items: Vec::new(), next: page.next };
+        for event in page.items {
+            if is_repaired(self.discard(event.id, audit, now).await)? {
+                done.items.push(event.id);
+            }
+        }
+        Ok(done)
+    }
 
     /// Runs `work` in a transaction that is rolled back, whatever the work returns: to see what handlers would do with
     /// an event in any state, without a lease. Effects outside the transaction are not undone. See
@@ -175,9 +229,13 @@ pub trait EventAdmin: EventStore {
 
     /// Lists what operators did to an event, in the order of the entries, also after it was purged.
     ///
+    /// The provided method looks at the whole audit.
+    ///
     /// # Behavior
     /// - `audit_of_an_event_is_listed_in_pages`.
-    async fn audit_of(&self, event: RowId, page: PageRequest) -> Result<Page<AuditEntry>, StoreError>;
+    async fn audit_of(&self, event: RowId, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
+        filtered(page, |page| self.audit(page), |entry| entry.event == event, |entry| entry.id).await
+    }
 
     /// Deletes what `retention` does not keep, at most `limit` rows of each kind. With an event it deletes the event's
     /// attempts and conflicts.
@@ -230,3 +288,31 @@ pub trait EventAdmin: EventStore {
 }
 
 const _: fn(&dyn EventAdmin<Tx = ()>) = |_| {};
+
+/// Lists the rows of one page that fit, from pages of all rows.
+async fn filtered<T, F: Future<Output = Result<Page<T>, StoreError>>>(
+    page: PageRequest,
+    list: impl Fn(PageRequest) -> F,
+    fits: impl Fn(&T) -> bool,
+    id: impl Fn(&T) -> RowId,
+) -> Result<Page<T>, StoreError> {
+    let (limit, mut rows) = (page.clamped_limit(), Vec::new());
+    let mut all = PageRequest { limit: PageRequest::MAX_LIMIT, ..page };
+    loop {
+        let Page { items, next } = list(all).await?;
+        rows.extend(items.into_iter().filter(&fits));
+        if next.is_none() || rows.len() > limit {
+            return Ok(Page::from_rows(rows, limit, id));
+        }
+        all.after = next;
+    }
+}
+
+/// Whether an event was repaired; `false` when its state does not allow it.
+fn is_repaired(repaired: Result<(), StoreError>) -> Result<bool, StoreError> {
+    use StoreErrorKind::{Erased, NotDiscardable, NotFound, NotSettled};
+    match repaired {
+        Err(error) if matches!(error.kind(), NotFound | NotSettled | NotDiscardable | Erased) => Ok(false),
+        repaired => repaired.map(|()| true),
+    }
+}

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::{DeadLetterGroup, DeadLetterKey, RowId};
+use super::{DeadLetterGroup, DeadLetterKey, EventState, RowId, StoredEvent};
 use crate::event::EventKind;
 use crate::id::IdempotencyKey;
 use crate::telemetry::{self, DeadReason, Escaped, Outcome, target};
@@ -39,6 +39,12 @@ impl DeadLettered {
         Self { event, idempotency_key: key, event_type: event_type.into(), crashes, attempts }
     }
 
+    /// Creates the report for an event in its present state.
+    pub fn of(event: &StoredEvent) -> Self {
+        let attempts = event.failures.saturating_add(event.crashes).saturating_add(event.interruptions);
+        Self::new(event.id, event.idempotency_key.clone(), &*event.event_type, event.crashes, attempts)
+    }
+
     /// Logs and counts the event.
     pub fn report(&self) {
         let Self { event, idempotency_key, event_type, crashes, attempts } = self;
@@ -49,6 +55,18 @@ impl DeadLettered {
         );
         let kind = EventKind::from_wire(event_type);
         telemetry::ended(kind, Outcome::Dead(DeadReason::Crashed), *attempts);
+    }
+}
+
+impl DeadLetterKey {
+    /// The key of the group to which this event belongs once it is dead.
+    pub fn of(event: &StoredEvent) -> Self {
+        Self { event_type: event.event_type.clone(), error: event.note.clone() }
+    }
+
+    /// Whether this event is a dead letter of the group.
+    pub fn holds(&self, event: &StoredEvent) -> bool {
+        event.state == EventState::Dead && (&event.event_type, &event.note) == (&self.event_type, &self.error)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{PageRequest, RowId};
 use crate::id::IdempotencyKey;
 use crate::named::named_enum;
@@ -21,7 +23,7 @@ named_enum! {
 }
 
 /// An attempt that did not succeed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Attempt {
     /// Its row.
@@ -56,6 +58,14 @@ pub struct AttemptQuery {
     pub outcome: Option<AttemptOutcome>,
     /// Which page.
     pub page: PageRequest,
+}
+
+impl AttemptQuery {
+    /// Whether an attempt matches every field that is set. The page is not looked at.
+    pub fn matches(&self, attempt: &Attempt) -> bool {
+        self.event.is_none_or(|event| attempt.event == event)
+            && self.outcome.is_none_or(|outcome| attempt.outcome == outcome)
+    }
 }
 
 /// What the dead letters of a group have in common.
@@ -97,7 +107,7 @@ impl DeadLetterGroup {
 }
 
 /// Who intervenes, and why; stored with the action.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditNote {
     /// A person or a program.
     pub by: Arc<str>,
@@ -130,7 +140,7 @@ named_enum! {
 }
 
 /// An entry of the audit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AuditEntry {
     /// Its row.

@@ -1,6 +1,5 @@
 //! The reference store.
 
-mod activity;
 #[cfg(feature = "archive")]
 mod artifact_rows;
 #[cfg(feature = "archive")]
@@ -8,8 +7,6 @@ mod artifacts;
 mod drift;
 mod gap_rows;
 mod gaps;
-mod intake;
-mod queues;
 mod rows;
 mod settings;
 
@@ -19,19 +16,20 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
-use self::intake::check_room;
-use self::rows::{ConflictRow, Row, Rows, cut, purge_rows};
-use super::dead_lettered::{DeadLettered, group_dead_letters};
+use self::rows::{Rows, check_room};
+use super::activity::ActivitySample;
+use super::dead_lettered::DeadLettered;
+use super::row::EventRow;
+use super::tables::EventTables as _;
 use super::{
-    Accepted, Activity, Attempt, AttemptOutcome, AttemptQuery, AuditAction, AuditEntry, AuditNote, Claim,
-    ClaimRequest, Completion, Conflict, DeadLetterGroup, DeadLetterKey, EventAdmin, EventQuery, EventState,
-    EventStore, Failure, Lease, NextClaim, NextDue, Page, PageRequest, Purged, QuarantineReplay, Quarantined,
-    QueueState, Retention, RowId, StateStats, Step, StoreError, StoreStats, StoredEvent, TxWork,
+    Accepted, Activity, Attempt, AttemptQuery, AuditAction, AuditEntry, AuditNote, Claim, ClaimRequest,
+    Completion, Conflict, EventAdmin, EventQuery, EventState, EventStore, Failure, Lease, NextClaim, NextDue,
+    Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId, StateStats, Step,
+    StoreError, StoreStats, StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
 use crate::id::SessionId;
-use crate::telemetry::TraceContext;
 use crate::timestamp::Timestamp;
 
 /// Keeps events in memory: the simplest statement of what a store does, and a fast store for tests. Everything is gone
@@ -54,7 +52,8 @@ impl MemoryStore {
     /// Creates a store for at most `capacity` events, conflicts and quarantined bodies each; beyond that it is
     /// [`Overloaded`](super::StoreErrorKind::Overloaded).
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { rows: Mutex::default(), capacity, wakeups: watch::Sender::new(0) }
+        let rows = Mutex::new(Rows::with_capacity(capacity));
+        Self { rows, capacity, wakeups: watch::Sender::new(0) }
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
@@ -77,7 +76,7 @@ impl EventStore for MemoryStore {
     type Tx = ();
 
     async fn accept(&self, delivery: Delivery) -> Result<Accepted, StoreError> {
-        let accepted = self.rows().accept(delivery, self.capacity)?;
+        let accepted = self.rows().accept(&delivery)?;
         if accepted == Accepted::New {
             self.wake();
         }
@@ -85,32 +84,25 @@ impl EventStore for MemoryStore {
     }
 
     async fn quarantine(&self, unreadable: Unreadable) -> Result<(), StoreError> {
-        self.rows().quarantine(&unreadable, self.capacity)
+        self.rows().quarantine(&unreadable)
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        let (claims, dead_letters) = self.rows().claim_due(request);
+        let mut rows = self.rows();
+        let claims = rows.claim(request);
+        let dead_letters = std::mem::take(&mut rows.dead_letters);
+        drop(rows);
         dead_letters.iter().for_each(DeadLettered::report);
-        Ok(claims)
+        claims
     }
 
-    /// Does nothing: a claim in memory costs next to nothing.
     async fn renew(
         &self,
         leases: &[Lease],
         now: Timestamp,
         lease: Duration,
     ) -> Result<Vec<Lease>, StoreError> {
-        let until = now.saturating_add(lease);
-        let mut rows = self.rows();
-        let mut lost = Vec::new();
-        for lease in leases {
-            match rows.held("renew", *lease).is_ok().then(|| rows.key_of(lease.event)).flatten() {
-                Some(key) => rows.queues.extend(&key, until),
-                None => lost.push(*lease),
-            }
-        }
-        Ok(lost)
+        self.rows().renew(leases, now, lease)
     }
 
     async fn run(
@@ -155,61 +147,23 @@ impl EventStore for MemoryStore {
         failure: &Failure,
         now: Timestamp,
     ) -> Result<Option<Claim>, StoreError> {
-        let mut rows = self.rows();
-        let row = rows.held("record the failure", lease)?;
-        let mut attempt = row.attempt(AttemptOutcome::Failed, now);
-        attempt.error = Some(failure.error.clone());
-        row.event.failures += 1;
-        row.event.note = Some(failure.error.clone());
-        match failure.retry_in {
-            Some(wait) => {
-                row.event.due_at = now.saturating_add(wait);
-                row.passable = failure.passable;
-                rows.enqueue(lease.event, now);
-            }
-            None => {
-                row.settle(EventState::Dead, failure.error.clone(), now);
-                rows.activity.count(EventState::Dead);
-            }
-        }
-        rows.activity.failed += 1;
-        rows.record(attempt);
-        Ok(rows.advance_queue(lease.event, failure.next, now))
+        self.rows().fail(lease, failure, now)
     }
 
     async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        for lease in leases {
-            if let Ok(row) = rows.held("release", *lease) {
-                let attempt = row.attempt(AttemptOutcome::Interrupted, now);
-                row.event.due_at = now;
-                row.event.interruptions += 1;
-                rows.record(attempt);
-                rows.enqueue(lease.event, now);
-                rows.advance_queue(lease.event, None, now);
-            }
-        }
-        drop(rows);
+        self.rows().release(leases, now)?;
         self.wake();
         Ok(())
     }
 
     async fn give_back(&self, leases: &[Lease], now: Timestamp) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        for lease in leases {
-            if rows.held("give back", *lease).is_ok() {
-                rows.enqueue(lease.event, now);
-                rows.advance_queue(lease.event, None, now);
-            }
-        }
-        drop(rows);
+        self.rows().give_back(leases, now)?;
         self.wake();
         Ok(())
     }
 
     async fn next_due(&self, now: Timestamp) -> Result<NextDue, StoreError> {
-        let (held_back, next) = self.rows().queues.next_due(now);
-        Ok(NextDue { after: next.map(|at| at.duration_since(now)), held_back })
+        self.rows().next_due(now)
     }
 
     fn wakeups(&self) -> watch::Receiver<u64> {
@@ -224,9 +178,9 @@ impl EventStore for MemoryStore {
 #[async_trait]
 impl EventAdmin for MemoryStore {
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
-        let limit = query.page.clamped_limit();
-        let events = self.rows().matching(query).take(limit + 1).cloned().collect();
-        Ok(Page::from_rows(events, limit, |event| event.id))
+        let rows = self.rows();
+        let events = rows.events.values().map(|row| &row.event).filter(|event| query.matches(event));
+        Ok(Page::cut(events, query.page, |event| event.id).map(StoredEvent::clone))
     }
 
     async fn event(&self, event: RowId) -> Result<Option<StoredEvent>, StoreError> {
@@ -234,88 +188,29 @@ impl EventAdmin for MemoryStore {
     }
 
     async fn queue_of(&self, event: RowId) -> Result<Option<QueueState>, StoreError> {
-        Ok(self.rows().queue_of(event))
+        self.rows().queue_of(event)
     }
 
     async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
-        let conflicts: Vec<_> = self.rows().conflicts.iter().map(|row| row.conflict.clone()).collect();
-        Ok(cut(&conflicts, page, |conflict| conflict.id))
-    }
-
-    async fn conflicts_of(&self, event: RowId, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
         let rows = self.rows();
-        let of_event = rows.events.get(&event).map(|row| &row.event);
-        let conflicts = of_event.into_iter().flat_map(|event| {
-            let same_key = |row: &&ConflictRow| row.is_of(&event.endpoint, event.idempotency_key.as_str());
-            rows.conflicts.iter().filter(same_key).map(|row| row.conflict.clone())
-        });
-        let conflicts: Vec<_> = conflicts.collect();
-        Ok(cut(&conflicts, page, |conflict| conflict.id))
+        let conflicts = rows.conflicts.iter().map(|row| &row.conflict);
+        Ok(Page::cut(conflicts, page, |conflict| conflict.id).map(Conflict::clone))
     }
 
     async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>, StoreError> {
-        Ok(cut(&self.rows().quarantine, page, |quarantined| quarantined.id))
+        Ok(Page::cut(&self.rows().quarantine, page, |row| row.id).map(Quarantined::clone))
     }
 
     async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError> {
-        let matches = |attempt: &&Attempt| {
-            query.event.is_none_or(|event| attempt.event == event)
-                && query.outcome.is_none_or(|outcome| attempt.outcome == outcome)
-        };
-        let attempts: Vec<_> = self.rows().attempts.iter().filter(matches).cloned().collect();
-        Ok(cut(&attempts, query.page, |attempt| attempt.id))
-    }
-
-    async fn dead_letters(&self) -> Result<Vec<DeadLetterGroup>, StoreError> {
         let rows = self.rows();
-        let dead = rows.events.values().rev().filter(|row| row.event.state == EventState::Dead);
-        Ok(group_dead_letters(dead.take(DeadLetterGroup::MAX_EVENTS).map(|Row { event, .. }| {
-            let key = DeadLetterKey { event_type: event.event_type.clone(), error: event.note.clone() };
-            (key, event.settled_at.unwrap_or(event.received_at))
-        })))
+        let attempts = rows.attempts.iter().filter(|attempt| query.matches(attempt));
+        Ok(Page::cut(attempts, query.page, |attempt| attempt.id).map(Attempt::clone))
     }
 
     async fn replay(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        let row = rows.events.get(&event).ok_or_else(|| StoreError::not_found(event))?;
-        if !row.event.state.is_settled() {
-            return Err(StoreError::not_settled(event, row.event.state));
-        }
-        if row.event.erased_at.is_some() {
-            return Err(StoreError::erased(event));
-        }
-        rows.replay(event, now);
-        rows.audit(event, AuditAction::Replayed, audit, now);
-        drop(rows);
+        self.rows().replay(event, audit, now)?;
         self.wake();
         Ok(())
-    }
-
-    async fn replay_matching(
-        &self,
-        query: &EventQuery,
-        audit: &AuditNote,
-        now: Timestamp,
-    ) -> Result<Page<RowId>, StoreError> {
-        if query.is_empty() {
-            return Err(StoreError::empty_query());
-        }
-        let mut rows = self.rows();
-        let limit = query.page.clamped_limit();
-        let matching = rows.matching(query).take(limit + 1).map(|event| event.id).collect();
-        let mut page = Page::from_rows(matching, limit, |id| *id);
-        page.items.retain(|id| {
-            let row = rows.events.get(id);
-            if row.is_none_or(|row| !row.event.state.is_settled() || row.event.erased_at.is_some()) {
-                return false;
-            }
-            rows.replay(*id, now);
-            rows.audit(*id, AuditAction::Replayed, audit, now);
-            true
-        });
-        drop(rows);
-        self.wake();
-        Ok(page)
     }
 
     async fn replay_quarantined(
@@ -324,7 +219,16 @@ impl EventAdmin for MemoryStore {
         audit: &AuditNote,
         now: Timestamp,
     ) -> Result<QuarantineReplay, StoreError> {
-        let replayed = self.rows().replay_quarantined(page, audit, now, self.capacity)?;
+        let mut rows = self.rows();
+        let page = Page::cut(&rows.quarantine, page, |row| row.id).map(Quarantined::clone);
+        // Nothing is rolled back here, so there must be room for all of them.
+        let parsed = page.items.iter().filter(|quarantined| quarantined.parse().is_ok()).count();
+        if let Some(last) = parsed.checked_sub(1) {
+            check_room(rows.events.len() + last, self.capacity)?;
+            check_room(rows.conflicts.len() + last, self.capacity)?;
+        }
+        let replayed = rows.replay_quarantined(page, audit, now)?;
+        drop(rows);
         self.wake();
         Ok(replayed)
     }
@@ -336,32 +240,13 @@ impl EventAdmin for MemoryStore {
         Ok(())
     }
 
-    async fn discard_matching(
-        &self,
-        query: &EventQuery,
-        audit: &AuditNote,
-        now: Timestamp,
-    ) -> Result<Page<RowId>, StoreError> {
-        if query.is_empty() {
-            return Err(StoreError::empty_query());
-        }
-        let mut rows = self.rows();
-        let limit = query.page.clamped_limit();
-        let matching = rows.matching(query).take(limit + 1).map(|event| event.id).collect();
-        let mut page = Page::from_rows(matching, limit, |id| *id);
-        page.items.retain(|id| rows.discard(*id, audit, now).is_ok());
-        drop(rows);
-        self.wake();
-        Ok(page)
-    }
-
     /// There is no transaction to roll back: the effects of the work are not undone.
     async fn rehearse(&self, work: TxWork<()>) -> Result<HandlerResult, StoreError> {
         Ok(work(&mut ()).await)
     }
 
     async fn reveal(&self, event: RowId, audit: &AuditNote, now: Timestamp) -> Result<(), StoreError> {
-        self.rows().audit_known(event, AuditAction::Revealed, audit, now)
+        self.rows().record(event, AuditAction::Revealed, audit, now)
     }
 
     async fn record_rehearsal(
@@ -370,36 +255,19 @@ impl EventAdmin for MemoryStore {
         audit: &AuditNote,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.rows().audit_known(event, AuditAction::Rehearsed, audit, now)
+        self.rows().record(event, AuditAction::Rehearsed, audit, now)
     }
 
     async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
-        Ok(cut(&self.rows().audit, page, |entry| entry.id))
-    }
-
-    async fn audit_of(&self, event: RowId, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
-        let rows = self.rows();
-        let entries: Vec<_> = rows.audit.iter().filter(|entry| entry.event == event).cloned().collect();
-        Ok(cut(&entries, page, |entry| entry.id))
+        Ok(Page::cut(&self.rows().audit, page, |entry| entry.id).map(AuditEntry::clone))
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
         let mut rows = self.rows();
         let limit = limit as usize;
-        let expired: Vec<RowId> =
-            EventState::ALL.iter().flat_map(|state| rows.expired(*state, retention, now)).collect();
-        for event in expired.iter().take(limit) {
-            rows.remove(*event);
-        }
-        let events = expired.len().min(limit) as u64;
-        let mut more = expired.len() > limit;
-        let age = |row: &ConflictRow| (row.conflict.last_received_at, row.conflict.id);
-        let (conflicts, left) = purge_rows(&mut rows.conflicts, retention.conflicts(), now, limit, age);
-        more |= left;
-        let age = |quarantined: &Quarantined| (quarantined.last_received_at, quarantined.id);
-        let (quarantined, left) = purge_rows(&mut rows.quarantine, retention.quarantined(), now, limit, age);
-        more |= rows.watch.purge(retention, now, limit);
-        Ok(Purged { events, conflicts, quarantined, more: more || left })
+        let mut purged = rows.purge(retention, now, limit);
+        purged.more |= rows.watch.purge(retention, now, limit);
+        Ok(purged)
     }
 
     async fn erase_session(
@@ -409,43 +277,14 @@ impl EventAdmin for MemoryStore {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let mut rows = self.rows();
-        let rows = &mut *rows;
-        let of_session = rows.events.values().filter(|row| row.event.session_id.as_ref() == Some(session));
-        let ids: Vec<RowId> = of_session.clone().map(|row| row.event.id).collect();
-        let running = of_session.filter(|row| row.event.state == EventState::Running).count();
-        if running > 0 {
-            return Err(StoreError::some_are_running(running as u64));
-        }
+        let of_session = |row: &&EventRow| row.event.session_id.as_ref() == Some(session);
+        let events: Vec<EventRow> = rows.events.values().filter(of_session).cloned().collect();
+        #[cfg(feature = "archive")]
+        let ids: Vec<RowId> = events.iter().map(|row| row.event.id).collect();
+        let erased = rows.erase(events, audit, now)?;
         rows.watch.erase(session);
-        let mut erased = 0;
-        for id in &ids {
-            let Some(row) = rows.events.get_mut(id) else { continue };
-            let (endpoint, key) = (row.event.endpoint.clone(), row.event.idempotency_key.clone());
-            for row in rows.conflicts.iter_mut().filter(|row| row.is_of(&endpoint, key.as_str())) {
-                row.conflict.body = Vec::new().into();
-            }
-            if row.event.erased_at.is_some() {
-                continue;
-            }
-            if row.event.state == EventState::Waiting {
-                rows.dequeue(*id);
-            }
-            let Some(row) = rows.events.get_mut(id) else { continue };
-            if row.event.state == EventState::Waiting {
-                row.settle(EventState::Discarded, None, now);
-            }
-            row.event.note = None;
-            row.event.body = Vec::new().into();
-            row.event.trace = row.event.trace.as_ref().map(TraceContext::without_tracestate);
-            row.event.erased_at = Some(now);
-            #[cfg(feature = "archive")]
-            rows.artifacts.end(*id, now);
-            for attempt in rows.attempts.iter_mut().filter(|attempt| attempt.event == *id) {
-                attempt.error = None;
-            }
-            rows.audit(*id, AuditAction::Erased, audit, now);
-            erased += 1;
-        }
+        #[cfg(feature = "archive")]
+        ids.iter().for_each(|event| rows.artifacts.end(*event, now));
         Ok(erased)
     }
 
@@ -463,13 +302,11 @@ impl EventAdmin for MemoryStore {
     }
 
     async fn record_activity(&self, now: Timestamp) -> Result<(), StoreError> {
-        let mut rows = self.rows();
-        let waiting = rows.events.values().filter(|row| !row.event.state.is_settled()).count();
-        rows.activity.record(waiting, now);
+        self.rows().record_activity(now);
         Ok(())
     }
 
     async fn activity(&self, since: Timestamp, until: Timestamp) -> Result<Vec<Activity>, StoreError> {
-        Ok(self.rows().activity.rows(since, until))
+        Ok(ActivitySample::within(self.rows().samples.values().copied(), since, until))
     }
 }

@@ -50,6 +50,11 @@ impl PageRequest {
         Self { newest_first: true, ..Self::first() }
     }
 
+    /// Whether a row comes after the start of the page.
+    pub fn follows(self, id: RowId) -> bool {
+        self.after.is_none_or(|after| if self.newest_first { id < after } else { id > after })
+    }
+
     /// The limit within its bounds.
     pub fn clamped_limit(self) -> usize {
         self.limit.clamp(1, Self::MAX_LIMIT) as usize
@@ -72,6 +77,42 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The page without rows, which is the last.
+    pub const fn empty() -> Self {
+        Self { items: Vec::new(), next: None }
+    }
+
+    /// Cuts the page that was asked for from all rows, which are in the order of their ids.
+    ///
+    /// ```
+    /// use jaas_core::store::{Page, PageRequest, RowId};
+    ///
+    /// let rows = [1, 2, 5, 7].map(RowId::new);
+    /// let asked = PageRequest { after: Some(RowId::new(7)), limit: 2, newest_first: true };
+    /// let page = Page::cut(rows, asked, |id| *id);
+    /// assert_eq!(page.items, [5, 2].map(RowId::new));
+    /// assert_eq!(page.next, Some(RowId::new(2)), "there is one more");
+    /// ```
+    pub fn cut(
+        rows: impl IntoIterator<Item = T, IntoIter: DoubleEndedIterator>,
+        page: PageRequest,
+        id: impl Fn(&T) -> RowId,
+    ) -> Self {
+        let limit = page.clamped_limit();
+        let matching = rows.into_iter().filter(|row| page.follows(id(row)));
+        let rows = if page.newest_first {
+            matching.rev().take(limit + 1).collect()
+        } else {
+            matching.take(limit + 1).collect()
+        };
+        Self::from_rows(rows, limit, id)
+    }
+
+    /// The same page of what each row is converted to.
+    pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(convert).collect(), next: self.next }
+    }
+
     /// Cuts a page from rows that were fetched with a limit of one more than the page holds.
     pub fn from_rows(mut rows: Vec<T>, limit: usize, id: impl Fn(&T) -> RowId) -> Self {
         let more = rows.len() > limit;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Accepted, DeadLetterKey, PageRequest, RowId};
-use crate::delivery::Body;
+use crate::delivery::{Body, Delivery, Unreadable};
 use crate::id::{Fqn, IdempotencyKey, SessionId};
 use crate::named::named_enum;
 use crate::telemetry::TraceContext;
@@ -36,7 +38,7 @@ impl EventState {
 }
 
 /// An event in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StoredEvent {
     /// Its row.
@@ -147,10 +149,26 @@ impl EventQuery {
     pub fn is_empty(&self) -> bool {
         *self == Self { page: self.page, ..Self::default() }
     }
+
+    /// Whether an event matches every field that is set. The page is not looked at.
+    pub fn matches(&self, event: &StoredEvent) -> bool {
+        fn fits<T: PartialEq>(wanted: &Option<T>, is: &T) -> bool {
+            wanted.as_ref().is_none_or(|wanted| wanted == is)
+        }
+        fits(&self.state, &event.state)
+            && fits(&self.event_type, &event.event_type)
+            && fits(&self.fqn, &event.fqn)
+            && fits(&self.idempotency_key, &event.idempotency_key)
+            && fits(&self.endpoint, &event.endpoint)
+            && (self.session_id.is_none() || self.session_id == event.session_id)
+            && self.from.is_none_or(|from| event.occurred_at >= from)
+            && self.until.is_none_or(|until| event.occurred_at < until)
+            && self.dead_letter.as_ref().is_none_or(|group| group.holds(event))
+    }
 }
 
 /// A delivery whose key was already used by another body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Conflict {
     /// Its row.
@@ -170,6 +188,23 @@ pub struct Conflict {
 }
 
 impl Conflict {
+    /// Creates the conflict of this delivery, seen once.
+    pub fn of(id: RowId, delivery: &Delivery) -> Self {
+        let key = delivery.envelope.idempotency_key.clone();
+        Self::new(id, delivery.endpoint.clone(), key, delivery.received_at, delivery.body().clone())
+    }
+
+    /// Whether this event has its key.
+    pub fn is_of(&self, event: &StoredEvent) -> bool {
+        self.endpoint == event.endpoint && self.idempotency_key == event.idempotency_key
+    }
+
+    /// The same conflict after its body was received again at this time.
+    #[must_use]
+    pub fn seen_again(self, at: Timestamp) -> Self {
+        Self { seen: self.seen.saturating_add(1), last_received_at: at, ..self }
+    }
+
     /// Creates a conflict seen once; the store sets what has happened since.
     pub fn new(
         id: RowId,
@@ -191,7 +226,7 @@ impl Conflict {
 }
 
 /// Authentic bytes whose envelope cannot be parsed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Quarantined {
     /// Its row.
@@ -211,6 +246,26 @@ pub struct Quarantined {
 }
 
 impl Quarantined {
+    /// Creates the record of these bytes, seen once.
+    pub fn of(id: RowId, unreadable: &Unreadable) -> Self {
+        let (endpoint, reason) = (unreadable.endpoint.clone(), unreadable.reason.to_string());
+        Self::new(id, endpoint, reason, unreadable.received_at, unreadable.body().clone())
+    }
+
+    /// The same record after the bytes were received again at this time.
+    #[must_use]
+    pub fn seen_again(self, at: Timestamp) -> Self {
+        Self { seen: self.seen.saturating_add(1), last_received_at: at, ..self }
+    }
+
+    /// Parses the bytes again, as a delivery that was received when they first came.
+    ///
+    /// # Errors
+    /// When they still cannot be parsed.
+    pub fn parse(&self) -> Result<Delivery, Unreadable> {
+        Delivery::parse(self.endpoint.clone(), self.first_received_at, (*self.body).clone())
+    }
+
     /// Creates a body seen once; the store sets what has happened since.
     pub fn new(
         id: RowId,

@@ -1,8 +1,9 @@
 //! How long a store keeps what it holds.
 
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use super::EventState;
+use super::{Attempt, Conflict, EventState, Quarantined, RowId, StoredEvent};
 use crate::config::{ConfigError, ConfigErrorKind};
 use crate::signature::Tolerance;
 use crate::timestamp::Timestamp;
@@ -35,6 +36,26 @@ impl Keep {
     #[must_use]
     pub const fn newest(self, count: u64) -> Self {
         Self { age: self.age, count: Some(count) }
+    }
+
+    /// Returns which rows of one kind need not be kept, oldest first. Each row comes with when it was settled, or last
+    /// received.
+    ///
+    /// ```
+    /// use jaas_core::Timestamp;
+    /// use jaas_core::store::{Keep, RowId};
+    ///
+    /// let rows = [(300, 1), (100, 2), (200, 3)].map(|(at, id)| (Timestamp::from_secs(at), RowId::new(id)));
+    /// assert_eq!(Keep::FOREVER.newest(1).expired(rows, Timestamp::from_secs(300)), [2, 3].map(RowId::new));
+    /// ```
+    pub fn expired(self, rows: impl IntoIterator<Item = (Timestamp, RowId)>, now: Timestamp) -> Vec<RowId> {
+        let mut rows: Vec<_> = rows.into_iter().collect();
+        rows.sort_unstable();
+        let count = |count| rows.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
+        let surplus = self.count.map_or(0, count);
+        let too_old = |at| self.age.is_some_and(|age| at < now.saturating_sub(age));
+        let expired = rows.iter().enumerate().filter(|(place, (at, _))| *place < surplus || too_old(*at));
+        expired.map(|(_, (_, id))| *id).collect()
     }
 }
 
@@ -80,6 +101,62 @@ impl Retention {
     pub fn events(&self, state: EventState) -> Keep {
         let index = EventState::ALL.iter().position(|each| *each == state);
         index.and_then(|index| self.events.get(index)).copied().unwrap_or(Keep::FOREVER)
+    }
+
+    /// Returns what [`purge`](super::EventAdmin::purge) deletes of all that a store holds: at most `limit` events, conflicts and
+    /// bodies in quarantine each, and with the events their conflicts and attempts. No two rows may have the same number,
+    /// whatever their kinds.
+    pub fn expired<'a>(
+        &self,
+        events: impl IntoIterator<Item = &'a StoredEvent> + Clone,
+        conflicts: impl IntoIterator<Item = &'a Conflict>,
+        quarantined: impl IntoIterator<Item = &'a Quarantined>,
+        attempts: impl IntoIterator<Item = &'a Attempt>,
+        now: Timestamp,
+        limit: usize,
+    ) -> Expired {
+        let (mut rows, mut more) = (HashSet::new(), false);
+        let mut delete = |rows: &mut HashSet<RowId>, expired: Vec<RowId>| {
+            more |= expired.len() > limit;
+            rows.extend(expired.iter().take(limit));
+            expired.len().min(limit) as u64
+        };
+        let deleted = delete(&mut rows, self.expired_events(events.clone(), now));
+        let gone = events.into_iter().filter(|event| rows.contains(&event.id));
+        let keys: HashSet<_> = gone.map(|event| (&event.endpoint, &event.idempotency_key)).collect();
+        let of_gone = attempts.into_iter().filter(|attempt| rows.contains(&attempt.event));
+        let attempts: Vec<RowId> = of_gone.map(|attempt| attempt.id).collect();
+        rows.extend(attempts);
+        let (of_gone, others): (Vec<_>, Vec<_>) =
+            conflicts.into_iter().partition(|row| keys.contains(&(&row.endpoint, &row.idempotency_key)));
+        rows.extend(of_gone.iter().map(|row| row.id));
+        let ages = others.into_iter().map(|row| (row.last_received_at, row.id));
+        let conflicts = delete(&mut rows, self.conflicts.expired(ages, now));
+        let ages = quarantined.into_iter().map(|row| (row.last_received_at, row.id));
+        let quarantined = delete(&mut rows, self.quarantined.expired(ages, now));
+        Expired { rows, purged: Purged { events: deleted, conflicts, quarantined, more } }
+    }
+
+    /// Returns which of all events need not be kept, the oldest of each state first.
+    fn expired_events<'a>(
+        &self,
+        events: impl IntoIterator<Item = &'a StoredEvent>,
+        now: Timestamp,
+    ) -> Vec<RowId> {
+        let mut settled: BTreeMap<EventState, BTreeMap<RowId, (Timestamp, Timestamp)>> = BTreeMap::new();
+        for event in events {
+            if let Some(at) = event.settled_at {
+                settled.entry(event.state).or_default().insert(event.id, (at, event.received_at));
+            }
+        }
+        let keys_before = self.keys_before(now);
+        let of_state = |(state, events): (&EventState, &BTreeMap<RowId, (Timestamp, Timestamp)>)| {
+            let mut ids = self.events(*state).expired(events.iter().map(|(id, (at, _))| (*at, *id)), now);
+            // Only a stored key shows that a signed request was sent before.
+            ids.retain(|id| events.get(id).is_some_and(|(_, received_at)| *received_at < keys_before));
+            ids
+        };
+        settled.iter().flat_map(of_state).collect()
     }
 
     /// How long conflicts are kept, unless their event is purged.
@@ -165,6 +242,16 @@ impl RetentionBuilder {
         }
         Ok(self.0)
     }
+}
+
+/// What a purge deletes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Expired {
+    /// The rows of events, conflicts, attempts and quarantine.
+    pub rows: HashSet<RowId>,
+    /// How many there are of each kind, and whether there are more.
+    pub purged: Purged,
 }
 
 /// What a purge deleted.

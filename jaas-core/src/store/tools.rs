@@ -6,5 +6,9 @@ pub use super::dead_lettered::{DeadLettered, crash_note, group_dead_letters};
 #[doc(hidden)]
 pub use super::methods::{event_admin_methods, event_store_methods};
 pub use super::order::{Head, Turn};
+pub use super::retention::Expired;
+pub use super::row::EventRow;
 pub use super::storable::storable;
+pub use super::tables::{EventTables, Phase, Scheduled};
+pub use super::unheard::Unheard;
 pub use crate::envelope::MAX_INDEXED_BYTES;

@@ -42,10 +42,6 @@ impl Artifacts {
         self.0.values().any(|row| row.record.event == event && row.is_open())
     }
 
-    pub(super) fn remove(&mut self, event: RowId) {
-        self.0.retain(|_, row| row.record.event != event);
-    }
-
     pub(super) fn end(&mut self, event: RowId, now: Timestamp) {
         for row in self.0.values_mut().filter(|row| row.record.event == event && row.is_open()) {
             row.settle(ArtifactState::Ended, None, now);

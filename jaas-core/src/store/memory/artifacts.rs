@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::MemoryStore;
 use super::artifact_rows::ArtifactRow;
-use super::rows::{Rows, cut, key};
+use super::rows::{Rows, key};
 use crate::archive::store::{
     ArtifactClaim, ArtifactClaimRequest, ArtifactLease, ArtifactQuery, ArtifactRecord, ArtifactState,
     ArtifactStats, ArtifactStore, Kept, NewArtifact, Postponed, Settling,
@@ -83,7 +83,7 @@ impl ArtifactStore for MemoryStore {
             if rows.artifacts.0.values().any(|row| row.record.event == id && row.record.slot == new.slot) {
                 continue;
             }
-            let artifact = rows.next_id();
+            let artifact = rows.new_id();
             let mut record = ArtifactRecord::new(artifact, id, new.clone(), event.received_at);
             record.session_id = event.envelope.session_id.clone();
             rows.artifacts.0.insert(artifact, ArtifactRow { record, fence: 0, risk_at: Some(new.risk_at) });
@@ -201,7 +201,7 @@ impl ArtifactStore for MemoryStore {
                 && (query.session_id.is_none() || record.session_id == query.session_id)
         });
         let records: Vec<_> = records.cloned().collect();
-        Ok(cut(&records, query.page, |record| record.id))
+        Ok(Page::cut(records, query.page, |record| record.id))
     }
 
     async fn open_artifacts(&self, page: &TimePageRequest) -> Result<TimePage<ArtifactRecord>, StoreError> {

@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 
 use super::MemoryStore;
-use super::intake::check_room;
-use super::rows::cut;
+use super::rows::check_room;
 use crate::drift::{Drift, DriftRecord, DriftSighting, DriftStore};
 use crate::store::{Page, PageRequest, RowId, StoreError};
 use crate::timestamp::Timestamp;
@@ -32,7 +31,7 @@ impl DriftStore for MemoryStore {
     }
 
     async fn drift_records(&self, page: PageRequest) -> Result<Page<DriftRecord>, StoreError> {
-        Ok(cut(&self.rows().drift, page, |record| record.id))
+        Ok(Page::cut(&self.rows().drift, page, |record| record.id).map(DriftRecord::clone))
     }
 
     async fn forget_drift(&self, last_seen_before: Timestamp, limit: u32) -> Result<u64, StoreError> {

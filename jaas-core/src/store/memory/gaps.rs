@@ -5,7 +5,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::MemoryStore;
-use super::rows::cut;
 use crate::handler::HandlerResult;
 use crate::id::SessionId;
 use crate::store::{Page, RowId, StoreError, TxWork};
@@ -78,7 +77,7 @@ impl GapStore for MemoryStore {
     ) -> Result<HandlerResult, StoreError> {
         let (id, before) = {
             let mut rows = self.rows();
-            let id = rows.next_id();
+            let id = rows.new_id();
             rows.watch.change(lease, change, now, id)?
         };
         let mut undo = Undo { store: self, id, before: Some(before) };
@@ -129,7 +128,7 @@ impl GapStore for MemoryStore {
                 && is_in_room(record)
         });
         let records: Vec<_> = records.cloned().collect();
-        Ok(cut(&records, query.page, |record| record.id))
+        Ok(Page::cut(records, query.page, |record| record.id))
     }
 
     async fn gap_counts(&self) -> Result<Vec<GapCount>, StoreError> {

@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 
 use super::MemoryStore;
-use super::intake::check_room;
-use super::rows::{cut, purge_rows};
+use super::rows::{check_room, purge_rows};
 use crate::settings::{SettingsLog, SettingsQuery, SettingsRecord};
 use crate::store::{Keep, Page, RowId, StoreError};
 use crate::timestamp::Timestamp;
@@ -25,7 +24,7 @@ impl SettingsLog for MemoryStore {
     async fn settings_records(&self, query: &SettingsQuery) -> Result<Page<SettingsRecord>, StoreError> {
         let records: Vec<_> =
             self.rows().settings.iter().filter(|record| matches(query, record)).cloned().collect();
-        Ok(cut(&records, query.page, |record| record.id))
+        Ok(Page::cut(records, query.page, |record| record.id))
     }
 
     async fn purge_settings_records(

@@ -1,0 +1,378 @@
+//! Receiving and working over sorted tables.
+
+mod queue;
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use self::queue::{Claiming, advance, go_on, head, known, run, wait};
+pub use self::queue::{Phase, Scheduled};
+use super::activity::ActivitySample;
+use super::dead_lettered::DeadLettered;
+use super::row::EventRow;
+use super::{
+    Accepted, Attempt, AuditAction, AuditEntry, AuditNote, Claim, ClaimRequest, Completion, EventState,
+    Failure, Lease, NextClaim, NextDue, Page, QuarantineReplay, Quarantined, QueueState, RowId, RunningEvent,
+    Step, StoreError,
+};
+use crate::delivery::Delivery;
+use crate::handler::Handled;
+use crate::id::IdempotencyKey;
+use crate::timestamp::Timestamp;
+
+/// The tables of a store that can find the first rows of a range, such as a key-value database, within one transaction.
+/// A store implements the methods of the first part, and has those of the second: what they do is what
+/// [`EventStore`](super::EventStore) and [`EventAdmin`](super::EventAdmin) say of the methods of the same name.
+/// [`MemoryStore`](super::MemoryStore) is made of it, and the example `custom-store`.
+///
+/// Events that wait are kept in queues: one for each session, and one for each event without a session. A queue is
+/// scheduled exactly while one of its events waits or runs. Finding work therefore costs the same however many events wait
+/// and however many are kept.
+///
+/// The store begins a transaction, calls one of the methods and commits, or rolls back when it returned an error.
+pub trait EventTables {
+    /// An error of the database, or of the contract.
+    type Error: From<StoreError>;
+
+    /// Returns a number for the next row of any kind. Numbers are not used again.
+    fn next_id(&mut self) -> Result<RowId, Self::Error>;
+
+    /// Finds the event of this row.
+    fn find(&self, event: RowId) -> Result<Option<EventRow>, Self::Error>;
+
+    /// Finds the event of this endpoint and key.
+    fn find_by_key(&self, endpoint: &str, key: &IdempotencyKey) -> Result<Option<EventRow>, Self::Error>;
+
+    /// Writes an event, new or known. With it changes what finds it: by its key, and, exactly while its
+    /// [state](super::StoredEvent::state) is waiting, by its [queue](EventRow::queue) and [place](EventRow::place).
+    fn save(&mut self, row: EventRow) -> Result<(), Self::Error>;
+
+    /// Returns the first waiting events of a queue by their [place](EventRow::place), of the passable events or of the
+    /// others.
+    fn waiting(&self, queue: &str, passable: bool, limit: usize) -> Result<Vec<RowId>, Self::Error>;
+
+    /// Returns when to look at a queue.
+    fn scheduled(&self, queue: &str) -> Result<Option<Scheduled>, Self::Error>;
+
+    /// Sets when to look at a queue; with `None`, it is empty and is deleted.
+    fn schedule(&mut self, queue: &str, to: Option<Scheduled>) -> Result<(), Self::Error>;
+
+    /// Returns the first queues of this phase that are to be looked at in this time, the earliest first.
+    fn due(
+        &self,
+        phase: Phase,
+        at: RangeInclusive<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, String)>, Self::Error>;
+
+    /// Adds to what is counted for [`record_activity`](super::EventAdmin::record_activity).
+    fn count(&mut self, add: impl FnOnce(&mut ActivitySample)) -> Result<(), Self::Error>;
+
+    /// Keeps a delivery whose key was already used with another body, or counts its repetition.
+    fn add_conflict(&mut self, delivery: &Delivery) -> Result<(), Self::Error>;
+
+    /// Keeps an attempt.
+    fn add_attempt(&mut self, attempt: Attempt) -> Result<(), Self::Error>;
+
+    /// Keeps an entry of the audit.
+    fn add_audit(&mut self, entry: AuditEntry) -> Result<(), Self::Error>;
+
+    /// Keeps a dead letter until the transaction is committed; then it is [reported](DeadLettered::report).
+    fn add_dead_letter(&mut self, event: DeadLettered);
+
+    /// Deletes a body from the quarantine.
+    fn leave_quarantine(&mut self, row: RowId) -> Result<(), Self::Error>;
+
+    /// Erases the bodies of the conflicts with the keys of these events, and the errors of their attempts.
+    fn erase_beside(&mut self, events: &[EventRow]) -> Result<(), Self::Error>;
+
+    // From here on: what a store has with these.
+
+    /// See [`accept`](super::EventStore::accept).
+    fn accept(&mut self, delivery: &Delivery) -> Result<Accepted, Self::Error> {
+        if let Some(first) = self.find_by_key(&delivery.endpoint, &delivery.envelope.idempotency_key)? {
+            if first.body_hash == delivery.body_hash() {
+                return Ok(Accepted::Duplicate);
+            }
+            self.add_conflict(delivery)?;
+            return Ok(Accepted::Conflict);
+        }
+        let id = self.next_id()?;
+        wait(self, EventRow::accepted(id, delivery), delivery.received_at)?;
+        self.count(|ever| ever.accepted = ever.accepted.saturating_add(1))?;
+        Ok(Accepted::New)
+    }
+
+    /// See [`claim`](super::EventStore::claim).
+    fn claim(&mut self, request: &ClaimRequest) -> Result<Vec<Claim>, Self::Error> {
+        let ClaimRequest { now, limit, lease, order, .. } = *request;
+        for phase in [Phase::Running, Phase::SuspectRuns] {
+            for (_, queue) in self.due(phase, FIRST..=now, usize::MAX)? {
+                crash(self, &queue, request)?;
+            }
+        }
+        let next = NextClaim { lease, order, following: 0 };
+        let how = |suspects| Some(Claiming { worker: &request.worker, next, suspects });
+        let mut claims = Vec::new();
+        let a_suspect_runs = !self.due(Phase::SuspectRuns, FIRST..=LAST, 1)?.is_empty();
+        for (_, queue) in self.due(Phase::Suspect, FIRST..=now, limit.min(usize::from(!a_suspect_runs)))? {
+            claims.extend(advance(self, &queue, how(true), now)?);
+        }
+        // Each queue that is looked at is then claimed, postponed or deleted, so the next iteration sees the following
+        // ones.
+        while claims.len() < limit {
+            let due = self.due(Phase::Ready, FIRST..=now, limit.saturating_sub(claims.len()))?;
+            if due.is_empty() {
+                break;
+            }
+            for (_, queue) in due {
+                claims.extend(advance(self, &queue, how(false), now)?);
+            }
+        }
+        Ok(claims)
+    }
+
+    /// See [`renew`](super::EventStore::renew).
+    fn renew(
+        &mut self,
+        leases: &[Lease],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Lease>, Self::Error> {
+        let mut lost = Vec::new();
+        for of in leases {
+            match held(self, *of)? {
+                Some(row) => run(self, &row, now.saturating_add(lease))?,
+                None => lost.push(*of),
+            }
+        }
+        Ok(lost)
+    }
+
+    /// See [`complete`](super::EventStore::complete).
+    fn complete(
+        &mut self,
+        lease: Lease,
+        step: &Step,
+        handled: &Handled,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, Self::Error> {
+        let mut row = held(self, lease)?.ok_or_else(|| StoreError::stale("complete", lease))?;
+        row.handled(&step.handler, handled);
+        if !step.last {
+            return self.save(row).map(|()| None);
+        }
+        row.complete(handled, now);
+        self.count(|ever| ever.count(row.event.state))?;
+        go_on(self, row, step.next, now)
+    }
+
+    /// See [`complete_all`](super::EventStore::complete_all).
+    fn complete_all(
+        &mut self,
+        lease: Lease,
+        completions: &[Completion],
+        next: Option<NextClaim>,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, Self::Error> {
+        let held = held(self, lease)?.ok_or_else(|| StoreError::stale("complete", lease))?;
+        let (queue, mut held_is_done) = (held.queue(), None);
+        for Completion { lease: of, handled } in completions {
+            let Some((_, last)) = handled.last() else { continue };
+            let mut row = held.clone();
+            if *of != lease {
+                // It still waits behind the claim, as it was listed.
+                let behind = self.find(of.event)?.filter(|row| row.event.state == EventState::Waiting);
+                let listed = behind.filter(|row| row.as_following().lease == *of && row.queue() == queue);
+                let Some(listed) = listed else { continue };
+                row = listed;
+                row.claim(held.event.worker.as_deref().unwrap_or_default());
+            }
+            handled.iter().for_each(|(handler, handled)| row.handled(handler, handled));
+            row.complete(last, now);
+            self.count(|ever| ever.count(row.event.state))?;
+            if *of == lease {
+                held_is_done = Some(row);
+            } else {
+                self.save(row)?;
+            }
+        }
+        held_is_done.map_or(Ok(None), |row| go_on(self, row, next, now))
+    }
+
+    /// See [`fail`](super::EventStore::fail).
+    fn fail(
+        &mut self,
+        lease: Lease,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Result<Option<Claim>, Self::Error> {
+        let mut row = held(self, lease)?.ok_or_else(|| StoreError::stale("record the failure", lease))?;
+        let attempt = row.fail(self.next_id()?, failure, now);
+        self.add_attempt(attempt)?;
+        self.count(|ever| {
+            ever.failed = ever.failed.saturating_add(1);
+            ever.count(row.event.state);
+        })?;
+        go_on(self, row, failure.next, now)
+    }
+
+    /// See [`release`](super::EventStore::release).
+    fn release(&mut self, leases: &[Lease], now: Timestamp) -> Result<(), Self::Error> {
+        for lease in leases {
+            let Some(mut row) = held(self, *lease)? else { continue };
+            let attempt = row.interrupt(self.next_id()?, now);
+            self.add_attempt(attempt)?;
+            go_on(self, row, None, now)?;
+        }
+        Ok(())
+    }
+
+    /// See [`give_back`](super::EventStore::give_back).
+    fn give_back(&mut self, leases: &[Lease], now: Timestamp) -> Result<(), Self::Error> {
+        for lease in leases {
+            let Some(mut row) = held(self, *lease)? else { continue };
+            row.event.state = EventState::Waiting;
+            go_on(self, row, None, now)?;
+        }
+        Ok(())
+    }
+
+    /// See [`next_due`](super::EventStore::next_due).
+    fn next_due(&self, now: Timestamp) -> Result<NextDue, Self::Error> {
+        let (mut known, later) = (NextDue::default(), now.saturating_add(Duration::from_millis(1)));
+        for phase in Phase::ALL {
+            known.held_back |= phase < Phase::Running && !self.due(phase, FIRST..=now, 1)?.is_empty();
+            let next = self.due(phase, later..=LAST, 1)?.first().map(|(at, _)| at.duration_since(now));
+            known.after = known.after.into_iter().chain(next).min();
+        }
+        Ok(known)
+    }
+
+    /// See [`queue_of`](super::EventAdmin::queue_of).
+    fn queue_of(&self, event: RowId) -> Result<Option<QueueState>, Self::Error> {
+        let Some(row) = self.find(event)?.filter(|row| !row.event.state.is_settled()) else {
+            return Ok(None);
+        };
+        let queue = row.queue();
+        let Some(Scheduled { phase, at, running }) = self.scheduled(&queue)? else { return Ok(None) };
+        let mut state = QueueState::new(at);
+        (state.first, state.passed) = (head(self, &queue, false)?, head(self, &queue, true)?);
+        (state.suspect, state.passable) = (phase == Phase::Suspect, row.passable);
+        let running = running.map(|event| self.find(event)).transpose()?.flatten();
+        state.running = running.map(|row| RunningEvent::new(row.event.id, row.event.worker, at));
+        Ok(Some(state))
+    }
+
+    /// See [`replay`](super::EventAdmin::replay).
+    fn replay(&mut self, event: RowId, note: &AuditNote, now: Timestamp) -> Result<(), Self::Error> {
+        let mut row = known(self, event)?;
+        row.replay(now)?;
+        audit(self, &row, AuditAction::Replayed, note, now)?;
+        wait(self, row, now)
+    }
+
+    /// See [`discard`](super::EventAdmin::discard).
+    fn discard(&mut self, event: RowId, note: &AuditNote, now: Timestamp) -> Result<(), Self::Error> {
+        let mut row = known(self, event)?;
+        row.discard(&note.reason, now)?;
+        audit(self, &row, AuditAction::Discarded, note, now)?;
+        wait(self, row, now)
+    }
+
+    /// Records what an operator did to an event that exists: see [`reveal`](super::EventAdmin::reveal) and
+    /// [`record_rehearsal`](super::EventAdmin::record_rehearsal).
+    fn record(
+        &mut self,
+        event: RowId,
+        action: AuditAction,
+        note: &AuditNote,
+        now: Timestamp,
+    ) -> Result<(), Self::Error> {
+        let row = known(self, event)?;
+        audit(self, &row, action, note, now)
+    }
+
+    /// Replays these bodies of the quarantine: see [`replay_quarantined`](super::EventAdmin::replay_quarantined).
+    fn replay_quarantined(
+        &mut self,
+        page: Page<Quarantined>,
+        note: &AuditNote,
+        now: Timestamp,
+    ) -> Result<QuarantineReplay, Self::Error> {
+        let mut replayed = QuarantineReplay { next: page.next, ..QuarantineReplay::default() };
+        for quarantined in page.items {
+            let Ok(delivery) = quarantined.parse() else {
+                replayed.unreadable = replayed.unreadable.saturating_add(1);
+                continue;
+            };
+            replayed.count(self.accept(&delivery)?);
+            self.leave_quarantine(quarantined.id)?;
+            if let Some(row) = self.find_by_key(&delivery.endpoint, &delivery.envelope.idempotency_key)? {
+                audit(self, &row, AuditAction::Replayed, note, now)?;
+            }
+        }
+        Ok(replayed)
+    }
+
+    /// Erases all events of a session, which are these rows: see [`erase_session`](super::EventAdmin::erase_session).
+    fn erase(
+        &mut self,
+        session: Vec<EventRow>,
+        note: &AuditNote,
+        now: Timestamp,
+    ) -> Result<u64, Self::Error> {
+        let running = session.iter().filter(|row| row.event.state == EventState::Running).count();
+        if running > 0 {
+            return Err(StoreError::some_are_running(running as u64).into());
+        }
+        self.erase_beside(&session)?;
+        let mut erased = 0_u64;
+        for mut row in session {
+            if row.erase(now) {
+                audit(self, &row, AuditAction::Erased, note, now)?;
+                wait(self, row, now)?;
+                erased = erased.saturating_add(1);
+            }
+        }
+        Ok(erased)
+    }
+}
+
+/// Counts a crash of the event that runs in a queue, whose lease has expired.
+fn crash<T: EventTables + ?Sized>(
+    tables: &mut T,
+    queue: &str,
+    request: &ClaimRequest,
+) -> Result<(), T::Error> {
+    let running = tables.scheduled(queue)?.and_then(|queue| queue.running);
+    let Some(mut row) = running.map(|event| tables.find(event)).transpose()?.flatten() else {
+        return Ok(());
+    };
+    let (attempt, dead_letter) = row.crash(tables.next_id()?, request.max_crashes, request.now);
+    tables.add_attempt(attempt)?;
+    if let Some(dead_letter) = dead_letter {
+        tables.count(|ever| ever.count(EventState::Dead))?;
+        tables.add_dead_letter(dead_letter);
+    }
+    go_on(tables, row, None, request.now).map(drop)
+}
+
+fn audit<T: EventTables + ?Sized>(
+    tables: &mut T,
+    row: &EventRow,
+    action: AuditAction,
+    note: &AuditNote,
+    now: Timestamp,
+) -> Result<(), T::Error> {
+    let entry = row.audited(tables.next_id()?, action, note, now);
+    tables.add_audit(entry)
+}
+
+/// Returns the event of a lease that is held.
+fn held<T: EventTables + ?Sized>(tables: &T, lease: Lease) -> Result<Option<EventRow>, T::Error> {
+    Ok(tables.find(lease.event)?.filter(|row| row.is_held_by(lease)))
+}
+
+const FIRST: Timestamp = Timestamp::from_millis(i64::MIN);
+const LAST: Timestamp = Timestamp::from_millis(i64::MAX);

@@ -1,0 +1,156 @@
+//! What runs next in a queue.
+
+use super::EventTables;
+use crate::named::named_enum;
+use crate::store::order::{Head, Turn};
+use crate::store::row::EventRow;
+use crate::store::{Claim, NextClaim, RowId, StoreError};
+use crate::timestamp::Timestamp;
+
+named_enum! {
+    /// The phase of a queue: what it waits for.
+    #[non_exhaustive]
+    pub enum Phase {
+        /// Waits for a worker, or for its time.
+        Ready = "ready",
+        /// As above, and its next event has crashed before: only one such event runs at a time.
+        Suspect = "suspect",
+        /// One of its events runs.
+        Running = "running",
+        /// One of its events runs that has crashed before.
+        SuspectRuns = "suspect runs",
+    }
+}
+
+/// When to look at a queue next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct Scheduled {
+    /// Its phase.
+    pub phase: Phase,
+    /// When to look at it; while an event runs, the end of its lease.
+    pub at: Timestamp,
+    /// The event that runs.
+    pub running: Option<RowId>,
+}
+
+impl Scheduled {
+    /// Creates what a store has read.
+    pub fn new(phase: Phase, at: Timestamp, running: Option<RowId>) -> Self {
+        Self { phase, at, running }
+    }
+}
+
+/// How to claim the next event of a queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claiming<'a> {
+    pub(super) worker: &'a str,
+    pub(super) next: NextClaim,
+    /// Whether it is the turn of an event that has crashed.
+    pub(super) suspects: bool,
+}
+
+/// Writes an event that does not run. Its queue may now have a different next event, unless another of its events runs.
+pub(super) fn wait<T: EventTables + ?Sized>(
+    tables: &mut T,
+    row: EventRow,
+    now: Timestamp,
+) -> Result<(), T::Error> {
+    let queue = row.queue();
+    tables.save(row)?;
+    if tables.scheduled(&queue)?.is_none_or(|queue| queue.running.is_none()) {
+        advance(tables, &queue, None, now)?;
+    }
+    Ok(())
+}
+
+/// Writes an event that ran, and claims the next event of its queue, if that is asked for, or lets the queue wait.
+pub(super) fn go_on<T: EventTables + ?Sized>(
+    tables: &mut T,
+    row: EventRow,
+    next: Option<NextClaim>,
+    now: Timestamp,
+) -> Result<Option<Claim>, T::Error> {
+    let (queue, worker) = (row.queue(), row.event.worker.clone().unwrap_or_default());
+    let next = next.filter(|_| row.event.crashes == 0);
+    tables.save(row)?;
+    advance(tables, &queue, next.map(|next| Claiming { worker: &worker, next, suspects: false }), now)
+}
+
+/// Decides what a queue does next in which nothing runs: its event is claimed, or the queue is put where a claim finds
+/// it.
+pub(super) fn advance<T: EventTables + ?Sized>(
+    tables: &mut T,
+    queue: &str,
+    how: Option<Claiming<'_>>,
+    now: Timestamp,
+) -> Result<Option<Claim>, T::Error> {
+    let order = how.as_ref().map(|how| how.next.order).unwrap_or_default();
+    let scheduled = |phase, at| Some(Scheduled { phase, at, running: None });
+    let event = match order.turn(head(tables, queue, false)?, head(tables, queue, true)?, now) {
+        Turn::Empty => return tables.schedule(queue, None).map(|()| None),
+        Turn::Wait(until) => return tables.schedule(queue, scheduled(Phase::Ready, until)).map(|()| None),
+        Turn::Run(event) => event,
+    };
+    let mut row = known(tables, event)?;
+    let suspect = row.event.crashes > 0;
+    let Some(how) = how.filter(|how| how.suspects || !suspect) else {
+        // A queue that is already due keeps its place.
+        let known = tables.scheduled(queue)?.filter(|known| known.running.is_none());
+        let at = known.map_or(now, |known| known.at.min(now));
+        let phase = if suspect { Phase::Suspect } else { Phase::Ready };
+        return tables.schedule(queue, scheduled(phase, at)).map(|()| None);
+    };
+    let mut claim = row.claim(how.worker);
+    run(tables, &row, now.saturating_add(how.next.lease))?;
+    let was_passed = row.passable;
+    tables.save(row)?;
+    // While one event of a queue may be passed, also this one, its order can change.
+    if how.next.following > 0 && !was_passed && tables.waiting(queue, true, 1)?.is_empty() {
+        claim.following = following(tables, queue, how.next, now)?;
+    }
+    Ok(Some(claim))
+}
+
+/// Returns the events that would run next in a queue with a running event.
+fn following<T: EventTables + ?Sized>(
+    tables: &T,
+    queue: &str,
+    next: NextClaim,
+    now: Timestamp,
+) -> Result<Vec<Claim>, T::Error> {
+    let mut claims = Vec::new();
+    for event in tables.waiting(queue, false, next.following)? {
+        let row = known(tables, event)?;
+        let runs = next.order.turn(Some(row.head()), None, now) == Turn::Run(event);
+        if !runs || row.event.crashes > 0 {
+            break;
+        }
+        claims.push(row.as_following());
+    }
+    Ok(claims)
+}
+
+/// Returns the first waiting event of a queue, of the passable events or of the others.
+pub(super) fn head<T: EventTables + ?Sized>(
+    tables: &T,
+    queue: &str,
+    passable: bool,
+) -> Result<Option<Head>, T::Error> {
+    let first = tables.waiting(queue, passable, 1)?.first().map(|event| known(tables, *event));
+    Ok(first.transpose()?.map(|row| row.head()))
+}
+
+/// Marks a queue as running this event until its lease ends.
+pub(super) fn run<T: EventTables + ?Sized>(
+    tables: &mut T,
+    row: &EventRow,
+    until: Timestamp,
+) -> Result<(), T::Error> {
+    let phase = if row.event.crashes > 0 { Phase::SuspectRuns } else { Phase::Running };
+    tables.schedule(&row.queue(), Some(Scheduled { phase, at: until, running: Some(row.event.id) }))
+}
+
+pub(super) fn known<T: EventTables + ?Sized>(tables: &T, event: RowId) -> Result<EventRow, T::Error> {
+    Ok(tables.find(event)?.ok_or_else(|| StoreError::not_found(event))?)
+}
