@@ -1,18 +1,17 @@
 //! Receiving and working: each operation is one transaction, on a thread where it may wait for the disk.
 
-use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jaas_core::store::tools::DeadLettered;
+use jaas_core::store::tools::{EventTables as _, Unheard};
 use jaas_core::store::*;
 use jaas_core::{Delivery, Handled, HandlerResult, Timestamp, Unreadable};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, StorageError, WriteTransaction};
 use tokio::sync::{Semaphore, watch};
 
-use crate::rows::{Change, DUE, Fault, Outcome};
-use crate::work::{READY, RUNNING, SUSPECT, SUSPECT_RUNS};
+use crate::change::Change;
+use crate::rows::{Fault, Outcome, QUARANTINE};
 
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -23,7 +22,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct RedbStore {
     database: Arc<Database>,
-    pub(crate) writers: Arc<Semaphore>,
+    writers: Arc<Semaphore>,
     readers: Arc<Semaphore>,
     wakeups: watch::Sender<u64>,
 }
@@ -61,7 +60,7 @@ impl RedbStore {
     pub async fn over(database: Arc<Database>) -> Result<Self> {
         let [writers, readers] = [1, 4].map(|threads| Arc::new(Semaphore::new(threads)));
         let store = Self { database, writers, readers, wakeups: watch::Sender::new(0) };
-        store.write(|change| change.create()).await?;
+        store.write(Change::create).await?;
         Ok(store)
     }
 
@@ -71,7 +70,7 @@ impl RedbStore {
     }
 
     /// Runs a closure with the database, on a thread that may block, when it is its turn.
-    pub(crate) async fn ask<T: Send + 'static>(
+    async fn ask<T: Send + 'static>(
         &self,
         turns: &Arc<Semaphore>,
         work: impl FnOnce(&Database) -> Outcome<T> + Send + 'static,
@@ -105,49 +104,30 @@ impl RedbStore {
         &self,
         work: impl FnOnce(&mut Change) -> Outcome<T> + Send + 'static,
     ) -> Result<T> {
-        self.ask(&self.writers, move |database| commit(database, work)).await
+        self.ask(&self.writers, move |database| Change::commit(database, work)).await
     }
 
-    async fn claiming(
+    /// Runs a closure in a transaction that is rolled back.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Change) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.ask(&self.writers, move |database| work(&mut Change::begin(database)?)).await
+    }
+
+    /// Claims events for a caller. If the caller is gone, they are given back.
+    async fn claiming<C: IntoIterator<Item = Claim>>(
         &self,
         now: Timestamp,
-        work: impl FnOnce(&mut Change) -> Outcome<Vec<Claim>> + Send + 'static,
+        work: impl FnOnce(&mut Change) -> Outcome<C> + Send + 'static,
     ) -> Result<Vec<Claim>> {
         let store = self.clone();
-        let claims = move |database: &_| Ok(Unheard { claims: commit(database, work)?, store, now });
-        Ok(take(&mut self.ask(&self.writers, claims).await?.claims))
+        let claims = move |database: &_| Ok(Unheard::new(store, Change::commit(database, work)?, now));
+        Ok(self.ask(&self.writers, claims).await?.take())
     }
 
     pub(crate) fn wake(&self) {
         self.wakeups.send_modify(|generation| *generation = generation.wrapping_add(1));
-    }
-}
-
-fn commit<T>(database: &Database, work: impl FnOnce(&mut Change) -> Outcome<T>) -> Outcome<T> {
-    let mut change = Change { tables: database.begin_write()?, dead_letters: Vec::new() };
-    let done = work(&mut change)?;
-    change.tables.commit()?;
-    change.dead_letters.iter().for_each(DeadLettered::report);
-    Ok(done)
-}
-
-/// Claims on the way to their caller. If the caller is gone, they are given back. Otherwise their leases would end, which
-/// would count as a crash.
-struct Unheard {
-    claims: Vec<Claim>,
-    store: RedbStore,
-    now: Timestamp,
-}
-
-impl Drop for Unheard {
-    fn drop(&mut self) {
-        let leases: Vec<Lease> = self.claims.iter().map(|claim| claim.lease).collect();
-        let (store, now) = (self.store.clone(), self.now);
-        if !leases.is_empty()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(async move { store.give_back(&leases, now).await });
-        }
     }
 }
 
@@ -156,7 +136,7 @@ impl EventStore for RedbStore {
     type Tx = Transaction;
 
     async fn accept(&self, delivery: Delivery) -> Result<Accepted> {
-        let accepted = self.write(|change| change.accept(delivery)).await?;
+        let accepted = self.write(move |change| change.accept(&delivery)).await?;
         if accepted == Accepted::New {
             self.wake();
         }
@@ -164,7 +144,14 @@ impl EventStore for RedbStore {
     }
 
     async fn quarantine(&self, unreadable: Unreadable) -> Result<()> {
-        self.write(move |change| change.quarantine(&unreadable)).await
+        self.write(move |change| {
+            let (key, at) = (unreadable.body_hash(), unreadable.received_at);
+            let id = change.row_of((&*unreadable.endpoint, "", &key))?;
+            let known = QUARANTINE.find(&change.tables, id)?;
+            let seen = known.map_or_else(|| Quarantined::of(id, &unreadable), |known| known.seen_again(at));
+            QUARANTINE.put(&change.tables, id, &seen)
+        })
+        .await
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>> {
@@ -209,6 +196,17 @@ impl EventStore for RedbStore {
         Ok(self.claiming(now, move |change| change.complete(lease, &step, &handled, now)).await?.pop())
     }
 
+    async fn complete_all(
+        &self,
+        lease: Lease,
+        completions: &[Completion],
+        next: Option<NextClaim>,
+        now: Timestamp,
+    ) -> Result<Option<Claim>> {
+        let all = completions.to_vec();
+        Ok(self.claiming(now, move |change| change.complete_all(lease, &all, next, now)).await?.pop())
+    }
+
     async fn fail(&self, lease: Lease, failure: &Failure, now: Timestamp) -> Result<Option<Claim>> {
         let failure = failure.clone();
         Ok(self.claiming(now, move |change| change.fail(lease, &failure, now)).await?.pop())
@@ -216,29 +214,16 @@ impl EventStore for RedbStore {
 
     async fn release(&self, leases: &[Lease], now: Timestamp) -> Result<()> {
         let leases = leases.to_vec();
-        self.write(move |change| change.release(&leases, true, now)).await.map(|()| self.wake())
+        self.write(move |change| change.release(&leases, now)).await.map(|()| self.wake())
     }
 
     async fn give_back(&self, leases: &[Lease], now: Timestamp) -> Result<()> {
         let leases = leases.to_vec();
-        self.write(move |change| change.release(&leases, false, now)).await.map(|()| self.wake())
+        self.write(move |change| change.give_back(&leases, now)).await.map(|()| self.wake())
     }
 
     async fn next_due(&self, now: Timestamp) -> Result<NextDue> {
-        let (now, later) = (now.as_millis(), now.as_millis().saturating_add(1));
-        self.read(move |tables| {
-            let (due, mut known) = (tables.open_table(DUE)?, NextDue::default());
-            for phase in [READY, SUSPECT, RUNNING, SUSPECT_RUNS] {
-                let is_due = due.range((phase, i64::MIN, "")..(phase, later, ""))?.next().is_some();
-                known.held_back |= is_due && phase < RUNNING;
-                if let Some(next) = due.range((phase, later, "")..(phase + 1, i64::MIN, ""))?.next() {
-                    let after = Duration::from_millis(next?.0.value().1.abs_diff(now));
-                    known.after = Some(known.after.map_or(after, |known| known.min(after)));
-                }
-            }
-            Ok(known)
-        })
-        .await
+        self.look(move |change| change.next_due(now)).await
     }
 
     fn wakeups(&self) -> watch::Receiver<u64> {
@@ -249,13 +234,8 @@ impl EventStore for RedbStore {
     /// Then accepts an event and rolls back.
     async fn ping(&self) -> Result<()> {
         self.write(|_| Ok(())).await?;
-        self.ask(&self.writers, |database| {
-            let body = r#"{"idempotencyKey":"probe","eventType":"PROBE"}"#;
-            let probe = Delivery::parse("", Timestamp::from_millis(0), body.into());
-            let change = Change { tables: database.begin_write()?, dead_letters: Vec::new() };
-            change.accept(probe.map_err(|unreadable| unreadable.reason)?)?;
-            Ok(change.tables.abort()?)
-        })
-        .await
+        let body = r#"{"idempotencyKey":"probe","eventType":"PROBE"}"#;
+        let probe = Delivery::parse("", Timestamp::from_millis(0), body.into());
+        self.look(|change| change.accept(&probe.map_err(|unreadable| unreadable.reason)?).map(drop)).await
     }
 }
