@@ -52,7 +52,7 @@ use crate::timestamp::Timestamp;
 /// The inbox: a durable set of events with one row per idempotency key, and the work left to do.
 ///
 /// Implement it to keep events in a database of your choice. `jaas-diesel` has implementations for SQLite, PostgreSQL
-/// and MySQL or MariaDB, and [`MemoryStore`] is the reference for the meaning of every method.
+/// and MySQL or MariaDB, and [`MemoryStore`] is the reference for the meaning of every method. What stores have in common is in [`tools`].
 /// `jaas_testkit::store_conformance!` turns every bullet of the `# Behavior` sections below into a test of your
 /// implementation. What operators need to inspect and repair the inbox is a separate trait, [`EventAdmin`].
 ///

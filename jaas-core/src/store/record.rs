@@ -38,6 +38,9 @@ impl EventState {
 }
 
 /// An event in the store.
+///
+/// It can be serialized, for a store that keeps it as a document; that includes its body. A report for people is
+/// [`EventLife`](super::EventLife), which leaves bodies out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StoredEvent {

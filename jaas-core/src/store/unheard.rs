@@ -37,3 +37,34 @@ impl<S: EventStore + Clone> Drop for Unheard<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::delivery::Delivery;
+    use crate::store::{ClaimRequest, MemoryStore};
+
+    #[tokio::test]
+    async fn claims_that_nobody_takes_can_be_claimed_again_and_count_nothing() {
+        let (store, now) = (Arc::new(MemoryStore::new()), Timestamp::from_secs(1));
+        let body = r#"{"idempotencyKey":"k","eventType":"USAGE"}"#;
+        store
+            .accept(Delivery::parse("main", now, body.into()).expect("an envelope"))
+            .await
+            .expect("accepted");
+        let request = ClaimRequest::new("worker", now, 1);
+        let claims = store.claim(&request).await.expect("claimed");
+        assert_eq!(Unheard::new(store.clone(), claims, now).take().len(), 1);
+        tokio::task::yield_now().await;
+        assert!(store.claim(&request).await.expect("none").is_empty(), "it was taken");
+
+        let later = Timestamp::from_secs(100);
+        let claims = store.claim(&ClaimRequest { now: later, ..request.clone() }).await.expect("claimed");
+        drop(Unheard::new(store.clone(), claims, later));
+        tokio::task::yield_now().await;
+        let again = store.claim(&ClaimRequest { now: later, ..request }).await.expect("claimed");
+        assert_eq!(again[0].crashes, 1, "that of the first lease, which ended");
+    }
+}
