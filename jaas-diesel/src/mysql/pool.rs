@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bb8::QueueStrategy;
 use diesel_async::pooled_connection::bb8::Pool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection as _, AsyncMysqlConnection, SimpleAsyncConnection as _};
@@ -32,6 +33,8 @@ impl OwnPool {
             .max_size(self.max_size)
             .connection_timeout(timeout)
             .retry_connection(false)
+            // The server has the plans of the connection used last at hand; and connections that are not needed end.
+            .queue_strategy(QueueStrategy::Lifo)
             .build_unchecked(manager))
     }
 }

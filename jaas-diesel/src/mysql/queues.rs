@@ -13,20 +13,22 @@ use crate::rows::{Behind, HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, S
 use crate::statement::{known_by_text, statement};
 
 statement! {
-    /// Locks the due queues of a phase that no other transaction has locked, the earliest first.
-    LockDue on Mysql { phase: i16, now: i64, limit: i64 } -> QueueColumns =
+    /// Locks the queues of a phase that are due from one time to another, and that no other transaction has locked, the
+    /// earliest first.
+    LockDue on Mysql { phase: i16, from: i64, now: i64, limit: i64 } -> QueueColumns =
         "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn, q.lone \
          FROM jaas_queues q FORCE INDEX (jaas_queues_due) WHERE q.phase = " { phase: SmallInt }
-        " AND q.due_at <= " { now: BigInt } " ORDER BY q.due_at LIMIT " { limit: BigInt } " FOR UPDATE SKIP LOCKED"
+        " AND q.due_at >= " { from: BigInt } " AND q.due_at <= " { now: BigInt } " ORDER BY q.due_at LIMIT " { limit: BigInt } " FOR UPDATE SKIP LOCKED"
 }
 
 pub(in super::super) async fn lock_due(
     connection: &mut AsyncMysqlConnection,
     phase: Phase,
+    from: i64,
     now: i64,
     limit: i64,
 ) -> QueryResult<Vec<QueueRow>> {
-    LockDue { phase: phase as i16, now, limit }.load(connection).await
+    LockDue { phase: phase as i16, from, now, limit }.load(connection).await
 }
 
 statement! {

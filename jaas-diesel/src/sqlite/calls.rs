@@ -15,7 +15,8 @@ use tokio::sync::{oneshot, watch};
 use super::Connection;
 use super::connection::Open;
 use super::dialect::polled;
-use super::queries::{accept, claim, settle};
+use super::queries::claim::{self, Front};
+use super::queries::{accept, settle};
 use super::transaction::Ran;
 use super::writer::{Claimed, Command, Wake, Writer};
 use crate::ending::Ending;
@@ -186,8 +187,9 @@ impl Shared {
         const OPERATION: &str = "claim events";
         let (command, result) = Command::claim(OPERATION, move |connection| {
             let mut dead_letters = Vec::new();
-            let claims =
-                polled(claim::claim(connection, &request, Now::given(request.now), &mut dead_letters))?;
+            // Nothing of a deleted queue is left in its index.
+            let (now, mut front) = (Now::given(request.now), Front::default());
+            let claims = polled(claim::claim(connection, &request, now, &mut front, &mut dead_letters))?;
             Ok(Claimed { claims, dead_letters })
         });
         let claimed = self.limited(OPERATION, async {

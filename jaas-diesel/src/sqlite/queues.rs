@@ -12,20 +12,21 @@ use crate::rows::{Behind, HeadColumns, HeadRow, Phase, QueueColumns, QueueRow, S
 use crate::statement::statement;
 
 statement! {
-    /// The due queues of a phase, the earliest first.
-    Due on Sqlite { phase: i16, now: i64, limit: i64 } -> QueueColumns =
+    /// The queues of a phase that are due from one time to another, the earliest first.
+    Due on Sqlite { phase: i16, from: i64, now: i64, limit: i64 } -> QueueColumns =
         "SELECT ordering_key, due_at, head_place, event_id, fence, worker, phase, suspect_turn, lone \
-         FROM jaas_queues INDEXED BY jaas_queues_due WHERE phase = " { phase: SmallInt } " AND due_at <= " { now: BigInt }
-        " ORDER BY due_at LIMIT " { limit: BigInt }
+         FROM jaas_queues INDEXED BY jaas_queues_due WHERE phase = " { phase: SmallInt } " AND due_at >= "
+        { from: BigInt } " AND due_at <= " { now: BigInt } " ORDER BY due_at LIMIT " { limit: BigInt }
 }
 
 pub(in super::super) async fn lock_due(
     connection: &mut SqliteConnection,
     phase: Phase,
+    from: i64,
     now: i64,
     limit: i64,
 ) -> QueryResult<Vec<QueueRow>> {
-    Due { phase: phase as i16, now, limit }.load(connection).await
+    Due { phase: phase as i16, from, now, limit }.load(connection).await
 }
 
 statement! {

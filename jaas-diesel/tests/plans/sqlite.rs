@@ -75,7 +75,7 @@ const IN_ORDER: [&str; 12] = [
     "jaas_gaps USING INDEX jaas_gaps_by_state (state=? AND id<?)",
     "jaas_gaps USING INDEX jaas_gaps_by_rule (state=? AND rule=? AND id<?)",
     "jaas_gaps USING INDEX jaas_gaps_by_room (room=? AND id<?)",
-    "jaas_queues USING INDEX jaas_queues_due (phase=? AND due_at<?)",
+    "jaas_queues USING INDEX jaas_queues_due (phase=? AND due_at>? AND due_at<?)",
     "jaas_queues USING COVERING INDEX jaas_queues_due (phase=? AND due_at<?)",
     "jaas_queues USING COVERING INDEX jaas_queues_due (phase=? AND due_at>?)",
 ];

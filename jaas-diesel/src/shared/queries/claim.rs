@@ -3,7 +3,7 @@
 //! Compiled once per backend. `Connection` is `SqliteConnection`, `AsyncPgConnection` or `AsyncMysqlConnection`; `counts`,
 //! `dialect` and `queues` are the backend's modules of these names.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
 use diesel::dsl::{exists, min};
@@ -34,6 +34,7 @@ pub(in super::super) async fn claim(
     connection: &mut Connection,
     request: &ClaimRequest,
     now: Now,
+    front: &mut Front,
     dead_letters: &mut Vec<DeadLettered>,
 ) -> QueryResult<Vec<Claim>> {
     if request.limit == 0 {
@@ -42,11 +43,12 @@ pub(in super::super) async fn claim(
     let worker: String = text(&request.worker).chars().take(MAX_WORKER_CHARS).collect();
     let next = (NextClaim { lease: request.lease, order: request.order, following: 0 }, Some(worker));
     let mut dead = Vec::new();
+    let (from, mut front_now) = (front.of_a_claim(request.limit), None);
     let claims: Vec<Claim> = atomically!(connection, {
         let Seen { now, expired, suspects } = look(connection, now).await?;
         if expired {
             let mut freed = Vec::new();
-            for queue in lock_due(connection, Phase::Running, now, MAX_EXPIRED).await? {
+            for queue in lock_due(connection, Phase::Running, i64::MIN, now, MAX_EXPIRED).await? {
                 freed.push(take_over(connection, queue, request, now, &mut dead).await?);
             }
             advance_queues(connection, freed, now).await?;
@@ -54,7 +56,7 @@ pub(in super::super) async fn claim(
         let mut freed = Vec::new();
         if (expired || suspects) && !a_suspect_runs(connection).await? {
             // If another worker claims a suspect at this moment, the database refuses this claim, and it is tried again.
-            let queues = lock_due(connection, Phase::Suspect, now, 1).await?;
+            let queues = lock_due(connection, Phase::Suspect, i64::MIN, now, 1).await?;
             freed.extend(queues.into_iter().map(|queue| Freed {
                 queue,
                 next: Some(next.clone()),
@@ -63,7 +65,13 @@ pub(in super::super) async fn claim(
             }));
         }
         let limit = i64::try_from(request.limit - freed.len()).unwrap_or(i64::MAX);
-        let queues = lock_due(connection, Phase::Waiting, now, limit).await?;
+        let mut queues = lock_due(connection, Phase::Waiting, from, now, limit).await?;
+        if from > i64::MIN && (queues.len() as i64) < limit {
+            let rest = limit - queues.len() as i64;
+            queues.extend(lock_due(connection, Phase::Waiting, i64::MIN, from - 1, rest).await?);
+        } else if let Some(last) = queues.last() {
+            front_now = Some(last.due_at);
+        }
         freed.extend(queues.into_iter().map(|queue| Freed {
             queue,
             next: Some(next.clone()),
@@ -78,7 +86,38 @@ pub(in super::super) async fn claim(
         QueryResult::Ok(claims.into_values().collect())
     })?;
     dead_letters.extend(dead);
+    front.learn(from, front_now);
     Ok(claims)
+}
+
+/// Where the due queues begin. Behind a large claim, the index still has the entries of the queues that were claimed before,
+/// until the database removes them. The next claim begins after them, for a short while: a queue that is due earlier may have
+/// come.
+#[derive(Debug, Default)]
+pub(in super::super) struct Front {
+    known: Option<(i64, Instant)>,
+}
+
+impl Front {
+    /// How long an earlier queue may be overlooked.
+    const RECENT: Duration = Duration::from_millis(100);
+
+    /// Of how many queues a claim must be, to begin at the front. A smaller one returns the earliest of all.
+    const MANY: usize = 32;
+
+    fn of_a_claim(&self, limit: usize) -> i64 {
+        let recent = self.known.filter(|(_, seen)| limit >= Self::MANY && seen.elapsed() < Self::RECENT);
+        recent.map_or(i64::MIN, |(front, _)| front)
+    }
+
+    /// Learns from a claim that began at `from`; `front` is the last queue that it has claimed, if it has claimed all it could.
+    fn learn(&mut self, from: i64, front: Option<i64>) {
+        let seen = match self.known {
+            Some((_, seen)) if from > i64::MIN => seen,
+            _ => Instant::now(),
+        };
+        self.known = front.map(|front| (front, seen));
+    }
 }
 
 /// The queues of a phase. The phase is a constant of the SQL text, so that the partial index for it can serve the query.

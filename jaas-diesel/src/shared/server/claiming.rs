@@ -13,7 +13,8 @@ use jaas_core::store::{Claim, ClaimRequest, Lease, StoreError};
 use tokio::sync::watch;
 
 use super::super::dialect::{self, Connection};
-use super::super::queries::{claim, settle};
+use super::super::queries::claim::{self, Front};
+use super::super::queries::settle;
 use super::connecting::limited;
 use super::{Shared, TRIES, before_retry, give_back_at, wake};
 use crate::group::Commit;
@@ -34,6 +35,8 @@ pub(super) struct Claiming {
     pub(super) timeout: Duration,
     pub(super) callers_time: bool,
     pub(super) wakeups: Arc<watch::Sender<u64>>,
+    /// Where the next claim begins.
+    pub(super) front: Front,
 }
 
 /// The dead letters of a claim. They are reported on drop, so also when the claim fails later or its timeout drops it: by then
@@ -73,7 +76,7 @@ impl Commit for Claiming {
             let mut tries = 1;
             let rows = loop {
                 let mut dead_letters = DeadLetters(Vec::new());
-                match claim::claim(connection, request, now, &mut dead_letters.0).await {
+                match claim::claim(connection, request, now, &mut self.front, &mut dead_letters.0).await {
                     Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => {
                         before_retry(tries).await;
                         tries += 1;

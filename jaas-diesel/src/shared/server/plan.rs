@@ -70,7 +70,9 @@ impl Plan {
             hand_overs: hand_overs.clone(),
             wakeups: wakeups.clone(),
         };
-        let claiming = Claiming { pool: pool.clone(), timeout, callers_time, wakeups: wakeups.clone() };
+        let (wakeups_of_claims, front) = (wakeups.clone(), Default::default());
+        let claiming =
+            Claiming { pool: pool.clone(), timeout, callers_time, wakeups: wakeups_of_claims, front };
         let completing = Completing { pool: pool.clone(), timeout, callers_time };
         let (accepts, accepting) = Group::new(accepting, queue, timeout);
         let (claims, claiming) = Group::new(claiming, CLAIMS, timeout);
