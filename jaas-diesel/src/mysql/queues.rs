@@ -47,13 +47,23 @@ statement! {
         ") ORDER BY q.ordering_key FOR UPDATE"
 }
 
+statement! {
+    /// Locks the queue in which an event runs, and returns the current time with it.
+    LockQueue on Mysql { event: i64, now: Now } -> (QueueColumns, BigInt) =
+        "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn, q.lone, "
+        [now]
+        " FROM jaas_queues q FORCE INDEX (jaas_queues_running) WHERE q.event_id = " { event: BigInt } " FOR UPDATE"
+}
+
 pub(in super::super) async fn lock_running(
     connection: &mut AsyncMysqlConnection,
     events: Vec<i64>,
     now: Now,
 ) -> QueryResult<Vec<(QueueRow, i64)>> {
-    if events.is_empty() {
-        return Ok(Vec::new());
+    match *events {
+        [] => return Ok(Vec::new()),
+        [event] => return LockQueue { event, now }.load(connection).await,
+        _ => {}
     }
     // The keys are read first, because every transaction locks queues in the order of their keys. A queue that changes
     // meanwhile is returned as it is when it is locked.
@@ -85,6 +95,19 @@ statement! {
 }
 
 statement! {
+    /// The events at the head of one queue.
+    HeadsOfOne on Mysql { key: String, place: i64 } -> HeadColumns =
+        "(SELECT e.ordering_key, e.passable, e.place, e.id, e.occurred_at, e.due_at, e.fence, e.endpoint, e.received_at, \
+         e.body, e.failures, e.crashes, e.interruptions, e.completed, e.trace_context \
+         FROM jaas_events e FORCE INDEX (jaas_events_waiting) WHERE e.ordering_key = " { key: Text }
+        " AND e.state = 'waiting' AND e.passable = 0 AND e.place >= " { place: BigInt } " ORDER BY e.place, e.id LIMIT 1) \
+         UNION ALL (SELECT e.ordering_key, e.passable, e.place, e.id, e.occurred_at, e.due_at, e.fence, e.endpoint, \
+         e.received_at, e.body, e.failures, e.crashes, e.interruptions, e.completed, e.trace_context \
+         FROM jaas_events e FORCE INDEX (jaas_events_waiting) WHERE e.ordering_key = " { key: Text }
+        " AND e.state = 'waiting' AND e.passable = 1 ORDER BY e.place, e.id LIMIT 1)"
+}
+
+statement! {
     /// The waiting events of queues in which one event waits at most.
     listing LoneHeads on Mysql { keys: Vec<String> } -> HeadColumns =
         "SELECT e.ordering_key, e.passable, e.place, e.id, e.occurred_at, e.due_at, e.fence, e.endpoint, e.received_at, \
@@ -105,6 +128,11 @@ pub(in super::super) async fn heads(
         LoneHeads { keys: lone.iter().map(key).collect() }.load(connection).await?
     };
     if others.is_empty() {
+        return Ok(heads);
+    }
+    if let [queue] = *others {
+        let of_one = HeadsOfOne { key: key(&queue), place: queue.head_place };
+        heads.extend(of_one.load::<HeadRow>(connection).await?);
         return Ok(heads);
     }
     let keys = others.iter().map(key).collect();
