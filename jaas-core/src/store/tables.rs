@@ -5,7 +5,7 @@ mod queue;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use self::queue::{Claiming, advance, go_on, head, known, run, wait};
+use self::queue::{Claiming, advance, arrive, go_on, head, known, leave, run};
 pub use self::queue::{Phase, Scheduled};
 use super::activity::ActivitySample;
 use super::dead_lettered::DeadLettered;
@@ -98,7 +98,7 @@ pub trait EventTables {
             return Ok(Accepted::Conflict);
         }
         let id = self.next_id()?;
-        wait(self, EventRow::accepted(id, delivery), delivery.received_at)?;
+        arrive(self, EventRow::accepted(id, delivery), delivery.received_at)?;
         self.count(|ever| ever.accepted = ever.accepted.saturating_add(1))?;
         Ok(Accepted::New)
     }
@@ -269,15 +269,16 @@ pub trait EventTables {
         let mut row = known(self, event)?;
         row.replay(now)?;
         audit(self, &row, AuditAction::Replayed, note, now)?;
-        wait(self, row, now)
+        arrive(self, row, now)
     }
 
     /// See [`discard`](super::EventAdmin::discard).
     fn discard(&mut self, event: RowId, note: &AuditNote, now: Timestamp) -> Result<(), Self::Error> {
         let mut row = known(self, event)?;
+        let was = row.event.state;
         row.discard(&note.reason, now)?;
         audit(self, &row, AuditAction::Discarded, note, now)?;
-        wait(self, row, now)
+        leave(self, row, was, now)
     }
 
     /// Records what an operator did to an event that exists: see [`reveal`](super::EventAdmin::reveal) and
@@ -329,9 +330,10 @@ pub trait EventTables {
         self.erase_beside(&session)?;
         let mut erased = 0_u64;
         for mut row in session {
+            let was = row.event.state;
             if row.erase(now) {
                 audit(self, &row, AuditAction::Erased, note, now)?;
-                wait(self, row, now)?;
+                leave(self, row, was, now)?;
                 erased = erased.saturating_add(1);
             }
         }

@@ -279,6 +279,8 @@ fn found_before() -> Vec<Case> {
         vec![accept(0, 5), claim(), fail(true, 0), claim(), fail(false, 20), Advance { ms: 30 }, claim()],
         // The head of a session in a back-off is discarded.
         vec![accept(0, 1), accept(1, 2), claim(), fail(false, 1000), Discard { key: 0 }, claim()],
+        // An event arrives behind one that waits for its next attempt.
+        vec![accept(0, 0), Claim { one: false, lease: 10 }, fail(false, 2), accept(1, 0)],
         // A handler is completed twice.
         vec![accept(0, 1), claim(), part(), part()],
         // An event that was run ahead is settled twice under one lease, as a worker does that has lost the first reply.

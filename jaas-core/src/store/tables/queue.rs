@@ -4,7 +4,7 @@ use super::EventTables;
 use crate::named::named_enum;
 use crate::store::order::{Head, Turn};
 use crate::store::row::EventRow;
-use crate::store::{Claim, NextClaim, RowId, StoreError};
+use crate::store::{Claim, EventState, NextClaim, RowId, StoreError};
 use crate::timestamp::Timestamp;
 
 named_enum! {
@@ -50,15 +50,39 @@ pub(super) struct Claiming<'a> {
     pub(super) suspects: bool,
 }
 
-/// Writes an event that does not run. Its queue may now have a different next event, unless another of its events runs.
-pub(super) fn wait<T: EventTables + ?Sized>(
+/// Writes an event that begins to wait. Its queue is looked at when the event is due, if it would not be looked at before:
+/// what runs next is decided then.
+pub(super) fn arrive<T: EventTables + ?Sized>(
     tables: &mut T,
     row: EventRow,
+    due_at: Timestamp,
+) -> Result<(), T::Error> {
+    let queue = row.queue();
+    let mut scheduled = tables.scheduled(&queue)?.unwrap_or(Scheduled::new(Phase::Ready, due_at, None));
+    if scheduled.running.is_none() {
+        scheduled.at = scheduled.at.min(due_at);
+        // An event that has crashed is no longer the next one.
+        let first =
+            tables.waiting(&queue, false, 1)?.first().map(|event| known(tables, *event)).transpose()?;
+        if first.is_none_or(|first| row.place() < first.place()) {
+            scheduled.phase = Phase::Ready;
+        }
+    }
+    tables.save(row)?;
+    tables.schedule(&queue, Some(scheduled))
+}
+
+/// Writes an event that was settled without a run. If it waited before, its queue may now have a different next event,
+/// unless another of its events runs.
+pub(super) fn leave<T: EventTables + ?Sized>(
+    tables: &mut T,
+    row: EventRow,
+    was: EventState,
     now: Timestamp,
 ) -> Result<(), T::Error> {
     let queue = row.queue();
     tables.save(row)?;
-    if tables.scheduled(&queue)?.is_none_or(|queue| queue.running.is_none()) {
+    if was == EventState::Waiting && tables.scheduled(&queue)?.is_none_or(|queue| queue.running.is_none()) {
         advance(tables, &queue, None, now)?;
     }
     Ok(())
