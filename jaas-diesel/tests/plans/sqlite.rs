@@ -65,7 +65,7 @@ const BY_KEY: [&str; 16] = [
 ];
 /// The queues in which an event runs: no more than workers hold claims.
 const RUNNING: [&str; 1] = ["jaas_queues USING INDEX jaas_queues_due (phase=?)"];
-const IN_ORDER: [&str; 12] = [
+const IN_ORDER: [&str; 13] = [
     "jaas_events USING INDEX jaas_events_waiting (ordering_key=? AND passable=? AND place>?)",
     "jaas_events USING INDEX jaas_events_waiting (ordering_key=? AND passable=?)",
     "jaas_events USING INDEX jaas_events_by_state (state=?)",
@@ -75,6 +75,7 @@ const IN_ORDER: [&str; 12] = [
     "jaas_gaps USING INDEX jaas_gaps_by_state (state=? AND id<?)",
     "jaas_gaps USING INDEX jaas_gaps_by_rule (state=? AND rule=? AND id<?)",
     "jaas_gaps USING INDEX jaas_gaps_by_room (room=? AND id<?)",
+    "jaas_queues USING INDEX jaas_queues_due (phase=? AND due_at<?)",
     "jaas_queues USING INDEX jaas_queues_due (phase=? AND due_at>? AND due_at<?)",
     "jaas_queues USING COVERING INDEX jaas_queues_due (phase=? AND due_at<?)",
     "jaas_queues USING COVERING INDEX jaas_queues_due (phase=? AND due_at>?)",
