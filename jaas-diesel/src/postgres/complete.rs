@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 use jaas_core::store::{Claim, Completion, Lease, StoreError};
 
-use super::dialect::{AFTER_HANDLER, atomically};
+use super::dialect::atomically;
 use super::queries::settle;
 use super::queues::LockRunning;
 use crate::now::Now;
@@ -214,42 +214,27 @@ pub(in super::super) async fn complete_all(
     Ok(outcomes(successes, &locked, next, following))
 }
 
-/// After a handler in its open transaction: sends [`AFTER_HANDLER`] and records the run that succeeded, in one round trip.
-/// Returns the result of each.
+/// Records a successful run in the open transaction, in one round trip. The caller has made sure that a transaction is open:
+/// without one, each statement would be committed by itself.
 pub(in super::super) async fn complete(
     connection: &mut AsyncPgConnection,
     success: &Success,
     now: Now,
-) -> (QueryResult<()>, QueryResult<Result<Option<Claim>, StoreError>>) {
+) -> QueryResult<Result<Option<Claim>, StoreError>> {
     if success.events().is_empty() {
-        let after = connection.batch_execute(AFTER_HANDLER).await;
-        let completed = match &after {
-            Ok(()) => settle::complete(connection, success, now).await,
-            Err(_) => Err(Error::RollbackTransaction),
-        };
-        return (after, completed);
+        return settle::complete(connection, success, now).await;
     }
     let Trip { lock, settle, go_on, .. } = Trip::new(&[success], now);
     let connection = &*connection;
-    let (after, locked, settled, next) = {
-        let [mut ends, mut locks, mut settles, mut goes_on] = [connection; 4];
+    let (locked, settled, next) = {
+        let [mut locks, mut settles, mut goes_on] = [connection; 3];
         tokio::join!(
             biased;
-            ends.batch_execute(AFTER_HANDLER),
             lock.load::<(QueueRow, i64)>(&mut locks),
             settle.execute(&mut settles),
             go_on.load::<(i64, i64, HeadRow)>(&mut goes_on),
         )
     };
-    (after, one_outcome(success, locked, settled, next))
-}
-
-fn one_outcome(
-    success: &Success,
-    locked: QueryResult<Vec<(QueueRow, i64)>>,
-    settled: QueryResult<usize>,
-    next: QueryResult<Vec<(i64, i64, HeadRow)>>,
-) -> QueryResult<Result<Option<Claim>, StoreError>> {
     let (locked, settled, next) = (locked?, settled?, next?);
     let outcome = outcomes(&[success], &locked, next, Vec::new()).pop();
     let outcome = outcome.unwrap_or_else(|| Err(StoreError::stale("complete", success.lease)));

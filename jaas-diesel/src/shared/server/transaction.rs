@@ -102,18 +102,15 @@ async fn complete_and_commit(
     success: &Success,
     now: Now,
 ) -> Result<Option<Claim>, StoreError> {
-    depth_of_ours(connection)?;
+    still_ours(connection).await?;
     let failed = |error| not_committed(OPERATION, error);
-    let (after, completed) = complete::complete(connection, success, now).await;
-    after.map_err(not_ours)?;
-    let next = completed.map_err(failed)??;
+    let next = complete::complete(connection, success, now).await.map_err(failed)??;
     Transactions::commit_transaction(connection).await.map_err(failed)?;
     Ok(next)
 }
 
 async fn commit(connection: &mut Connection) -> Result<(), StoreError> {
-    depth_of_ours(connection)?;
-    connection.batch_execute(dialect::AFTER_HANDLER).await.map_err(not_ours)?;
+    still_ours(connection).await?;
     Transactions::commit_transaction(connection).await.map_err(|error| not_committed(OPERATION, error))
 }
 
@@ -122,19 +119,19 @@ async fn begin(connection: &mut Connection) -> diesel::QueryResult<()> {
 }
 
 /// Fails if what the handler wrote is no longer in the transaction that the store began: the handler ended that
-/// transaction, or left an inner one open.
-fn depth_of_ours(connection: &mut Connection) -> Result<(), StoreError> {
+/// transaction, left an inner one open, or continued after a failed statement.
+async fn still_ours(connection: &mut Connection) -> Result<(), StoreError> {
     match Transactions::transaction_manager_status_mut(connection).transaction_depth() {
-        Ok(Some(depth)) if depth.get() == 1 => Ok(()),
-        Ok(_) => Err(transaction_ended(diesel::result::Error::NotInTransaction)),
+        Ok(Some(depth)) if depth.get() == 1 => {}
+        Ok(_) => return Err(transaction_ended(diesel::result::Error::NotInTransaction)),
+        Err(error) => return Err(transaction_ended(error)),
+    }
+    match connection.batch_execute(dialect::AFTER_HANDLER).await {
+        Ok(()) => Ok(()),
+        // The handler is not at fault.
+        Err(error) if dialect::is_lost(&error) => Err(unavailable(OPERATION, error)),
         Err(error) => Err(transaction_ended(error)),
     }
-}
-
-/// Why [`dialect::AFTER_HANDLER`] failed: the handler ended the transaction in SQL, or continued after a failed statement.
-fn not_ours(error: diesel::result::Error) -> StoreError {
-    // The handler is not at fault.
-    if dialect::is_lost(&error) { unavailable(OPERATION, error) } else { transaction_ended(error) }
 }
 
 /// Rolls back the transaction, with all inner transactions that the handler left open. If that fails, the connection is
