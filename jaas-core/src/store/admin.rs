@@ -4,9 +4,9 @@ use async_trait::async_trait;
 
 use super::dead_lettered::group_dead_letters;
 use super::{
-    Activity, Attempt, AttemptQuery, AuditEntry, AuditNote, Conflict, DeadLetterGroup, DeadLetterKey,
-    EventQuery, EventState, EventStore, Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState,
-    Retention, RowId, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
+    Activity, Attempt, AttemptQuery, AuditAction, AuditEntry, AuditNote, Conflict, DeadLetterGroup,
+    DeadLetterKey, EventQuery, EventState, EventStore, Page, PageRequest, Purged, QuarantineReplay,
+    Quarantined, QueueState, Retention, RowId, StoreError, StoreErrorKind, StoreStats, StoredEvent, TxWork,
 };
 use crate::handler::HandlerResult;
 use crate::id::SessionId;
@@ -125,17 +125,7 @@ pub trait EventAdmin: EventStore {
         audit: &AuditNote,
         now: Timestamp,
     ) -> Result<Page<RowId>, StoreError> {
-        if query.is_empty() {
-            return Err(StoreError::empty_query());
-        }
-        let page = self.events(query).await?;
-        let mut done = Page { items: Vec::new(), next: page.next };
-        for event in page.items {
-            if is_repaired(self.replay(event.id, audit, now).await)? {
-                done.items.push(event.id);
-            }
-        }
-        Ok(done)
+        repair_page(self, AuditAction::Replayed, query, audit, now).await
     }
 
     /// Parses the bodies of one page of the [quarantine](EventAdmin::quarantined) again, since a newer version of this
@@ -181,17 +171,7 @@ pub trait EventAdmin: EventStore {
         audit: &AuditNote,
         now: Timestamp,
     ) -> Result<Page<RowId>, StoreError> {
-        if query.is_empty() {
-            return Err(StoreError::empty_query());
-        }
-        let page = self.events(query).await?;
-        let mut done = Page { items: Vec::new(), next: page.next };
-        for event in page.items {
-            if is_repaired(self.discard(event.id, audit, now).await)? {
-                done.items.push(event.id);
-            }
-        }
-        Ok(done)
+        repair_page(self, AuditAction::Discarded, query, audit, now).await
     }
 
     /// Runs `work` in a transaction that is rolled back, whatever the work returns: to see what handlers would do with
@@ -308,11 +288,30 @@ async fn filtered<T, F: Future<Output = Result<Page<T>, StoreError>>>(
     }
 }
 
-/// Whether an event was repaired; `false` when its state does not allow it.
-fn is_repaired(repaired: Result<(), StoreError>) -> Result<bool, StoreError> {
+/// Replays or discards the events of a page one by one, and passes over those whose state does not allow it.
+async fn repair_page<S: EventAdmin + ?Sized>(
+    store: &S,
+    action: AuditAction,
+    query: &EventQuery,
+    audit: &AuditNote,
+    now: Timestamp,
+) -> Result<Page<RowId>, StoreError> {
     use StoreErrorKind::{Erased, NotDiscardable, NotFound, NotSettled};
-    match repaired {
-        Err(error) if matches!(error.kind(), NotFound | NotSettled | NotDiscardable | Erased) => Ok(false),
-        repaired => repaired.map(|()| true),
+    if query.is_empty() {
+        return Err(StoreError::empty_query());
     }
+    let page = store.events(query).await?;
+    let mut done = Page { items: Vec::new(), next: page.next };
+    for StoredEvent { id, .. } in page.items {
+        let repaired = match action {
+            AuditAction::Discarded => store.discard(id, audit, now).await,
+            _ => store.replay(id, audit, now).await,
+        };
+        match repaired {
+            Ok(()) => done.items.push(id),
+            Err(error) if matches!(error.kind(), NotFound | NotSettled | NotDiscardable | Erased) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
 }

@@ -104,8 +104,8 @@ impl Retention {
     }
 
     /// Returns what [`purge`](super::EventAdmin::purge) deletes of all that a store holds: at most `limit` events, conflicts and
-    /// bodies in quarantine each, and with the events their conflicts and attempts. No two rows may have the same number,
-    /// whatever their kinds.
+    /// bodies in quarantine each, and with the events their conflicts and attempts. No two rows of any kind may have the same
+    /// number.
     pub fn expired<'a>(
         &self,
         events: impl IntoIterator<Item = &'a StoredEvent> + Clone,

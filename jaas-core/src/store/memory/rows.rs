@@ -58,7 +58,7 @@ pub(super) fn key(endpoint: &str, key: &str) -> Key {
     (endpoint.into(), key.to_owned())
 }
 
-/// Fails when there is no room for another row.
+/// Fails when the store is full.
 pub(super) fn check_room(used: usize, capacity: usize) -> Result<(), StoreError> {
     if used < capacity {
         return Ok(());

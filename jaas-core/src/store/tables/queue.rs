@@ -61,7 +61,7 @@ pub(super) fn arrive<T: EventTables + ?Sized>(
     let mut scheduled = tables.scheduled(&queue)?.unwrap_or(Scheduled::new(Phase::Ready, due_at, None));
     if scheduled.running.is_none() {
         scheduled.at = scheduled.at.min(due_at);
-        // An event that has crashed is no longer the next one.
+        // Then it runs before the event that has crashed.
         let first =
             tables.waiting(&queue, false, 1)?.first().map(|event| known(tables, *event)).transpose()?;
         if first.is_none_or(|first| row.place() < first.place()) {

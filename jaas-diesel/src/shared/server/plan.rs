@@ -70,9 +70,13 @@ impl Plan {
             hand_overs: hand_overs.clone(),
             wakeups: wakeups.clone(),
         };
-        let (wakeups_of_claims, front) = (wakeups.clone(), Default::default());
-        let claiming =
-            Claiming { pool: pool.clone(), timeout, callers_time, wakeups: wakeups_of_claims, front };
+        let claiming = Claiming {
+            pool: pool.clone(),
+            timeout,
+            callers_time,
+            wakeups: wakeups.clone(),
+            front: Default::default(),
+        };
         let completing = Completing { pool: pool.clone(), timeout, callers_time };
         let (accepts, accepting) = Group::new(accepting, queue, timeout);
         let (claims, claiming) = Group::new(claiming, CLAIMS, timeout);
