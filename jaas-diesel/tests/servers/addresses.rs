@@ -51,7 +51,12 @@ async fn nothing_goes_through_a_socket_of_this_machine_to_another_server() {
         assert_eq!(port(store.pool()).await, port_of_named);
         assert_eq!(ask(&named, EVENTS).await, 1);
         assert_eq!(ask(&other, TABLES).await, 0, "no table in a server that is not in the address");
-        assert_eq!(ask(&other, CONNECTIONS).await, 0);
+        // The other server takes its time to end what was asked with; a connection of the store's would stay.
+        let asked = Instant::now();
+        while ask(&other, CONNECTIONS).await != 0 {
+            assert!(asked.elapsed() < Duration::from_secs(10), "the store is connected to the other server");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         store.close().await;
 
         // The application's pool, set up as the documentation says.
