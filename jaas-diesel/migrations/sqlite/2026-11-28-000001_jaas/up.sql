@@ -38,13 +38,16 @@ CREATE TABLE jaas_queues (
     ordering_key TEXT     PRIMARY KEY NOT NULL,
     due_at       BIGINT   NOT NULL, -- when to look at it next; while an event runs, the end of its lease
     head_place   BIGINT   NOT NULL, -- no event that waits and is not passable has an earlier place
-    event_id     BIGINT   UNIQUE,   -- the event that runs
+    event_id     BIGINT,            -- the event that runs
     fence        BIGINT   NOT NULL DEFAULT 0,
     worker       TEXT,
     phase        SMALLINT NOT NULL DEFAULT 0, -- 0: waits; 1: waits, and its head has crashed before; 2: an event runs
-    suspect_turn SMALLINT UNIQUE,   -- 1 while such an event runs: only one does at a time
+    suspect_turn SMALLINT,          -- 1 while such an event runs: only one does at a time
     lone         SMALLINT NOT NULL DEFAULT 0  -- 1: it was made for one event, and none has come since
 ) WITHOUT ROWID;
+-- Without the queues that have none: every accepted event would change a page of each.
+CREATE UNIQUE INDEX jaas_queues_event ON jaas_queues (event_id) WHERE event_id IS NOT NULL;
+CREATE UNIQUE INDEX jaas_queues_suspect ON jaas_queues (suspect_turn) WHERE suspect_turn IS NOT NULL;
 CREATE INDEX jaas_queues_due ON jaas_queues (phase, due_at);
 
 -- How many rows there are of each state, and of conflicts and quarantined bodies: the sum over the slots, which are
