@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
-use custom_store::{RedbStore, Transaction};
+use custom_store::{Redb, RedbStore, Transaction};
 use jaas_actix::{Health, Webhook};
 use jaas_core::event::Event;
 use jaas_core::signature::Tolerance;
@@ -31,8 +31,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let once = env::args().skip(1).any(|argument| argument == "--once");
     let setting = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
     let secret = setting("JAAS_WEBHOOK_SECRET", if once { "whsec_of_the_demonstration" } else { "" });
-    let database = Database::create(setting("JAAS_DATABASE", "jaas.redb"))?;
-    let store = RedbStore::over(Arc::new(database)).await?;
+    let database = Arc::new(Database::create(setting("JAAS_DATABASE", "jaas.redb"))?);
+    let store = Redb::store(database.clone()).await?;
     let auth = Auth::signature(secret.split(',')).map_err(|error| format!("JAAS_WEBHOOK_SECRET: {error}"))?;
     let receiver = Arc::new(Receiver::builder("main", auth, Inbox::new(store.clone())).build()?);
     let handlers = Handlers::new().transactional("attendance", Attendance);
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Only the purger deletes settled events.
     let purger = Purger::new(store.clone(), Retention::builder(Tolerance::default()).build()?).spawn()?;
     if once {
-        demonstrate(&store, &receiver, &Signer::new(&secret)?).await?;
+        demonstrate(&database, &store, &receiver, &Signer::new(&secret)?).await?;
     } else {
         let webhook = Webhook::new(receiver.clone()).at("/webhooks/jaas");
         let health = Health::new().receiver(receiver.clone()).store(store.clone());
@@ -58,7 +58,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Receives some events as JaaS would send them, and prints the handler's counts.
-async fn demonstrate(store: &RedbStore, receiver: &Receiver, signer: &Signer) -> Result<(), Box<dyn Error>> {
+async fn demonstrate(
+    database: &Database,
+    store: &RedbStore,
+    receiver: &Receiver,
+    signer: &Signer,
+) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout();
     let session = format!("demo-{}", SystemClock.now().as_millis());
     let joined = event::participant_joined().in_session(&*session).named("Ada").text();
@@ -72,7 +77,7 @@ async fn demonstrate(store: &RedbStore, receiver: &Receiver, signer: &Signer) ->
     while left(EventState::Waiting).await? + left(EventState::Running).await? > 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let attendance = store.database().begin_read()?.open_table(ATTENDANCE)?;
+    let attendance = database.begin_read()?.open_table(ATTENDANCE)?;
     for row in attendance.range((&*session, "")..(&*session, "~"))? {
         let (key, count) = row?;
         writeln!(out, "{} {}: {}", key.value().0, key.value().1, count.value())?;

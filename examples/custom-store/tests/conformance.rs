@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use custom_store::{RedbStore, Transaction};
+use custom_store::{Redb, RedbStore, Transaction};
 use jaas_core::Handled;
 use jaas_testkit::conformance::{DurableHarness, Harness, Written};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
@@ -12,14 +12,14 @@ use tempfile::TempDir;
 /// A table of the application.
 const WRITTEN: TableDefinition<'_, &str, ()> = TableDefinition::new("written");
 
-struct Redb {
+struct OneFile {
     database: Arc<Database>,
     store: RedbStore,
     _folder: TempDir,
 }
 
 #[async_trait]
-impl Harness for Redb {
+impl Harness for OneFile {
     type Store = RedbStore;
 
     async fn start() -> Self {
@@ -28,7 +28,7 @@ impl Harness for Redb {
         let create = database.begin_write().unwrap();
         create.open_table(WRITTEN).unwrap();
         create.commit().unwrap();
-        let store = RedbStore::over(database.clone()).await.unwrap();
+        let store = Redb::store(database.clone()).await.unwrap();
         Self { database, store, _folder: folder }
     }
 
@@ -38,11 +38,11 @@ impl Harness for Redb {
 }
 
 #[async_trait]
-impl DurableHarness for Redb {
+impl DurableHarness for OneFile {
     /// redb lets only one process open a file, so the other store uses the same database. `tests/crash.rs` tests what a crash
     /// leaves.
     async fn reopened(&self) -> RedbStore {
-        RedbStore::over(self.database.clone()).await.unwrap()
+        Redb::store(self.database.clone()).await.unwrap()
     }
 
     fn write<'t>(transaction: &'t mut Transaction, row: &'static str) -> Written<'t> {
@@ -61,4 +61,4 @@ impl DurableHarness for Redb {
     }
 }
 
-jaas_testkit::store_conformance!(Redb);
+jaas_testkit::store_conformance!(OneFile);

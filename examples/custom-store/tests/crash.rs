@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use custom_store::{RedbStore, Transaction};
+use custom_store::{Redb, RedbStore, Transaction};
 use jaas_core::signature::Tolerance;
 use jaas_core::store::{
     ClaimRequest, EventAdmin as _, EventQuery, EventState, EventStore as _, Lease, PageRequest, Retention,
@@ -34,7 +34,7 @@ async fn open(folder: &Path) -> (Arc<Database>, RedbStore) {
 
 async fn over(database: Database) -> (Arc<Database>, RedbStore) {
     let database = Arc::new(database);
-    let store = RedbStore::over(database.clone()).await.unwrap();
+    let store = Redb::store(database.clone()).await.unwrap();
     (database, store)
 }
 
@@ -183,7 +183,7 @@ async fn a_row_that_cannot_be_read_is_reported_and_nothing_is_thrown_away() {
     let folder = tempfile::tempdir().unwrap();
     let (database, store) = open(folder.path()).await;
     accept(&store, "k").await;
-    let events: TableDefinition<'_, i64, &[u8]> = TableDefinition::new("jaas events");
+    let events: TableDefinition<'_, i64, &[u8]> = TableDefinition::new("jaas_events");
     let damage = database.begin_write().unwrap();
     damage.open_table(events).unwrap().insert(1, &b"no row"[..]).unwrap();
     damage.commit().unwrap();

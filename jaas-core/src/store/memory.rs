@@ -20,12 +20,12 @@ use self::rows::{Rows, check_room};
 use super::activity::ActivitySample;
 use super::dead_lettered::DeadLettered;
 use super::row::EventRow;
-use super::tables::EventTables as _;
+use super::tables::{Claimed, EventTables as _, ReadTables as _};
 use super::{
     Accepted, Activity, Attempt, AttemptQuery, AuditAction, AuditEntry, AuditNote, Claim, ClaimRequest,
-    Completion, Conflict, EventAdmin, EventQuery, EventState, EventStore, Failure, Lease, NextClaim, NextDue,
-    Page, PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId, StateStats, Step,
-    StoreError, StoreStats, StoredEvent, TxWork,
+    Completion, Conflict, EventAdmin, EventQuery, EventStore, Failure, Lease, NextClaim, NextDue, Page,
+    PageRequest, Purged, QuarantineReplay, Quarantined, QueueState, Retention, RowId, Step, StoreError,
+    StoreStats, StoredEvent, TxWork,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::{Handled, HandlerResult};
@@ -88,12 +88,9 @@ impl EventStore for MemoryStore {
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
-        let mut rows = self.rows();
-        let claims = rows.claim(request);
-        let dead_letters = std::mem::take(&mut rows.dead_letters);
-        drop(rows);
+        let Claimed { claims, dead_letters } = self.rows().claim(request)?;
         dead_letters.iter().for_each(DeadLettered::report);
-        claims
+        Ok(claims)
     }
 
     async fn renew(
@@ -171,7 +168,7 @@ impl EventStore for MemoryStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        check_room(self.rows().events.len(), self.capacity)
+        check_room(self.rows().tables.events.len(), self.capacity)
     }
 }
 
@@ -179,12 +176,12 @@ impl EventStore for MemoryStore {
 impl EventAdmin for MemoryStore {
     async fn events(&self, query: &EventQuery) -> Result<Page<StoredEvent>, StoreError> {
         let rows = self.rows();
-        let events = rows.events.values().map(|row| &row.event).filter(|event| query.matches(event));
+        let events = rows.tables.events.values().map(|row| &row.event).filter(|event| query.matches(event));
         Ok(Page::cut(events, query.page, |event| event.id).map(StoredEvent::clone))
     }
 
     async fn event(&self, event: RowId) -> Result<Option<StoredEvent>, StoreError> {
-        Ok(self.rows().events.get(&event).map(|row| row.event.clone()))
+        Ok(self.rows().tables.events.get(&event).map(|row| row.event.clone()))
     }
 
     async fn queue_of(&self, event: RowId) -> Result<Option<QueueState>, StoreError> {
@@ -192,18 +189,16 @@ impl EventAdmin for MemoryStore {
     }
 
     async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
-        let rows = self.rows();
-        let conflicts = rows.conflicts.iter().map(|row| &row.conflict);
-        Ok(Page::cut(conflicts, page, |conflict| conflict.id).map(Conflict::clone))
+        Ok(Page::cut(self.rows().tables.conflicts.values(), page, |row| row.id).map(Conflict::clone))
     }
 
     async fn quarantined(&self, page: PageRequest) -> Result<Page<Quarantined>, StoreError> {
-        Ok(Page::cut(&self.rows().quarantine, page, |row| row.id).map(Quarantined::clone))
+        Ok(Page::cut(self.rows().tables.quarantine.values(), page, |row| row.id).map(Quarantined::clone))
     }
 
     async fn attempts(&self, query: &AttemptQuery) -> Result<Page<Attempt>, StoreError> {
         let rows = self.rows();
-        let attempts = rows.attempts.iter().filter(|attempt| query.matches(attempt));
+        let attempts = rows.tables.attempts.values().filter(|attempt| query.matches(attempt));
         Ok(Page::cut(attempts, query.page, |attempt| attempt.id).map(Attempt::clone))
     }
 
@@ -220,12 +215,12 @@ impl EventAdmin for MemoryStore {
         now: Timestamp,
     ) -> Result<QuarantineReplay, StoreError> {
         let mut rows = self.rows();
-        let page = Page::cut(&rows.quarantine, page, |row| row.id).map(Quarantined::clone);
+        let page = Page::cut(rows.tables.quarantine.values(), page, |row| row.id).map(Quarantined::clone);
         // Nothing is rolled back here, so there must be room for all of them.
         let parsed = page.items.iter().filter(|quarantined| quarantined.parse().is_ok()).count();
         if let Some(last) = parsed.checked_sub(1) {
-            check_room(rows.events.len() + last, self.capacity)?;
-            check_room(rows.conflicts.len() + last, self.capacity)?;
+            check_room(rows.tables.events.len() + last, self.capacity)?;
+            check_room(rows.tables.conflicts.len() + last, self.capacity)?;
         }
         let replayed = rows.replay_quarantined(page, audit, now)?;
         drop(rows);
@@ -259,13 +254,13 @@ impl EventAdmin for MemoryStore {
     }
 
     async fn audit(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
-        Ok(Page::cut(&self.rows().audit, page, |entry| entry.id).map(AuditEntry::clone))
+        Ok(Page::cut(self.rows().tables.audit.values(), page, |entry| entry.id).map(AuditEntry::clone))
     }
 
     async fn purge(&self, retention: &Retention, now: Timestamp, limit: u32) -> Result<Purged, StoreError> {
         let mut rows = self.rows();
         let limit = limit as usize;
-        let mut purged = rows.purge(retention, now, limit);
+        let mut purged = rows.purge(retention, now, limit)?;
         purged.more |= rows.watch.purge(retention, now, limit);
         Ok(purged)
     }
@@ -278,7 +273,7 @@ impl EventAdmin for MemoryStore {
     ) -> Result<u64, StoreError> {
         let mut rows = self.rows();
         let of_session = |row: &&EventRow| row.event.session_id.as_ref() == Some(session);
-        let events: Vec<EventRow> = rows.events.values().filter(of_session).cloned().collect();
+        let events: Vec<EventRow> = rows.tables.events.values().filter(of_session).cloned().collect();
         #[cfg(feature = "archive")]
         let ids: Vec<RowId> = events.iter().map(|row| row.event.id).collect();
         let erased = rows.erase(events, audit, now)?;
@@ -289,24 +284,14 @@ impl EventAdmin for MemoryStore {
     }
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
-        let rows = self.rows();
-        let mut stats = StoreStats::default();
-        stats.conflicts = rows.conflicts.len() as u64;
-        stats.quarantined = rows.quarantine.len() as u64;
-        for state in EventState::ALL {
-            let events = || rows.events.values().map(|row| &row.event).filter(|event| event.state == state);
-            let oldest = events().next().map(|event| event.received_at);
-            stats.set(state, StateStats::new(events().count() as u64, oldest));
-        }
-        Ok(stats)
+        self.rows().stats()
     }
 
     async fn record_activity(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.rows().record_activity(now);
-        Ok(())
+        self.rows().record_activity(now)
     }
 
     async fn activity(&self, since: Timestamp, until: Timestamp) -> Result<Vec<Activity>, StoreError> {
-        Ok(ActivitySample::within(self.rows().samples.values().copied(), since, until))
+        Ok(ActivitySample::within(self.rows().tables.samples.values().copied(), since, until))
     }
 }

@@ -1,51 +1,85 @@
 //! Receiving and working over sorted tables.
 
 mod queue;
+mod row;
+mod store;
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use self::queue::{Claiming, advance, arrive, go_on, head, known, leave, run};
 pub use self::queue::{Phase, Scheduled};
+pub(super) use self::row::MemoryTables;
+use self::row::Totals;
+pub use self::row::{TABLES, TableRow};
+pub use self::store::{Access, TableDatabase, TableStore};
 use super::activity::ActivitySample;
 use super::dead_lettered::DeadLettered;
 use super::row::EventRow;
 use super::{
-    Accepted, Attempt, AuditAction, AuditEntry, AuditNote, Claim, ClaimRequest, Completion, EventState,
-    Failure, Lease, NextClaim, NextDue, Page, QuarantineReplay, Quarantined, QueueState, RowId, RunningEvent,
-    Step, StoreError,
+    Accepted, Activity, Attempt, AuditAction, AuditNote, Claim, ClaimRequest, Completion, Conflict,
+    EventState, Failure, Lease, NextClaim, NextDue, Page, Purged, QuarantineReplay, Quarantined, QueueState,
+    Retention, RowId, RunningEvent, Step, StoreError, StoreStats,
 };
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Unreadable};
 use crate::handler::Handled;
-use crate::id::IdempotencyKey;
 use crate::timestamp::Timestamp;
+
+/// What a transaction of a store over sorted tables reads by the number of a row.
+pub trait ReadTables {
+    /// An error of the database, or of the contract.
+    type Error: From<StoreError>;
+
+    /// Finds a row.
+    fn find<R: TableRow>(&self, row: RowId) -> Result<Option<R>, Self::Error>;
+
+    /// Returns every row of a kind, in the order of their numbers.
+    fn all<R: TableRow>(&self) -> Result<Vec<R>, Self::Error>;
+
+    /// Returns how much the tables hold: see [`stats`](super::EventAdmin::stats). It is asked for every minute or more often,
+    /// so it should not read every event.
+    fn stats(&self) -> Result<StoreStats, Self::Error>;
+}
+
+/// What a body that was received is found by: the endpoint, the idempotency key, and the SHA-256 of the body. An event has
+/// an empty hash, because its key is unique; a body in quarantine has an empty key. Each is compared byte for byte.
+pub type BodyKey<'a> = (&'a str, &'a str, &'a [u8]);
 
 /// The tables of a store that can find the first rows of a range, such as a key-value database, within one transaction.
 /// A store implements the methods of the first part, and has those of the second: what they do is what
 /// [`EventStore`](super::EventStore) and [`EventAdmin`](super::EventAdmin) say of the methods of the same name.
-/// [`MemoryStore`](super::MemoryStore) is made of it, and the example `custom-store`.
+/// [`MemoryStore`](super::MemoryStore) is made of it. With a [`TableDatabase`], [`TableStore`] is a store, such as the
+/// example `custom-store`.
 ///
 /// Events that wait are kept in queues: one for each session, and one for each event without a session. A queue is
 /// scheduled exactly while one of its events waits or runs. Finding work therefore costs the same however many events wait
 /// and however many are kept.
 ///
 /// The store begins a transaction, calls one of the methods and commits, or rolls back when it returned an error.
-pub trait EventTables {
-    /// An error of the database, or of the contract.
-    type Error: From<StoreError>;
-
-    /// Returns a number for the next row of any kind. Numbers are not used again.
+pub trait EventTables: ReadTables {
+    /// Returns a number for the next event, conflict, body in quarantine, attempt or entry of the audit. Numbers are not
+    /// used again.
     fn next_id(&mut self) -> Result<RowId, Self::Error>;
 
-    /// Finds the event of this row.
-    fn find(&self, event: RowId) -> Result<Option<EventRow>, Self::Error>;
+    /// Writes a row, new or known, of any kind but an event.
+    fn put<R: TableRow>(&mut self, row: &R) -> Result<(), Self::Error>;
 
-    /// Finds the event of this endpoint and key.
-    fn find_by_key(&self, endpoint: &str, key: &IdempotencyKey) -> Result<Option<EventRow>, Self::Error>;
-
-    /// Writes an event, new or known. With it changes what finds it: by its key, and, exactly while its
+    /// Writes an event, new or known. With it changes what finds it: by its [key](BodyKey), and, exactly while its
     /// [state](super::StoredEvent::state) is waiting, by its [queue](EventRow::queue) and [place](EventRow::place).
     fn save(&mut self, row: EventRow) -> Result<(), Self::Error>;
+
+    /// Deletes the events, conflicts, bodies in quarantine and attempts that have these numbers, and what finds them.
+    fn delete(&mut self, rows: &HashSet<RowId>) -> Result<(), Self::Error>;
+
+    /// Deletes the [samples](ActivitySample) with smaller numbers.
+    fn delete_samples(&mut self, before: RowId) -> Result<(), Self::Error>;
+
+    /// Finds the row of a body.
+    fn row_of(&self, body: BodyKey<'_>) -> Result<Option<RowId>, Self::Error>;
+
+    /// Sets by what a conflict or a body in quarantine is found.
+    fn set_row_of(&mut self, body: BodyKey<'_>, row: RowId) -> Result<(), Self::Error>;
 
     /// Returns the first waiting events of a queue by their [place](EventRow::place), of the passable events or of the
     /// others.
@@ -65,55 +99,48 @@ pub trait EventTables {
         limit: usize,
     ) -> Result<Vec<(Timestamp, String)>, Self::Error>;
 
-    /// Adds to what is counted for [`record_activity`](super::EventAdmin::record_activity).
-    fn count(&mut self, add: impl FnOnce(&mut ActivitySample)) -> Result<(), Self::Error>;
-
-    /// Keeps a delivery whose key was already used with another body, or counts its repetition.
-    fn add_conflict(&mut self, delivery: &Delivery) -> Result<(), Self::Error>;
-
-    /// Keeps an attempt.
-    fn add_attempt(&mut self, attempt: Attempt) -> Result<(), Self::Error>;
-
-    /// Keeps an entry of the audit.
-    fn add_audit(&mut self, entry: AuditEntry) -> Result<(), Self::Error>;
-
-    /// Keeps a dead letter until the transaction is committed; then it is [reported](DeadLettered::report).
-    fn add_dead_letter(&mut self, event: DeadLettered);
-
-    /// Deletes a body from the quarantine.
-    fn leave_quarantine(&mut self, row: RowId) -> Result<(), Self::Error>;
-
-    /// Erases the bodies of the conflicts with the keys of these events, and the errors of their attempts.
-    fn erase_beside(&mut self, events: &[EventRow]) -> Result<(), Self::Error>;
-
     // From here on: what a store has with these.
 
     /// See [`accept`](super::EventStore::accept).
     fn accept(&mut self, delivery: &Delivery) -> Result<Accepted, Self::Error> {
-        if let Some(first) = self.find_by_key(&delivery.endpoint, &delivery.envelope.idempotency_key)? {
+        if let Some(first) = accepted_before(self, delivery)? {
             if first.body_hash == delivery.body_hash() {
                 return Ok(Accepted::Duplicate);
             }
-            self.add_conflict(delivery)?;
+            add_conflict(self, delivery)?;
             return Ok(Accepted::Conflict);
         }
         let id = self.next_id()?;
         arrive(self, EventRow::accepted(id, delivery), delivery.received_at)?;
-        self.count(|ever| ever.accepted = ever.accepted.saturating_add(1))?;
+        count(self, |ever| ever.accepted = ever.accepted.saturating_add(1))?;
         Ok(Accepted::New)
     }
 
+    /// See [`quarantine`](super::EventStore::quarantine).
+    fn quarantine(&mut self, unreadable: &Unreadable) -> Result<(), Self::Error> {
+        let hash = unreadable.body_hash();
+        let body = (&*unreadable.endpoint, "", &hash[..]);
+        if let Some(row) = self.row_of(body)?
+            && let Some(known) = self.find::<Quarantined>(row)?
+        {
+            return self.put(&known.seen_again(unreadable.received_at));
+        }
+        let new = Quarantined::of(self.next_id()?, unreadable);
+        self.put(&new)?;
+        self.set_row_of(body, new.id)
+    }
+
     /// See [`claim`](super::EventStore::claim).
-    fn claim(&mut self, request: &ClaimRequest) -> Result<Vec<Claim>, Self::Error> {
+    fn claim(&mut self, request: &ClaimRequest) -> Result<Claimed, Self::Error> {
         let ClaimRequest { now, limit, lease, order, .. } = *request;
+        let Claimed { mut claims, mut dead_letters } = Claimed::default();
         for phase in [Phase::Running, Phase::SuspectRuns] {
             for (_, queue) in self.due(phase, FIRST..=now, usize::MAX)? {
-                crash(self, &queue, request)?;
+                dead_letters.extend(crash(self, &queue, request)?);
             }
         }
         let next = NextClaim { lease, order, following: 0 };
         let how = |suspects| Some(Claiming { worker: &request.worker, next, suspects });
-        let mut claims = Vec::new();
         let a_suspect_runs = !self.due(Phase::SuspectRuns, FIRST..=LAST, 1)?.is_empty();
         for (_, queue) in self.due(Phase::Suspect, FIRST..=now, limit.min(usize::from(!a_suspect_runs)))? {
             claims.extend(advance(self, &queue, how(true), now)?);
@@ -129,7 +156,7 @@ pub trait EventTables {
                 claims.extend(advance(self, &queue, how(false), now)?);
             }
         }
-        Ok(claims)
+        Ok(Claimed { claims, dead_letters })
     }
 
     /// See [`renew`](super::EventStore::renew).
@@ -163,7 +190,7 @@ pub trait EventTables {
             return self.save(row).map(|()| None);
         }
         row.complete(handled, now);
-        self.count(|ever| ever.count(row.event.state))?;
+        count(self, |ever| ever.count(row.event.state))?;
         go_on(self, row, step.next, now)
     }
 
@@ -182,7 +209,8 @@ pub trait EventTables {
             let mut row = held.clone();
             if *of != lease {
                 // It still waits behind the claim, as it was listed.
-                let behind = self.find(of.event)?.filter(|row| row.event.state == EventState::Waiting);
+                let behind =
+                    self.find::<EventRow>(of.event)?.filter(|row| row.event.state == EventState::Waiting);
                 let listed = behind.filter(|row| row.as_following().lease == *of && row.queue() == queue);
                 let Some(listed) = listed else { continue };
                 row = listed;
@@ -190,7 +218,7 @@ pub trait EventTables {
             }
             handled.iter().for_each(|(handler, handled)| row.handled(handler, handled));
             row.complete(last, now);
-            self.count(|ever| ever.count(row.event.state))?;
+            count(self, |ever| ever.count(row.event.state))?;
             if *of == lease {
                 held_is_done = Some(row);
             } else {
@@ -209,8 +237,8 @@ pub trait EventTables {
     ) -> Result<Option<Claim>, Self::Error> {
         let mut row = held(self, lease)?.ok_or_else(|| StoreError::stale("record the failure", lease))?;
         let attempt = row.fail(self.next_id()?, failure, now);
-        self.add_attempt(attempt)?;
-        self.count(|ever| {
+        self.put(&attempt)?;
+        count(self, |ever| {
             ever.failed = ever.failed.saturating_add(1);
             ever.count(row.event.state);
         })?;
@@ -222,7 +250,7 @@ pub trait EventTables {
         for lease in leases {
             let Some(mut row) = held(self, *lease)? else { continue };
             let attempt = row.interrupt(self.next_id()?, now);
-            self.add_attempt(attempt)?;
+            self.put(&attempt)?;
             go_on(self, row, None, now)?;
         }
         Ok(())
@@ -251,7 +279,7 @@ pub trait EventTables {
 
     /// See [`queue_of`](super::EventAdmin::queue_of).
     fn queue_of(&self, event: RowId) -> Result<Option<QueueState>, Self::Error> {
-        let Some(row) = self.find(event)?.filter(|row| !row.event.state.is_settled()) else {
+        let Some(row) = self.find::<EventRow>(event)?.filter(|row| !row.event.state.is_settled()) else {
             return Ok(None);
         };
         let queue = row.queue();
@@ -259,7 +287,7 @@ pub trait EventTables {
         let mut state = QueueState::new(at);
         (state.first, state.passed) = (head(self, &queue, false)?, head(self, &queue, true)?);
         (state.suspect, state.passable) = (phase == Phase::Suspect, row.passable);
-        let running = running.map(|event| self.find(event)).transpose()?.flatten();
+        let running = running.map(|event| self.find::<EventRow>(event)).transpose()?.flatten();
         state.running = running.map(|row| RunningEvent::new(row.event.id, row.event.worker, at));
         Ok(Some(state))
     }
@@ -302,17 +330,19 @@ pub trait EventTables {
         now: Timestamp,
     ) -> Result<QuarantineReplay, Self::Error> {
         let mut replayed = QuarantineReplay { next: page.next, ..QuarantineReplay::default() };
+        let mut parsed = HashSet::new();
         for quarantined in page.items {
             let Ok(delivery) = quarantined.parse() else {
                 replayed.unreadable = replayed.unreadable.saturating_add(1);
                 continue;
             };
             replayed.count(self.accept(&delivery)?);
-            self.leave_quarantine(quarantined.id)?;
-            if let Some(row) = self.find_by_key(&delivery.endpoint, &delivery.envelope.idempotency_key)? {
+            parsed.insert(quarantined.id);
+            if let Some(row) = accepted_before(self, &delivery)? {
                 audit(self, &row, AuditAction::Replayed, note, now)?;
             }
         }
+        self.delete(&parsed)?;
         Ok(replayed)
     }
 
@@ -327,7 +357,7 @@ pub trait EventTables {
         if running > 0 {
             return Err(StoreError::some_are_running(running as u64).into());
         }
-        self.erase_beside(&session)?;
+        erase_beside(self, &session)?;
         let mut erased = 0_u64;
         for mut row in session {
             let was = row.event.state;
@@ -339,25 +369,107 @@ pub trait EventTables {
         }
         Ok(erased)
     }
+
+    /// See [`purge`](super::EventAdmin::purge).
+    fn purge(&mut self, retention: &Retention, now: Timestamp, limit: usize) -> Result<Purged, Self::Error> {
+        let (events, conflicts) = (self.all::<EventRow>()?, self.all::<Conflict>()?);
+        let (bodies, attempts) = (self.all::<Quarantined>()?, self.all::<Attempt>()?);
+        let events = events.iter().map(|row| &row.event);
+        let expired = retention.expired(events, &conflicts, &bodies, &attempts, now, limit);
+        self.delete(&expired.rows)?;
+        Ok(expired.purged)
+    }
+
+    /// See [`record_activity`](super::EventAdmin::record_activity).
+    fn record_activity(&mut self, now: Timestamp) -> Result<(), Self::Error> {
+        let Totals(mut sample) = self.find(Totals::ROW)?.unwrap_or_default();
+        sample.at = now.as_millis();
+        self.delete_samples(RowId::new(ActivitySample::minute(now.saturating_sub(Activity::KEPT))))?;
+        if self.find::<ActivitySample>(sample.id())?.is_some() {
+            return Ok(());
+        }
+        let stats = self.stats()?;
+        let waiting = stats.count(EventState::Waiting).saturating_add(stats.count(EventState::Running));
+        sample.waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
+        self.put(&sample)
+    }
 }
 
-/// Counts a crash of the event that runs in a queue, whose lease has expired.
+/// What [`EventTables::claim`] claimed.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Claimed {
+    /// The claims.
+    pub claims: Vec<Claim>,
+    /// The events that have crashed too often. [Report](DeadLettered::report) them once the transaction is committed.
+    pub dead_letters: Vec<DeadLettered>,
+}
+
+/// Returns the event that has the key of this delivery.
+fn accepted_before<T: EventTables + ?Sized>(
+    tables: &T,
+    delivery: &Delivery,
+) -> Result<Option<EventRow>, T::Error> {
+    let key = delivery.envelope.idempotency_key.as_str();
+    tables.row_of((&delivery.endpoint, key, &[]))?.map_or(Ok(None), |event| tables.find(event))
+}
+
+/// Keeps a delivery whose key was already used with another body, or counts its repetition.
+fn add_conflict<T: EventTables + ?Sized>(tables: &mut T, delivery: &Delivery) -> Result<(), T::Error> {
+    let hash = delivery.body_hash();
+    let body = (&*delivery.endpoint, delivery.envelope.idempotency_key.as_str(), &hash[..]);
+    if let Some(row) = tables.row_of(body)?
+        && let Some(known) = tables.find::<Conflict>(row)?
+    {
+        return tables.put(&known.seen_again(delivery.received_at));
+    }
+    let new = Conflict::of(tables.next_id()?, delivery);
+    tables.put(&new)?;
+    tables.set_row_of(body, new.id)
+}
+
+/// Erases the bodies of the conflicts with the keys of these events, and the errors of their attempts.
+fn erase_beside<T: EventTables + ?Sized>(tables: &mut T, events: &[EventRow]) -> Result<(), T::Error> {
+    let mut conflicts = tables.all::<Conflict>()?;
+    conflicts.retain(|conflict| events.iter().any(|row| conflict.is_of(&row.event)));
+    for conflict in conflicts {
+        tables.put(&Conflict { body: Vec::new().into(), ..conflict })?;
+    }
+    let mut attempts = tables.all::<Attempt>()?;
+    attempts.retain(|attempt| events.iter().any(|row| attempt.event == row.event.id));
+    for attempt in attempts {
+        tables.put(&Attempt { error: None, ..attempt })?;
+    }
+    Ok(())
+}
+
+/// Adds to what was counted so far.
+fn count<T: EventTables + ?Sized>(
+    tables: &mut T,
+    add: impl FnOnce(&mut ActivitySample),
+) -> Result<(), T::Error> {
+    let mut totals: Totals = tables.find(Totals::ROW)?.unwrap_or_default();
+    add(&mut totals.0);
+    tables.put(&totals)
+}
+
+/// Counts a crash of the event that runs in a queue, whose lease has expired. Returns the event if it becomes a dead letter.
 fn crash<T: EventTables + ?Sized>(
     tables: &mut T,
     queue: &str,
     request: &ClaimRequest,
-) -> Result<(), T::Error> {
+) -> Result<Option<DeadLettered>, T::Error> {
     let running = tables.scheduled(queue)?.and_then(|queue| queue.running);
-    let Some(mut row) = running.map(|event| tables.find(event)).transpose()?.flatten() else {
-        return Ok(());
+    let Some(mut row) = running.map(|event| tables.find::<EventRow>(event)).transpose()?.flatten() else {
+        return Ok(None);
     };
     let (attempt, dead_letter) = row.crash(tables.next_id()?, request.max_crashes, request.now);
-    tables.add_attempt(attempt)?;
-    if let Some(dead_letter) = dead_letter {
-        tables.count(|ever| ever.count(EventState::Dead))?;
-        tables.add_dead_letter(dead_letter);
+    tables.put(&attempt)?;
+    if dead_letter.is_some() {
+        count(tables, |ever| ever.count(EventState::Dead))?;
     }
-    go_on(tables, row, None, request.now).map(drop)
+    go_on(tables, row, None, request.now)?;
+    Ok(dead_letter)
 }
 
 fn audit<T: EventTables + ?Sized>(
@@ -368,12 +480,12 @@ fn audit<T: EventTables + ?Sized>(
     now: Timestamp,
 ) -> Result<(), T::Error> {
     let entry = row.audited(tables.next_id()?, action, note, now);
-    tables.add_audit(entry)
+    tables.put(&entry)
 }
 
 /// Returns the event of a lease that is held.
 fn held<T: EventTables + ?Sized>(tables: &T, lease: Lease) -> Result<Option<EventRow>, T::Error> {
-    Ok(tables.find(lease.event)?.filter(|row| row.is_held_by(lease)))
+    Ok(tables.find::<EventRow>(lease.event)?.filter(|row| row.is_held_by(lease)))
 }
 
 const FIRST: Timestamp = Timestamp::from_millis(i64::MIN);

@@ -9,6 +9,9 @@ pub use super::order::{Head, Turn};
 pub use super::retention::Expired;
 pub use super::row::EventRow;
 pub use super::storable::storable;
-pub use super::tables::{EventTables, Phase, Scheduled};
+pub use super::tables::{
+    Access, BodyKey, Claimed, EventTables, Phase, ReadTables, Scheduled, TABLES, TableDatabase, TableRow,
+    TableStore,
+};
 pub use super::unheard::Unheard;
 pub use crate::envelope::MAX_INDEXED_BYTES;

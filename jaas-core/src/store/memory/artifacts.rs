@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::MemoryStore;
 use super::artifact_rows::ArtifactRow;
-use super::rows::{Rows, key};
+use super::rows::Rows;
 use crate::archive::store::{
     ArtifactClaim, ArtifactClaimRequest, ArtifactLease, ArtifactQuery, ArtifactRecord, ArtifactState,
     ArtifactStats, ArtifactStore, Kept, NewArtifact, Postponed, Settling,
@@ -14,12 +14,13 @@ use crate::archive::store::{
 use crate::delivery::Delivery;
 use crate::handler::HandlerResult;
 use crate::meetings::{TimePage, TimePageRequest};
+use crate::store::tables::EventTables as _;
 use crate::store::{Page, RowId, StoreError, StoreErrorKind, TxWork};
 use crate::timestamp::Timestamp;
 
 impl Rows {
     fn artifact_claim(&self, row: &ArtifactRow) -> Option<ArtifactClaim> {
-        let (record, event) = (&row.record, &self.events.get(&row.record.event)?.event);
+        let (record, event) = (&row.record, &self.tables.events.get(&row.record.event)?.event);
         let new = NewArtifact {
             slot: record.slot.clone(),
             kind: record.kind,
@@ -74,8 +75,7 @@ impl ArtifactStore for MemoryStore {
         artifacts: &[NewArtifact],
     ) -> Result<usize, StoreError> {
         let mut rows = self.rows();
-        let key = key(&event.endpoint, event.envelope.idempotency_key.as_str());
-        let id = rows.by_key.get(&key).copied();
+        let id = rows.row_of((&event.endpoint, event.envelope.idempotency_key.as_str(), &[]))?;
         let id =
             id.ok_or_else(|| StoreError::new(StoreErrorKind::NotFound, "the event is not in the store"))?;
         let mut added = 0;

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use super::MemoryStore;
 use super::rows::check_room;
 use crate::drift::{Drift, DriftRecord, DriftSighting, DriftStore};
+use crate::store::tables::EventTables as _;
 use crate::store::{Page, PageRequest, RowId, StoreError};
 use crate::timestamp::Timestamp;
 
@@ -22,8 +23,7 @@ impl DriftStore for MemoryStore {
             check_room(rows.drift.len(), self.capacity)?;
             rows.last_id += 1;
             let id = RowId::new(rows.last_id);
-            let key = (sighting.endpoint.clone(), sighting.idempotency_key.to_string());
-            let example = rows.by_key.get(&key).copied();
+            let example = rows.row_of((&sighting.endpoint, sighting.idempotency_key.as_str(), &[]))?;
             rows.drift.push(DriftRecord::new(id, sighting.clone(), example));
             new.push(sighting.drift.clone());
         }

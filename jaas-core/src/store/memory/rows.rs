@@ -1,61 +1,35 @@
 //! What the memory store holds, in the tables of every store over sorted maps.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
-use crate::delivery::{Delivery, Unreadable};
 use crate::drift::DriftRecord;
-use crate::id::IdempotencyKey;
 use crate::settings::SettingsRecord;
-use crate::store::activity::ActivitySample;
-use crate::store::dead_lettered::DeadLettered;
 use crate::store::row::EventRow;
-use crate::store::tables::{EventTables, Phase, Scheduled};
+use crate::store::tables::{BodyKey, EventTables, MemoryTables, Phase, ReadTables, Scheduled, TableRow};
 use crate::store::{
-    Activity, Attempt, AuditEntry, Conflict, EventState, Keep, Purged, Quarantined, Retention, RowId,
-    StoreError, StoreErrorKind,
+    Conflict, EventState, Keep, Purged, Quarantined, Retention, RowId, StateStats, StoreError,
+    StoreErrorKind, StoreStats,
 };
 use crate::timestamp::Timestamp;
-
-pub(super) type Key = (Arc<str>, String);
 
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     capacity: usize,
     pub(super) last_id: i64,
-    pub(super) events: BTreeMap<RowId, EventRow>,
-    pub(super) by_key: HashMap<Key, RowId>,
+    pub(super) tables: MemoryTables,
+    /// The rows of bodies by endpoint, key and hash.
+    bodies: HashMap<(String, String, Vec<u8>), RowId>,
     /// Waiting events by queue, whether they are passable, and their place.
     waiting: BTreeSet<(String, bool, Timestamp, RowId)>,
     queues: HashMap<String, Scheduled>,
     /// The same queues by phase and time.
     due: BTreeSet<(Phase, Timestamp, String)>,
-    pub(super) conflicts: Vec<ConflictRow>,
-    pub(super) quarantine: Vec<Quarantined>,
-    pub(super) attempts: Vec<Attempt>,
-    pub(super) audit: Vec<AuditEntry>,
-    /// Dead letters that were not reported yet.
-    pub(super) dead_letters: Vec<DeadLettered>,
     pub(super) settings: Vec<SettingsRecord>,
-    /// What was counted so far.
-    ever: ActivitySample,
-    pub(super) samples: BTreeMap<i64, ActivitySample>,
     pub(super) watch: super::gap_rows::WatchedSessions,
     pub(super) drift: Vec<DriftRecord>,
     #[cfg(feature = "archive")]
     pub(super) artifacts: super::artifact_rows::Artifacts,
-}
-
-/// A conflict, identified by a hash that stays when the body is erased.
-#[derive(Debug)]
-pub(super) struct ConflictRow {
-    pub(super) conflict: Conflict,
-    body_hash: [u8; 32],
-}
-
-pub(super) fn key(endpoint: &str, key: &str) -> Key {
-    (endpoint.into(), key.to_owned())
 }
 
 /// Fails when the store is full.
@@ -69,20 +43,43 @@ pub(super) fn check_room(used: usize, capacity: usize) -> Result<(), StoreError>
     ))
 }
 
-impl EventTables for Rows {
+impl ReadTables for Rows {
     type Error = StoreError;
 
+    fn find<R: TableRow>(&self, row: RowId) -> Result<Option<R>, StoreError> {
+        Ok(R::of(&self.tables).get(&row).cloned())
+    }
+
+    fn all<R: TableRow>(&self) -> Result<Vec<R>, StoreError> {
+        Ok(R::of(&self.tables).values().cloned().collect())
+    }
+
+    fn stats(&self) -> Result<StoreStats, StoreError> {
+        let mut stats = StoreStats::default();
+        stats.conflicts = self.tables.conflicts.len() as u64;
+        stats.quarantined = self.tables.quarantine.len() as u64;
+        for EventRow { event, .. } in self.tables.events.values() {
+            let StateStats { count, oldest } = stats.state(event.state);
+            let oldest = oldest.or(Some(event.received_at));
+            stats.set(event.state, StateStats::new(count.saturating_add(1), oldest));
+        }
+        Ok(stats)
+    }
+}
+
+impl EventTables for Rows {
     fn next_id(&mut self) -> Result<RowId, StoreError> {
         Ok(self.new_id())
     }
 
-    fn find(&self, event: RowId) -> Result<Option<EventRow>, StoreError> {
-        Ok(self.events.get(&event).cloned())
-    }
-
-    fn find_by_key(&self, endpoint: &str, id: &IdempotencyKey) -> Result<Option<EventRow>, StoreError> {
-        let event = self.by_key.get(&key(endpoint, id.as_str()));
-        Ok(event.and_then(|event| self.events.get(event)).cloned())
+    fn put<R: TableRow>(&mut self, row: &R) -> Result<(), StoreError> {
+        let limited = [Conflict::TABLE, Quarantined::TABLE].contains(&R::TABLE);
+        let (rows, id) = (R::of_mut(&mut self.tables), row.id());
+        if limited && !rows.contains_key(&id) {
+            check_room(rows.len(), self.capacity)?;
+        }
+        rows.insert(id, row.clone());
+        Ok(())
     }
 
     fn save(&mut self, row: EventRow) -> Result<(), StoreError> {
@@ -90,21 +87,45 @@ impl EventTables for Rows {
             let (at, id) = row.place();
             (row.queue(), row.passable, at, id)
         };
-        match self.events.get(&row.event.id) {
+        match self.tables.events.get(&row.event.id) {
             Some(before) if before.event.state == EventState::Waiting => {
                 self.waiting.remove(&place(before));
             }
             Some(_) => {}
             None => {
-                check_room(self.events.len(), self.capacity)?;
-                let key = key(&row.event.endpoint, row.event.idempotency_key.as_str());
-                self.by_key.insert(key, row.event.id);
+                check_room(self.tables.events.len(), self.capacity)?;
+                let body = (&*row.event.endpoint, row.event.idempotency_key.as_str(), &[][..]);
+                self.set_row_of(body, row.event.id)?;
             }
         }
         if row.event.state == EventState::Waiting {
             self.waiting.insert(place(&row));
         }
-        self.events.insert(row.event.id, row);
+        self.tables.events.insert(row.event.id, row);
+        Ok(())
+    }
+
+    fn delete(&mut self, rows: &HashSet<RowId>) -> Result<(), StoreError> {
+        let gone = |id: &RowId| rows.contains(id);
+        self.tables.events.retain(|id, _| !gone(id));
+        self.tables.conflicts.retain(|id, _| !gone(id));
+        self.tables.quarantine.retain(|id, _| !gone(id));
+        self.tables.attempts.retain(|id, _| !gone(id));
+        self.bodies.retain(|_, id| !gone(id));
+        Ok(())
+    }
+
+    fn delete_samples(&mut self, before: RowId) -> Result<(), StoreError> {
+        self.tables.samples = self.tables.samples.split_off(&before);
+        Ok(())
+    }
+
+    fn row_of(&self, (endpoint, key, hash): BodyKey<'_>) -> Result<Option<RowId>, StoreError> {
+        Ok(self.bodies.get(&(endpoint.to_owned(), key.to_owned(), hash.to_owned())).copied())
+    }
+
+    fn set_row_of(&mut self, (endpoint, key, hash): BodyKey<'_>, row: RowId) -> Result<(), StoreError> {
+        self.bodies.insert((endpoint.to_owned(), key.to_owned(), hash.to_owned()), row);
         Ok(())
     }
 
@@ -141,56 +162,18 @@ impl EventTables for Rows {
         Ok(due.take(limit).map(|(_, time, queue)| (*time, queue.clone())).collect())
     }
 
-    fn count(&mut self, add: impl FnOnce(&mut ActivitySample)) -> Result<(), StoreError> {
-        add(&mut self.ever);
-        Ok(())
-    }
-
-    fn add_conflict(&mut self, delivery: &Delivery) -> Result<(), StoreError> {
-        let (key, body_hash) = (&delivery.envelope.idempotency_key, delivery.body_hash());
-        let same = |row: &&mut ConflictRow| {
-            let of = &row.conflict;
-            row.body_hash == body_hash && (&of.endpoint, &of.idempotency_key) == (&delivery.endpoint, key)
-        };
-        if let Some(row) = self.conflicts.iter_mut().find(same) {
-            row.conflict = row.conflict.clone().seen_again(delivery.received_at);
-            return Ok(());
-        }
-        check_room(self.conflicts.len(), self.capacity)?;
-        let conflict = Conflict::of(self.next_id()?, delivery);
-        self.conflicts.push(ConflictRow { conflict, body_hash });
-        Ok(())
-    }
-
-    fn add_attempt(&mut self, attempt: Attempt) -> Result<(), StoreError> {
-        self.attempts.push(attempt);
-        Ok(())
-    }
-
-    fn add_audit(&mut self, entry: AuditEntry) -> Result<(), StoreError> {
-        self.audit.push(entry);
-        Ok(())
-    }
-
-    fn add_dead_letter(&mut self, event: DeadLettered) {
-        self.dead_letters.push(event);
-    }
-
-    fn leave_quarantine(&mut self, row: RowId) -> Result<(), StoreError> {
-        self.quarantine.retain(|quarantined| quarantined.id != row);
-        Ok(())
-    }
-
-    fn erase_beside(&mut self, events: &[EventRow]) -> Result<(), StoreError> {
-        for EventRow { event, .. } in events {
-            for row in self.conflicts.iter_mut().filter(|row| row.conflict.is_of(event)) {
-                row.conflict.body = Vec::new().into();
-            }
-            for attempt in self.attempts.iter_mut().filter(|attempt| attempt.event == event.id) {
-                attempt.error = None;
-            }
-        }
-        Ok(())
+    fn purge(&mut self, retention: &Retention, now: Timestamp, limit: usize) -> Result<Purged, StoreError> {
+        let MemoryTables { events, conflicts, quarantine, attempts, .. } = &self.tables;
+        let events = events.values().map(|row| &row.event);
+        // The link of an artifact is in the body of its event.
+        #[cfg(feature = "archive")]
+        let events = events.filter(|event| !self.artifacts.wait_for(event.id));
+        let (conflicts, bodies, attempts) = (conflicts.values(), quarantine.values(), attempts.values());
+        let expired = retention.expired(events, conflicts, bodies, attempts, now, limit);
+        self.delete(&expired.rows)?;
+        #[cfg(feature = "archive")]
+        self.artifacts.0.retain(|_, row| !expired.rows.contains(&row.record.event));
+        Ok(expired.purged)
     }
 }
 
@@ -203,46 +186,6 @@ impl Rows {
     pub(super) fn new_id(&mut self) -> RowId {
         self.last_id += 1;
         RowId::new(self.last_id)
-    }
-
-    pub(super) fn quarantine(&mut self, new: &Unreadable) -> Result<(), StoreError> {
-        let same = |known: &&mut Quarantined| known.endpoint == new.endpoint && known.body == new.body();
-        if let Some(known) = self.quarantine.iter_mut().find(same) {
-            *known = known.clone().seen_again(new.received_at);
-            return Ok(());
-        }
-        check_room(self.quarantine.len(), self.capacity)?;
-        let quarantined = Quarantined::of(self.next_id()?, new);
-        self.quarantine.push(quarantined);
-        Ok(())
-    }
-
-    pub(super) fn purge(&mut self, retention: &Retention, now: Timestamp, limit: usize) -> Purged {
-        let events = self.events.values().map(|row| &row.event);
-        // The link of an artifact is in the body of its event.
-        #[cfg(feature = "archive")]
-        let events = events.filter(|event| !self.artifacts.wait_for(event.id));
-        let conflicts = self.conflicts.iter().map(|row| &row.conflict);
-        let expired = retention.expired(events, conflicts, &self.quarantine, &self.attempts, now, limit);
-        let gone = |id: &RowId| expired.rows.contains(id);
-        self.events.retain(|id, _| !gone(id));
-        self.by_key.retain(|_, id| !gone(id));
-        self.conflicts.retain(|row| !gone(&row.conflict.id));
-        self.quarantine.retain(|quarantined| !gone(&quarantined.id));
-        self.attempts.retain(|attempt| !gone(&attempt.id));
-        #[cfg(feature = "archive")]
-        self.artifacts.0.retain(|_, row| !gone(&row.record.event));
-        expired.purged
-    }
-
-    /// Keeps a sample of what was counted, if there is none of this minute, and forgets old ones.
-    pub(super) fn record_activity(&mut self, now: Timestamp) {
-        let waiting = self.events.values().filter(|row| !row.event.state.is_settled()).count();
-        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
-        let sample = ActivitySample { at: now.as_millis(), waiting, ..self.ever };
-        self.samples.entry(ActivitySample::minute(now)).or_insert(sample);
-        let oldest = ActivitySample::minute(now.saturating_sub(Activity::KEPT));
-        self.samples.retain(|minute, _| *minute >= oldest);
     }
 }
 
