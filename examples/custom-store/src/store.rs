@@ -13,7 +13,7 @@ use crate::rows::{Fault, Outcome, create};
 use crate::tables::Tables;
 
 /// The timeout of a call for its turn and the disk.
-const TIME_LIMIT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Keeps events in tables of a redb database, beside the application's tables. Clones share one queue of turns.
 pub type RedbStore = TableStore<Redb>;
@@ -78,7 +78,7 @@ impl TableDatabase for Redb {
             Access::Write => self.writers.clone(),
         };
         let redb = self.clone();
-        let asked = tokio::time::timeout(TIME_LIMIT, async {
+        let asked = tokio::time::timeout(TIMEOUT, async {
             // A caller that is gone before its turn has asked for nothing.
             let turn = turns.acquire_owned().await?;
             let working = tokio::task::spawn_blocking(move || (work(&redb), turn).0);
