@@ -37,18 +37,18 @@ pub trait ReadTables {
     /// Returns every row of a kind, in the order of their numbers.
     fn all<R: TableRow>(&self) -> Result<Vec<R>, Self::Error>;
 
-    /// Returns how much the tables hold: see [`stats`](super::EventAdmin::stats). It is asked for every minute or more often,
-    /// so it should not read every event.
+    /// Returns how much the tables hold: see [`stats`](super::EventAdmin::stats). It is called at least once a
+    /// minute, so it should not read each event.
     fn stats(&self) -> Result<StoreStats, Self::Error>;
 }
 
-/// What a body that was received is found by: the endpoint, the idempotency key, and the SHA-256 of the body. An event has
+/// The key by which a received body is found: the endpoint, the idempotency key, and the SHA-256 of the body. An event has
 /// an empty hash, because its key is unique; a body in quarantine has an empty key. Each is compared byte for byte.
 pub type BodyKey<'a> = (&'a str, &'a str, &'a [u8]);
 
 /// The tables of a store that can find the first rows of a range, such as a key-value database, within one transaction.
-/// A store implements the methods of the first part, and has those of the second: what they do is what
-/// [`EventStore`](super::EventStore) and [`EventAdmin`](super::EventAdmin) say of the methods of the same name.
+/// A store implements the required methods. The provided ones do what [`EventStore`](super::EventStore) and
+/// [`EventAdmin`](super::EventAdmin) say of the methods of the same name.
 /// [`MemoryStore`](super::MemoryStore) is made of it. With a [`TableDatabase`], [`TableStore`] is a store, such as the
 /// example `custom-store`.
 ///
@@ -78,7 +78,7 @@ pub trait EventTables: ReadTables {
     /// Finds the row of a body.
     fn row_of(&self, body: BodyKey<'_>) -> Result<Option<RowId>, Self::Error>;
 
-    /// Sets by what a conflict or a body in quarantine is found.
+    /// Sets the key by which a conflict or a body in quarantine is found.
     fn set_row_of(&mut self, body: BodyKey<'_>, row: RowId) -> Result<(), Self::Error>;
 
     /// Returns the first waiting events of a queue by their [place](EventRow::place), of the passable events or of the
@@ -99,7 +99,7 @@ pub trait EventTables: ReadTables {
         limit: usize,
     ) -> Result<Vec<(Timestamp, String)>, Self::Error>;
 
-    // From here on: what a store has with these.
+    // The provided methods.
 
     /// See [`accept`](super::EventStore::accept).
     fn accept(&mut self, delivery: &Delivery) -> Result<Accepted, Self::Error> {

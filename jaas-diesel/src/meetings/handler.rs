@@ -9,9 +9,9 @@ use super::notes::NoteRows;
 use super::rows::EdgeRow;
 use super::{Meetings, MeetingsConnection};
 
-/// Writes what each event says into the tables of meetings, with at most three statements; a list with thousands of entries takes
-/// one more for each thousand. Mount it as
-/// [transactional](jaas_core::Handlers::transactional); it ignores all other events.
+/// Writes what events say about meetings into the tables of meetings. An event takes at most three statements, and a list
+/// one more for each thousand entries. Mount it as [transactional](jaas_core::Handlers::transactional). It ignores events
+/// that say nothing about a meeting.
 #[derive(Debug, Clone)]
 pub struct MeetingsHandler {
     meetings: Meetings,
@@ -31,14 +31,15 @@ impl<Tx: MeetingsConnection> EventHandler<Tx> for MeetingsHandler {
         let Meetings { names, grace, clock, .. } = &self.meetings;
         if let Some(edge) = Edge::of_event(delivery, event) {
             let row = EdgeRow::new(&delivery.envelope.idempotency_key, &edge, *names);
-            // From now on and not from the end: what was received late, such as a later opening, is handled within it too.
+            // The grace period begins now and not at the end of the meeting, so that events that arrive late, such as a later
+            // opening, come before the announcement. An event can also be dated in the future.
             let due_at = clock.now().max(edge.at).saturating_add(*grace);
             cx.tx().record(&row, &edge.fqn, due_at.as_millis()).await?;
             return Ok(Handled::Done);
         }
         let notes = NoteRows::of(delivery, event, &self.meetings);
         if notes.is_empty() {
-            return Ok(Handled::ignored("it says nothing that the tables of meetings hold"));
+            return Ok(Handled::ignored("the event has nothing for the tables of meetings"));
         }
         for rows in &notes {
             cx.tx().note(rows).await?;

@@ -10,7 +10,7 @@ use super::Names;
 use super::schema::{jaas_edges, jaas_marks, jaas_sittings, jaas_stays};
 use crate::rows::text;
 
-/// The room of a meeting, as it is compared.
+/// The room of a meeting, as the tables store and compare it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomKey {
     pub(crate) tenant: String,
@@ -178,7 +178,7 @@ impl EdgeRow {
         matches!(self.what.as_str(), "opened" | "closed")
     }
 
-    /// The edge, of a meeting with this name.
+    /// Converts the row back. The table does not have the name of the meeting.
     pub(crate) fn edge(self, fqn: &Fqn) -> Edge {
         let place = Place::from(self.place.as_str());
         let who = WhoColumns::from(self.who);

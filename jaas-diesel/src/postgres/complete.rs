@@ -49,11 +49,10 @@ statement! {
 }
 
 statement! {
-    /// Moves each queue whose lease is held on, as `queries::advance` does. Its event is settled, so a queue that was made
-    /// for one event, and to which none has come since, is over.
+    /// Moves on each queue whose lease is held, as `queries::advance` does; the differential test keeps the two equal. Its
+    /// event is settled, so a queue that was made for one event, and to which none has come since, is over.
     ///
-    /// Returns the events that are claimed now, each
-    /// with the event that has ended and the new fence in front.
+    /// Returns the events that are claimed now, each with the event that has ended and the new fence in front.
     GoOn on Pg {
         ids: Vec<i64>,
         fences: Vec<i64>,
@@ -224,6 +223,7 @@ pub(in super::super) async fn complete(
     if success.events().is_empty() {
         return settle::complete(connection, success, now).await;
     }
+    // After a handler in a transaction, the worker does not ask for the events that follow: they may not run before the commit.
     let Trip { lock, settle, go_on, .. } = Trip::new(&[success], now);
     let connection = &*connection;
     let (locked, settled, next) = {

@@ -67,7 +67,7 @@ pub(crate) struct Settled {
     pub(crate) worker: Option<String>,
     /// The handlers that did not ignore it, each name followed by a line feed.
     pub(crate) handlers: String,
-    /// Why it was ignored, if every handler ignored it.
+    /// Why it was ignored, if all of these handlers ignored it. It is ignored only if no earlier handler is done, too.
     pub(crate) reason: Option<String>,
 }
 
@@ -88,7 +88,8 @@ impl Settled {
     }
 }
 
-/// The handlers that did not ignore the event, each name followed by a line feed; and why it was ignored, if all did.
+/// The handlers that did not ignore the event, each name followed by a line feed; and why it was ignored, if
+/// all of these did.
 pub(crate) fn handlers_and_reason(completion: &Completion) -> (String, Option<String>) {
     let mut handlers = String::new();
     let mut reason = None;
@@ -98,7 +99,8 @@ pub(crate) fn handlers_and_reason(completion: &Completion) -> (String, Option<St
             _ => handlers.push_str(&line(handler)),
         }
     }
-    (handlers.clone(), reason.filter(|_| handlers.is_empty()))
+    let reason = reason.filter(|_| handlers.is_empty());
+    (handlers, reason)
 }
 
 /// The name of a handler as the column `completed` holds it.

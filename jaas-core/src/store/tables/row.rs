@@ -10,9 +10,9 @@ use crate::store::row::EventRow;
 use crate::store::{Attempt, AuditEntry, Conflict, Quarantined, RowId};
 use crate::timestamp::Timestamp;
 
-/// A row that a store keeps by its number: an event, a conflict, a body in quarantine, an attempt, an entry of the audit,
-/// or what was counted. A database can keep each kind in one table, as numbers and JSON. There are no other kinds than
-/// those of this crate.
+/// A row that a store keeps by its number: an event, a conflict, a body in quarantine, an attempt, an entry of the audit, a
+/// sample of the activity, or the totals. A database can keep each kind in one table, as numbers and JSON. The trait is
+/// sealed: only this crate adds kinds.
 pub trait TableRow: InMemory + Clone + Serialize + DeserializeOwned + Send + 'static {
     /// The name of its table: one of [`TABLES`].
     const TABLE: &'static str;

@@ -131,7 +131,8 @@ impl<D: TableDatabase> TableStore<D> {
         self.database.ask(Access::Write, move |database: &D| committed(database, work)).await
     }
 
-    /// Runs a closure in a transaction that is rolled back.
+    /// Runs a closure in a transaction that is rolled back. [`EventTables`] is of transactions that write, also where it only
+    /// reads.
     async fn look<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut D::Writer) -> Result<T, D::Error> + Send + 'static,
@@ -222,7 +223,7 @@ impl<D: TableDatabase> EventStore for TableStore<D> {
         let mut writes = D::Tx::default();
         let handled = match work(&mut writes).await {
             Ok(handled) => handled,
-            error => return Ok((error, None)),
+            failed => return Ok((failed, None)),
         };
         let (step, settled, database) = (step.clone(), handled.clone(), self.database.clone());
         let next = self.settling(now, move |tables| {
@@ -351,6 +352,9 @@ impl<D: TableDatabase> EventAdmin for TableStore<D> {
     async fn rehearse(&self, work: TxWork<D::Tx>) -> Result<HandlerResult, StoreError> {
         let mut writes = D::Tx::default();
         let handled = work(&mut writes).await;
+        if handled.is_err() {
+            return Ok(handled);
+        }
         let database = self.database.clone();
         self.look(move |tables| database.apply(writes, tables)).await.map(|()| handled)
     }

@@ -70,7 +70,7 @@ impl Drift {
 }
 
 async fn fixture<S: DriftStore>(store: &S, row: i64, output: &Output) -> Result<(), Failure> {
-    // The row after the one before it.
+    // A page of one row that begins at this row: the store does not look a row up by its number.
     let before =
         PageRequest { after: Some(RowId::new(row.saturating_sub(1))), limit: 1, newest_first: false };
     let page = store.drift_records(before).await?;

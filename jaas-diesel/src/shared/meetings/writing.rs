@@ -42,7 +42,7 @@ impl QueryFragment<Backend> for InsertEdge {
     }
 }
 
-/// Writes stays, whether they are known or not.
+/// Inserts stays, and updates those that are known.
 pub(super) struct UpsertStays(pub(super) Vec<StayRow>);
 
 known_by_text!(UpsertStays);
@@ -101,7 +101,7 @@ impl QueryFragment<Backend> for UpsertStays {
     }
 }
 
-/// The main room opened. A later opening than the last closing takes the end back.
+/// The main room opened. An opening after the recorded end removes that end.
 #[derive(QueryId)]
 pub(super) struct Opened {
     pub(super) room: RoomKey,

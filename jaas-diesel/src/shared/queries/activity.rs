@@ -33,7 +33,8 @@ pub(in super::super) async fn record(connection: &mut Connection, now: Now) -> Q
     })
 }
 
-/// What was counted until now. An event that left a state is still counted: the sums never decrease.
+/// What was counted until now. Apart from `waiting`, the sums never decrease: an event that leaves a state is still counted
+/// there.
 async fn counted(connection: &mut Connection, now: i64) -> QueryResult<ActivityRow> {
     let amounts: Vec<(String, i64)> =
         jaas_counts::table.select((jaas_counts::name, jaas_counts::amount)).load(connection).await?;
@@ -60,6 +61,7 @@ pub(in super::super) async fn rows(
 ) -> QueryResult<Vec<ActivityRow>> {
     use jaas_activity::dsl;
     let [first, last] = [since, until].map(ActivitySample::minute);
+    // By minute, which is the key; then exactly, because the first and the last minute lie partly within the time.
     dsl::jaas_activity
         .filter(dsl::minute.between(first, last))
         .filter(dsl::taken_at.between(since.as_millis(), until.as_millis()))

@@ -14,7 +14,7 @@ use super::super::dialect::Connection;
 use super::super::queues;
 use crate::rows::{Behind, HeadRow, Phase, QueueRow, follow};
 
-/// A locked queue whose event no longer runs.
+/// A locked queue in which nothing runs: its event has ended, or it is due.
 pub(super) struct Freed {
     pub(super) queue: QueueRow,
     /// How to claim its next event, and for which worker; `None` to let it wait.
@@ -28,7 +28,8 @@ pub(super) struct Freed {
 impl Freed {
     /// The queue of an event that has ended; with `settled`, it does not wait again.
     pub(super) fn after(queue: QueueRow, next: Option<NextClaim>, settled: bool) -> Self {
-        // Of the events that have crashed before, one runs at a time. Now another queue has its turn.
+        // Of the events that have crashed before, one runs at a time. The next one is not claimed here, so that a claim can choose
+        // one of another queue.
         let next = next.filter(|_| queue.suspect_turn.is_none());
         let worker = queue.worker.clone();
         let is_over = settled && queue.lone == 1;

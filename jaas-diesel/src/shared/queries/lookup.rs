@@ -104,12 +104,12 @@ pub(in super::super) async fn attempts(
     let span = Span::of(query.page, None);
     let (least, most) = span.ends();
     let outcome = query.outcome.map(AttemptOutcome::as_str);
-    // By the index that has the rows of the query in their order.
+    // Each condition lets the planner use the index that has the rows in the order of the page.
     let rows = match (query.event, outcome) {
         (Some(event), outcome) => {
             let rows = rows.filter(dsl::event_id.eq(event.get())).filter(dsl::id.between(least, most));
             match outcome {
-                // As the result of a function: the index of outcomes would be read instead.
+                // The function hides the column from the planner, which would read the index of outcomes instead.
                 Some(outcome) => rows.filter(sql::<Text>("concat(jaas_attempts.outcome, '')").eq(outcome)),
                 None => rows,
             }
@@ -117,7 +117,7 @@ pub(in super::super) async fn attempts(
         (None, Some(outcome)) => {
             rows.filter(dialect::in_index!(jaas_attempts, outcome, outcome.to_owned(), span))
         }
-        // One end only: of a span the planner would believe that it holds few rows, and sort them.
+        // Only one bound: with two, the planner assumes that few rows match, and sorts them.
         (None, None) if query.page.newest_first => rows.filter(dsl::id.le(most)),
         (None, None) => rows.filter(dsl::id.ge(least)),
     };
@@ -136,7 +136,7 @@ pub(in super::super) async fn dead_letters(connection: &mut Connection) -> Query
     use jaas_events::dsl;
     let newest: Vec<(String, Option<String>, Option<i64>)> = dsl::jaas_events
         .filter(state_is!("dead"))
-        // As the index of states has them.
+        // The order of the index on the state, so that nothing is sorted.
         .order((dsl::state.desc(), dsl::id.desc()))
         .limit(DeadLetterGroup::MAX_EVENTS as i64)
         .select((dsl::event_type, dsl::note, dsl::settled_at))

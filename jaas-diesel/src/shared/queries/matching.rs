@@ -53,7 +53,7 @@ macro_rules! candidates {
                 rows.filter(dialect::in_index!(jaas_events, state, state.to_owned(), span))
             }
             By::Row if plan.bound.is_some() => rows.filter(dsl::id.between(least, most)),
-            // One end only: of a span the planner would believe that it holds few rows, and sort them.
+            // Only one bound: with two, the planner assumes that few rows match, and sorts them.
             By::Row if newest_first => rows.filter(dsl::id.le(most)),
             By::Row => rows.filter(dsl::id.ge(least)),
         };

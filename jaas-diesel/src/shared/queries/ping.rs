@@ -11,8 +11,8 @@ use super::super::accept::insert_new;
 use super::super::dialect::{self, Connection, RunQueryDsl as _, inside};
 use crate::rows::NewEvent;
 
-/// Commits a row without changing it: a read-only database, one that waits for a lost standby, and one whose disk is full
-/// refuse that. Then stores an event as `accept` does, and rolls it back.
+/// Checks that the database can commit and accept. First commits an update that changes nothing: that fails if the database
+/// is read-only, waits for a lost standby, or has a full disk. Then stores an event as `accept` does, and rolls it back.
 pub(in super::super) async fn ping(connection: &mut Connection) -> QueryResult<()> {
     use crate::schema::jaas_migrations::dsl;
     dialect::prepare(connection).await?;

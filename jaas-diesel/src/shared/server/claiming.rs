@@ -39,16 +39,6 @@ pub(super) struct Claiming {
     pub(super) front: Front,
 }
 
-/// The dead letters of a claim. They are reported on drop, so also when the claim fails later or its timeout drops it: by then
-/// they may be committed.
-struct DeadLetters(Vec<DeadLettered>);
-
-impl Drop for DeadLetters {
-    fn drop(&mut self) {
-        self.0.iter().for_each(DeadLettered::report);
-    }
-}
-
 impl Commit for Claiming {
     type Connection = Connection;
     type Request = ClaimRequest;
@@ -74,9 +64,9 @@ impl Commit for Claiming {
         for request in requests {
             let now = if self.callers_time { Now::given(request.now) } else { Now::of_the_database() };
             let mut tries = 1;
-            let rows = loop {
-                let mut dead_letters = DeadLetters(Vec::new());
-                match claim::claim(connection, request, now, &mut self.front, &mut dead_letters.0).await {
+            let mut dead_letters = Vec::new();
+            let claimed = loop {
+                match claim::claim(connection, request, now, &mut self.front, &mut dead_letters).await {
                     Err(error) if dialect::can_be_tried_again(&error) && tries < TRIES => {
                         before_retry(tries).await;
                         tries += 1;
@@ -84,7 +74,9 @@ impl Commit for Claiming {
                     result => break result?,
                 }
             };
-            claims.push(rows);
+            // If the outcome of the commit is unknown, they are not logged; the table has them.
+            dead_letters.iter().for_each(DeadLettered::report);
+            claims.push(claimed);
         }
         Ok(claims)
     }
