@@ -41,6 +41,10 @@ pub fn create(tables: &WriteTransaction) -> Outcome<()> {
     for state in EventState::ALL {
         tables.open_table(Numbers::new(&of_state(state)))?;
     }
+    tables.open_table(BODIES)?;
+    tables.open_table(WAITING)?;
+    tables.open_table(QUEUES)?;
+    tables.open_table(DUE)?;
     Ok(())
 }
 

@@ -40,6 +40,36 @@ impl<T: Open> ReadTables for Tables<T> {
         }
         Ok(stats)
     }
+
+    fn row_of(&self, body: BodyKey<'_>) -> Outcome<Option<RowId>> {
+        Ok(self.0.open(BODIES)?.get(body)?.map(|id| RowId::new(id.value())))
+    }
+
+    fn waiting(&self, queue: &str, passable: bool, limit: usize) -> Outcome<Vec<RowId>> {
+        let waiting = self.0.open(WAITING)?;
+        let of_queue = (queue, passable, i64::MIN, i64::MIN)..=(queue, passable, i64::MAX, i64::MAX);
+        waiting.range(of_queue)?.take(limit).map(|row| Ok(RowId::new(row?.0.value().3))).collect()
+    }
+
+    fn scheduled(&self, queue: &str) -> Outcome<Option<Scheduled>> {
+        let queues = self.0.open(QUEUES)?;
+        let known = queues.get(queue)?;
+        Ok(known.map(|json| serde_json::from_slice(json.value())).transpose()?)
+    }
+
+    fn due(
+        &self,
+        phase: Phase,
+        at: RangeInclusive<Timestamp>,
+        limit: usize,
+    ) -> Outcome<Vec<(Timestamp, String)>> {
+        let due = self.0.open(DUE)?;
+        let bound = |at: &Timestamp, queue| (phase.as_str(), at.as_millis(), queue);
+        // The name of a queue begins with a letter.
+        let rows = due.range(bound(at.start(), "")..bound(at.end(), "~"))?.take(limit);
+        let queue = |(_, at, queue): (&str, i64, &str)| (Timestamp::from_millis(at), queue.to_owned());
+        rows.map(|row| Ok(queue(row?.0.value()))).collect()
+    }
 }
 
 impl EventTables for Tables<WriteTransaction> {
@@ -82,25 +112,9 @@ impl EventTables for Tables<WriteTransaction> {
         Ok(self.0.open_table(table_of::<ActivitySample>())?.retain(|id, _| id >= before.get())?)
     }
 
-    fn row_of(&self, body: BodyKey<'_>) -> Outcome<Option<RowId>> {
-        Ok(self.0.open_table(BODIES)?.get(body)?.map(|id| RowId::new(id.value())))
-    }
-
     fn set_row_of(&mut self, body: BodyKey<'_>, row: RowId) -> Outcome<()> {
         self.0.open_table(BODIES)?.insert(body, row.get())?;
         Ok(())
-    }
-
-    fn waiting(&self, queue: &str, passable: bool, limit: usize) -> Outcome<Vec<RowId>> {
-        let waiting = self.0.open_table(WAITING)?;
-        let of_queue = (queue, passable, i64::MIN, i64::MIN)..=(queue, passable, i64::MAX, i64::MAX);
-        waiting.range(of_queue)?.take(limit).map(|row| Ok(RowId::new(row?.0.value().3))).collect()
-    }
-
-    fn scheduled(&self, queue: &str) -> Outcome<Option<Scheduled>> {
-        let queues = self.0.open_table(QUEUES)?;
-        let known = queues.get(queue)?;
-        Ok(known.map(|json| serde_json::from_slice(json.value())).transpose()?)
     }
 
     fn schedule(&mut self, queue: &str, to: Option<Scheduled>) -> Outcome<()> {
@@ -115,20 +129,6 @@ impl EventTables for Tables<WriteTransaction> {
             queues.insert(queue, &*serde_json::to_vec(&to)?)?;
         }
         Ok(())
-    }
-
-    fn due(
-        &self,
-        phase: Phase,
-        at: RangeInclusive<Timestamp>,
-        limit: usize,
-    ) -> Outcome<Vec<(Timestamp, String)>> {
-        let due = self.0.open_table(DUE)?;
-        let bound = |at: &Timestamp, queue| (phase.as_str(), at.as_millis(), queue);
-        // The name of a queue begins with a letter.
-        let rows = due.range(bound(at.start(), "")..bound(at.end(), "~"))?.take(limit);
-        let queue = |(_, at, queue): (&str, i64, &str)| (Timestamp::from_millis(at), queue.to_owned());
-        rows.map(|row| Ok(queue(row?.0.value()))).collect()
     }
 }
 

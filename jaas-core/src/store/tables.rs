@@ -1,15 +1,18 @@
 //! Receiving and working over sorted tables.
 
 mod queue;
+mod read;
+mod records;
 mod row;
 mod store;
 
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use self::queue::{Claiming, advance, arrive, go_on, head, known, leave, run};
-pub use self::queue::{Phase, Scheduled};
+use self::queue::{Claiming, advance, arrive, go_on, leave, run};
+pub use self::read::{BodyKey, Phase, ReadTables, Scheduled};
+use self::read::{FIRST, LAST, known};
+use self::records::{accepted_before, audit, count, erase_beside, keep_body};
 pub(super) use self::row::MemoryTables;
 use self::row::Totals;
 pub use self::row::{TABLES, TableRow};
@@ -19,32 +22,12 @@ use super::dead_lettered::DeadLettered;
 use super::row::EventRow;
 use super::{
     Accepted, Activity, Attempt, AuditAction, AuditNote, Claim, ClaimRequest, Completion, Conflict,
-    EventState, Failure, Lease, NextClaim, NextDue, Page, Purged, QuarantineReplay, Quarantined, QueueState,
-    Retention, RowId, RunningEvent, Step, StoreError, StoreStats,
+    EventState, Failure, Lease, NextClaim, Page, Purged, QuarantineReplay, Quarantined, Retention, RowId,
+    Step, StoreError,
 };
 use crate::delivery::{Delivery, Unreadable};
 use crate::handler::Handled;
 use crate::timestamp::Timestamp;
-
-/// What a transaction of a store over sorted tables reads by the number of a row.
-pub trait ReadTables {
-    /// An error of the database, or of the contract.
-    type Error: From<StoreError>;
-
-    /// Finds a row.
-    fn find<R: TableRow>(&self, row: RowId) -> Result<Option<R>, Self::Error>;
-
-    /// Returns every row of a kind, in the order of their numbers.
-    fn all<R: TableRow>(&self) -> Result<Vec<R>, Self::Error>;
-
-    /// Returns how much the tables hold: see [`stats`](super::EventAdmin::stats). It is called at least once a
-    /// minute, so it should not read each event.
-    fn stats(&self) -> Result<StoreStats, Self::Error>;
-}
-
-/// The key by which a received body is found: the endpoint, the idempotency key, and the SHA-256 of the body. An event has
-/// an empty hash, because its key is unique; a body in quarantine has an empty key. Each is compared byte for byte.
-pub type BodyKey<'a> = (&'a str, &'a str, &'a [u8]);
 
 /// The tables of a store that can find the first rows of a range, such as a key-value database, within one transaction.
 /// A store implements the required methods. The provided ones do what [`EventStore`](super::EventStore) and
@@ -75,29 +58,11 @@ pub trait EventTables: ReadTables {
     /// Deletes the [samples](ActivitySample) with smaller numbers.
     fn delete_samples(&mut self, before: RowId) -> Result<(), Self::Error>;
 
-    /// Finds the row of a body.
-    fn row_of(&self, body: BodyKey<'_>) -> Result<Option<RowId>, Self::Error>;
-
     /// Sets the key by which a conflict or a body in quarantine is found.
     fn set_row_of(&mut self, body: BodyKey<'_>, row: RowId) -> Result<(), Self::Error>;
 
-    /// Returns the first waiting events of a queue by their [place](EventRow::place), of the passable events or of the
-    /// others.
-    fn waiting(&self, queue: &str, passable: bool, limit: usize) -> Result<Vec<RowId>, Self::Error>;
-
-    /// Returns when to look at a queue.
-    fn scheduled(&self, queue: &str) -> Result<Option<Scheduled>, Self::Error>;
-
     /// Sets when to look at a queue; with `None`, it is empty and is deleted.
     fn schedule(&mut self, queue: &str, to: Option<Scheduled>) -> Result<(), Self::Error>;
-
-    /// Returns the first queues of this phase that are to be looked at in this time, the earliest first.
-    fn due(
-        &self,
-        phase: Phase,
-        at: RangeInclusive<Timestamp>,
-        limit: usize,
-    ) -> Result<Vec<(Timestamp, String)>, Self::Error>;
 
     // The provided methods.
 
@@ -107,7 +72,9 @@ pub trait EventTables: ReadTables {
             if first.body_hash == delivery.body_hash() {
                 return Ok(Accepted::Duplicate);
             }
-            add_conflict(self, delivery)?;
+            let (key, hash) = (delivery.envelope.idempotency_key.as_str(), delivery.body_hash());
+            let again = |known: Conflict| known.seen_again(delivery.received_at);
+            keep_body(self, (&delivery.endpoint, key, &hash), again, |id| Conflict::of(id, delivery))?;
             return Ok(Accepted::Conflict);
         }
         let id = self.next_id()?;
@@ -118,16 +85,9 @@ pub trait EventTables: ReadTables {
 
     /// See [`quarantine`](super::EventStore::quarantine).
     fn quarantine(&mut self, unreadable: &Unreadable) -> Result<(), Self::Error> {
-        let hash = unreadable.body_hash();
+        let (hash, at) = (unreadable.body_hash(), unreadable.received_at);
         let body = (&*unreadable.endpoint, "", &hash[..]);
-        if let Some(row) = self.row_of(body)?
-            && let Some(known) = self.find::<Quarantined>(row)?
-        {
-            return self.put(&known.seen_again(unreadable.received_at));
-        }
-        let new = Quarantined::of(self.next_id()?, unreadable);
-        self.put(&new)?;
-        self.set_row_of(body, new.id)
+        keep_body(self, body, |known: Quarantined| known.seen_again(at), |id| Quarantined::of(id, unreadable))
     }
 
     /// See [`claim`](super::EventStore::claim).
@@ -266,32 +226,6 @@ pub trait EventTables: ReadTables {
         Ok(())
     }
 
-    /// See [`next_due`](super::EventStore::next_due).
-    fn next_due(&self, now: Timestamp) -> Result<NextDue, Self::Error> {
-        let (mut known, later) = (NextDue::default(), now.saturating_add(Duration::from_millis(1)));
-        for phase in Phase::ALL {
-            known.held_back |= phase < Phase::Running && !self.due(phase, FIRST..=now, 1)?.is_empty();
-            let next = self.due(phase, later..=LAST, 1)?.first().map(|(at, _)| at.duration_since(now));
-            known.after = known.after.into_iter().chain(next).min();
-        }
-        Ok(known)
-    }
-
-    /// See [`queue_of`](super::EventAdmin::queue_of).
-    fn queue_of(&self, event: RowId) -> Result<Option<QueueState>, Self::Error> {
-        let Some(row) = self.find::<EventRow>(event)?.filter(|row| !row.event.state.is_settled()) else {
-            return Ok(None);
-        };
-        let queue = row.queue();
-        let Some(Scheduled { phase, at, running }) = self.scheduled(&queue)? else { return Ok(None) };
-        let mut state = QueueState::new(at);
-        (state.first, state.passed) = (head(self, &queue, false)?, head(self, &queue, true)?);
-        (state.suspect, state.passable) = (phase == Phase::Suspect, row.passable);
-        let running = running.map(|event| self.find::<EventRow>(event)).transpose()?.flatten();
-        state.running = running.map(|row| RunningEvent::new(row.event.id, row.event.worker, at));
-        Ok(Some(state))
-    }
-
     /// See [`replay`](super::EventAdmin::replay).
     fn replay(&mut self, event: RowId, note: &AuditNote, now: Timestamp) -> Result<(), Self::Error> {
         let mut row = known(self, event)?;
@@ -405,54 +339,6 @@ pub struct Claimed {
     pub dead_letters: Vec<DeadLettered>,
 }
 
-/// Returns the event that has the key of this delivery.
-fn accepted_before<T: EventTables + ?Sized>(
-    tables: &T,
-    delivery: &Delivery,
-) -> Result<Option<EventRow>, T::Error> {
-    let key = delivery.envelope.idempotency_key.as_str();
-    tables.row_of((&delivery.endpoint, key, &[]))?.map_or(Ok(None), |event| tables.find(event))
-}
-
-/// Keeps a delivery whose key was already used with another body, or counts its repetition.
-fn add_conflict<T: EventTables + ?Sized>(tables: &mut T, delivery: &Delivery) -> Result<(), T::Error> {
-    let hash = delivery.body_hash();
-    let body = (&*delivery.endpoint, delivery.envelope.idempotency_key.as_str(), &hash[..]);
-    if let Some(row) = tables.row_of(body)?
-        && let Some(known) = tables.find::<Conflict>(row)?
-    {
-        return tables.put(&known.seen_again(delivery.received_at));
-    }
-    let new = Conflict::of(tables.next_id()?, delivery);
-    tables.put(&new)?;
-    tables.set_row_of(body, new.id)
-}
-
-/// Erases the bodies of the conflicts with the keys of these events, and the errors of their attempts.
-fn erase_beside<T: EventTables + ?Sized>(tables: &mut T, events: &[EventRow]) -> Result<(), T::Error> {
-    let mut conflicts = tables.all::<Conflict>()?;
-    conflicts.retain(|conflict| events.iter().any(|row| conflict.is_of(&row.event)));
-    for conflict in conflicts {
-        tables.put(&Conflict { body: Vec::new().into(), ..conflict })?;
-    }
-    let mut attempts = tables.all::<Attempt>()?;
-    attempts.retain(|attempt| events.iter().any(|row| attempt.event == row.event.id));
-    for attempt in attempts {
-        tables.put(&Attempt { error: None, ..attempt })?;
-    }
-    Ok(())
-}
-
-/// Adds to what was counted so far.
-fn count<T: EventTables + ?Sized>(
-    tables: &mut T,
-    add: impl FnOnce(&mut ActivitySample),
-) -> Result<(), T::Error> {
-    let mut totals: Totals = tables.find(Totals::ROW)?.unwrap_or_default();
-    add(&mut totals.0);
-    tables.put(&totals)
-}
-
 /// Counts a crash of the event that runs in a queue, whose lease has expired. Returns the event if it becomes a dead letter.
 fn crash<T: EventTables + ?Sized>(
     tables: &mut T,
@@ -472,21 +358,7 @@ fn crash<T: EventTables + ?Sized>(
     Ok(dead_letter)
 }
 
-fn audit<T: EventTables + ?Sized>(
-    tables: &mut T,
-    row: &EventRow,
-    action: AuditAction,
-    note: &AuditNote,
-    now: Timestamp,
-) -> Result<(), T::Error> {
-    let entry = row.audited(tables.next_id()?, action, note, now);
-    tables.put(&entry)
-}
-
 /// Returns the event of a lease that is held.
-fn held<T: EventTables + ?Sized>(tables: &T, lease: Lease) -> Result<Option<EventRow>, T::Error> {
+fn held<T: ReadTables + ?Sized>(tables: &T, lease: Lease) -> Result<Option<EventRow>, T::Error> {
     Ok(tables.find::<EventRow>(lease.event)?.filter(|row| row.is_held_by(lease)))
 }
-
-const FIRST: Timestamp = Timestamp::from_millis(i64::MIN);
-const LAST: Timestamp = Timestamp::from_millis(i64::MAX);

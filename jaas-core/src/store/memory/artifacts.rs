@@ -14,7 +14,7 @@ use crate::archive::store::{
 use crate::delivery::Delivery;
 use crate::handler::HandlerResult;
 use crate::meetings::{TimePage, TimePageRequest};
-use crate::store::tables::EventTables as _;
+use crate::store::tables::ReadTables as _;
 use crate::store::{Page, RowId, StoreError, StoreErrorKind, TxWork};
 use crate::timestamp::Timestamp;
 

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::MemoryStore;
 use super::rows::check_room;
 use crate::drift::{Drift, DriftRecord, DriftSighting, DriftStore};
-use crate::store::tables::EventTables as _;
+use crate::store::tables::ReadTables as _;
 use crate::store::{Page, PageRequest, RowId, StoreError};
 use crate::timestamp::Timestamp;
 

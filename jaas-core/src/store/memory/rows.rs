@@ -65,6 +65,32 @@ impl ReadTables for Rows {
         }
         Ok(stats)
     }
+
+    fn row_of(&self, (endpoint, key, hash): BodyKey<'_>) -> Result<Option<RowId>, StoreError> {
+        Ok(self.bodies.get(&(endpoint.to_owned(), key.to_owned(), hash.to_owned())).copied())
+    }
+
+    fn waiting(&self, queue: &str, passable: bool, limit: usize) -> Result<Vec<RowId>, StoreError> {
+        let first = (queue.to_owned(), passable, Timestamp::from_millis(i64::MIN), RowId::new(i64::MIN));
+        let of_queue =
+            self.waiting.range(first..).take_while(|(of, may, ..)| of == queue && *may == passable);
+        Ok(of_queue.take(limit).map(|(.., event)| *event).collect())
+    }
+
+    fn scheduled(&self, queue: &str) -> Result<Option<Scheduled>, StoreError> {
+        Ok(self.queues.get(queue).copied())
+    }
+
+    fn due(
+        &self,
+        phase: Phase,
+        at: RangeInclusive<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<(Timestamp, String)>, StoreError> {
+        let from = self.due.range((phase, *at.start(), String::new())..);
+        let due = from.take_while(|(of, time, _)| *of == phase && at.contains(time));
+        Ok(due.take(limit).map(|(_, time, queue)| (*time, queue.clone())).collect())
+    }
 }
 
 impl EventTables for Rows {
@@ -120,24 +146,9 @@ impl EventTables for Rows {
         Ok(())
     }
 
-    fn row_of(&self, (endpoint, key, hash): BodyKey<'_>) -> Result<Option<RowId>, StoreError> {
-        Ok(self.bodies.get(&(endpoint.to_owned(), key.to_owned(), hash.to_owned())).copied())
-    }
-
     fn set_row_of(&mut self, (endpoint, key, hash): BodyKey<'_>, row: RowId) -> Result<(), StoreError> {
         self.bodies.insert((endpoint.to_owned(), key.to_owned(), hash.to_owned()), row);
         Ok(())
-    }
-
-    fn waiting(&self, queue: &str, passable: bool, limit: usize) -> Result<Vec<RowId>, StoreError> {
-        let first = (queue.to_owned(), passable, Timestamp::from_millis(i64::MIN), RowId::new(i64::MIN));
-        let of_queue =
-            self.waiting.range(first..).take_while(|(of, may, ..)| of == queue && *may == passable);
-        Ok(of_queue.take(limit).map(|(.., event)| *event).collect())
-    }
-
-    fn scheduled(&self, queue: &str) -> Result<Option<Scheduled>, StoreError> {
-        Ok(self.queues.get(queue).copied())
     }
 
     fn schedule(&mut self, queue: &str, to: Option<Scheduled>) -> Result<(), StoreError> {
@@ -149,17 +160,6 @@ impl EventTables for Rows {
             self.due.insert((to.phase, to.at, queue.to_owned()));
         }
         Ok(())
-    }
-
-    fn due(
-        &self,
-        phase: Phase,
-        at: RangeInclusive<Timestamp>,
-        limit: usize,
-    ) -> Result<Vec<(Timestamp, String)>, StoreError> {
-        let from = self.due.range((phase, *at.start(), String::new())..);
-        let due = from.take_while(|(of, time, _)| *of == phase && at.contains(time));
-        Ok(due.take(limit).map(|(_, time, queue)| (*time, queue.clone())).collect())
     }
 
     fn purge(&mut self, retention: &Retention, now: Timestamp, limit: usize) -> Result<Purged, StoreError> {

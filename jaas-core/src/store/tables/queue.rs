@@ -1,45 +1,11 @@
 //! What runs next in a queue.
 
 use super::EventTables;
-use crate::named::named_enum;
-use crate::store::order::{Head, Turn};
+use super::read::{Phase, ReadTables, Scheduled, head, known};
+use crate::store::order::Turn;
 use crate::store::row::EventRow;
-use crate::store::{Claim, EventState, NextClaim, RowId, StoreError};
+use crate::store::{Claim, EventState, NextClaim};
 use crate::timestamp::Timestamp;
-
-named_enum! {
-    /// The phase of a queue: what it waits for.
-    #[non_exhaustive]
-    pub enum Phase {
-        /// Waits for a worker, or for its time.
-        Ready = "ready",
-        /// As above, and its next event has crashed before: only one such event runs at a time.
-        Suspect = "suspect",
-        /// One of its events runs.
-        Running = "running",
-        /// One of its events runs that has crashed before.
-        SuspectRuns = "suspect runs",
-    }
-}
-
-/// When to look at a queue next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[non_exhaustive]
-pub struct Scheduled {
-    /// Its phase.
-    pub phase: Phase,
-    /// When to look at it; while an event runs, the end of its lease.
-    pub at: Timestamp,
-    /// The event that runs.
-    pub running: Option<RowId>,
-}
-
-impl Scheduled {
-    /// Creates what a store has read.
-    pub fn new(phase: Phase, at: Timestamp, running: Option<RowId>) -> Self {
-        Self { phase, at, running }
-    }
-}
 
 /// How to claim the next event of a queue.
 #[derive(Debug, Clone, Copy)]
@@ -137,7 +103,7 @@ pub(super) fn advance<T: EventTables + ?Sized>(
 }
 
 /// Returns the events that would run next in a queue with a running event.
-fn following<T: EventTables + ?Sized>(
+fn following<T: ReadTables + ?Sized>(
     tables: &T,
     queue: &str,
     next: NextClaim,
@@ -155,16 +121,6 @@ fn following<T: EventTables + ?Sized>(
     Ok(claims)
 }
 
-/// Returns the first waiting event of a queue, of the passable events or of the others.
-pub(super) fn head<T: EventTables + ?Sized>(
-    tables: &T,
-    queue: &str,
-    passable: bool,
-) -> Result<Option<Head>, T::Error> {
-    let first = tables.waiting(queue, passable, 1)?.first().map(|event| known(tables, *event));
-    Ok(first.transpose()?.map(|row| row.head()))
-}
-
 /// Marks a queue as running this event until its lease ends.
 pub(super) fn run<T: EventTables + ?Sized>(
     tables: &mut T,
@@ -173,8 +129,4 @@ pub(super) fn run<T: EventTables + ?Sized>(
 ) -> Result<(), T::Error> {
     let phase = if row.event.crashes > 0 { Phase::SuspectRuns } else { Phase::Running };
     tables.schedule(&row.queue(), Some(Scheduled { phase, at: until, running: Some(row.event.id) }))
-}
-
-pub(super) fn known<T: EventTables + ?Sized>(tables: &T, event: RowId) -> Result<EventRow, T::Error> {
-    Ok(tables.find(event)?.ok_or_else(|| StoreError::not_found(event))?)
 }

@@ -131,8 +131,7 @@ impl<D: TableDatabase> TableStore<D> {
         self.database.ask(Access::Write, move |database: &D| committed(database, work)).await
     }
 
-    /// Runs a closure in a transaction that is rolled back. [`EventTables`] is of transactions that write, also where it only
-    /// reads.
+    /// Runs a closure in a transaction that is rolled back.
     async fn look<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut D::Writer) -> Result<T, D::Error> + Send + 'static,
@@ -277,7 +276,7 @@ impl<D: TableDatabase> EventStore for TableStore<D> {
     }
 
     async fn next_due(&self, now: Timestamp) -> Result<NextDue, StoreError> {
-        self.look(move |tables| tables.next_due(now)).await
+        self.read(move |tables| tables.next_due(now)).await
     }
 
     fn wakeups(&self) -> watch::Receiver<u64> {
@@ -308,7 +307,7 @@ impl<D: TableDatabase> EventAdmin for TableStore<D> {
     }
 
     async fn queue_of(&self, event: RowId) -> Result<Option<QueueState>, StoreError> {
-        self.look(move |tables| tables.queue_of(event)).await
+        self.read(move |tables| tables.queue_of(event)).await
     }
 
     async fn conflicts(&self, page: PageRequest) -> Result<Page<Conflict>, StoreError> {
