@@ -1,6 +1,5 @@
 //! `jaas inbox` runs another program.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -12,7 +11,7 @@ use crate::support::Ran;
 async fn jaas_in(folder: &Path, path: &str, args: &[&str]) -> Ran {
     let program = folder.join("jaas");
     if !program.exists() {
-        std::fs::copy(env!("CARGO_BIN_EXE_jaas"), &program).expect("copied");
+        by_another_process("cp \"$0\" \"$1\"", [env!("CARGO_BIN_EXE_jaas").as_ref(), &program]);
     }
     let output = Command::new(&program)
         .args(args)
@@ -30,10 +29,18 @@ async fn jaas_in(folder: &Path, path: &str, args: &[&str]) -> Ran {
 
 /// A program that prints who it is and its arguments, and ends with this code.
 fn stand_in(folder: &Path, name: &str, code: i32) {
-    let program = folder.join("jaas-db");
-    std::fs::write(&program, format!("#!/bin/sh\nprintf '{name}'\nprintf ' <%s>' \"$@\"\nexit {code}\n"))
+    let text = folder.join("jaas-db.sh");
+    std::fs::write(&text, format!("#!/bin/sh\nprintf '{name}'\nprintf ' <%s>' \"$@\"\nexit {code}\n"))
         .expect("written");
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+    by_another_process("cp \"$0\" \"$1\" && chmod +x \"$1\"", [&text, &folder.join("jaas-db")]);
+}
+
+/// Another process writes a file that is to be executed: a test that starts a program just now would inherit this
+/// process's file while it is open for writing, and the system executes no such file (`ETXTBSY`).
+fn by_another_process(script: &str, [from, to]: [&Path; 2]) {
+    let status =
+        std::process::Command::new("sh").arg("-c").arg(script).args([from, to]).status().expect("started");
+    assert!(status.success(), "{script}: {status}");
 }
 
 #[tokio::test]
