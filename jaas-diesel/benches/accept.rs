@@ -101,9 +101,14 @@ async fn postgres() {
     let many = rows_of_postgres(&database.url()).await;
     heading(&format!("PostgreSQL; a 64-row insert by hand: {many:.0} rows/s"));
     for callers in callers(&CALLERS) {
-        let alone = one_insert_per_event!(jaas_diesel::postgres::Connection, database.url(), callers);
+        let [prepared, anew] =
+            one_insert_per_event!(jaas_diesel::postgres::Connection, database.url(), callers);
         let ours = accepted(&store, callers, events(callers)).await;
-        line(callers, ours, &[("an insert each, pool of 16", alone)]);
+        line(
+            callers,
+            ours,
+            &[("an insert each, pool of 16", prepared), ("one prepared anew each time", anew)],
+        );
         print!("{:>42} {:.2} of the 64-row insert", "", ours.rate / many);
         match pgbench(&database.url(), callers) {
             Some(rate) => println!("; {:.2} x pgbench ({rate:.0}/s)", ours.rate / rate),
@@ -119,9 +124,13 @@ async fn mysql() {
     let many = rows_of_mysql(database.connect().await).await;
     heading(&format!("MySQL or MariaDB; a 64-row insert by hand: {many:.0} rows/s"));
     for callers in callers(&CALLERS) {
-        let alone = one_insert_per_event!(jaas_diesel::mysql::Connection, database.url(), callers);
+        let [prepared, anew] = one_insert_per_event!(jaas_diesel::mysql::Connection, database.url(), callers);
         let ours = accepted(&store, callers, events(callers)).await;
-        line(callers, ours, &[("an insert each, pool of 16", alone)]);
+        line(
+            callers,
+            ours,
+            &[("an insert each, pool of 16", prepared), ("one prepared anew each time", anew)],
+        );
         println!("{:>42} {:.2} of the 64-row insert", "", ours.rate / many);
     }
     store.close().await;

@@ -111,10 +111,17 @@ pub(crate) fn arguments() -> impl Iterator<Item = String> {
     std::env::args().skip(1).filter(|argument| !argument.starts_with('-'))
 }
 
-/// One plain, prepared insert per event, through a pool of 16. Callers take turns: the pool alone lets some of them wait for
-/// seconds, which would make the 99th percentile meaningless.
+/// One plain insert per event, through a pool of 16; once with a statement that each connection prepares once, and once as
+/// diesel's `Insertable` makes it by default, which is prepared anew for each event. Callers take turns: the pool alone lets
+/// some of them wait for seconds, which would make the 99th percentile meaningless.
 macro_rules! one_insert_per_event {
-    ($Connection:ty, $url:expr, $callers:expr) => {{
+    ($Connection:ty, $url:expr, $callers:expr) => {
+        [
+            $crate::support::one_insert_per_event!($Connection, $url, $callers, true),
+            $crate::support::one_insert_per_event!($Connection, $url, $callers, false),
+        ]
+    };
+    ($Connection:ty, $url:expr, $callers:expr, $prepared:expr) => {{
         let manager = diesel_async::pooled_connection::AsyncDieselConnectionManager::<$Connection>::new($url);
         let pool = diesel_async::pooled_connection::bb8::Pool::<$Connection>::builder()
             .max_size(16)
@@ -129,8 +136,14 @@ macro_rules! one_insert_per_event {
                 let rows = vec![$crate::support::Row::new(&format!("{run}-{number}"))];
                 let _turn = turns.acquire().await.unwrap();
                 let mut connection = pool.get().await.unwrap();
-                let insert = diesel::insert_into($crate::support::jaas_events::table).values(&rows[0]);
-                diesel_async::RunQueryDsl::execute(insert, &mut *connection).await.unwrap();
+                let insert = diesel::insert_into($crate::support::jaas_events::table);
+                let inserted = if $prepared {
+                    diesel_async::RunQueryDsl::execute(insert.values(&rows[0]), &mut *connection).await
+                } else {
+                    // Diesel does not keep a statement for a list of rows either.
+                    diesel_async::RunQueryDsl::execute(insert.values(&rows), &mut *connection).await
+                };
+                inserted.unwrap();
             }
         })
         .await
@@ -159,8 +172,9 @@ diesel::table! {
     }
 }
 
+// Diesel keeps no statement for a row whose columns may take their defaults.
 #[derive(diesel::Insertable)]
-#[diesel(table_name = jaas_events)]
+#[diesel(table_name = jaas_events, treat_none_as_default_value = false)]
 pub(crate) struct Row {
     endpoint: &'static str,
     pub(crate) idempotency_key: String,

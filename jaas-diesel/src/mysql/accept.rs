@@ -3,11 +3,9 @@
 use std::collections::HashSet;
 
 use diesel::mysql::Mysql;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Text};
-use diesel::{
-    BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, QueryResult, insert_or_ignore_into,
-};
+use diesel::query_builder::{AstPass, QueryFragment};
+use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text};
+use diesel::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _, QueryResult};
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl as _, TransactionManager as _};
 use jaas_core::store::EventState;
 
@@ -16,6 +14,7 @@ use super::dialect::{begin, end};
 use crate::now::Now;
 use crate::rows::{Arrival, Inserted, NewEvent, earliest, endpoints_and_keys, slot_of};
 use crate::schema::jaas_events;
+use crate::statement::known_by_text;
 
 type Transactions = <AsyncMysqlConnection as AsyncConnection>::TransactionManager;
 
@@ -25,8 +24,16 @@ pub(in super::super) async fn insert_new(
     events: &[&NewEvent],
     callers_time: bool,
 ) -> QueryResult<Vec<Option<Inserted>>> {
-    // A multi-row insert does not report which of its rows were new, unless all were. So the known events are left out first.
-    // If another process stores one of the others meanwhile, they are inserted one by one.
+    // If the receiver's clock is ahead of the database's, the events are due by the database's clock.
+    let latest = if callers_time {
+        i64::MAX
+    } else {
+        diesel::select(Now::of_the_database()).get_result(connection).await?
+    };
+    if all_at_once(connection, events, latest).await? {
+        return Ok(vec![Some(Inserted::default()); events.len()]);
+    }
+    // An insert of several rows does not report which of them were new.
     let (endpoints, keys) = endpoints_and_keys(events.iter().copied());
     let known: Vec<(String, String)> = jaas_events::table
         .filter(jaas_events::endpoint.eq_any(endpoints).and(jaas_events::idempotency_key.eq_any(keys)))
@@ -34,32 +41,52 @@ pub(in super::super) async fn insert_new(
         .load(connection)
         .await?;
     let known: HashSet<(&str, &str)> = known.iter().map(|(endpoint, key)| (&**endpoint, &**key)).collect();
-    let unknown: Vec<&NewEvent> = events.iter().copied().filter(|e| !known.contains(&e.key())).collect();
-    let mut new: HashSet<(&str, &str)> = HashSet::new();
-    if !unknown.is_empty() {
-        // If the receiver's clock is ahead of the database's, the events are due by the database's clock.
-        let latest = if callers_time {
-            i64::MAX
-        } else {
-            diesel::select(Now::of_the_database()).get_result(connection).await?
-        };
+    let mut new: Vec<&NewEvent> = events.iter().copied().filter(|e| !known.contains(&e.key())).collect();
+    if !new.is_empty() && !all_at_once(connection, &new, latest).await? {
+        // Another process has stored one of them meanwhile.
         begin(connection).await?;
-        let all = insert_or_ignore_into(jaas_events::table).values(unknown.clone()).execute(connection).await;
-        if all.as_ref().is_ok_and(|inserted| *inserted == unknown.len()) {
-            let queued = queue(connection, &unknown, latest).await;
-            end(connection, queued).await?;
-            new.extend(unknown.iter().map(|event| event.key()));
-        } else {
-            Transactions::rollback_transaction(connection).await?;
-            all?;
-            begin(connection).await?;
-            let one_by_one = one_by_one(connection, &unknown, latest).await;
-            new.extend(end(connection, one_by_one).await?.iter().map(|event| event.key()));
-        }
+        let one_by_one = one_by_one(connection, &new, latest).await;
+        new = end(connection, one_by_one).await?;
     }
+    let new: HashSet<(&str, &str)> = new.into_iter().map(NewEvent::key).collect();
     Ok(events.iter().map(|event| new.contains(&event.key()).then(Inserted::default)).collect())
 }
 
+/// Inserts events if all of them are new. Otherwise it changes nothing, and returns false.
+async fn all_at_once(
+    connection: &mut AsyncMysqlConnection,
+    events: &[&NewEvent],
+    latest: i64,
+) -> QueryResult<bool> {
+    begin(connection).await?;
+    match insert(connection, events, latest).await {
+        Ok(inserted) if inserted == events.len() => {
+            let queued = queue(connection, events, latest).await;
+            end(connection, queued).await.map(|()| true)
+        }
+        result => {
+            Transactions::rollback_transaction(connection).await?;
+            result.map(|_| false)
+        }
+    }
+}
+
+/// Inserts those of these events whose keys are free; returns how many.
+async fn insert(
+    connection: &mut AsyncMysqlConnection,
+    events: &[&NewEvent],
+    latest: i64,
+) -> QueryResult<usize> {
+    let events: Vec<(&NewEvent, i64)> =
+        events.iter().map(|event| (*event, event.due_at.min(latest))).collect();
+    let mut inserted = 0;
+    for events in events.chunks(MOST_ROWS) {
+        inserted += InsertEvents(events).execute(connection).await?;
+    }
+    Ok(inserted)
+}
+
+/// Inserts those events that are new, and returns them.
 async fn one_by_one<'e>(
     connection: &mut AsyncMysqlConnection,
     events: &[&'e NewEvent],
@@ -67,8 +94,7 @@ async fn one_by_one<'e>(
 ) -> QueryResult<Vec<&'e NewEvent>> {
     let mut new = Vec::new();
     for event in events {
-        let insert = insert_or_ignore_into(jaas_events::table).values(*event);
-        if insert.execute(connection).await? == 1 {
+        if insert(connection, &[event], latest).await? == 1 {
             new.push(*event);
         }
     }
@@ -88,42 +114,78 @@ async fn queue(connection: &mut AsyncMysqlConnection, new: &[&NewEvent], latest:
         lone: true,
     });
     arrive(connection, &earliest(arrivals)).await?;
-    let early: Vec<i64> = new.iter().map(|event| event.due_at).filter(|due_at| *due_at > latest).collect();
-    if !early.is_empty() {
-        let (endpoints, keys) = endpoints_and_keys(new.iter().copied());
-        let of_new = jaas_events::endpoint.eq_any(endpoints).and(jaas_events::idempotency_key.eq_any(keys));
-        let early = jaas_events::table.filter(of_new).filter(jaas_events::due_at.gt(latest));
-        diesel::update(early.filter(jaas_events::fence.eq(0)))
-            .set(jaas_events::due_at.eq(latest))
-            .execute(connection)
-            .await?;
-    }
     let waiting = [(EventState::Waiting.as_str(), new.len() as i64)];
     add_to_counts(connection, slot_of(new), &waiting).await
 }
 
-/// Adds events to queues, creates missing queues, and locks all of them. The rows are padded with the last row to a power of
-/// two, so that the server prepares few different texts.
-struct Arrive<'a>(&'a [Arrival<'a>]);
+/// How many rows one statement inserts. The server prepares a text for each number of rows up to this one: with rows of
+/// padding, an insert would do more than it should.
+const MOST_ROWS: usize = 64;
 
-impl QueryId for Arrive<'_> {
-    type QueryId = ();
+/// Inserts those of these events whose keys are free, with the times at which they are due.
+struct InsertEvents<'a>(&'a [(&'a NewEvent, i64)]);
 
-    const HAS_STATIC_QUERY_ID: bool = false;
+known_by_text!(InsertEvents<'_>);
+
+impl QueryFragment<Mysql> for InsertEvents<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        out.push_sql(
+            "INSERT IGNORE INTO jaas_events (state, completed, endpoint, idempotency_key, event_type, session_id, fqn, \
+             occurred_at, received_at, body, body_hash, trace_context, ordering_key, place, due_at) VALUES ",
+        );
+        for (index, (event, due_at)) in self.0.iter().enumerate() {
+            out.push_sql(if index > 0 { ", ('waiting', '', " } else { "('waiting', '', " });
+            out.push_bind_param::<Text, _>(&event.endpoint)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(&event.idempotency_key)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(&event.event_type)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Text>, _>(&event.session_id)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(&event.fqn)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&event.occurred_at)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&event.received_at)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Binary, _>(&event.body)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Binary, _>(&event.body_hash)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Text>, _>(&event.trace_context)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Text, _>(&event.ordering_key)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(&event.place)?;
+            out.push_sql(", ");
+            out.push_bind_param::<BigInt, _>(due_at)?;
+            out.push_sql(")");
+        }
+        Ok(())
+    }
 }
+
+impl<Conn> diesel::RunQueryDsl<Conn> for InsertEvents<'_> {}
+
+/// Adds events to queues, creates missing queues, and locks all of them.
+struct Arrive<'a>(&'a [(Arrival<'a>, i16)]);
+
+known_by_text!(Arrive<'_>);
 
 impl QueryFragment<Mysql> for Arrive<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
         out.push_sql("INSERT INTO jaas_queues (ordering_key, due_at, head_place, lone) VALUES ");
-        for index in 0..self.0.len().next_power_of_two() {
-            let Some(arrival) = self.0.get(index).or(self.0.last()) else { continue };
+        for (index, (arrival, lone)) in self.0.iter().enumerate() {
             out.push_sql(if index > 0 { ", (" } else { "(" });
             out.push_bind_param::<Text, _>(arrival.key)?;
             out.push_sql(", ");
             out.push_bind_param::<BigInt, _>(&arrival.due_at)?;
             out.push_sql(", ");
             out.push_bind_param::<BigInt, _>(&arrival.place)?;
-            out.push_sql(if arrival.lone { ", 1)" } else { ", 0)" });
+            out.push_sql(", ");
+            out.push_bind_param::<SmallInt, _>(lone)?;
+            out.push_sql(")");
         }
         // `head_place` is assigned last, because the other assignments read its old value.
         out.push_sql(
@@ -141,5 +203,29 @@ pub(in super::super) async fn arrive(
     connection: &mut AsyncMysqlConnection,
     arrivals: &[Arrival<'_>],
 ) -> QueryResult<()> {
-    Arrive(arrivals).execute(connection).await.map(drop)
+    let arrivals: Vec<(Arrival<'_>, i16)> =
+        arrivals.iter().map(|arrival| (*arrival, i16::from(arrival.lone))).collect();
+    for arrivals in arrivals.chunks(MOST_ROWS) {
+        Arrive(arrivals).execute(connection).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server prepares only so many texts, and each is kept as long as its connection.
+    #[test]
+    fn the_text_depends_on_the_number_of_queues_alone() {
+        let text = |lone: [i16; 2]| {
+            let arrivals =
+                lone.map(|lone| (Arrival { key: "s1", due_at: 1, place: 1, lone: lone == 1 }, lone));
+            let text = diesel::debug_query::<Mysql, _>(&Arrive(&arrivals)).to_string();
+            text.split(" -- binds:").next().unwrap_or_default().to_owned()
+        };
+        for lone in [[0, 1], [1, 0], [1, 1]] {
+            assert_eq!(text(lone), text([0, 0]));
+        }
+    }
 }

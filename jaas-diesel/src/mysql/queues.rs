@@ -4,7 +4,7 @@
 use diesel::QueryResult;
 use diesel::mysql::Mysql;
 use diesel::query_builder::{AstPass, Query, QueryFragment};
-use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, SmallInt, Text};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl as _};
 use jaas_core::store::EventState;
 
@@ -32,10 +32,9 @@ pub(in super::super) async fn lock_due(
 }
 
 statement! {
-    /// The keys of the queues in which these events run.
-    listing RunningKeys on Mysql { events: Vec<i64> } -> Text =
-        "SELECT q.ordering_key FROM jaas_queues q FORCE INDEX (jaas_queues_running) WHERE q.event_id IN ("
-        (events: BigInt) ")"
+    /// The keys of the queues of these events.
+    listing KeysOf on Mysql { events: Vec<i64> } -> Text =
+        "SELECT e.ordering_key FROM jaas_events e FORCE INDEX (PRIMARY) WHERE e.id IN (" (events: BigInt) ")"
 }
 
 statement! {
@@ -48,13 +47,15 @@ statement! {
 }
 
 statement! {
-    /// Locks the queue in which an event runs, and returns the current time with it.
+    /// Locks the queue of an event, and returns the current time with it.
     LockQueue on Mysql { event: i64, now: Now } -> (QueueColumns, BigInt) =
         "SELECT q.ordering_key, q.due_at, q.head_place, q.event_id, q.fence, q.worker, q.phase, q.suspect_turn, q.lone, "
         [now]
-        " FROM jaas_queues q FORCE INDEX (jaas_queues_running) WHERE q.event_id = " { event: BigInt } " FOR UPDATE"
+        " FROM jaas_queues q FORCE INDEX (PRIMARY) WHERE q.ordering_key = \
+         (SELECT e.ordering_key FROM jaas_events e FORCE INDEX (PRIMARY) WHERE e.id = " { event: BigInt } ") FOR UPDATE"
 }
 
+/// Locks the queues of these events.
 pub(in super::super) async fn lock_running(
     connection: &mut AsyncMysqlConnection,
     events: Vec<i64>,
@@ -65,10 +66,11 @@ pub(in super::super) async fn lock_running(
         [event] => return LockQueue { event, now }.load(connection).await,
         _ => {}
     }
-    // The keys are read first, because every transaction locks queues in the order of their keys. A queue that changes
-    // meanwhile is returned as it is when it is locked.
-    let mut keys: Vec<String> = RunningKeys { events }.load(connection).await?;
+    // The keys are read first, because every transaction locks queues in the order of their keys. An index of the running
+    // events would find them without this, and would cost each event two changes of it.
+    let mut keys: Vec<String> = KeysOf { events }.load(connection).await?;
     keys.sort_unstable();
+    keys.dedup();
     if keys.is_empty() {
         return Ok(Vec::new());
     }
@@ -95,16 +97,37 @@ statement! {
 }
 
 statement! {
-    /// The events at the head of one queue.
-    HeadsOfOne on Mysql { key: String, place: i64 } -> HeadColumns =
-        "(SELECT e.ordering_key, e.passable, e.place, e.id, e.occurred_at, e.due_at, e.fence, e.endpoint, e.received_at, \
+    /// The first event of one queue that holds back others, and whether an event waits in it that others may pass. A
+    /// `UNION` of both first events would take a temporary table.
+    FirstOfOne on Mysql { key: String, place: i64 } -> (HeadColumns, Bool) =
+        "SELECT e.ordering_key, e.passable, e.place, e.id, e.occurred_at, e.due_at, e.fence, e.endpoint, e.received_at, \
+         e.body, e.failures, e.crashes, e.interruptions, e.completed, e.trace_context, \
+         EXISTS (SELECT 1 FROM jaas_events p FORCE INDEX (jaas_events_waiting) \
+         WHERE p.ordering_key = e.ordering_key AND p.state = 'waiting' AND p.passable = 1) \
+         FROM jaas_events e FORCE INDEX (jaas_events_waiting) WHERE e.ordering_key = " { key: Text }
+        " AND e.state = 'waiting' AND e.passable = 0 AND e.place >= " { place: BigInt } " ORDER BY e.place, e.id LIMIT 1"
+}
+
+statement! {
+    /// The first event of one queue that others may pass.
+    PassableOfOne on Mysql { key: String } -> HeadColumns =
+        "SELECT e.ordering_key, e.passable, e.place, e.id, e.occurred_at, e.due_at, e.fence, e.endpoint, e.received_at, \
          e.body, e.failures, e.crashes, e.interruptions, e.completed, e.trace_context \
          FROM jaas_events e FORCE INDEX (jaas_events_waiting) WHERE e.ordering_key = " { key: Text }
-        " AND e.state = 'waiting' AND e.passable = 0 AND e.place >= " { place: BigInt } " ORDER BY e.place, e.id LIMIT 1) \
-         UNION ALL (SELECT e.ordering_key, e.passable, e.place, e.id, e.occurred_at, e.due_at, e.fence, e.endpoint, \
-         e.received_at, e.body, e.failures, e.crashes, e.interruptions, e.completed, e.trace_context \
-         FROM jaas_events e FORCE INDEX (jaas_events_waiting) WHERE e.ordering_key = " { key: Text }
-        " AND e.state = 'waiting' AND e.passable = 1 ORDER BY e.place, e.id LIMIT 1)"
+        " AND e.state = 'waiting' AND e.passable = 1 ORDER BY e.place, e.id LIMIT 1"
+}
+
+/// The events at the head of one queue.
+async fn heads_of_one(connection: &mut AsyncMysqlConnection, queue: &QueueRow) -> QueryResult<Vec<HeadRow>> {
+    let key = || queue.ordering_key.clone();
+    let first: Vec<(HeadRow, bool)> =
+        FirstOfOne { key: key(), place: queue.head_place }.load(connection).await?;
+    let has_passable = first.as_slice().first().is_none_or(|(_, has_passable)| *has_passable);
+    let mut heads: Vec<HeadRow> = first.into_iter().map(|(head, _)| head).collect();
+    if has_passable {
+        heads.extend(PassableOfOne { key: key() }.load::<HeadRow>(connection).await?);
+    }
+    Ok(heads)
 }
 
 statement! {
@@ -131,8 +154,7 @@ pub(in super::super) async fn heads(
         return Ok(heads);
     }
     if let [queue] = *others {
-        let of_one = HeadsOfOne { key: key(&queue), place: queue.head_place };
-        heads.extend(of_one.load::<HeadRow>(connection).await?);
+        heads.extend(heads_of_one(connection, queue).await?);
         return Ok(heads);
     }
     let keys = others.iter().map(key).collect();
@@ -268,8 +290,42 @@ struct Settle<'a> {
 
 known_by_text!(Settle<'_>);
 
+impl Settle<'_> {
+    /// A single event without a table of values, which would be a temporary table.
+    fn one<'b>(&'b self, event: &'b Settled, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        out.push_sql("UPDATE jaas_events e SET ");
+        if event.reason.is_some() {
+            out.push_sql("e.note = IF(e.completed = '', ");
+            out.push_bind_param::<Nullable<Text>, _>(&event.reason)?;
+            out.push_sql(", e.note), e.state = IF(e.completed = '', 'ignored', 'done')");
+        } else {
+            out.push_sql("e.state = 'done'");
+        }
+        out.push_sql(", e.completed = CONCAT(e.completed, ");
+        out.push_bind_param::<Text, _>(&event.handlers)?;
+        out.push_sql("), e.fence = ");
+        out.push_bind_param::<BigInt, _>(&event.fence)?;
+        out.push_sql(", e.worker = ");
+        out.push_bind_param::<Nullable<Text>, _>(&event.worker)?;
+        out.push_sql(", e.settled_at = ");
+        out.push_bind_param::<BigInt, _>(&self.now)?;
+        out.push_sql(" WHERE e.id = ");
+        out.push_bind_param::<BigInt, _>(&event.id)?;
+        out.push_sql(" AND e.state = 'waiting' AND e.ordering_key = ");
+        out.push_bind_param::<Text, _>(&event.ordering_key)?;
+        if let Some(behind) = &event.behind {
+            out.push_sql(" AND e.fence = ");
+            out.push_bind_param::<BigInt, _>(behind)?;
+        }
+        Ok(())
+    }
+}
+
 impl QueryFragment<Mysql> for Settle<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
+        if let [event] = self.settled {
+            return self.one(event, out);
+        }
         out.push_sql("UPDATE (");
         for index in 0..self.settled.len().next_power_of_two() {
             let Some(event) = self.settled.get(index).or(self.settled.last()) else { continue };

@@ -17,6 +17,7 @@ pub(crate) struct EventRow {
     event_type: String,
     session_id: Option<String>,
     fqn: String,
+    pub(crate) ordering_key: String,
     occurred_at: i64,
     received_at: i64,
     pub(crate) state: String,

@@ -62,12 +62,13 @@ fn when_an_event_is_stored<S: Server>(_: &S) -> Cut {
     if S::IS_POSTGRES {
         Cut { at: "INSERT INTO jaas_events", after: "" }
     } else {
-        Cut { at: "COMMIT", after: "INSERT IGNORE INTO `jaas_events`" }
+        Cut { at: "COMMIT", after: "INSERT IGNORE INTO jaas_events" }
     }
 }
 
 fn when_a_completion_is_stored<S: Server>(_: &S) -> Cut {
-    let after = if S::IS_POSTGRES { "UPDATE jaas_events e SET completed" } else { "JOIN jaas_events e ON" };
+    let after =
+        if S::IS_POSTGRES { "UPDATE jaas_events e SET completed" } else { "UPDATE jaas_events e SET" };
     Cut { at: "COMMIT", after }
 }
 

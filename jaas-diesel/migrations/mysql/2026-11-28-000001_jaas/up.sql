@@ -48,7 +48,6 @@ CREATE TABLE IF NOT EXISTS jaas_queues (
     phase        SMALLINT       NOT NULL DEFAULT 0, -- 0: waits; 1: waits, and its head has crashed before; 2: an event runs
     suspect_turn SMALLINT,                -- 1 while such an event runs: only one does at a time
     lone         SMALLINT       NOT NULL DEFAULT 0, -- 1: it was made for one event, and none has come since
-    UNIQUE KEY jaas_queues_running (event_id),
     UNIQUE KEY jaas_queues_suspect_turn (suspect_turn),
     KEY jaas_queues_due (phase, due_at)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -57,12 +57,13 @@ pub(in super::super) async fn event(
 /// Marks the running events. They are stored as waiting; their queue shows that they run.
 async fn mark_running(connection: &mut Connection, mut rows: Vec<EventRow>) -> QueryResult<Vec<EventRow>> {
     use jaas_queues::dsl;
-    let waiting: Vec<i64> = rows.iter().filter(|row| row.state == WAITING).map(|row| row.id).collect();
+    let waiting: Vec<&str> =
+        rows.iter().filter(|row| row.state == WAITING).map(|row| &*row.ordering_key).collect();
     if waiting.is_empty() {
         return Ok(rows);
     }
     let running: Vec<(Option<i64>, Option<String>)> = dsl::jaas_queues
-        .filter(dsl::event_id.eq_any(waiting))
+        .filter(dsl::ordering_key.eq_any(waiting))
         .select((dsl::event_id, dsl::worker))
         .load(connection)
         .await?;

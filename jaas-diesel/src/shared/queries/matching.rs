@@ -80,12 +80,10 @@ pub(super) use candidates;
 macro_rules! matching {
     ($query:expr, $plan:expr, $select:expr) => {{
         use super::matching::By;
-        use diesel::dsl::{exists, not, sql};
-        use diesel::prelude::NullableExpressionMethods as _;
-        use diesel::sql_types::{Bool, Text};
-        use jaas_core::store::EventState;
+        use diesel::dsl::sql;
+        use diesel::sql_types::{BigInt, Bool, Text};
         use $crate::rows::{indexed, text};
-        use $crate::schema::{jaas_events::dsl, jaas_queues};
+        use $crate::schema::jaas_events::dsl;
         let (query, plan): (&EventQuery, &super::matching::Plan) = ($query, &$plan);
         let mut rows = super::matching::candidates!(query, plan, $select).limit(super::one_more(query.page));
         // From here on, columns are compared as the results of a function: an index of theirs would be read instead of the one
@@ -96,9 +94,8 @@ macro_rules! matching {
                 None => "1 = 0".to_owned(),
             }));
         }
-        if query.state == Some(EventState::Waiting) && query.dead_letter.is_none() {
-            let runs = jaas_queues::table.filter(jaas_queues::event_id.eq(dsl::id.nullable()));
-            rows = rows.filter(not(exists(runs)));
+        if !plan.running.is_empty() {
+            rows = rows.filter(sql::<BigInt>("jaas_events.id + 0").ne_all(plan.running.clone()));
         }
         if let Some(group) = &query.dead_letter {
             rows = rows.filter(dsl::event_type.eq(text(&group.event_type)));
@@ -184,6 +181,8 @@ impl By {
 pub(super) struct Plan {
     pub(super) by: By,
     pub(super) ids: Vec<i64>,
+    /// The events to leave out, because they run: they are stored as waiting.
+    pub(super) running: Vec<i64>,
     pub(super) endpoints: Vec<String>,
     /// The last candidate to look at, if more candidates follow it.
     pub(super) bound: Option<i64>,
@@ -191,10 +190,13 @@ pub(super) struct Plan {
 
 pub(super) async fn plan(connection: &mut Connection, query: &EventQuery) -> QueryResult<Plan> {
     let by = By::of(query);
-    let mut plan = Plan { by, ids: Vec::new(), endpoints: Vec::new(), bound: None };
-    if by == By::Ids {
+    let mut plan = Plan { by, ids: Vec::new(), running: Vec::new(), endpoints: Vec::new(), bound: None };
+    let of_waiting = query.state == Some(EventState::Waiting) && query.dead_letter.is_none();
+    if by == By::Ids || of_waiting {
+        // No more rows than the workers hold claims.
         let running: Vec<Option<i64>> = queues!("2").select(jaas_queues::event_id).load(connection).await?;
-        plan.ids = running.into_iter().flatten().collect();
+        let running = running.into_iter().flatten().collect();
+        if of_waiting { plan.running = running } else { plan.ids = running }
     }
     if by == By::Key {
         plan.endpoints = match &query.endpoint {

@@ -84,6 +84,8 @@ pub(in super::super) async fn complete_all(
             key
         })));
     }
+    // In the order in which the rows are stored.
+    settled.sort_by_key(|event: &Settled| event.id);
     let changes = queues::settle(connection, &settled, now_ms).await?;
     let mut claims = advance_queues(connection, freed, now_ms).await?;
     if let Some(first) = settled.as_slice().first() {
