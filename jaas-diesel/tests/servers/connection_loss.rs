@@ -176,6 +176,7 @@ async fn events_handed_over_while_connections_die_wait_no_longer_than_their_leas
         is_done(&store, key).await;
     }
     let took = last.elapsed();
-    assert!(took < LEASE + Duration::from_secs(2), "the last was done after {took:?}");
+    // Much more than the lease on a busy machine, and much less than a default lease.
+    assert!(took < LEASE + Duration::from_secs(8), "the last was done after {took:?}");
     worker.stop(Duration::from_secs(1)).await;
 }
