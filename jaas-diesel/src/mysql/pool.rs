@@ -1,11 +1,17 @@
 //! The store's own pool, and how its connections are made.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use bb8::QueueStrategy;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::BigInt;
+use diesel::{IntoSql as _, QueryResult};
 use diesel_async::pooled_connection::bb8::Pool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{AsyncConnection as _, AsyncMysqlConnection, SimpleAsyncConnection as _};
+use diesel_async::{
+    AsyncConnection as _, AsyncMysqlConnection, RunQueryDsl as _, SimpleAsyncConnection as _,
+};
 use futures_util::FutureExt as _;
 use jaas_core::store::StoreError;
 
@@ -27,7 +33,7 @@ impl OwnPool {
         checked.map_err(|error| unavailable("parse the address of the MySQL database", error))?;
         let mut manager = ManagerConfig::default();
         manager.custom_setup = Box::new(move |url| connect(url, timeout).boxed());
-        manager.recycling_method = RecyclingMethod::Verified;
+        manager.recycling_method = RecyclingMethod::CustomFunction(Box::new(|lent| check(lent).boxed()));
         let manager = AsyncDieselConnectionManager::new_with_config(url, manager);
         Ok(Pool::builder()
             .max_size(self.max_size)
@@ -49,6 +55,20 @@ fn without_socket(url: &str) -> String {
     }
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}prefer_socket=false")
+}
+
+/// Fails unless the connection answers what it is asked now. After a query whose caller has gone, the next reply is the one to
+/// that query, and `RecyclingMethod::Verified` takes any number for its own.
+async fn check(connection: &mut AsyncMysqlConnection) -> QueryResult<()> {
+    let asked = RandomState::new().hash_one(0).cast_signed();
+    let answered: i64 = diesel::select(asked.into_sql::<BigInt>()).get_result(connection).await?;
+    if answered == asked {
+        return Ok(());
+    }
+    Err(Error::DatabaseError(
+        DatabaseErrorKind::ClosedConnection,
+        Box::new("the connection answers an earlier question".to_owned()),
+    ))
 }
 
 /// How long a handler's statement may wait for a table that another session changes or locks. A call of the store that is
