@@ -74,6 +74,11 @@ impl MysqlStore {
     ///
     /// The pool's address needs `prefer_socket=false`. Otherwise, for an address of this machine, the driver asks the server for
     /// the path of its socket and connects to that path on this machine, where another server may listen.
+    ///
+    /// When the application drops a query before its reply, as a timeout does, the reply stays on the connection, and the check
+    /// of diesel-async's pools (`RecyclingMethod::Verified`) takes a number in it for its own answer: the next call would then
+    /// read the reply to the check. The store's own pool, which the application can use too (`pool()`), asks for a random number.
+    /// A pool of the application needs the same as its `RecyclingMethod::CustomFunction`.
     pub fn from_pool(pool: Pool) -> MysqlStoreBuilder {
         MysqlStoreBuilder { plan: Plan::new(Source::Pool(pool)) }
     }
