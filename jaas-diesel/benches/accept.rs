@@ -101,13 +101,13 @@ async fn postgres() {
     let many = rows_of_postgres(&database.url()).await;
     heading(&format!("PostgreSQL; a 64-row insert by hand: {many:.0} rows/s"));
     for callers in callers(&CALLERS) {
-        let [prepared, anew] =
+        let [prepared, each_time] =
             one_insert_per_event!(jaas_diesel::postgres::Connection, database.url(), callers);
         let ours = accepted(&store, callers, events(callers)).await;
         line(
             callers,
             ours,
-            &[("an insert each, pool of 16", prepared), ("one prepared anew each time", anew)],
+            &[("an insert each, pool of 16", prepared), ("one prepared each time", each_time)],
         );
         print!("{:>42} {:.2} of the 64-row insert", "", ours.rate / many);
         match pgbench(&database.url(), callers) {
@@ -124,12 +124,13 @@ async fn mysql() {
     let many = rows_of_mysql(database.connect().await).await;
     heading(&format!("MySQL or MariaDB; a 64-row insert by hand: {many:.0} rows/s"));
     for callers in callers(&CALLERS) {
-        let [prepared, anew] = one_insert_per_event!(jaas_diesel::mysql::Connection, database.url(), callers);
+        let [prepared, each_time] =
+            one_insert_per_event!(jaas_diesel::mysql::Connection, database.url(), callers);
         let ours = accepted(&store, callers, events(callers)).await;
         line(
             callers,
             ours,
-            &[("an insert each, pool of 16", prepared), ("one prepared anew each time", anew)],
+            &[("an insert each, pool of 16", prepared), ("one prepared each time", each_time)],
         );
         println!("{:>42} {:.2} of the 64-row insert", "", ours.rate / many);
     }

@@ -156,12 +156,12 @@ async fn road<S: EventAdmin + Clone, W: EventStore + Clone>(
     worker.stop(Duration::from_secs(5)).await;
     print!("the whole road, 64 callers: {rate:.0} events/s done, accepted at {:.0}/s", ours.rate);
     match by_hand {
-        Some([prepared, anew]) => println!(
-            "; {:.2} x inserting alone, one by one ({:.0}/s), {:.2} x that prepared anew each time ({:.0}/s)",
+        Some([prepared, each_time]) => println!(
+            "; {:.2} x inserting alone, one by one ({:.0}/s), {:.2} x one prepared each time ({:.0}/s)",
             rate / prepared.rate,
             prepared.rate,
-            rate / anew.rate,
-            anew.rate
+            rate / each_time.rate,
+            each_time.rate
         ),
         None => println!(),
     }

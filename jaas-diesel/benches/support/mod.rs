@@ -112,7 +112,7 @@ pub(crate) fn arguments() -> impl Iterator<Item = String> {
 }
 
 /// One plain insert per event, through a pool of 16; once with a statement that each connection prepares once, and once as
-/// diesel's `Insertable` makes it by default, which is prepared anew for each event. Callers take turns: the pool alone lets
+/// diesel's `Insertable` makes it by default, which is prepared again for each event. Callers take turns: the pool alone lets
 /// some of them wait for seconds, which would make the 99th percentile meaningless.
 macro_rules! one_insert_per_event {
     ($Connection:ty, $url:expr, $callers:expr) => {
