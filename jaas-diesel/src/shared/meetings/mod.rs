@@ -1,6 +1,7 @@
 //! The statements about meetings. Each backend compiles this file as a module: `Connection` is the connection that its
 //! transactional handlers are given.
 
+mod loading;
 mod notes;
 mod reader;
 mod writing;
@@ -9,16 +10,16 @@ use async_trait::async_trait;
 use diesel::QueryResult;
 use diesel::dsl::sql;
 use diesel::expression::{AppearsOnTable, NonAggregate};
-use diesel::prelude::{
-    BoolExpressionMethods as _, ExpressionMethods as _, OptionalExtension as _, QueryDsl as _,
-    SelectableHelper as _,
-};
+use diesel::prelude::{BoolExpressionMethods as _, ExpressionMethods as _, QueryDsl as _};
 use diesel::query_builder::QueryFragment;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncConnection, AsyncConnectionCore, RunQueryDsl as _, TransactionManager as _};
 use jaas_core::Fqn;
 use jaas_core::meetings::stays;
 
+use self::loading::{
+    all_edges, all_marks, all_sittings, all_stays, load_edges, load_marks, load_sittings, load_stays,
+};
 pub use self::reader::MeetingTables;
 pub(super) use self::writing::DeleteSession;
 use self::writing::{Closed, InsertEdge, Opened, UpsertStays};
@@ -68,14 +69,11 @@ impl Tables for Connection {
 
     async fn open_stays(&mut self, room: &RoomKey) -> QueryResult<Vec<StayRow>> {
         use jaas_stays::dsl;
-        let mut rows = dsl::jaas_stays
-            .filter(dsl::room.eq(&room.room).and(dsl::left_at.is_null()))
-            .select(StayRow::as_select())
-            .into_boxed();
+        let mut rows = all_stays().filter(dsl::room.eq(&room.room).and(dsl::left_at.is_null()));
         if !room.tenant.is_empty() {
             rows = rows.filter(dsl::tenant.eq(&room.tenant));
         }
-        rows.load(self).await
+        load_stays(self, rows).await
     }
 
     async fn newest_sittings(
@@ -86,7 +84,7 @@ impl Tables for Connection {
     ) -> QueryResult<Vec<SittingRow>> {
         use jaas_sittings::dsl;
         let until = after.as_ref().map_or(i64::MAX, |(at, _)| *at);
-        let rows = dsl::jaas_sittings.limit(limit).select(SittingRow::as_select()).into_boxed();
+        let rows = all_sittings().limit(limit);
         let mut rows = match room {
             None => {
                 rows.filter(dsl::first_at.le(until)).order((dsl::first_at.desc(), dsl::session_id.desc()))
@@ -107,7 +105,7 @@ impl Tables for Connection {
         if let Some((at, session)) = after {
             rows = rows.filter(dsl::first_at.lt(at).or(dsl::session_id.lt(session)));
         }
-        rows.load(self).await
+        load_sittings(self, rows).await
     }
 
     async fn sittings(
@@ -123,39 +121,34 @@ impl Tables for Connection {
             None => None,
         };
         let from = after.as_ref().map_or(from, |last| last.first_at.max(from));
-        let mut rows = dsl::jaas_sittings
+        let mut rows = all_sittings()
             .filter(between((ROOM, "jaas_sittings.first_at"), &room.room, (from, until.saturating_sub(1))))
             .order((sql::<Text>(&Backend::order_of(ROOM)), dsl::first_at, dsl::session_id))
-            .limit(limit)
-            .select(SittingRow::as_select())
-            .into_boxed();
+            .limit(limit);
         if !room.tenant.is_empty() {
             rows = rows.filter(of_tenant(&room.tenant));
         }
         if let Some(last) = after {
             rows = rows.filter(dsl::first_at.gt(last.first_at).or(dsl::session_id.gt(last.session_id)));
         }
-        rows.load(self).await
+        load_sittings(self, rows).await
     }
 
     async fn sitting(&mut self, session: &str) -> QueryResult<Option<SittingRow>> {
-        let row = jaas_sittings::table.find(session).select(SittingRow::as_select());
-        row.get_result(self).await.optional()
+        let found = load_sittings(self, all_sittings().filter(jaas_sittings::session_id.eq(session)));
+        Ok(found.await?.pop())
     }
 
     async fn sittings_of(&mut self, sessions: &[String]) -> QueryResult<Vec<SittingRow>> {
-        let rows = jaas_sittings::table.filter(jaas_sittings::session_id.eq_any(sessions.to_vec()));
-        rows.select(SittingRow::as_select()).load(self).await
+        load_sittings(self, all_sittings().filter(jaas_sittings::session_id.eq_any(sessions))).await
     }
 
     async fn stays(&mut self, session: &str) -> QueryResult<Vec<StayRow>> {
-        let rows = jaas_stays::table.filter(jaas_stays::session_id.eq(session));
-        rows.select(StayRow::as_select()).load(self).await
+        load_stays(self, all_stays().filter(jaas_stays::session_id.eq(session))).await
     }
 
     async fn marks(&mut self, session: &str) -> QueryResult<Vec<MarkRow>> {
-        let rows = jaas_marks::table.filter(jaas_marks::session_id.eq(session));
-        rows.select(MarkRow::as_select()).load(self).await
+        load_marks(self, all_marks().filter(jaas_marks::session_id.eq(session))).await
     }
 
     async fn stays_of_user(
@@ -165,13 +158,11 @@ impl Tables for Connection {
         limit: i64,
     ) -> QueryResult<Vec<StayRow>> {
         use jaas_stays::dsl;
-        dsl::jaas_stays
+        let rows = all_stays()
             .filter(dsl::user_id.eq(user).and(dsl::joined_at.ge(from)).and(dsl::joined_at.lt(until)))
             .order(dsl::joined_at)
-            .limit(limit)
-            .select(StayRow::as_select())
-            .load(self)
-            .await
+            .limit(limit);
+        load_stays(self, rows).await
     }
 
     async fn erase(&mut self, session: &str) -> QueryResult<()> {
@@ -191,8 +182,7 @@ impl Tables for Connection {
         for edge in edges {
             InsertEdge(edge.clone()).execute(self).await?;
         }
-        let all = jaas_edges::table.filter(jaas_edges::session_id.eq(session));
-        let all: Vec<EdgeRow> = all.select(EdgeRow::as_select()).load(self).await?;
+        let all = load_edges(self, all_edges().filter(jaas_edges::session_id.eq(session))).await?;
         let room = RoomKey::of(fqn);
         diesel::delete(jaas_stays::table.filter(jaas_stays::session_id.eq(session))).execute(self).await?;
         let known: Vec<_> = all.iter().map(|row| row.clone().edge(fqn)).collect();
@@ -283,11 +273,8 @@ fn of_tenant(
 /// The edges of a presence, and those of rooms.
 async fn edges_of(connection: &mut Connection, session: &str, presence: &str) -> QueryResult<Vec<EdgeRow>> {
     use jaas_edges::dsl;
-    dsl::jaas_edges
-        .filter(dsl::session_id.eq(session).and(dsl::presence.eq(presence).or(dsl::presence.eq(""))))
-        .select(EdgeRow::as_select())
-        .load(connection)
-        .await
+    let of_both = dsl::presence.eq(presence).or(dsl::presence.eq(""));
+    load_edges(connection, all_edges().filter(dsl::session_id.eq(session).and(of_both))).await
 }
 
 /// Ends the stays in a room that closed, as far as no leave is known and nothing ended them before: what
