@@ -6,7 +6,7 @@ use jaas_core::archive::{ArtifactState, FetchErrorKind, ObjectName};
 use jaas_core::store::{AuditNote, EventAdmin as _};
 use jaas_testkit::archive::FakeSinkFault;
 
-use crate::world::{Act, HOUR, START, World, pass};
+use crate::archive::world::{Act, HOUR, START, World, pass};
 
 const SECOND: Duration = Duration::from_secs(1);
 

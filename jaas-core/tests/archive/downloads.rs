@@ -11,7 +11,7 @@ use jaas_core::{Backoff, Clock as _, Handlers, SystemClock, Worker};
 use jaas_testkit::archive::{FileServer, Reply, uploaded};
 use sha2::{Digest as _, Sha256};
 
-use crate::world::{HOUR, Heard};
+use crate::archive::world::{HOUR, Heard};
 
 /// A file that no part of looks like another.
 fn bytes(length: usize) -> Bytes {

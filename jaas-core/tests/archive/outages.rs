@@ -15,7 +15,7 @@ use jaas_core::store::{EventStore as _, MemoryStore};
 use jaas_core::{Backoff, Clock as _, Handlers, SystemClock, Worker, WorkerHandle};
 use jaas_testkit::archive::{FileServer, Reply, uploaded};
 
-use crate::world::{HOUR, Heard};
+use crate::archive::world::{HOUR, Heard};
 
 const FILE: usize = 3_000_000;
 const OBJECT: &str = "vpaas-magic-cookie-1/math/s-1/recording-k-1.mp4";

@@ -6,7 +6,7 @@ use jaas_testkit::archive::uploaded;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::world::{Act, HOUR, START, World, pass};
+use crate::archive::world::{Act, HOUR, START, World, pass};
 
 const FILES: usize = 400;
 const PLACES: usize = 4;

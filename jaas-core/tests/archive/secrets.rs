@@ -7,7 +7,7 @@ use std::time::Duration;
 use jaas_core::archive::FetchErrorKind;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::world::{Act, HOUR, World, pass};
+use crate::archive::world::{Act, HOUR, World, pass};
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -40,6 +40,8 @@ async fn no_link_is_in_a_log_line_a_record_or_a_name() {
         .with_ansi(false)
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
+    // While there is only one subscriber, a thread without it that logs a line first could silence this line.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let world = World::start();
     for (key, act) in [
         ("k-1", Act::File("a recording")),

@@ -8,7 +8,7 @@ use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::uses::check;
+use crate::operations::uses::check;
 
 const RULES: &str = include_str!("../../../docs/operations/jaas-alerts.yml");
 

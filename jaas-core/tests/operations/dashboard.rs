@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jaas_core::telemetry::METRICS;
 use serde_json::Value;
 
-use crate::uses::check;
+use crate::operations::uses::check;
 
 const DASHBOARD: &str = include_str!("../../../docs/operations/jaas-dashboard.json");
 

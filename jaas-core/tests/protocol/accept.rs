@@ -1,9 +1,9 @@
 //! Receivers: events and their queues in one transaction.
 
-use crate::action::Action;
-use crate::model::Protocol;
-use crate::state::{Accepting, EVENTS, Lease, PROCESSES, Phase, Queue, State, Worker};
-use crate::variant::Variant;
+use crate::protocol::action::Action;
+use crate::protocol::model::Protocol;
+use crate::protocol::state::{Accepting, EVENTS, Lease, PROCESSES, Phase, Queue, State, Worker};
+use crate::protocol::variant::Variant;
 
 impl Protocol {
     pub(crate) fn accept_steps(&self, state: &State, actions: &mut Vec<Action>) {

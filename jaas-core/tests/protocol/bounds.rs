@@ -1,6 +1,6 @@
 //! The bounds of the model: which events arrive, and how often something goes wrong.
 
-use crate::state::{EVENTS, Left};
+use crate::protocol::state::{EVENTS, Left};
 
 /// The limits of one exploration. It is exhaustive within them.
 #[derive(Clone, Copy, Debug)]

@@ -2,14 +2,14 @@
 
 use stateright::{Checker as _, Model as _};
 
-use crate::bounds::{AHEAD, BATCHES, Bounds, DELIVERIES, FAILURES, LEASES, OPERATORS, SUSPECTS};
-use crate::model::Protocol;
-use crate::properties::{
+use crate::protocol::bounds::{AHEAD, BATCHES, Bounds, DELIVERIES, FAILURES, LEASES, OPERATORS, SUSPECTS};
+use crate::protocol::model::Protocol;
+use crate::protocol::properties::{
     CAUSE, CLEAN, DUE, EFFECTS_ONCE, FOREVER, LEASE_ONCE, ONE_HOLDER, ONE_ROW, ONE_SUSPECT, ORDER, ROW,
     STALE_REFUSED, TURN, VAIN,
 };
-use crate::variant::Variant;
-use crate::walk::walk;
+use crate::protocol::variant::Variant;
+use crate::protocol::walk::walk;
 
 /// Checks that the variant violates each of the properties, and prints one of the shortest ways to do so.
 fn breaks(variant: Variant, bounds: Bounds, properties: &[&'static str]) {

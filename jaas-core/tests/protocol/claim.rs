@@ -1,9 +1,9 @@
 //! Workers that look for work: the claim of a session, and the takeover of a lost lease.
 
-use crate::action::Action;
-use crate::model::Protocol;
-use crate::state::{Lease, PROCESSES, Phase, Queue, SESSIONS, State, Worker};
-use crate::variant::Variant;
+use crate::protocol::action::Action;
+use crate::protocol::model::Protocol;
+use crate::protocol::state::{Lease, PROCESSES, Phase, Queue, SESSIONS, State, Worker};
+use crate::protocol::variant::Variant;
 
 impl Protocol {
     pub(crate) fn claim_steps(&self, state: &State, actions: &mut Vec<Action>) {

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use stateright::{Checker as _, Model as _};
 
-use crate::bounds::{AHEAD, BATCHES, Bounds, DELIVERIES, EVERYTHING, FAILURES, LEASES, OPERATORS, SUSPECTS};
-use crate::model::Protocol;
-use crate::variant::Variant;
-use crate::walk::walk;
+use crate::protocol::bounds::{
+    AHEAD, BATCHES, Bounds, DELIVERIES, EVERYTHING, FAILURES, LEASES, OPERATORS, SUSPECTS,
+};
+use crate::protocol::model::Protocol;
+use crate::protocol::variant::Variant;
+use crate::protocol::walk::walk;
 
 /// Checks that every property holds in every state, and that every path ends. Returns the kinds of steps taken.
 fn holds(name: &str, bounds: Bounds) -> BTreeSet<&'static str> {

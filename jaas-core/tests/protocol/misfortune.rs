@@ -1,8 +1,8 @@
 //! Unwanted steps: crashes, leases that expire, and time that passes.
 
-use crate::action::Action;
-use crate::model::Protocol;
-use crate::state::{PROCESSES, Phase, Process, SESSIONS, State, Worker};
+use crate::protocol::action::Action;
+use crate::protocol::model::Protocol;
+use crate::protocol::state::{PROCESSES, Phase, Process, SESSIONS, State, Worker};
 
 impl Protocol {
     pub(crate) fn misfortunes(&self, state: &State, actions: &mut Vec<Action>) {

@@ -2,11 +2,11 @@
 
 use stateright::{Model, Property};
 
-use crate::action::Action;
-use crate::bounds::Bounds;
-use crate::properties;
-use crate::state::{Lease, Phase, Process, Queue, Run, State, Worker};
-use crate::variant::Variant;
+use crate::protocol::action::Action;
+use crate::protocol::bounds::Bounds;
+use crate::protocol::properties;
+use crate::protocol::state::{Lease, Phase, Process, Queue, Run, State, Worker};
+use crate::protocol::variant::Variant;
 
 /// A variant of the protocol within bounds.
 #[derive(Clone, Debug)]

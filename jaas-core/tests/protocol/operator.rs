@@ -1,9 +1,9 @@
 //! Operators: replay and discard, each under the lock of the queue.
 
-use crate::action::Action;
-use crate::model::Protocol;
-use crate::state::{EVENTS, Event, Phase, State};
-use crate::variant::Variant;
+use crate::protocol::action::Action;
+use crate::protocol::model::Protocol;
+use crate::protocol::state::{EVENTS, Event, Phase, State};
+use crate::protocol::variant::Variant;
 
 impl Protocol {
     pub(crate) fn operator_steps(&self, state: &State, actions: &mut Vec<Action>) {

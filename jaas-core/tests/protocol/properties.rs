@@ -2,8 +2,8 @@
 
 use stateright::{Model as _, Property};
 
-use crate::model::Protocol;
-use crate::state::{Event, Lease, Phase, Process, Queue, SESSIONS, State};
+use crate::protocol::model::Protocol;
+use crate::protocol::state::{Event, Lease, Phase, Process, Queue, SESSIONS, State};
 
 pub(crate) const ONE_ROW: &str = "G2: one row per key";
 pub(crate) const EFFECTS_ONCE: &str = "G3: effects are committed once";

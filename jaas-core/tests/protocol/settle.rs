@@ -1,9 +1,9 @@
 //! Workers whose handler has ended: the settle, and the next event of a session's run.
 
-use crate::action::{Action, Outcome};
-use crate::model::Protocol;
-use crate::state::{Lease, PROCESSES, Phase, Run, State, Worker};
-use crate::variant::Variant;
+use crate::protocol::action::{Action, Outcome};
+use crate::protocol::model::Protocol;
+use crate::protocol::state::{Lease, PROCESSES, Phase, Run, State, Worker};
+use crate::protocol::variant::Variant;
 
 impl Protocol {
     pub(crate) fn settle_steps(&self, state: &State, actions: &mut Vec<Action>) {

@@ -1,6 +1,6 @@
 //! One state of the model: the committed rows, and what each process holds.
 
-use crate::bounds::Bounds;
+use crate::protocol::bounds::Bounds;
 
 /// How many events there can be. The index of an event is its key and its place in the order of its session.
 pub(crate) const EVENTS: usize = 4;

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use stateright::Model as _;
 
-use crate::action::Action;
-use crate::model::Protocol;
-use crate::state::State;
+use crate::protocol::action::Action;
+use crate::protocol::model::Protocol;
+use crate::protocol::state::State;
 
 /// What a walk has seen.
 #[derive(Debug, Default)]

@@ -23,7 +23,7 @@ use jaas_core::{
 use jaas_testkit::{ManualClock, Signer, fixture};
 use tokio::time::Instant;
 
-use crate::support::{Gate, NOW, SECRET, another_body, deliver, event, receiver, signed};
+use crate::receiver::support::{Gate, NOW, SECRET, another_body, deliver, event, receiver, signed};
 
 const OTHER_SECRET: &str = "whsec_ffffffffffffffffffffffffffffffff";
 const VALUE: &str = "Bearer 1234";

@@ -23,7 +23,7 @@ use jaas_testkit::{Recorder, fixture};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::support::{Gate, NOW, SECRET, another_body, deliver, event, receiver};
+use crate::receiver::support::{Gate, NOW, SECRET, another_body, deliver, event, receiver};
 
 const HANDLED: Reply = Reply::Received(Disposition::Handled);
 const IGNORED: Reply = Reply::Received(Disposition::Ignored);

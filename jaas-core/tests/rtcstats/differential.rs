@@ -4,8 +4,8 @@ use std::fs;
 
 use jaas_core::rtcstats::Mode;
 
-use crate::generate::{Shape, lines};
-use crate::support::{assert_same, expanded, expanded_by_node, folder};
+use crate::rtcstats::generate::{Shape, lines};
+use crate::rtcstats::support::{assert_same, expanded, expanded_by_node, folder};
 
 const MODES: [(Mode, &str); 2] = [(Mode::Snippet, "snippet"), (Mode::Server, "server")];
 

@@ -9,8 +9,8 @@ use jaas_core::rtcstats::{AsyncReader, Decompressor, Mode, Reader, Series, Summa
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
-use crate::generate::{Shape, lines};
-use crate::support::gzip;
+use crate::rtcstats::generate::{Shape, lines};
+use crate::rtcstats::support::gzip;
 
 const SEED: u64 = 20_261_124;
 const MAX_LINE: usize = 64 * 1024;

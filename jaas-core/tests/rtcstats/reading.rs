@@ -9,8 +9,8 @@ use jaas_core::rtcstats::{
 };
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::generate::{Shape, lines};
-use crate::support::gzip;
+use crate::rtcstats::generate::{Shape, lines};
+use crate::rtcstats::support::gzip;
 
 type Item = Result<Entry, RtcstatsError>;
 

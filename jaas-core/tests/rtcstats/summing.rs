@@ -5,7 +5,7 @@ use std::time::Duration;
 use jaas_core::Timestamp;
 use jaas_core::rtcstats::{Decompressor, Direction, MediaKind, Reader, ReportType, Series, Summary};
 
-use crate::support::gzip;
+use crate::rtcstats::support::gzip;
 
 /// A call of four seconds: sound comes in at 40 kbit/s, the last second loses half; picture goes out at 800 kbit/s.
 fn call() -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jaas_core::store::{AuditNote, EventAdmin, EventQuery, EventState};
 use jaas_core::{Backoff, Handled, HandlerError, Handlers};
 
-use crate::world::{Acting, HOUR, MINUTE, Run, SECOND, World};
+use crate::worker::world::{Acting, HOUR, MINUTE, Run, SECOND, World};
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_handler_runs_again_after_a_growing_back_off_with_growing_attempts() {

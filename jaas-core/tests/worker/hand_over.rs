@@ -6,8 +6,8 @@ use jaas_core::store::{EventState, SessionOrder};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
-use crate::store::{Fault, Op, TestStore};
-use crate::world::{HOUR, MINUTE, SECOND, World};
+use crate::worker::store::{Fault, Op, TestStore};
+use crate::worker::world::{HOUR, MINUTE, SECOND, World};
 
 #[tokio::test(start_paused = true)]
 async fn a_handed_over_event_runs_immediately_without_a_claim() {

@@ -3,7 +3,7 @@
 use jaas_core::store::EventState;
 use jaas_core::{Handled, HandlerError, Handlers};
 
-use crate::world::{Acting, SECOND, World};
+use crate::worker::world::{Acting, SECOND, World};
 
 pub(crate) fn handlers<'a>(named: impl IntoIterator<Item = (&'a str, &'a Acting)>) -> Handlers {
     named.into_iter().fold(Handlers::new(), |handlers, (name, handler)| handlers.plain(name, handler.clone()))

@@ -8,7 +8,7 @@ use jaas_core::{Clock, Handled};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use crate::world::{Acting, HOUR, MINUTE, SECOND, World};
+use crate::worker::world::{Acting, HOUR, MINUTE, SECOND, World};
 
 #[tokio::test(start_paused = true)]
 async fn g4_no_takeover_of_live_work() {

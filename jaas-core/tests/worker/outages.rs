@@ -6,8 +6,8 @@ use jaas_core::store::EventState;
 use jaas_core::{Backoff, Handled, Handlers};
 use tokio::time::sleep;
 
-use crate::store::{EVERY_OP, Fault, Op};
-use crate::world::{HOUR, MINUTE, SECOND, World, within};
+use crate::worker::store::{EVERY_OP, Fault, Op};
+use crate::worker::world::{HOUR, MINUTE, SECOND, World, within};
 
 #[tokio::test(start_paused = true)]
 async fn the_worker_waits_for_the_store_and_continues_by_itself() {

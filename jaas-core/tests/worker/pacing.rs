@@ -5,8 +5,8 @@ use std::time::Duration;
 use jaas_core::Handled;
 use tokio::time::sleep;
 
-use crate::store::{Op, TestStore};
-use crate::world::{HOUR, SECOND, World};
+use crate::worker::store::{Op, TestStore};
+use crate::worker::world::{HOUR, SECOND, World};
 
 #[tokio::test(start_paused = true)]
 async fn events_that_finish_cause_no_claims_when_nothing_waits() {

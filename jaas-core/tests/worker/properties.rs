@@ -8,7 +8,7 @@ use jaas_core::store::{Accepted, EventAdmin, EventQuery, EventState};
 use proptest::prelude::*;
 use tokio::time::sleep;
 
-use crate::world::{HOUR, World};
+use crate::worker::world::{HOUR, World};
 
 /// One delivery on its way.
 #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ async fn holds(case: Case) -> Result<(), TestCaseError> {
 async fn arrives(world: &World, case: &Case, number: usize, accepted: &mut Vec<usize>) {
     let Script { session, happened, .. } = case.events[number];
     let session = session.map_or("null".to_owned(), |session| format!(r#""s{session}""#));
-    let timestamp = crate::world::START.as_millis() + happened;
+    let timestamp = crate::worker::world::START.as_millis() + happened;
     let body = format!(
         r#"{{"idempotencyKey":"{number}","eventType":"PARTICIPANT_JOINED","sessionId":{session},"timestamp":{timestamp},"data":{{}}}}"#
     );

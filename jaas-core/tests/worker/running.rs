@@ -8,8 +8,8 @@ use jaas_core::store::{EventState, SessionOrder};
 use jaas_core::{Backoff, HandlerError};
 use tokio::time::sleep;
 
-use crate::store::TestStore;
-use crate::world::{Acting, HOUR, MINUTE, SECOND, World};
+use crate::worker::store::TestStore;
+use crate::worker::world::{Acting, HOUR, MINUTE, SECOND, World};
 
 #[tokio::test(start_paused = true)]
 async fn an_accepted_event_is_handled_immediately_and_not_at_the_next_poll() {

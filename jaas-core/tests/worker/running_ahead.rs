@@ -5,9 +5,9 @@ use std::time::Duration;
 use jaas_core::store::{AuditNote, EventAdmin as _, EventState};
 use jaas_core::{Clock as _, Handled, HandlerError};
 
-use crate::handlers::handlers;
-use crate::store::{Op, TestStore};
-use crate::world::{SECOND, World};
+use crate::worker::handlers::handlers;
+use crate::worker::store::{Op, TestStore};
+use crate::worker::world::{SECOND, World};
 
 const RECORDING: Duration = Duration::from_millis(5);
 

@@ -6,8 +6,8 @@ use jaas_core::StopReport;
 use jaas_core::store::EventState;
 use tokio::time::sleep;
 
-use crate::store::{Fault, Op};
-use crate::world::{MINUTE, SECOND, World};
+use crate::worker::store::{Fault, Op};
+use crate::worker::world::{MINUTE, SECOND, World};
 
 #[tokio::test(start_paused = true)]
 async fn stopping_waits_for_running_handlers_and_takes_no_new_events() {

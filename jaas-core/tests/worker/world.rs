@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::store::TestStore;
+use super::store::TestStore;
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_795_420_800_000);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);

@@ -15,7 +15,7 @@ use jaas_core::{Clock as _, Handlers, Link, SystemClock, Worker};
 use jaas_testkit::archive::uploaded;
 use tokio::sync::Notify;
 
-use crate::backend::{Backend, Mysql, Postgres};
+use crate::archive::backend::{Backend, Mysql, Postgres};
 use crate::own_servers::{Kind, OwnServer};
 
 const FILE: &str = "a recording";

@@ -16,7 +16,7 @@ use jaas_core::store::{Accepted, EventStore as _, PageRequest};
 use jaas_core::{Backoff, Clock as _, Handlers, SystemClock, Worker};
 use jaas_testkit::archive::{FileServer, Reply, uploaded};
 
-use crate::backend::{Backend, Mysql, Postgres, Sqlite};
+use crate::archive::backend::{Backend, Mysql, Postgres, Sqlite};
 use crate::server;
 
 const CHILD: &str = "JAAS_ARCHIVE_CHILD";
@@ -218,7 +218,7 @@ struct Process(Child);
 impl Process {
     fn start(test: &str, address: &str, folder: &Path) -> Self {
         let child = Command::new(env::current_exe().expect("a path"))
-            .args([&format!("kill::{test}"), "--exact", "--test-threads=1"])
+            .args([&format!("archive::kill::{test}"), "--exact", "--test-threads=1"])
             .env(CHILD, address)
             .env(FOLDER, folder)
             .stdout(Stdio::null())

@@ -10,7 +10,7 @@ use jaas_core::store::{
 use jaas_core::{Clock as _, Delivery, SystemClock, Timestamp};
 use jaas_diesel::{MysqlStore, PostgresStore, SqliteStore};
 
-use crate::running::jaas;
+use crate::command::running::jaas;
 use crate::server;
 
 /// The error of half of the dead letters, which a stranger could have influenced.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jaas_diesel::SqliteStore;
 
-use crate::running::jaas;
+use crate::command::running::jaas;
 
 #[tokio::test]
 async fn an_address_that_is_not_one_is_refused_with_the_remedy() {

@@ -10,7 +10,7 @@ use jaas_core::meetings::Sitting;
 use jaas_core::{HandlerError, Timestamp};
 use jaas_diesel::meetings::{AnnouncerHandle, MeetingEnded, Meetings};
 
-use crate::world::{World, closed, connect, joined, on_all, opened};
+use crate::meetings::world::{World, closed, connect, joined, on_all, opened};
 
 on_all! {
     an_end_is_announced_once_after_the_grace_period_and_not_when_the_room_opens_again

@@ -10,7 +10,7 @@ use jaas_core::{Clock as _, Fqn, SessionId, SystemClock, Timestamp, UserId};
 use jaas_diesel::meetings::{Meetings, Names, SittingsQuery};
 use serde_json::json;
 
-use crate::world::{World, closed, event, joined, left, on_all, opened};
+use crate::meetings::world::{World, closed, event, joined, left, on_all, opened};
 
 on_all! {
     present_is_who_is_in_the_latest_sitting_of_the_room

@@ -16,9 +16,9 @@ use jaas_core::meetings::{DeviceKey, Sitting};
 use jaas_core::{Clock as _, Delivery, HandlerError, Handlers, Room, SystemClock, Worker, WorkerHandle};
 use jaas_diesel::meetings::{AnnouncerHandle, MeetingEnded, Meetings};
 
-use crate::dump::{Line, dump};
-use crate::seeded::{Dice, day};
-use crate::world::{World, connect, stop};
+use crate::meetings::dump::{Line, dump};
+use crate::meetings::seeded::{Dice, day};
+use crate::meetings::world::{World, connect, stop};
 
 /// The address of the database, in the process to kill.
 const CHILD: &str = "JAAS_MEETINGS_CHILD";
@@ -28,7 +28,7 @@ macro_rules! on_each {
         mod $module {
             #[test]
             fn the_tables_and_the_announcements_survive_kill_nine() {
-                super::run::<$crate::world::$World>(stringify!($module));
+                super::run::<$crate::meetings::world::$World>(stringify!($module));
             }
         }
     )*};
@@ -196,7 +196,7 @@ async fn parent<W: Readable>(module: &str) {
 fn spawn(module: &str, url: &str) -> Child {
     Command::new(env::current_exe().expect("a path"))
         .args([
-            &*format!("killed::{module}::the_tables_and_the_announcements_survive_kill_nine"),
+            &*format!("meetings::killed::{module}::the_tables_and_the_announcements_survive_kill_nine"),
             "--exact",
             "--test-threads=1",
         ])

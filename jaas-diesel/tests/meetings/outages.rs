@@ -6,10 +6,10 @@
 use std::env;
 use std::time::Duration;
 
-use crate::killed::{Readable, Scene, start};
+use crate::meetings::killed::{Readable, Scene, start};
+use crate::meetings::seeded::Dice;
+use crate::meetings::world::{Mysql, Postgres, stop};
 use crate::proxy::Proxy;
-use crate::seeded::Dice;
-use crate::world::{Mysql, Postgres, stop};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tables_and_the_announcements_survive_outages_of_postgres() {

@@ -6,8 +6,8 @@ use jaas_core::{AppId, Clock as _, Delivery, Personal, SessionId, SystemClock};
 use jaas_diesel::meetings::{Meetings, Names};
 use serde_json::{Value, json};
 
-use crate::dump::{Line, TABLES, dump, tables_of};
-use crate::world::{World, closed, event, joined, on_all, opened};
+use crate::meetings::dump::{Line, TABLES, dump, tables_of};
+use crate::meetings::world::{World, closed, event, joined, on_all, opened};
 
 on_all! {
     every_question_has_its_answer

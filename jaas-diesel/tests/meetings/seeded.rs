@@ -12,8 +12,8 @@ use jaas_diesel::meetings::{Meetings, Names};
 use jaas_testkit::simulator::{Day, Facts, billable_devices};
 use serde_json::json;
 
-use crate::dump::{Line, TABLES, dump};
-use crate::world::{World, on_all, stop};
+use crate::meetings::dump::{Line, TABLES, dump};
+use crate::meetings::world::{World, on_all, stop};
 
 on_all! {
     the_tables_are_what_happened_and_a_full_replay_changes_nothing

@@ -11,8 +11,8 @@ use jaas_diesel::SqliteStore;
 use jaas_diesel::meetings::Meetings;
 use jaas_testkit::simulator::{Day, Meeting};
 
-use crate::dump::TABLES;
-use crate::world::stop;
+use crate::meetings::dump::TABLES;
+use crate::meetings::world::stop;
 
 const FILE: &str = "counted.sqlite";
 

@@ -18,16 +18,16 @@ use crate::server;
 /// Mounts tests on the three databases.
 macro_rules! on_all {
     ($($name:ident)*) => {
-        $crate::world::on_all! { @ sqlite Sqlite $($name)* }
-        $crate::world::on_all! { @ postgres Postgres $($name)* }
-        $crate::world::on_all! { @ mysql Mysql $($name)* }
+        $crate::meetings::world::on_all! { @ sqlite Sqlite $($name)* }
+        $crate::meetings::world::on_all! { @ postgres Postgres $($name)* }
+        $crate::meetings::world::on_all! { @ mysql Mysql $($name)* }
     };
     (@ $module:ident $World:ident $($name:ident)*) => {
         mod $module {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    let Some(world) = <$crate::world::$World as $crate::world::World>::start().await else { return };
+                    let Some(world) = <$crate::meetings::world::$World as $crate::meetings::world::World>::start().await else { return };
                     super::$name(&world).await;
                 }
             )*

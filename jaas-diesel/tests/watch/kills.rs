@@ -15,7 +15,7 @@ use jaas_core::watch::{Gap, GapHandler, GapQuery, GapRecord, GapState, GapStore,
 use jaas_core::{Clock, Delivery, HandlerError, Handlers, SystemClock, Timestamp, Worker};
 use serde_json::{Value, json};
 
-use crate::world::{Mysql, Postgres, Sqlite, World};
+use crate::watch::world::{Mysql, Postgres, Sqlite, World};
 
 const CHILD: &str = "JAAS_WATCH_CHILD";
 const KILLS: usize = 50;
@@ -191,7 +191,7 @@ async fn with_both_gaps<S: GapStore>(store: &S) -> Vec<String> {
 
 fn start_child<W: World>(world: &W) -> Child {
     Command::new(env::current_exe().expect("a path"))
-        .args([&format!("kills::{}", W::NAME), "--nocapture", "--test-threads=1"])
+        .args([&format!("watch::kills::{}", W::NAME), "--nocapture", "--test-threads=1"])
         .env(CHILD, world.url())
         .stdout(Stdio::piped())
         .spawn()

@@ -4,7 +4,7 @@ use jaas_core::event::EventKind;
 use jaas_core::store::{AttemptOutcome, AttemptQuery, EventAdmin as _};
 use jaas_testkit::watch::Drill;
 
-use crate::world::{Mysql, Postgres, Sqlite, World};
+use crate::watch::world::{Mysql, Postgres, Sqlite, World};
 
 /// How many meetings, unless the environment says otherwise.
 fn meetings_to_play() -> usize {

@@ -5,7 +5,3 @@
 mod away;
 mod backend;
 mod kill;
-#[path = "../support/own_servers.rs"]
-mod own_servers;
-#[path = "../support/server.rs"]
-mod server;

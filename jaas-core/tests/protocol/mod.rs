@@ -40,7 +40,7 @@
 //! to be able to fail, and each rule of the protocol to be necessary.
 //!
 //! # Reading a counterexample
-//! `cargo test -p jaas-core --test protocol -- --show-output` prints the numbers of states, and for each broken variant
+//! `cargo test -p jaas-core --test suite protocol:: -- --show-output` prints the numbers of states, and for each broken variant
 //! one of the shortest lists of steps that violates the property. Session, process and event are indices. When
 //! `CommitClaim` comes much later than `LockForClaim` of the same process, the steps between them happened while the
 //! lock was held. `CommitSettle` with `next: true` asks for the next event; whether there is one depends on the head.

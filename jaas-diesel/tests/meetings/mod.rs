@@ -7,11 +7,7 @@ mod asking;
 mod dump;
 mod killed;
 mod outages;
-#[path = "../support/proxy.rs"]
-mod proxy;
 mod said;
 mod seeded;
-#[path = "../support/server.rs"]
-mod server;
 mod statements;
 mod world;

@@ -7,6 +7,3 @@ mod databases;
 #[cfg(feature = "sqlite")]
 mod offline;
 mod running;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-#[path = "../support/server.rs"]
-mod server;

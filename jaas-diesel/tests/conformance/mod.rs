@@ -7,9 +7,6 @@ mod differential;
 mod dispatcher;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod on_servers;
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-#[path = "../support/server.rs"]
-mod server;
 mod settings_table;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -4,6 +4,4 @@
 
 mod kills;
 mod seeded;
-#[path = "../support/server.rs"]
-mod server;
 mod world;
