@@ -1,7 +1,8 @@
 //! The tests of the public API, in one program: it is linked once, and a long test of one part runs beside the tests of
 //! the others. `cargo test -p jaas-core --test suite protocol::` runs one part.
 //!
-//! A test beside this file needs a process of its own, because what it changes or listens to is global there.
+//! A test beside this file needs a process of its own, because what it changes or listens to is global there, or is run by
+//! itself: `events` when one is added.
 
 mod archive;
 mod meetings;
@@ -11,3 +12,24 @@ mod receiver;
 mod rtcstats;
 mod watch;
 mod worker;
+
+use std::sync::Arc;
+
+use jaas_core::store::MemoryStore;
+use jaas_testkit::conformance::Harness;
+
+/// The memory store under the testkit's conformance tests.
+struct Memory(Arc<MemoryStore>);
+
+#[async_trait::async_trait]
+impl Harness for Memory {
+    type Store = Arc<MemoryStore>;
+
+    async fn start() -> Self {
+        Self(Arc::new(MemoryStore::new()))
+    }
+
+    fn store(&self) -> Self::Store {
+        self.0.clone()
+    }
+}

@@ -11,24 +11,6 @@ mod refusals;
 mod secrets;
 mod world;
 
-use std::sync::Arc;
-
-use jaas_core::store::MemoryStore;
-use jaas_testkit::conformance::Harness;
-
-struct Memory(Arc<MemoryStore>);
-
-#[async_trait::async_trait]
-impl Harness for Memory {
-    type Store = Arc<MemoryStore>;
-
-    async fn start() -> Self {
-        Self(Arc::new(MemoryStore::new()))
-    }
-
-    fn store(&self) -> Self::Store {
-        self.0.clone()
-    }
-}
+use crate::Memory;
 
 jaas_testkit::artifact_store_conformance!(Memory, volatile);

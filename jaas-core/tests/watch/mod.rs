@@ -5,24 +5,6 @@ mod auditing;
 mod endpoints;
 mod seeded;
 
-use std::sync::Arc;
-
-use jaas_core::store::MemoryStore;
-use jaas_testkit::conformance::Harness;
-
-struct Memory(Arc<MemoryStore>);
-
-#[async_trait::async_trait]
-impl Harness for Memory {
-    type Store = Arc<MemoryStore>;
-
-    async fn start() -> Self {
-        Self(Arc::new(MemoryStore::new()))
-    }
-
-    fn store(&self) -> Self::Store {
-        self.0.clone()
-    }
-}
+use crate::Memory;
 
 jaas_testkit::gap_store_conformance!(Memory, volatile);
