@@ -206,7 +206,7 @@ async fn the_file_does_not_grow_forever() {
         for number in 0..5 {
             let key = format!("{round}-{number}");
             let padded = event::participant_joined().key(&*key).in_session(&*key);
-            store.accept(padded.named(&"x".repeat(500_000)).delivery()).await.unwrap();
+            store.accept(padded.named(&"x".repeat(100_000)).delivery()).await.unwrap();
         }
         for claim in store.claim(&ClaimRequest::new("test", LATE, 100)).await.unwrap() {
             store.complete(claim.lease, &step(), &Handled::Done, Timestamp::from_secs(0)).await.unwrap();

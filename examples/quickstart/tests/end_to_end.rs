@@ -6,6 +6,7 @@ mod support;
 
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jaas_core::store::{EventAdmin as _, EventQuery, PageRequest};
 use jaas_diesel::SqliteStore;
@@ -103,7 +104,7 @@ async fn g1_kill_nine_after_the_2xx_loses_nothing() {
             if events.iter().all(|event| event.state.is_settled()) {
                 return events;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
     let events = settled.await.expect("settled in time");

@@ -23,30 +23,35 @@ struct Visit {
     state: State,
     by: Option<Action>,
     rest: Vec<Action>,
+    number: usize,
 }
 
 /// Follows every path, depth first, until there are no more or one closes a cycle.
 pub(crate) fn walk(model: &Protocol) -> Walk {
     let mut walk = Walk::default();
     // Whether a state that was seen is on the path to where the walk is now.
-    let mut on_path = HashMap::new();
+    let mut on_path = Vec::new();
+    // The number of each state that was seen.
+    let mut seen = HashMap::new();
     let mut path = Vec::new();
     for state in model.init_states() {
-        on_path.insert(state, true);
-        path.push(visit(model, state, None));
+        seen.insert(state, on_path.len());
+        path.push(visit(model, state, None, on_path.len()));
+        on_path.push(true);
     }
     while let Some(last) = path.last_mut() {
         let Some(action) = last.rest.pop() else {
-            on_path.insert(last.state, false);
+            on_path[last.number] = false;
             path.pop();
             continue;
         };
         walk.kinds.insert(action.kind());
         let Some(state) = model.next_state(&last.state, action) else { continue };
-        match on_path.get(&state) {
+        let number = *seen.entry(state).or_insert(on_path.len());
+        match on_path.get(number) {
             None => {
-                on_path.insert(state, true);
-                path.push(visit(model, state, Some(action)));
+                on_path.push(true);
+                path.push(visit(model, state, Some(action), number));
             }
             Some(false) => {}
             Some(true) => {
@@ -56,12 +61,12 @@ pub(crate) fn walk(model: &Protocol) -> Walk {
             }
         }
     }
-    walk.states = on_path.len();
+    walk.states = seen.len();
     walk
 }
 
-fn visit(model: &Protocol, state: State, by: Option<Action>) -> Visit {
+fn visit(model: &Protocol, state: State, by: Option<Action>, number: usize) -> Visit {
     let mut rest = Vec::new();
     model.actions(&state, &mut rest);
-    Visit { state, by, rest }
+    Visit { state, by, rest, number }
 }

@@ -1,6 +1,7 @@
-// Runs the snippet of 8x8's page "Payload structure" over a statistics file.
+// Runs the snippet of 8x8's page "Payload structure" over statistics files.
 //
-//   node snippet.js snippet|server < file.ndjson    prints the complete statistics after each getstats entry
+//   node snippet.js snippet|server < files.json     of each file in a JSON array of texts, prints the complete statistics after
+//                                                   each getstats entry, and then an empty line
 //   node snippet.js bench file.ndjson rounds        prints the ms of the fastest round
 //
 // Sloppy mode matters: the snippet assigns to properties of numbers.
@@ -95,7 +96,9 @@ if (mode === 'bench') {
     }
     console.log(fastest);
 } else {
-    const out = [];
-    decompressAll(fs.readFileSync(0, 'utf8'), mode === 'server' ? server() : documented, stats => out.push(JSON.stringify(stats)));
-    fs.writeSync(1, out.map(line => `${line}\n`).join(''));
+    const snippet = mode === 'server' ? server() : documented;
+    for (const text of JSON.parse(fs.readFileSync(0, 'utf8'))) {
+        decompressAll(text, snippet, stats => process.stdout.write(`${JSON.stringify(stats)}\n`));
+        process.stdout.write('\n');
+    }
 }

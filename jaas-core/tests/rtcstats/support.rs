@@ -33,8 +33,8 @@ pub(crate) fn expanded(file: impl Read, mode: Mode) -> Vec<String> {
     all
 }
 
-/// The same by Node, running the snippet; `None`, with a message, without Node.
-pub(crate) fn expanded_by_node(file: &str, mode: &str) -> Option<Vec<String>> {
+/// The same of each file by Node, running the snippet; `None`, with a message, without Node. It starts once for all files.
+pub(crate) fn expanded_by_node(files: &[String], mode: &str) -> Option<Vec<Vec<String>>> {
     let mut child = match Command::new("node")
         .arg(folder().join("snippet.js"))
         .arg(mode)
@@ -54,12 +54,17 @@ pub(crate) fn expanded_by_node(file: &str, mode: &str) -> Option<Vec<String>> {
         }
     };
     let mut input = child.stdin.take().expect("piped");
-    let file = file.to_owned();
-    let writer = std::thread::spawn(move || input.write_all(file.as_bytes()));
+    let files = serde_json::to_vec(files).expect("texts");
+    let writer = std::thread::spawn(move || input.write_all(&files));
     let output = child.wait_with_output().expect("ran");
     writer.join().expect("no panic").expect("written");
     assert!(output.status.success(), "node failed: {}", output.status);
-    Some(String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect())
+    let output = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut expanded: Vec<Vec<_>> =
+        output.split("\n\n").map(|file| file.lines().map(str::to_owned).collect()).collect();
+    // After the last separator.
+    expanded.pop();
+    Some(expanded)
 }
 
 /// Asserts that both are the same values, entry by entry; numbers are compared as JavaScript sees them.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::thread;
 use std::time::Duration;
 
 use jaas_core::store::{
@@ -297,19 +298,27 @@ fn found_before() -> Vec<Case> {
     cases.map(|calls| Case { sessions: 1, settle_window: 0, calls }).into()
 }
 
-/// Runs so many cases, or as many as `PROPTEST_CASES` says, each with its own store.
-fn run<R>(cases: u32, one: impl Fn(Case) -> R)
+/// Runs so many cases, or as many as `PROPTEST_CASES` says, each with its own store, on two threads.
+fn run<F, R>(cases: u32, one: F)
 where
+    F: Fn(Case) -> R + Sync,
     R: Future<Output = Result<(), TestCaseError>>,
 {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let default = Config::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases };
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 120, ..default };
-    let result = TestRunner::new(config).run(&case(), |case| runtime.block_on(one(case)));
-    if let Err(error) = result {
-        panic!("{error}");
-    }
+    let config =
+        Config { cases: cases.div_ceil(2), failure_persistence: None, max_shrink_iters: 120, ..default };
+    let random = || {
+        let result = TestRunner::new(config.clone()).run(&case(), |case| runtime.block_on(one(case)));
+        if let Err(error) = result {
+            panic!("{error}");
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(random);
+        random();
+    });
     for case in found_before() {
         if let Err(error) = runtime.block_on(one(case.clone())) {
             panic!("{error}: {case:?}");
