@@ -12,24 +12,3 @@ mod receiver;
 mod rtcstats;
 mod watch;
 mod worker;
-
-use std::sync::Arc;
-
-use jaas_core::store::MemoryStore;
-use jaas_testkit::conformance::Harness;
-
-/// The memory store under the testkit's conformance tests.
-struct Memory(Arc<MemoryStore>);
-
-#[async_trait::async_trait]
-impl Harness for Memory {
-    type Store = Arc<MemoryStore>;
-
-    async fn start() -> Self {
-        Self(Arc::new(MemoryStore::new()))
-    }
-
-    fn store(&self) -> Self::Store {
-        self.0.clone()
-    }
-}

@@ -10,7 +10,3 @@ mod overload;
 mod refusals;
 mod secrets;
 mod world;
-
-use crate::Memory;
-
-jaas_testkit::artifact_store_conformance!(Memory, volatile);

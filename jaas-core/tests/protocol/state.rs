@@ -1,7 +1,5 @@
 //! One state of the model: the committed rows, and what each process holds.
 
-use std::hash::{Hash, Hasher};
-
 use crate::protocol::bounds::Bounds;
 
 /// How many events there can be. The index of an event is its key and its place in the order of its session.
@@ -12,7 +10,7 @@ pub(crate) const SESSIONS: usize = 2;
 pub(crate) const PROCESSES: usize = 2;
 
 /// Everything that decides what can happen next, and what has gone wrong so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct State {
     pub(crate) events: [Event; EVENTS],
     pub(crate) queues: [Option<Queue>; SESSIONS],
@@ -165,49 +163,6 @@ impl Worker {
             Self::Running(run) | Self::Settling { run, .. } => Some(run),
             Self::Idle | Self::Claiming { .. } => None,
         }
-    }
-}
-
-/// Hashing is most of the work of exploring, and each call of a hasher costs, so it gets all fields as one slice.
-impl Hash for State {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let Self { events, queues, processes, to_come, left, wrongs } = self;
-        let mut fields = Fields { bytes: [0; 128], len: 0 };
-        (events, queues, processes, to_come, left, wrongs).hash(&mut fields);
-        hasher.write(&fields.bytes[..fields.len]);
-    }
-}
-
-/// The fields of a state, none of which exceeds a byte.
-struct Fields {
-    bytes: [u8; 128],
-    len: usize,
-}
-
-impl Hasher for Fields {
-    fn write(&mut self, bytes: &[u8]) {
-        let end = self.len + bytes.len();
-        self.bytes[self.len..end].copy_from_slice(bytes);
-        self.len = end;
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.bytes[self.len] = byte;
-        self.len += 1;
-    }
-
-    /// An index or a length.
-    fn write_usize(&mut self, number: usize) {
-        self.write_u8(number as u8);
-    }
-
-    /// Which variant of an enum.
-    fn write_isize(&mut self, variant: isize) {
-        self.write_u8(variant as u8);
-    }
-
-    fn finish(&self) -> u64 {
-        unreachable!("the bytes are hashed by another hasher")
     }
 }
 

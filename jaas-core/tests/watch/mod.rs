@@ -4,7 +4,3 @@
 mod auditing;
 mod endpoints;
 mod seeded;
-
-use crate::Memory;
-
-jaas_testkit::gap_store_conformance!(Memory, volatile);

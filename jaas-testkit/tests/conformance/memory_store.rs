@@ -23,6 +23,10 @@ impl Harness for Memory {
 }
 
 jaas_testkit::store_conformance!(Memory, volatile);
+jaas_testkit::settings_log_conformance!(Memory);
+jaas_testkit::drift_store_conformance!(Memory);
+jaas_testkit::artifact_store_conformance!(Memory, volatile);
+jaas_testkit::gap_store_conformance!(Memory, volatile);
 
 #[tokio::test]
 async fn a_full_store_is_not_ready() {
@@ -33,5 +37,3 @@ async fn a_full_store_is_not_ready() {
     store.accept(delivery).await.expect("accepted");
     assert_eq!(store.ping().await.expect_err("it is full").kind(), StoreErrorKind::Overloaded);
 }
-jaas_testkit::settings_log_conformance!(Memory);
-jaas_testkit::drift_store_conformance!(Memory);
